@@ -1,0 +1,27 @@
+package datagram
+
+import "net/netip"
+
+// Proto is the transport protocol of a candidate or pair.
+type Proto uint8
+
+// Protocols.
+const (
+	UDP Proto = iota
+	TCP
+)
+
+// String implements fmt.Stringer: "udp" or "tcp", as in candidate lines.
+func (p Proto) String() string {
+	if p == TCP {
+		return "tcp"
+	}
+	return "udp"
+}
+
+// Pair is a local and a remote transport address: the way between this node and a client. It is comparable and the key by
+// which a shard finds a Transport. Addresses are unmapped (no v4-in-v6) and carry no zone except link-local ones.
+type Pair struct {
+	Local, Remote netip.AddrPort
+	Proto         Proto
+}

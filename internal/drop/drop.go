@@ -1,0 +1,107 @@
+// Package drop names every reason for which Parley discards a datagram or packet.
+//
+// A core answers wire input that it cannot use with a Reason, never with an error: it allocates nothing, and each owner's
+// Counts become a metric. No reason is counted without a name, and nothing is discarded without a reason.
+package drop
+
+// Reason is why a datagram or packet was discarded. None means that it was not.
+type Reason uint8
+
+// Reasons. Their names are label values of parley_dropped_total and never change.
+const (
+	None Reason = iota
+
+	// The port.
+	Empty         // no bytes
+	Oversized     // did not fit the receive buffer
+	UnknownClass  // first byte is of no protocol (RFC 7983)
+	UnknownSource // not STUN, and no ICE check has validated this address
+	UnknownUfrag  // a check for no Transport
+	InboxFull     // the owner did not keep up
+	EgressFull    // the socket or TCP ring did not keep up
+
+	// STUN and ICE.
+	StunMalformed   // not a STUN message, or attributes out of bounds
+	StunIntegrity   // MESSAGE-INTEGRITY missing or wrong
+	StunFingerprint // FINGERPRINT wrong
+	StunMethod      // a method or class that is not served
+	StunRole        // role conflict that a lite agent refuses
+	PairLimit       // too many pairs of one Transport
+
+	// DTLS and SCTP.
+	DtlsQueueFull // the association did not keep up
+	DtlsClosed    // no association any more
+	DataQueueFull // the receiver of data messages did not keep up
+	DataMalformed // a data message without a valid header
+	DataForbidden // the sender may not send data
+	DataUnknownTo // addressed to nobody
+
+	// SRTP.
+	SrtpNoKeys // media before DTLS has finished
+	SrtpShort  // too short
+	SrtpAuth   // authentication failed
+	SrtpReplay // seen before, or too old
+
+	// RTP and RTCP.
+	RtpMalformed   // header or extensions out of bounds
+	RtpUnknownSSRC // no m-line for this SSRC or MID
+	RtpPayloadType // a payload type that was not negotiated
+	RtpDuplicate   // retransmitted, but not missing any more
+	RtpPadding     // padding only
+	RtcpMalformed  // lengths out of bounds
+	RtcpUnknown    // about a stream that is not here
+
+	// Forwarding.
+	Unpublished   // a stream that no publication uses
+	SlotEmpty     // nobody's slot wants it
+	NoKeyFrame    // waits for a key frame
+	SlotSwitching // the subscriber has not yet blanked its slot
+	CodecMismatch // the subscriber did not negotiate this codec
+	TooLate       // older than what has been sent since the switch
+	NackUnknown   // asked for again, but not in the cache
+	NackTooOften  // asked for again too often or too soon
+	Consent       // the subscriber's consent has expired
+
+	NumReasons // not a reason: the number of them
+)
+
+var names = [NumReasons]string{
+	None:  "none",
+	Empty: "empty", Oversized: "oversized", UnknownClass: "unknown_class", UnknownSource: "unknown_source",
+	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full",
+	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
+	StunMethod: "stun_method", StunRole: "stun_role", PairLimit: "pair_limit",
+	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DataQueueFull: "data_queue_full",
+	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",
+	SrtpNoKeys: "srtp_no_keys", SrtpShort: "srtp_short", SrtpAuth: "srtp_auth", SrtpReplay: "srtp_replay",
+	RtpMalformed: "rtp_malformed", RtpUnknownSSRC: "rtp_unknown_ssrc", RtpPayloadType: "rtp_payload_type",
+	RtpDuplicate: "rtp_duplicate", RtpPadding: "rtp_padding", RtcpMalformed: "rtcp_malformed", RtcpUnknown: "rtcp_unknown",
+	Unpublished: "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
+	CodecMismatch: "codec_mismatch", TooLate: "too_late", NackUnknown: "nack_unknown", NackTooOften: "nack_too_often",
+	Consent: "consent",
+}
+
+// String returns the reason's metric label.
+func (r Reason) String() string {
+	if r < NumReasons {
+		return names[r]
+	}
+	return "invalid"
+}
+
+// Counts counts per reason. It belongs to one owner; others get copies.
+type Counts [NumReasons]uint64
+
+// Add counts one more for r. None is not counted.
+func (c *Counts) Add(r Reason) {
+	if r != None {
+		c[r]++
+	}
+}
+
+// Merge adds o to c.
+func (c *Counts) Merge(o *Counts) {
+	for i := range c {
+		c[i] += o[i]
+	}
+}

@@ -1,0 +1,110 @@
+// Package media runs shards: the loops that own Transports and Routers and move packets between them.
+package media
+
+import (
+	"github.com/parley-rtc/parley/internal/sdp"
+)
+
+// RoomID, TransportID and ProducerID are chosen by whoever gives the commands. They are never 0 and never used again.
+type (
+	RoomID      uint64
+	TransportID uint64
+	ProducerID  uint64
+)
+
+// Command changes what a shard does. Commands of one caller are carried out in order; none of them blocks or answers: what
+// comes of it arrives as an Event. A command about something that has gone meanwhile does nothing.
+type Command interface{ command() }
+
+// OpenTransport makes a Transport that waits for its client.
+type OpenTransport struct {
+	Transport TransportID
+	Room      RoomID
+	// Identity names the participant in data messages.
+	Identity    string
+	PublishData bool
+	Hidden      bool
+	Local       sdp.ICE // ufrag and password that the answer carries; unique on the node
+	Remote      sdp.ICE
+	// Fingerprints of the client's certificate: one must match, else the Transport fails. Never empty.
+	Fingerprints []sdp.Fingerprint
+	Events       Sink
+}
+
+// RestartICE replaces the credentials after an offer with a new user fragment. The old pair goes on until a new one is nominated.
+type RestartICE struct {
+	Transport     TransportID
+	Local, Remote sdp.ICE
+}
+
+// Negotiate sets a Transport's m-lines to those of the newest answer.
+type Negotiate struct {
+	Transport TransportID
+	Sections  []sdp.Negotiated
+}
+
+// Publish lets the m-line feed a Producer. The m-line must be one of RoleReceive.
+type Publish struct {
+	Transport TransportID
+	Mid       string
+	Producer  ProducerID
+	Encrypted bool
+}
+
+// Unpublish ends a Producer. Slots that it filled fall silent; the room assigns them anew.
+type Unpublish struct{ Producer ProducerID }
+
+// Assign fills the slot Mid with a Producer of the same room, or empties it (Producer 0). The old track stops at once; the new
+// one flows after SlotReady with the same generation, or after 250 ms.
+type Assign struct {
+	Transport  TransportID
+	Mid        string
+	Generation uint64
+	Producer   ProducerID
+}
+
+// SlotReady says that the client has blanked the slot.
+type SlotReady struct {
+	Transport  TransportID
+	Mid        string
+	Generation uint64
+}
+
+// CloseTransport ends a Transport and all its Producers. No Event follows.
+type CloseTransport struct{ Transport TransportID }
+
+func (OpenTransport) command()  {}
+func (RestartICE) command()     {}
+func (Negotiate) command()      {}
+func (Publish) command()        {}
+func (Unpublish) command()      {}
+func (Assign) command()         {}
+func (SlotReady) command()      {}
+func (CloseTransport) command() {}
+
+// Sink takes a Transport's events. Post never blocks; it reports false when the event could not be taken, and the shard then
+// closes the Transport.
+type Sink interface{ Post(Event) bool }
+
+// Event tells what became of a Transport.
+type Event struct {
+	Transport TransportID
+	State     State
+	// Reason is for people: why it is disconnected, failed or closed.
+	Reason string
+}
+
+// State of a Transport.
+type State uint8
+
+// States.
+const (
+	Connected    State = iota + 1 // a pair is nominated and DTLS has finished; again after Disconnected
+	Disconnected                  // consent is late: nothing is sent
+	Failed                        // over: wrong fingerprint, consent lost, handshake not finished in time
+)
+
+// String returns the state as the wire protocol has it.
+func (s State) String() string {
+	return [...]string{"new", "connected", "disconnected", "failed"}[s]
+}

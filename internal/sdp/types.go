@@ -1,0 +1,147 @@
+package sdp
+
+import "github.com/parley-rtc/parley/internal/datagram"
+
+// Kind of an m-line.
+type Kind uint8
+
+// Kinds.
+const (
+	Audio Kind = iota + 1
+	Video
+	Application // SCTP data channels
+)
+
+// Direction of an m-line, seen by its author.
+type Direction uint8
+
+// Directions.
+const (
+	Inactive Direction = iota
+	SendOnly
+	RecvOnly
+	SendRecv
+)
+
+// Fingerprint is the hash of a DTLS certificate (RFC 8122).
+type Fingerprint struct {
+	Algorithm string // "sha-256", lower case
+	Value     string // upper-case hex pairs with colons, as in the SDP
+}
+
+// ICE holds the credentials of one side (RFC 8839).
+type ICE struct {
+	Ufrag, Pwd string
+	Lite       bool
+}
+
+// Offer is a client's parsed offer. It shares no memory with the text.
+type Offer struct {
+	ICE          ICE
+	Fingerprints []Fingerprint
+	Setup        string // "actpass", "active", "passive"
+	Sections     []Section
+}
+
+// Section is an m-line of an offer.
+type Section struct {
+	Mid          string
+	Kind         Kind
+	Direction    Direction
+	Rejected     bool // port 0 and not bundle-only
+	Codecs       []Codec
+	Extensions   []Extension
+	StreamID     string // a=msid
+	TrackID      string
+	CNAME        string
+	SSRCs        []uint32          // primary ones, without those of RTX; empty where the client tells none
+	RTX          map[uint32]uint32 // primary SSRC → RTX SSRC (FID groups)
+	RIDs         []string          // simulcast encodings offered to send
+	SCTPPort     uint16            // Application
+	MaxMessage   uint32            // Application; 0: unlimited
+	ReceivesData bool              // Application: DTLS/SCTP
+}
+
+// Codec is a payload format with its RTX.
+type Codec struct {
+	Name        string // lower case: opus, red, vp8, vp9, h264, av1, …
+	PayloadType uint8
+	ClockRate   uint32
+	Channels    uint8
+	Parameters  string   // fmtp, as offered
+	Feedback    []string // rtcp-fb, as offered: "nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"
+	RTX         uint8    // payload type of its RTX; 0: none
+}
+
+// Extension is an RTP header extension (RFC 8285).
+type Extension struct {
+	ID  uint8 // 1–14: one-byte form; above: two-byte form
+	URI string
+}
+
+// Role is what the server does with an m-line of the offer.
+type Role uint8
+
+// Roles.
+const (
+	RoleInactive Role = iota // accepted, nothing flows
+	RoleReceive              // the client publishes: the server receives
+	RoleSend                 // a slot: the server sends
+	RoleData                 // data channels
+	RoleReject               // port 0
+)
+
+// Local is the server's side of an answer.
+type Local struct {
+	ICE         ICE // Lite is always true for browsers
+	Fingerprint Fingerprint
+	Setup       string // "passive"
+	Candidates  []Candidate
+	SessionID   uint64 // o= line; stays the same over a Transport's life
+	Version     uint64 // grows with every answer
+	SCTPPort    uint16
+	MaxMessage  uint32
+	Sections    map[string]LocalSection // by mid; a mid that is missing is RoleInactive
+}
+
+// LocalSection is the server's decision for one m-line.
+type LocalSection struct {
+	Role Role
+	// For RoleSend: what the m-line carries, fixed for its life.
+	StreamID, TrackID, CNAME string
+	SSRC, RTXSSRC            uint32
+}
+
+// Candidate is a host candidate of the server (RFC 8839 §5.1).
+type Candidate struct {
+	Foundation string
+	Priority   uint32
+	Address    string // IP literal
+	Port       uint16
+	Proto      datagram.Proto // TCP candidates are passive (RFC 6544)
+}
+
+// Negotiated is one m-line after the answer: what flows, with which numbers.
+type Negotiated struct {
+	Mid        string
+	Kind       Kind
+	Role       Role
+	Codecs     []Codec // accepted, in order of preference; Feedback holds what was accepted
+	Extensions Extensions
+	SSRCs      []uint32          // RoleReceive
+	RTX        map[uint32]uint32 // RoleReceive
+	SSRC       uint32            // RoleSend
+	RTXSSRC    uint32            // RoleSend
+	CNAME      string            // RoleSend: the server's; RoleReceive: the client's
+}
+
+// Extensions are the accepted ids by meaning; 0: not negotiated.
+type Extensions struct {
+	Mid, RID, RepairedRID, AbsSendTime, TransportCC, AudioLevel, VideoOrientation, DependencyDescriptor uint8
+}
+
+// Answer is the answer's text with what it means.
+type Answer struct {
+	SDP      string
+	Sections []Negotiated // in order of the m-lines
+}
