@@ -1,0 +1,98 @@
+# Parley. `make help` lists what there is.
+# Every target installs what it needs first; nothing asks anything, so all of it runs without a terminal.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+export GOTOOLCHAIN := local
+export DEBIAN_FRONTEND := noninteractive
+
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
+PASSED      := go run ./internal/tools/passed
+
+# Programs that the browser tests drive; only these are installed, and only when missing.
+APT      := chromium firefox-esr ffmpeg iproute2 nftables fonts-dejavu-core
+# The race detector wants a C compiler; nothing else does.
+APT_RACE := gcc libc6-dev
+# Folders with a package-lock.json get their modules by npm ci.
+WEB      := $(patsubst %/package-lock.json,%,$(wildcard web/*/package-lock.json))
+STAMPS   := $(addsuffix /node_modules/.stamp,$(WEB))
+GO_FILES := $$(git ls-files --cached --others --exclude-standard -- '*.go')
+
+ARGS     ?=
+PKG      ?= ./...
+FUZZTIME ?= 10s
+
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e bench gen
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+deps: deps-apt deps-web ## install what the tests need and this machine lacks
+	@go mod download
+
+deps-apt:
+	@scripts/apt-install $(APT)
+
+deps-race:
+	@scripts/apt-install $(APT_RACE)
+
+deps-web: $(STAMPS)
+
+%/node_modules/.stamp: %/package-lock.json
+	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null
+	@touch $@
+
+build:
+	@mkdir -p bin
+	@CGO_ENABLED=0 go build -trimpath -o bin/parley ./cmd/parley
+
+run: build ## build and start the server; ARGS="--listen :9443" and the like
+	@exec bin/parley $(ARGS)
+
+test: deps ## unit, scenario and browser tests; each suite ends with "N passed, M failed"
+	@failed=; for suite in test-unit test-scenario test-web test-browser; do \
+		$(MAKE) --no-print-directory $$suite || failed="$$failed $$suite"; \
+	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+test-unit:
+	@$(PASSED) -suite unit -- -skip '^TestScenario' $(PKG)
+
+# Whole-node tests on a simulated network: every test whose name begins with TestScenario.
+test-scenario:
+	@$(PASSED) -suite scenario -- -run '^TestScenario' $(PKG)
+
+# TypeScript unit tests: every web project but the browser tests that has a test script.
+test-web: deps-web
+	@for d in $(filter-out web/e2e,$(WEB)); do \
+		if (cd $$d && npm pkg get scripts.test | grep -qv '^{}$$'); then (cd $$d && npm test --silent </dev/null); fi; \
+	done
+
+test-browser: deps build
+	@if [ -f web/e2e/package.json ]; then cd web/e2e && npm test --silent </dev/null; else echo "browser: 0 passed, 0 failed"; fi
+
+e2e: test-browser ## only the browser tests
+
+check: ## formatting, vet, staticcheck, generated files up to date
+	@out=$$($(GOFUMPT) -l $(GO_FILES)); if [ -n "$$out" ]; then echo "not formatted (gofumpt -w):"; echo "$$out"; exit 1; fi
+	@go vet ./...
+	@$(STATICCHECK) ./...
+
+race: deps-race ## the Go tests under the race detector
+	@CGO_ENABLED=1 $(PASSED) -suite race -- -race $(PKG)
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@for p in $$(go list $(PKG)); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+bench: ## Go benchmarks with allocations; bench/README.md compares with other servers
+	@go test -run '^$$' -bench . -benchmem $(PKG) | grep -E '^(Benchmark|pkg:|FAIL|---|panic)'
+
+gen: ## write generated files: TypeScript types, protocol tables, web assets
+	@go generate ./...
