@@ -1,0 +1,74 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Do asks a room and returns its reply; a refusal is a Reply with Error. A join (not of WHEP) opens a room that does not
+// exist. The error is the bus's or ctx's.
+func Do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
+	message, err := json.Marshal(r)
+	if err != nil {
+		return Reply{}, fmt.Errorf("encode %s request: %w", r.Type, err)
+	}
+	for range maxTries {
+		reply, err := ask(ctx, b, Subject(room), message)
+		switch {
+		case err == nil && !reply.Closed:
+			return reply, nil
+		case err != nil && !errors.Is(err, bus.ErrNoResponders):
+			return Reply{}, err
+		case r.Type != wire.TypeJoin:
+			return Reply{Error: expired()}, nil
+		case r.Carrier == CarrierWHEP:
+			return Reply{Error: nobodyPublishes()}, nil
+		}
+		opened, err := open(ctx, b, room)
+		if err != nil || opened.Error != nil {
+			return opened, err
+		}
+	}
+	return Reply{Error: &wire.Error{Code: wire.CodeOverloaded, Message: "the room ended again and again while it was joined",
+		Next: "join again", RetrySeconds: 1}}, nil
+}
+
+// open asks a node to become the room's home.
+func open(ctx context.Context, b bus.Bus, room string) (Reply, error) {
+	message, err := json.Marshal(openRequest{Room: room})
+	if err != nil {
+		return Reply{}, fmt.Errorf("encode open request: %w", err)
+	}
+	return ask(ctx, b, OpenSubject, message)
+}
+
+func ask(ctx context.Context, b bus.Bus, subject string, message []byte) (Reply, error) {
+	answer, err := b.Request(ctx, subject, message)
+	if err != nil {
+		return Reply{}, err
+	}
+	var reply Reply
+	if err := json.Unmarshal(answer, &reply); err != nil {
+		return Reply{}, fmt.Errorf("decode reply on %s: %w", subject, err)
+	}
+	return reply, nil
+}
+
+// openRequest goes to OpenSubject.
+type openRequest struct {
+	Room string `json:"room"`
+}
+
+func expired() *wire.Error {
+	return wire.NewError(wire.CodeSessionExpired, "this session is not part of the room any more", "join again")
+}
+
+func nobodyPublishes() *wire.Error {
+	return &wire.Error{Code: wire.CodeNotFound, Message: "nobody publishes in this room",
+		Next: "try again once somebody does", RetrySeconds: 5}
+}

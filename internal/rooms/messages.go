@@ -1,0 +1,110 @@
+package rooms
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Carrier says how a session speaks, as far as a room must know.
+type Carrier string
+
+// Carriers.
+const (
+	CarrierWS   Carrier = "ws"   // the whole protocol; slots grow
+	CarrierWHIP Carrier = "whip" // publishes all that its offer sends; subscribes to nothing
+	CarrierWHEP Carrier = "whep" // hidden; its offer's receiving m-lines are the slots of one participant's publications
+)
+
+// Request types beside those of wire, which only a signalling session sends.
+const (
+	TypeGone     = "gone"     // Gone → ok: the session is over, whatever the reason
+	TypeSnapshot = "snapshot" // no body → resync: wire.Resync
+	TypeRestart  = "restart"  // Restart → restarted: Restarted; the ICE restart of WHIP and WHEP
+)
+
+// Reply types beside those of wire.
+const TypeRestarted = "restarted"
+
+// Subject is where a room serves requests. Any name is safe in it.
+func Subject(room string) string {
+	return "room." + base64.RawURLEncoding.EncodeToString([]byte(room))
+}
+
+// SessionSubject is where a session's events are published. The session subscribes before it joins.
+func SessionSubject(session string) string {
+	return "session." + base64.RawURLEncoding.EncodeToString([]byte(session))
+}
+
+// OpenSubject is where a node opens a room that nobody serves yet. Do uses it.
+const OpenSubject = "rooms.open"
+
+// Request is what a session asks of its room.
+type Request struct {
+	// Session is chosen by signalling: unique, never used again, and not guessable by others.
+	Session string  `json:"session"`
+	Carrier Carrier `json:"carrier,omitempty"` // of a join
+	// Type is a request type of wire: join, leave, offer, unpublish, subscribe, slot-ready, mute, update, chat, kick; or one
+	// of the types above.
+	Type string `json:"type"`
+	// Body is the client's body as it came; absent for join, which has Join instead.
+	Body json.RawMessage `json:"body,omitempty"`
+	Join *Admission      `json:"join,omitempty"`
+}
+
+// Admission is what signalling found out about who joins.
+type Admission struct {
+	// Identity may be empty: the room makes one.
+	Identity        string      `json:"identity,omitempty"`
+	Name            string      `json:"name,omitempty"`
+	Metadata        string      `json:"metadata,omitempty"`
+	Grants          wire.Grants `json:"grants"`
+	ManualSubscribe bool        `json:"manualSubscribe,omitempty"`
+	// Follow is the identity that a WHEP session watches; empty: the first who publishes.
+	Follow string `json:"follow,omitempty"`
+}
+
+// Reply answers a Request. Either Error or Type and Body are set.
+type Reply struct {
+	// Type is that of wire (joined, answer, ok), resync for a snapshot, or restarted. The body of joined lacks what
+	// signalling adds: resume token, ICE servers, times.
+	Type  string          `json:"type,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+	Error *wire.Error     `json:"error,omitempty"`
+	// Rev is the room's revision.
+	Rev uint64 `json:"rev,omitempty"`
+	// After is the Seq of the last event that the session was sent before this reply: in a snapshot or joined, events up to
+	// After are contained, those beyond it are not.
+	After uint64 `json:"after,omitempty"`
+	// Closed: the room ended before it saw the request. Do then tries again.
+	Closed bool `json:"closed,omitempty"`
+}
+
+// Event is what a session is told without asking.
+type Event struct {
+	// Seq counts the events of this session, from 1. A gap means that the session's queue lost some.
+	Seq  uint64          `json:"seq"`
+	Rev  uint64          `json:"rev,omitempty"` // as in wire.Message
+	Type string          `json:"type"`
+	Body json.RawMessage `json:"body"`
+	// End: the session is no longer part of the room; Body is wire.Ended. There is none after leave or gone.
+	End bool `json:"end,omitempty"`
+}
+
+// Gone says that a session is over.
+type Gone struct {
+	// Reason is told to the others: left, timeout, slow-reader, …; empty: left.
+	Reason wire.Code `json:"reason,omitempty"`
+}
+
+// Restart asks for new ICE credentials (RFC 9725 §4.3.2).
+type Restart struct {
+	ICE sdp.ICE `json:"ice"` // the client's new ones
+}
+
+// Restarted has the server's new credentials.
+type Restarted struct {
+	ICE sdp.ICE `json:"ice"`
+}
