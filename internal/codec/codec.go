@@ -1,0 +1,98 @@
+// Package codec reads and patches what stands in front of the coded media: RTP payload descriptors and the dependency
+// descriptor. From them come key frames, frame boundaries, and the ids that have to go on without a jump when a slot changes
+// its source.
+//
+// Coded media itself is looked at in two places only, where nothing else tells a key frame: the first byte of a VP8 frame and
+// H.264 NAL headers. Encrypted media is never looked at.
+package codec
+
+import "github.com/parley-rtc/parley/internal/drop"
+
+// Kind is a payload format.
+type Kind uint8
+
+// Kinds.
+const (
+	Opus Kind = iota + 1
+	RED       // RFC 2198 over Opus
+	VP8
+	VP9
+	H264
+	AV1
+)
+
+var kinds = [...]struct {
+	name  string
+	clock uint32
+}{Opus: {"opus", 48000}, RED: {"red", 48000}, VP8: {"vp8", 90000}, VP9: {"vp9", 90000}, H264: {"h264", 90000}, AV1: {"av1", 90000}}
+
+// Parse returns the kind with the given encoding name, in lower case as sdp.Codec has it; false for any other codec.
+func Parse(name string) (Kind, bool) {
+	for k := Opus; k <= AV1; k++ {
+		if kinds[k].name == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// String returns the encoding name in lower case.
+func (k Kind) String() string {
+	if k < Opus || k > AV1 {
+		return "unknown"
+	}
+	return kinds[k].name
+}
+
+// ClockRate returns the rate of RTP timestamps in Hz.
+func (k Kind) ClockRate() uint32 {
+	if k < Opus || k > AV1 {
+		return 0
+	}
+	return kinds[k].clock
+}
+
+// Video reports whether k needs key frames.
+func (k Kind) Video() bool { return k >= VP8 && k <= AV1 }
+
+// Frame is what one packet tells about its frame. With spatial layers it is the layer's frame; the marker bit ends the picture.
+type Frame struct {
+	// Start and End are the frame's first and last packet. Without a dependency descriptor, H.264 and AV1 tell a start only
+	// where they tell a key frame.
+	Start, End bool
+	// Key: a decoder can begin with this packet. Audio always can. H.264 may say so at the parameter sets and again at the
+	// picture that follows them.
+	Key bool
+	IDs IDs
+}
+
+// Inspect reads a packet's descriptors: its payload without padding, and its dependency descriptor element or nil. Where there
+// is a dependency descriptor it decides; else the payload descriptor does and, unless the media is encrypted, the fallback to
+// coded media. It reads what the publisher sent, so it comes before any IDs are patched.
+func Inspect(kind Kind, payload []byte, marker bool, descriptor []byte, encrypted bool) (Frame, drop.Reason) {
+	var f Frame
+	var ok bool
+	switch kind {
+	case VP8:
+		f, ok = inspectVP8(payload, encrypted)
+		f.End = marker
+	case VP9:
+		f, ok = inspectVP9(payload)
+		f.End = f.End || marker
+	case H264:
+		f, ok = inspectH264(payload, encrypted)
+		f.End = marker
+	case AV1:
+		f, ok = inspectAV1(payload)
+		f.End = marker
+	default:
+		return Frame{Start: true, End: true, Key: true}, drop.None
+	}
+	if !ok {
+		return Frame{}, drop.RtpMalformed
+	}
+	if len(descriptor) >= descriptorSize {
+		f.describe(descriptor)
+	}
+	return f, drop.None
+}

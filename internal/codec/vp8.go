@@ -1,0 +1,70 @@
+package codec
+
+import "encoding/binary"
+
+// inspectVP8 reads the VP8 payload descriptor (RFC 7741 §4.2):
+//
+//	|X|R|N|S|R| PID |      X: the next byte is there; S: a partition starts; PID: which
+//	|I|L|T|K|  RSV  |
+//	|M| PictureID   |      I; with M a second byte: 15 bits
+//	|   TL0PICIDX   |      L
+//	|TID|Y| KEYIDX  |      T or K
+//	|Size0|H| VER |P|      the frame's own header: P = 0 is a key frame (§4.3)
+func inspectVP8(b []byte, encrypted bool) (Frame, bool) {
+	if len(b) < 1 {
+		return Frame{}, false
+	}
+	var f Frame
+	f.Start = b[0]&0x10 != 0 && b[0]&0x07 == 0
+	at := 1
+	if b[0]&0x80 != 0 {
+		if len(b) < 2 {
+			return Frame{}, false
+		}
+		flags := b[1]
+		at = 2
+		if flags&0x80 != 0 {
+			if at = f.IDs.readPictureID(b, at); at == 0 {
+				return Frame{}, false
+			}
+		}
+		if flags&0x40 != 0 {
+			if at = f.IDs.readTL0PicIdx(b, at); at == 0 {
+				return Frame{}, false
+			}
+		}
+		if flags&0x30 != 0 {
+			at++
+		}
+	}
+	if len(b) <= at { // a descriptor without any payload
+		return Frame{}, false
+	}
+	f.Key = f.Start && !encrypted && b[at]&0x01 == 0
+	return f, true
+}
+
+// readPictureID reads a 7 or 15-bit picture id at b[at:], as VP8 and VP9 both have it, and returns what follows; 0 if cut off.
+func (ids *IDs) readPictureID(b []byte, at int) int {
+	if len(b) <= at {
+		return 0
+	}
+	if b[at]&0x80 == 0 {
+		ids.pictureAt, ids.PictureID = uint8(at), uint16(b[at])
+		return at + 1
+	}
+	if len(b) < at+2 {
+		return 0
+	}
+	ids.pictureAt, ids.wide, ids.PictureID = uint8(at), true, binary.BigEndian.Uint16(b[at:])&0x7FFF
+	return at + 2
+}
+
+// readTL0PicIdx reads a TL0PICIDX at b[at] and returns what follows; 0 if cut off.
+func (ids *IDs) readTL0PicIdx(b []byte, at int) int {
+	if len(b) <= at {
+		return 0
+	}
+	ids.tl0At, ids.TL0PicIdx = uint8(at), b[at]
+	return at + 1
+}
