@@ -37,10 +37,11 @@ const (
 	DataUnknownTo // addressed to nobody
 
 	// SRTP.
-	SrtpNoKeys // media before DTLS has finished
-	SrtpShort  // too short
-	SrtpAuth   // authentication failed
-	SrtpReplay // seen before, or too old
+	SrtpNoKeys  // media before DTLS has finished
+	SrtpShort   // too short
+	SrtpAuth    // authentication failed
+	SrtpReplay  // seen before, or too old
+	SrtpSources // too many SSRCs under one key
 
 	// RTP and RTCP.
 	RtpMalformed   // header or extensions out of bounds
@@ -74,6 +75,7 @@ var names = [NumReasons]string{
 	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DataQueueFull: "data_queue_full",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",
 	SrtpNoKeys: "srtp_no_keys", SrtpShort: "srtp_short", SrtpAuth: "srtp_auth", SrtpReplay: "srtp_replay",
+	SrtpSources:  "srtp_sources",
 	RtpMalformed: "rtp_malformed", RtpUnknownSSRC: "rtp_unknown_ssrc", RtpPayloadType: "rtp_payload_type",
 	RtpDuplicate: "rtp_duplicate", RtpPadding: "rtp_padding", RtcpMalformed: "rtcp_malformed", RtcpUnknown: "rtcp_unknown",
 	Unpublished: "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
