@@ -42,6 +42,7 @@ var packages = []struct {
 	{"internal/codec", core},
 	{"internal/sdp", core},
 	{"internal/auth", core},
+	{"internal/auth/authtest", testOnly},
 	{"internal/ice", core},
 	{"internal/srtp", core},
 	{"internal/nack", core},
