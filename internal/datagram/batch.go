@@ -5,12 +5,6 @@
 // so that none of them converts addresses and nothing is copied between them.
 package datagram
 
-// BatchSize is how many datagrams one Batch holds at most.
-const BatchSize = 32
-
-// MaxBytes is the largest datagram that is received; longer ones are dropped as drop.Oversized.
-const MaxBytes = 2048
-
 // Datagram is the bytes of one received datagram. B aliases its Batch's storage and may be changed in place.
 type Datagram struct {
 	Pair Pair
@@ -33,7 +27,8 @@ func (b *Batch) Storage(i int) []byte {
 	return b.buf[i*MaxBytes : (i+1)*MaxBytes : (i+1)*MaxBytes]
 }
 
-// Append copies p into the batch as its next datagram. It reports false when the batch is full or p too long.
+// Append copies p into the batch as its next datagram. It reports false when the batch is full or p too long. It is for a batch
+// that has only been appended to since its Reset: where a reader or a filter has left datagrams out, it would overwrite others.
 func (b *Batch) Append(pair Pair, p []byte) bool {
 	if b.N == BatchSize || len(p) > MaxBytes {
 		return false

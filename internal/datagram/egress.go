@@ -1,11 +1,5 @@
 package datagram
 
-// MaxRunSegments and MaxRunBytes bound a Run so that it fits one GSO message on every kernel that has GSO.
-const (
-	MaxRunSegments = 50
-	MaxRunBytes    = 65000
-)
-
 // Run is consecutive datagrams to one destination: all of Size bytes, the last one of Size or fewer. A runtime sends it as one
 // GSO message, or as Segments datagrams where there is no GSO.
 type Run struct {
@@ -44,8 +38,11 @@ func (e *Egress) Reserve(n int) []byte {
 	return e.buf[at : at+n : at+n]
 }
 
-// Commit makes the first n reserved bytes a datagram for pair.
+// Commit makes the first n reserved bytes a datagram for pair. No bytes are no datagram: GSO cannot express an empty segment.
 func (e *Egress) Commit(pair Pair, n int) {
+	if n <= 0 {
+		return
+	}
 	at := len(e.buf)
 	e.buf = e.buf[:at+n]
 	if k := len(e.runs); k > 0 {
