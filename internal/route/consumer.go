@@ -1,0 +1,216 @@
+package route
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/codec"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/nack"
+	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
+)
+
+// phase is where a Consumer stands with its Producer.
+type phase uint8
+
+const (
+	empty    phase = iota // no Producer
+	blanking              // the subscriber has yet to blank its slot
+	waiting               // for the first packet that a decoder can start with
+	flowing
+)
+
+// blankTimeout is how long a subscriber has to blank its slot.
+const blankTimeout = 250 * time.Millisecond
+
+// Consumer fills one slot of one subscriber. Its SSRC stays the same whatever Producer it has, so its sequence numbers,
+// timestamps and picture ids go on without a jump when the Producer changes.
+//
+// Outgoing numbers are the incoming ones plus an offset that is fixed while a Producer lasts. A number that is missing here is
+// therefore one that the publisher's packet loss has left open; when the packet is repaired it takes its old place.
+type Consumer struct {
+	// static after construction
+	kind   sdp.Kind
+	codecs []sdp.Codec // what the subscriber can decode
+
+	// owned by loop
+	producer   *Producer
+	phase      phase
+	generation uint64
+	deadline   time.Time  // blanking: when it ends at the latest
+	types      [128]uint8 // the publisher's payload type → the subscriber's; 0: it has none
+	rtxTypes   [128]uint8 // the subscriber's payload type → that of its RTX; 0: it has none
+	first      int64      // the Producer's index with which this Consumer began
+	seqOffset  int64      // outgoing number − index
+	tsOffset   uint32     // outgoing timestamp − the publisher's
+	ids        codec.Continuity
+	highest    int64      // highest outgoing number so far
+	lastTS     uint32     // its timestamp
+	lastAt     time.Time  // when it was forwarded; zero: nothing ever was
+	rate       uint32     // clock rate of the codec
+	packets    uint32     // forwarded, for sender reports
+	octets     uint32     // payload bytes of those
+	sent       *nack.Sent // nil for audio, which is never sent again
+	epoch      uint8      // counts the Producers that began
+}
+
+// NewConsumer returns an empty Consumer for a slot whose subscriber takes these codecs.
+func NewConsumer(kind sdp.Kind, codecs []sdp.Codec) *Consumer {
+	c := &Consumer{kind: kind}
+	if kind == sdp.Video {
+		c.sent = new(nack.Sent)
+	}
+	c.SetCodecs(codecs)
+	return c
+}
+
+// SetCodecs replaces what the subscriber takes, after a new answer. Payload types may change within a slot.
+func (c *Consumer) SetCodecs(codecs []sdp.Codec) {
+	c.codecs = codecs
+	clear(c.rtxTypes[:])
+	for _, x := range codecs {
+		c.rtxTypes[x.PayloadType&0x7f] = x.RTX
+	}
+	if c.producer != nil {
+		c.mapTypes()
+	}
+}
+
+// Assign stops the slot's Producer and makes p the next one; it flows after Ready, or blankTimeout later. An older generation
+// than the last is ignored.
+func (c *Consumer) Assign(now time.Time, p *Producer, generation uint64) {
+	if generation < c.generation {
+		return
+	}
+	c.Clear()
+	c.generation = generation
+	if p == nil || p.Kind() != c.kind {
+		return
+	}
+	c.producer, c.phase, c.deadline = p, blanking, now.Add(blankTimeout)
+	c.mapTypes()
+}
+
+// Clear empties the slot.
+func (c *Consumer) Clear() {
+	if c.producer != nil {
+		c.producer.detach(c)
+	}
+	c.producer, c.phase, c.deadline = nil, empty, time.Time{}
+}
+
+// Ready says that the subscriber has blanked the slot for this generation.
+func (c *Consumer) Ready(generation uint64) {
+	if c.phase == blanking && generation == c.generation {
+		c.start()
+	}
+}
+
+// Timeout starts a Producer for which the subscriber did not answer in time.
+func (c *Consumer) Timeout(now time.Time) {
+	if c.phase == blanking && !now.Before(c.deadline) {
+		c.start()
+	}
+}
+
+// Next returns when Timeout has something to do; zero: never.
+func (c *Consumer) Next() time.Time { return c.deadline }
+
+func (c *Consumer) start() {
+	c.phase, c.deadline = waiting, time.Time{}
+	c.producer.attach(c)
+	c.producer.RequestKeyFrame()
+}
+
+// mapTypes relates the publisher's payload types to the subscriber's.
+func (c *Consumer) mapTypes() {
+	clear(c.types[:])
+	for _, theirs := range c.producer.Codecs() {
+		for _, ours := range c.codecs {
+			if ours.Matches(theirs) {
+				c.types[theirs.PayloadType&0x7f] = ours.PayloadType
+				c.rate = ours.ClockRate
+				break
+			}
+		}
+	}
+}
+
+// Producer returns what fills the slot and flows, or waits for a key frame; nil: nothing does.
+func (c *Consumer) Producer() *Producer {
+	if c.phase < waiting {
+		return nil
+	}
+	return c.producer
+}
+
+// Forward decides what becomes of a packet of its Producer, and writes the header that the subscriber gets to h. It patches the
+// packet's payload and dependency descriptor in place, for this subscriber alone: they must be sealed before the next Consumer
+// forwards the same packet.
+func (c *Consumer) Forward(now time.Time, p *Packet, h *rtp.Header) drop.Reason {
+	payloadType := c.types[p.Type&0x7f]
+	if payloadType == 0 {
+		return drop.CodecMismatch
+	}
+	if c.phase == waiting {
+		if c.kind == sdp.Video && !(p.Frame.Key && p.Frame.Start) {
+			return drop.NoKeyFrame
+		}
+		c.begin(now, p)
+	}
+	if p.Index < c.first {
+		return drop.TooLate
+	}
+	c.render(p, payloadType, h)
+	if c.kind == sdp.Video && !p.Padding {
+		c.ids.Apply(&p.Frame.IDs, p.Payload, p.Dependency)
+	}
+	if number := p.Index + c.seqOffset; number > c.highest || c.lastAt.IsZero() {
+		c.highest, c.lastTS, c.lastAt = number, h.Timestamp, now
+	}
+	c.packets++
+	c.octets += uint32(len(p.Payload))
+	if c.sent != nil {
+		c.sent.Put(h.SequenceNumber, p.Index, c.epoch, len(p.Payload), now)
+	}
+	return drop.None
+}
+
+// begin sets the offsets so that the first packet of a new Producer follows the last of the old one.
+func (c *Consumer) begin(now time.Time, p *Packet) {
+	c.phase, c.first = flowing, p.Index
+	c.epoch++
+	if c.lastAt.IsZero() {
+		c.seqOffset, c.tsOffset = 0, 0
+		return
+	}
+	c.seqOffset = c.highest + 1 - p.Index
+	elapsed := uint32(now.Sub(c.lastAt).Seconds() * float64(c.rate))
+	c.tsOffset = c.lastTS + max(elapsed, 1) - p.Timestamp
+	c.ids.Switch()
+}
+
+// render writes the outgoing header.
+func (c *Consumer) render(p *Packet, payloadType uint8, h *rtp.Header) {
+	*h = rtp.Header{
+		PayloadType: payloadType, Marker: p.Marker,
+		SequenceNumber: uint16(p.Index + c.seqOffset), Timestamp: p.Timestamp + c.tsOffset,
+	}
+}
+
+// Report returns what a sender report says of this Consumer at the server's time now: the timestamp that belongs to now, and
+// the number of packets and payload bytes so far. It is not ok before the publisher has sent its own report.
+func (c *Consumer) Report(now time.Time) (timestamp, packets, octets uint32, ok bool) {
+	if c.phase != flowing {
+		return 0, 0, 0, false
+	}
+	theirs, ok := c.producer.Timeline().At(now)
+	return theirs + c.tsOffset, c.packets, c.octets, ok
+}
+
+// RequestKeyFrame passes the subscriber's request on.
+func (c *Consumer) RequestKeyFrame() {
+	if p := c.Producer(); p != nil {
+		p.RequestKeyFrame()
+	}
+}

@@ -1,0 +1,77 @@
+// Package route moves media inside a shard: Producers take what a publisher sends, Consumers decide what becomes of it for one
+// slot of one subscriber, a Router holds those of one room.
+//
+// Packets are gathered per Producer while a batch is read, and leave subscriber by subscriber when it has been read whole, so
+// that one subscriber's packets lie side by side and share one system call:
+//
+//	Producer.Add(packet) … Producer.Add(packet)      for the whole batch
+//	for each subscriber: Consumer.Forward(packet)    header for one receiver, or a drop.Reason
+//	Router.EndBatch()                                pending packets are forgotten
+//
+// Nothing here is safe for concurrent use: everything belongs to the shard's loop.
+package route
+
+import "time"
+
+// Router holds the Producers of one room.
+type Router struct {
+	producers map[uint64]*Producer
+	pending   []*Producer // those with packets in this batch
+}
+
+// NewRouter returns an empty Router.
+func NewRouter() *Router { return &Router{producers: make(map[uint64]*Producer)} }
+
+// Add makes a Producer.
+func (r *Router) Add(cfg ProducerConfig) *Producer {
+	p := newProducer(cfg, r)
+	r.producers[cfg.ID] = p
+	return p
+}
+
+// Producer returns the Producer of that id, or nil.
+func (r *Router) Producer(id uint64) *Producer { return r.producers[id] }
+
+// Remove ends a Producer; its Consumers fall silent.
+func (r *Router) Remove(id uint64) {
+	p := r.producers[id]
+	if p == nil {
+		return
+	}
+	for len(p.consumers) > 0 {
+		p.consumers[0].Clear()
+	}
+	p.forget()
+	delete(r.producers, id)
+}
+
+// Pending reports whether anything was added since the last EndBatch.
+func (r *Router) Pending() bool { return len(r.pending) > 0 }
+
+// EndBatch forgets the pending packets: their bytes belong to the reader again.
+func (r *Router) EndBatch() {
+	for _, p := range r.pending {
+		p.forget()
+	}
+	r.pending = r.pending[:0]
+}
+
+// KeyFrameRequests appends to dst every Producer whose publisher is to be asked for a key frame now.
+func (r *Router) KeyFrameRequests(now time.Time, dst []*Producer) []*Producer {
+	for _, p := range r.producers {
+		if p.keyFrameDue(now) {
+			dst = append(dst, p)
+		}
+	}
+	return dst
+}
+
+// NextKeyFrameRequest returns when KeyFrameRequests has something to say; zero: never.
+func (r *Router) NextKeyFrameRequest() (next time.Time) {
+	for _, p := range r.producers {
+		if at := p.askedAt.Add(keyFrameInterval); p.wantKey && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	return next
+}
