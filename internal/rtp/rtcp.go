@@ -46,7 +46,8 @@ func NextRTCP(b []byte) (h RTCPHeader, packet, rest []byte, r drop.Reason) {
 	packet, rest = b[:n:n], b[n:]
 	if b[0]&0x20 != 0 {
 		pad := int(packet[n-1])
-		if pad == 0 || pad%4 != 0 || pad > n-4 { // RFC 3550 §6.4.1: a multiple of four, itself included
+		// RFC 3550 §6.4.1 wants a multiple of four, but the deltas of transport-wide feedback are padded from any byte.
+		if pad == 0 || pad > n-4 {
 			return h, nil, nil, drop.RtcpMalformed
 		}
 		packet = packet[: n-pad : n-pad]
