@@ -39,7 +39,8 @@ type ICE struct {
 type Offer struct {
 	ICE          ICE
 	Fingerprints []Fingerprint
-	Setup        string // "actpass", "active", "passive"
+	Setup        string   // "actpass", "active", "passive"
+	Bundle       []string // mids of the BUNDLE group, in its order: the first one accepted carries the transport (RFC 8843 §7.3.1)
 	Sections     []Section
 }
 
@@ -60,6 +61,11 @@ type Section struct {
 	SCTPPort     uint16            // Application
 	MaxMessage   uint32            // Application; 0: unlimited
 	ReceivesData bool              // Application: DTLS/SCTP
+	ReducedRTCP  bool              // a=rtcp-rsize (RFC 5506)
+	MixedHeaders bool              // a=extmap-allow-mixed: one- and two-byte extension headers in one stream (RFC 8285 §6)
+	// The m-line itself, which an answer repeats; where empty, an answer makes it up from Kind and Codecs.
+	Media, Protocol string
+	Formats         []string
 }
 
 // Codec is a payload format with its RTX.
@@ -77,6 +83,8 @@ type Codec struct {
 type Extension struct {
 	ID  uint8 // 1–14: one-byte form; above: two-byte form
 	URI string
+	// Direction that the offer limits the extension to; Inactive: it says nothing, so both.
+	Direction Direction
 }
 
 // Role is what the server does with an m-line of the offer.

@@ -1,0 +1,59 @@
+package sdp
+
+import "strings"
+
+// Error says why a description is refused and what its author can do about it.
+type Error struct {
+	Reason string // what is wrong, in words
+	Next   string // what to do instead; may be empty
+	Mid    string // the m-line that it is about; empty: all of the description
+	Line   string // the line that it is about, shortened; may be empty
+	// NoCodec: the m-line has no codec that the server forwards; otherwise the description is fine.
+	NoCodec bool
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("session description: ")
+	if e.Mid != "" {
+		b.WriteString("m-line ")
+		b.WriteString(e.Mid)
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Reason)
+	if e.Line != "" {
+		b.WriteString(" in ")
+		b.WriteString(e.Line)
+	}
+	if e.Next != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Next)
+	}
+	return b.String()
+}
+
+// NotSupported is the error of a form of negotiation that the types describe and this version does not speak.
+type NotSupported struct {
+	What string
+}
+
+// Error implements error.
+func (e *NotSupported) Error() string { return e.What + ": not supported" }
+
+// ErrNotSupported is what [Local.Offer] answers.
+var ErrNotSupported = &NotSupported{What: "an offer by the server"}
+
+func refuse(reason, next string) *Error { return &Error{Reason: reason, Next: next} }
+
+// badLine refuses a line that is malformed.
+func badLine(key, value string) *Error {
+	line := "a=" + key
+	if value != "" {
+		line += ":" + value
+	}
+	if len(line) > 80 {
+		line = strings.ToValidUTF8(line[:80], "") + "…"
+	}
+	return &Error{Reason: "cannot be understood", Line: line}
+}
