@@ -1,0 +1,37 @@
+package room
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Limits of one room, beside those that package wire tells to clients.
+const (
+	// MaxParticipants of a room, hidden ones aside.
+	MaxParticipants = 256
+	// MaxHidden viewers of a room.
+	MaxHidden = 1024
+	// MaxRoomPublications of all participants together.
+	MaxRoomPublications = 1024
+	// MaxRoomMetadataBytes of all participants together: a snapshot must fit one message of the bus.
+	MaxRoomMetadataBytes = 1 << 20
+	// MaxVideoSlots of one participant that are not part of a pair.
+	MaxVideoSlots = 8
+	// MaxSubscribe is the number of publications in one request.
+	MaxSubscribe = 512
+	// MaxReasonBytes of a kick.
+	MaxReasonBytes = 256
+)
+
+// A participant's requests spend tokens: so many at once, and one more after each interval.
+const (
+	requestBurst    = 100
+	requestInterval = 50 * time.Millisecond
+)
+
+// firstPairs is where the pool of slots starts; it doubles from there.
+const firstPairs = 4
+
+// maxDataMessage is the largest message of a data channel: the payload, two bytes, and the identity of the other side.
+const maxDataMessage = wire.MaxDataBytes + 2 + wire.MaxNameBytes

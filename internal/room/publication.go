@@ -1,0 +1,91 @@
+package room
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// publication is a track that a participant offers to the room.
+type publication struct {
+	wire.Publication
+
+	// static after construction
+	owner *participant
+	mid   string
+	codec sdp.Codec
+
+	// owned by the room
+	producer uint64 // another one with each Transport of its owner
+}
+
+// publish announces a new publication. Its Producer has yet to be started.
+func (r *Room) publish(pub *publication) {
+	pub.ID = r.nextPublication()
+	r.publications = append(r.publications, pub)
+	pub.owner.publications = append(pub.owner.publications, pub)
+	r.change(wire.TypeTrackPublished,
+		wire.TrackPublished{Identity: pub.owner.identity, Publication: pub.Publication}, nil)
+	for _, p := range r.participants {
+		if p.learn(pub) {
+			r.unsettle(p)
+		}
+	}
+}
+
+// withdraw takes a publication back and tells so.
+func (r *Room) withdraw(pub *publication) {
+	r.emit(StopProducer{pub.producer})
+	p := pub.owner
+	p.publications = slices.DeleteFunc(p.publications, func(o *publication) bool { return o == pub })
+	r.forget(pub)
+	r.change(wire.TypeTrackUnpublished, wire.TrackUnpublished{Identity: p.identity, Publication: pub.ID}, nil)
+}
+
+// forget takes a publication out of the room and out of everyone's slots.
+func (r *Room) forget(pub *publication) {
+	r.publications = slices.DeleteFunc(r.publications, func(o *publication) bool { return o == pub })
+	for _, p := range r.participants {
+		s := p.subscriptions[pub]
+		if s == nil {
+			continue
+		}
+		p.release(s)
+		delete(p.subscriptions, pub)
+		r.unsettle(p)
+	}
+}
+
+// own finds a publication of the session's participant.
+func (r *Room) own(now time.Time, session, id string) (*publication, *wire.Error) {
+	p, refused := r.spender(now, session)
+	if refused != nil {
+		return nil, refused
+	}
+	for _, pub := range p.publications {
+		if pub.ID == id {
+			return pub, nil
+		}
+	}
+	return nil, wire.NewError(wire.CodeNotFound, "this participant has no publication "+id, "name one of your own publications")
+}
+
+func (r *Room) unpublish(now time.Time, c Unpublish) *wire.Error {
+	pub, refused := r.own(now, c.Session, c.Publication)
+	if refused == nil {
+		r.withdraw(pub)
+	}
+	return refused
+}
+
+func (r *Room) mute(now time.Time, c Mute) *wire.Error {
+	pub, refused := r.own(now, c.Session, c.Publication)
+	if refused == nil && pub.Muted != c.Muted {
+		pub.Muted = c.Muted
+		r.change(wire.TypeTrackMuted,
+			wire.TrackMuted{Identity: pub.owner.identity, Publication: pub.ID, Muted: c.Muted}, nil)
+	}
+	return refused
+}

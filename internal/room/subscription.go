@@ -1,0 +1,114 @@
+package room
+
+import (
+	"slices"
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// subscription is what one participant has to do with one publication of another. A client that has heard nothing of a
+// subscription takes it as pending, or as off where it subscribes manually.
+type subscription struct {
+	// static after construction
+	publication *publication
+
+	// owned by the room
+	wanted bool
+	status string // of wire, as the client knows it
+	line   *line  // that it fills, or nil
+}
+
+// learn gives the participant a subscription where it may have the publication, and reports whether it waits for a slot.
+func (p *participant) learn(pub *publication) bool {
+	switch {
+	case pub.owner == p, !p.grants.Subscribe, p.carrier == WHIP:
+		return false
+	case p.carrier == WHEP && pub.owner.identity != p.follow:
+		return false
+	}
+	s := &subscription{publication: pub, wanted: !p.manual, status: wire.SubscriptionOff}
+	p.subscriptions[pub] = s
+	if s.wanted {
+		s.status = wire.SubscriptionPending
+		p.waiting = append(p.waiting, s)
+	}
+	return s.wanted
+}
+
+// release takes a subscription out of its slot, or out of the queue for one.
+func (p *participant) release(s *subscription) {
+	if s.line != nil {
+		s.line.filled = nil
+		s.line = nil
+	}
+	p.waiting = slices.DeleteFunc(p.waiting, func(o *subscription) bool { return o == s })
+}
+
+func (p *participant) shownSubscriptions(all []*publication) []wire.Subscription {
+	shown := []wire.Subscription{}
+	for _, pub := range all {
+		if s := p.subscriptions[pub]; s != nil {
+			shown = append(shown, wire.Subscription{Publication: pub.ID, Status: s.status})
+		}
+	}
+	return shown
+}
+
+// subscribe changes what the session wants. Publications that have gone meanwhile are passed over, unless all have.
+func (r *Room) subscribe(now time.Time, c Subscribe) *wire.Error {
+	p, refused := r.spender(now, c.Session)
+	switch {
+	case refused != nil:
+		return refused
+	case !p.grants.Subscribe:
+		return wire.NewError(wire.CodeForbidden, "this participant may not subscribe",
+			"join with a token that has the canSubscribe grant")
+	case len(c.Publications) > MaxSubscribe:
+		return wire.NewError(wire.CodeLimit, "too many publications in one request", "name at most 512")
+	}
+	found := len(c.Publications) == 0
+	for _, id := range c.Publications {
+		if s := p.subscription(id, r.publications); s != nil {
+			found = true
+			r.want(p, s, c.Subscribed)
+		}
+	}
+	if !found {
+		return wire.NewError(wire.CodeNotFound, "none of these publications is there", "name publications of others in this room")
+	}
+	return nil
+}
+
+func (p *participant) subscription(id string, all []*publication) *subscription {
+	for _, pub := range all {
+		if pub.ID == id {
+			return p.subscriptions[pub]
+		}
+	}
+	return nil
+}
+
+func (r *Room) want(p *participant, s *subscription, wanted bool) {
+	if s.wanted == wanted {
+		return
+	}
+	s.wanted = wanted
+	if wanted {
+		p.waiting = append(p.waiting, s)
+		r.setStatus(p, s, wire.SubscriptionPending)
+	} else {
+		p.release(s)
+		r.setStatus(p, s, wire.SubscriptionOff)
+	}
+	r.unsettle(p)
+}
+
+// setStatus tells the client where the status changes.
+func (r *Room) setStatus(p *participant, s *subscription, status string) {
+	if s.status == status {
+		return
+	}
+	s.status = status
+	r.tell(p, wire.TypeSubscription, wire.Subscription{Publication: s.publication.ID, Status: status})
+}
