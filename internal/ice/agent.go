@@ -1,0 +1,210 @@
+// Package ice is an ICE agent without sockets or clock (RFC 8445). It is lite: it answers the client's checks, follows its
+// nominations, and takes its checks for consent to receive (RFC 7675). One Agent belongs to one Transport and one goroutine.
+//
+// Checks are STUN Binding requests (RFC 8489):
+//
+//	| type 2 | length 2 | cookie 4 | transaction id 12 | attributes … USERNAME … MESSAGE-INTEGRITY | FINGERPRINT |
+//
+// Nothing an agent sends is unasked for, larger than 3 times its cause, or sent elsewhere than where its cause came from.
+package ice
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+)
+
+// Mode is how much of ICE an agent does.
+type Mode uint8
+
+// Modes. Only Lite is built.
+const (
+	Lite Mode = iota // answers checks
+	Full             // sends checks as well
+	None             // plain addresses
+)
+
+// ErrNotSupported answers modes that are not built.
+var ErrNotSupported = errors.New("ice: mode not supported")
+
+// Credentials are the user fragment and password of one side.
+type Credentials struct{ Ufrag, Pwd string }
+
+// Config describes an Agent.
+type Config struct {
+	Mode Mode
+	// Local must be random: at least 24 bits of ufrag and 128 of password (RFC 8445 §5.3).
+	Local Credentials
+	// Remote is the client's. A lite agent needs no more than its ufrag, and takes any where that is empty.
+	Remote Credentials
+}
+
+// Kind of an Event.
+type Kind uint8
+
+// Kinds of events.
+const (
+	Validated    Kind = iota + 1 // a check proved the pair: what is not STUN may come from it now
+	Removed                      // the pair is forgotten: nothing may come from it any more
+	Selected                     // everything is sent on the pair now; this includes consent
+	ConsentLate                  // nothing may be sent
+	ConsentFresh                 // may be sent again
+	ConsentLost                  // it is over
+	Restarted                    // the client uses the credentials of the last Restart: earlier ones are void
+)
+
+// Event tells what a check or the passing of time has changed. Pair is zero where the kind is about none.
+type Event struct {
+	Kind Kind
+	Pair datagram.Pair
+}
+
+// entry is a pair on which a check was authenticated.
+type entry struct {
+	pair      datagram.Pair
+	checked   time.Time
+	priority  uint32 // of the client's candidate, as its last check says
+	nominated bool   // by the newest credentials that nominated anything
+}
+
+// Agent is one side of an ICE session.
+type Agent struct {
+	current  *generation
+	previous *generation // until the current one nominates; nil: there is none
+	entries  []entry
+	selected int       // index in entries; -1: none
+	consent  time.Time // last check on the pair that was selected then; before any: when New or Restart gave the client time
+	late     bool
+	lost     bool
+	next     time.Time
+
+	// scratch: what goes through an interface must not live on the stack
+	header [headerLen]byte
+	sum    [sha1.Size]byte
+	m      message
+}
+
+// New returns an agent that waits for checks, at most ConsentEnds.
+func New(cfg Config, now time.Time) (*Agent, error) {
+	if cfg.Mode != Lite {
+		return nil, ErrNotSupported
+	}
+	g, err := newGeneration(cfg.Local, cfg.Remote)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{current: g, selected: -1, consent: now}
+	a.schedule()
+	return a, nil
+}
+
+func newGeneration(local, remote Credentials) (*generation, error) {
+	if n := len(local.Ufrag); n < MinUfrag || n > MaxUfrag {
+		return nil, fmt.Errorf("ice: a ufrag of %d bytes, not %d to %d", n, MinUfrag, MaxUfrag)
+	}
+	if n := len(local.Pwd); n < MinPwd || n > MaxPwd {
+		return nil, fmt.Errorf("ice: a password of %d bytes, not %d to %d", n, MinPwd, MaxPwd)
+	}
+	return &generation{local: local, remote: remote, mac: hmac.New(sha1.New, []byte(local.Pwd))}, nil
+}
+
+// Restart gives the agent new credentials for both sides (RFC 8445 §9) and the client ConsentEnds to use them. Until a check with
+// them nominates a pair, checks with the previous ones are taken too and the selected pair stays.
+func (a *Agent) Restart(now time.Time, local, remote Credentials) error {
+	g, err := newGeneration(local, remote)
+	if err != nil {
+		return err
+	}
+	if a.previous == nil { // else what is current never nominated: the one before goes on
+		a.previous = a.current
+	}
+	a.current = g
+	a.prolong(now)
+	a.schedule()
+	return nil
+}
+
+// Selected returns the pair on which to send.
+func (a *Agent) Selected() (pair datagram.Pair, ok bool) {
+	if a.selected < 0 {
+		return datagram.Pair{}, false
+	}
+	return a.entries[a.selected].pair, true
+}
+
+// CanSend reports whether there is a selected pair and consent to send on it.
+func (a *Agent) CanSend(now time.Time) bool {
+	return a.selected >= 0 && !a.lost && now.Sub(a.entries[a.selected].checked) < ConsentFor
+}
+
+// Next returns when Timeout has something to do; zero: never.
+func (a *Agent) Next() time.Time { return a.next }
+
+// Handle takes a STUN message. The answer, if it deserves one, is among out's datagrams even where the reason is not None.
+func (a *Agent) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) drop.Reason {
+	if a.lost {
+		return drop.Consent
+	}
+	m := &a.m
+	if r := m.parse(b); r != drop.None {
+		return r
+	}
+	switch m.typ {
+	case bindingRequest:
+		return a.request(now, pair, m, out)
+	case bindingIndication:
+		return drop.None // keeps NAT bindings open and means nothing else (RFC 8445 §11)
+	}
+	return drop.StunMethod
+}
+
+// request answers a Binding request, in the order of RFC 8489 §6.3 and §9.1.3, then RFC 8445 §7.3.
+func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out) drop.Reason {
+	if m.integrityAt == 0 || m.username == nil {
+		refuse(pair, m, out, badRequest)
+		return drop.StunIntegrity
+	}
+	g := a.current
+	if !g.matches(m.username) && a.previous != nil {
+		g = a.previous
+	}
+	if !g.matches(m.username) || !a.authentic(g, m) {
+		refuse(pair, m, out, unauthenticated)
+		return drop.StunIntegrity
+	}
+	if m.unknowns > 0 {
+		r := out.begin(pair, m.raw, bindingError)
+		r.errorCode(unknownAttribute)
+		r.unknownAttributes(m.unknown[:m.unknowns])
+		r.integrity(g.mac)
+		r.end()
+		return drop.StunMalformed
+	}
+	if m.controlled {
+		// A lite agent stays controlled: the client, who thinks that it is, has to change (RFC 8445 §7.3.1.1).
+		r := out.begin(pair, m.raw, bindingError)
+		r.errorCode(roleConflict)
+		r.integrity(g.mac)
+		r.end()
+		return drop.StunRole
+	}
+	r := out.begin(pair, m.raw, bindingSuccess)
+	r.xorMappedAddress(pair.Remote)
+	r.integrity(g.mac)
+	r.end()
+	a.check(now, g, pair, m, out)
+	a.schedule()
+	return drop.None
+}
+
+// refuse answers a request that is not authentic, hence without MESSAGE-INTEGRITY.
+func refuse(pair datagram.Pair, m *message, out *Out, code int) {
+	r := out.begin(pair, m.raw, bindingError)
+	r.errorCode(code)
+	r.end()
+}

@@ -1,0 +1,28 @@
+package ice
+
+import "time"
+
+// MaxPairs is how many validated pairs one agent keeps. A check on one more ends the unselected pair that was checked longest ago.
+const MaxPairs = 64
+
+// Lengths of credentials (RFC 8839 §5.4), in bytes.
+const (
+	MinUfrag = 4
+	MinPwd   = 22
+	MaxUfrag = 256
+	MaxPwd   = 256
+)
+
+// Consent. The agent is lite and sends no checks: an incoming authenticated check on the selected pair is the client's consent
+// (RFC 7675 asks full agents to renew theirs every 5 s, and libwebrtc checks every 2.5 s at the latest).
+const (
+	// ConsentFor is how long after the last check media may be sent.
+	ConsentFor = 15 * time.Second
+	// ConsentEnds is how long after the last check, after New or after Restart, whichever is latest, it is over.
+	ConsentEnds = 30 * time.Second
+	// FreshFor is how long after its last check a nominated pair competes by priority.
+	FreshFor = 5 * time.Second
+)
+
+// maxUnknown is how many unknown attributes one 420 response lists. Each took at least 4 bytes of the request and takes 2 here.
+const maxUnknown = 16
