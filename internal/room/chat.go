@@ -10,7 +10,7 @@ import (
 
 // say sends a chat message. What goes to everyone is part of the room: it has a revision and is kept for late joiners.
 func (r *Room) say(now time.Time, c Chat) *wire.Error {
-	p, refused := r.spender(now, c.Session)
+	p, refused := r.member(c.Session)
 	if refused != nil {
 		return refused
 	}

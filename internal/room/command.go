@@ -33,6 +33,8 @@ type Join struct {
 	Name     string
 	Metadata string
 	Grants   wire.Grants
+	// Sources that it may publish; empty: all.
+	Sources []wire.Source
 	// ManualSubscribe: nothing is subscribed until Subscribe says so.
 	ManualSubscribe bool
 	// Follow is whom a WHEP session watches; empty: the first who publishes.

@@ -1,10 +1,6 @@
 package room
 
-import (
-	"time"
-
-	"github.com/parley-rtc/parley/wire"
-)
+import "github.com/parley-rtc/parley/wire"
 
 // Limits of one room, beside those that package wire tells to clients.
 const (
@@ -22,12 +18,6 @@ const (
 	MaxSubscribe = 512
 	// MaxReasonBytes of a kick.
 	MaxReasonBytes = 256
-)
-
-// A participant's requests spend tokens: so many at once, and one more after each interval.
-const (
-	requestBurst    = 100
-	requestInterval = 50 * time.Millisecond
 )
 
 // firstPairs is where the pool of slots starts; it doubles from there.

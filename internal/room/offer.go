@@ -3,7 +3,6 @@ package room
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
@@ -24,8 +23,8 @@ type negotiation struct {
 }
 
 // offer answers an offer and brings publications and slots in line with it.
-func (r *Room) offer(now time.Time, c Offer) *wire.Error {
-	p, refused := r.spender(now, c.Session)
+func (r *Room) offer(c Offer) *wire.Error {
+	p, refused := r.member(c.Session)
 	if refused != nil {
 		return refused
 	}
@@ -76,7 +75,7 @@ func (r *Room) prepareTransport(n *negotiation, c Offer) {
 		Sections: map[string]sdp.LocalSection{},
 	}
 	for mid, s := range n.sections {
-		if s.Kind == sdp.Application && !s.Rejected {
+		if s.Kind == sdp.Application && s.ReceivesData && !s.Rejected {
 			n.local.Sections[mid] = sdp.LocalSection{Role: sdp.RoleData}
 		}
 	}

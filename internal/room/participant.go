@@ -16,13 +16,13 @@ type participant struct {
 	carrier  Carrier
 	identity string
 	grants   wire.Grants
+	sources  []wire.Source // that it may publish; empty: all
 	manual   bool
 	follow   string // of WHEP
 	joinedAt time.Time
 
 	// owned by the room
 	name, metadata string
-	budget         budget
 	publications   []*publication // by time
 	transport      *transport     // nil before the first offer
 	slots          []*slot        // of the transport, in the order of the offers
@@ -67,7 +67,7 @@ func (r *Room) join(now time.Time, c Join) *wire.Error {
 		c.Identity = r.freeIdentity()
 	}
 	p := &participant{
-		session: c.Session, carrier: c.Carrier, identity: c.Identity, grants: c.Grants, manual: c.ManualSubscribe,
+		session: c.Session, carrier: c.Carrier, identity: c.Identity, grants: c.Grants, sources: c.Sources, manual: c.ManualSubscribe,
 		follow: c.Follow, joinedAt: now.Round(0).UTC(), name: c.Name, metadata: c.Metadata,
 		subscriptions: map[*publication]*subscription{},
 	}
@@ -193,8 +193,8 @@ func (r *Room) remove(p *participant, reason wire.Code) {
 	}
 }
 
-func (r *Room) update(now time.Time, c Update) *wire.Error {
-	p, refused := r.spender(now, c.Session)
+func (r *Room) update(c Update) *wire.Error {
+	p, refused := r.member(c.Session)
 	if refused != nil {
 		return refused
 	}

@@ -2,7 +2,6 @@ package room
 
 import (
 	"slices"
-	"time"
 
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
@@ -59,8 +58,8 @@ func (r *Room) forget(pub *publication) {
 }
 
 // own finds a publication of the session's participant.
-func (r *Room) own(now time.Time, session, id string) (*publication, *wire.Error) {
-	p, refused := r.spender(now, session)
+func (r *Room) own(session, id string) (*publication, *wire.Error) {
+	p, refused := r.member(session)
 	if refused != nil {
 		return nil, refused
 	}
@@ -72,16 +71,16 @@ func (r *Room) own(now time.Time, session, id string) (*publication, *wire.Error
 	return nil, wire.NewError(wire.CodeNotFound, "this participant has no publication "+id, "name one of your own publications")
 }
 
-func (r *Room) unpublish(now time.Time, c Unpublish) *wire.Error {
-	pub, refused := r.own(now, c.Session, c.Publication)
+func (r *Room) unpublish(c Unpublish) *wire.Error {
+	pub, refused := r.own(c.Session, c.Publication)
 	if refused == nil {
 		r.withdraw(pub)
 	}
 	return refused
 }
 
-func (r *Room) mute(now time.Time, c Mute) *wire.Error {
-	pub, refused := r.own(now, c.Session, c.Publication)
+func (r *Room) mute(c Mute) *wire.Error {
+	pub, refused := r.own(c.Session, c.Publication)
 	if refused == nil && pub.Muted != c.Muted {
 		pub.Muted = c.Muted
 		r.change(wire.TypeTrackMuted,

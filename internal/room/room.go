@@ -65,23 +65,23 @@ func (r *Room) Apply(now time.Time, c Command) []Effect {
 	case Join:
 		r.fail(r.join(now, c))
 	case Offer:
-		r.fail(r.offer(now, c))
+		r.fail(r.offer(c))
 	case Restart:
-		r.fail(r.restart(now, c))
+		r.fail(r.restart(c))
 	case Resync:
 		r.fail(r.resync(c))
 	case Leave:
 		r.done(r.leave(c))
 	case Unpublish:
-		r.done(r.unpublish(now, c))
+		r.done(r.unpublish(c))
 	case Subscribe:
-		r.done(r.subscribe(now, c))
+		r.done(r.subscribe(c))
 	case SlotReady:
 		r.done(r.slotReady(c))
 	case Mute:
-		r.done(r.mute(now, c))
+		r.done(r.mute(c))
 	case Update:
-		r.done(r.update(now, c))
+		r.done(r.update(c))
 	case Chat:
 		r.done(r.say(now, c))
 	case Kick:
@@ -196,19 +196,6 @@ func (r *Room) member(session string) (*participant, *wire.Error) {
 	return nil, wire.NewError(wire.CodeSessionExpired, "this session is not part of the room any more", "join again")
 }
 
-// spender finds the participant of a session and spends one of its requests.
-func (r *Room) spender(now time.Time, session string) (*participant, *wire.Error) {
-	p, refused := r.member(session)
-	if refused != nil {
-		return nil, refused
-	}
-	if !p.budget.spend(now) {
-		return nil, &wire.Error{Code: wire.CodeRate, Message: "too many requests in a short time",
-			Next: "send at most 20 requests in a second", RetrySeconds: 1}
-	}
-	return p, nil
-}
-
 func (r *Room) nextID() uint64 {
 	r.lastID++
 	return r.lastID
@@ -232,19 +219,4 @@ func (r *Room) token(letters string, n int) string {
 func (r *Room) nextPublication() string {
 	r.lastNumber++
 	return "p" + strconv.FormatUint(r.lastNumber, 10)
-}
-
-// budget is a token bucket that is full at first.
-type budget struct{ fullAt time.Time }
-
-func (b *budget) spend(now time.Time) bool {
-	if b.fullAt.Before(now) {
-		b.fullAt = now
-	}
-	full := b.fullAt.Add(requestInterval)
-	if full.Sub(now) > requestBurst*requestInterval {
-		return false
-	}
-	b.fullAt = full
-	return true
 }

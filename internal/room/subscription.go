@@ -2,7 +2,6 @@ package room
 
 import (
 	"slices"
-	"time"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -56,8 +55,8 @@ func (p *participant) shownSubscriptions(all []*publication) []wire.Subscription
 }
 
 // subscribe changes what the session wants. Publications that have gone meanwhile are passed over, unless all have.
-func (r *Room) subscribe(now time.Time, c Subscribe) *wire.Error {
-	p, refused := r.spender(now, c.Session)
+func (r *Room) subscribe(c Subscribe) *wire.Error {
+	p, refused := r.member(c.Session)
 	switch {
 	case refused != nil:
 		return refused

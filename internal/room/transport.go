@@ -2,7 +2,6 @@ package room
 
 import (
 	"slices"
-	"time"
 
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
@@ -50,8 +49,8 @@ func (r *Room) transportState(c TransportState) {
 }
 
 // restart replaces the ICE credentials without an offer (RFC 9725 §4.3.2).
-func (r *Room) restart(now time.Time, c Restart) *wire.Error {
-	p, refused := r.spender(now, c.Session)
+func (r *Room) restart(c Restart) *wire.Error {
+	p, refused := r.member(c.Session)
 	if refused != nil {
 		return refused
 	}

@@ -11,8 +11,19 @@ import (
 )
 
 // Do asks a room and returns its reply; a refusal is a Reply with Error. A join (not of WHEP) opens a room that does not
-// exist. The error is the bus's or ctx's.
+// exist. The error is the bus's or ctx's; after one, a session that wanted to join is not in the room.
 func Do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
+	reply, err := do(ctx, b, room, r)
+	if err != nil && r.Type == wire.TypeJoin {
+		// It may have been carried out all the same.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+		defer cancel()
+		_, _ = do(ctx, b, room, Request{Session: r.Session, Type: TypeGone})
+	}
+	return reply, err
+}
+
+func do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
 	message, err := json.Marshal(r)
 	if err != nil {
 		return Reply{}, fmt.Errorf("encode %s request: %w", r.Type, err)

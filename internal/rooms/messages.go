@@ -4,18 +4,19 @@ import (
 	"encoding/base64"
 	"encoding/json"
 
+	"github.com/parley-rtc/parley/internal/room"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Carrier says how a session speaks, as far as a room must know.
-type Carrier string
+// Carrier says how a session speaks.
+type Carrier = room.Carrier
 
 // Carriers.
 const (
-	CarrierWS   Carrier = "ws"   // the whole protocol; slots grow
-	CarrierWHIP Carrier = "whip" // publishes all that its offer sends; subscribes to nothing
-	CarrierWHEP Carrier = "whep" // hidden; its offer's receiving m-lines are the slots of one participant's publications
+	CarrierWS   = room.WS
+	CarrierWHIP = room.WHIP
+	CarrierWHEP = room.WHEP
 )
 
 // Request types beside those of wire, which only a signalling session sends.
@@ -43,7 +44,7 @@ const OpenSubject = "rooms.open"
 
 // Request is what a session asks of its room.
 type Request struct {
-	// Session is chosen by signalling: unique, never used again, and not guessable by others.
+	// Session is chosen by signalling: unique on all nodes, and never used again.
 	Session string  `json:"session"`
 	Carrier Carrier `json:"carrier,omitempty"` // of a join
 	// Type is a request type of wire: join, leave, offer, unpublish, subscribe, slot-ready, mute, update, chat, kick; or one
@@ -57,11 +58,13 @@ type Request struct {
 // Admission is what signalling found out about who joins.
 type Admission struct {
 	// Identity may be empty: the room makes one.
-	Identity        string      `json:"identity,omitempty"`
-	Name            string      `json:"name,omitempty"`
-	Metadata        string      `json:"metadata,omitempty"`
-	Grants          wire.Grants `json:"grants"`
-	ManualSubscribe bool        `json:"manualSubscribe,omitempty"`
+	Identity string      `json:"identity,omitempty"`
+	Name     string      `json:"name,omitempty"`
+	Metadata string      `json:"metadata,omitempty"`
+	Grants   wire.Grants `json:"grants"`
+	// Sources that it may publish; empty: all.
+	Sources         []wire.Source `json:"sources,omitempty"`
+	ManualSubscribe bool          `json:"manualSubscribe,omitempty"`
 	// Follow is the identity that a WHEP session watches; empty: the first who publishes.
 	Follow string `json:"follow,omitempty"`
 }

@@ -1,5 +1,184 @@
 // Package rooms runs rooms on their home node: one actor per room, the only writer of a room.Room.
 //
 // A session asks by bus request on Subject(room), in JSON (Request, Reply), and is told on SessionSubject(session) (Event).
-// The actor applies each command, then carries out the effects: commands to the media plane, events, the reply.
+// The actor applies each command, then carries out the effects: commands to the media plane, events, the reply. It never
+// waits for anyone: events go into bounded queues of the bus, and commands that the media plane cannot take are owed to it.
+//
+//	request → decode, parse SDP (on the asker's goroutine) → inbox → Room.Apply → media commands, events, reply
+//	media event → newest state per Transport → Room.Apply → …
+//
+// The package owns the actors' goroutines. A room is opened by its first join and ends some time after the last session left.
 package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/room"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Media takes commands for the media plane. Do never blocks; it reports false when a command could not be taken.
+type Media interface {
+	Do(media.Command) bool
+}
+
+// Config is what a Service is made of.
+type Config struct {
+	Bus bus.Bus
+	// Shard returns where the room's media lives, the same for all of the room's life.
+	Shard func(media.RoomID) Media
+	// Candidates are put into answers. It is called concurrently.
+	Candidates  func() []sdp.Candidate
+	Fingerprint sdp.Fingerprint // of the server's DTLS certificate
+	Linger      time.Duration   // 0: DefaultLinger
+	Random      io.Reader       // crypto/rand.Reader
+	Log         *slog.Logger
+}
+
+// Service runs the rooms of this node. It is safe for concurrent use.
+type Service struct {
+	// static after construction
+	config   Config
+	stopOpen func()
+	actors   sync.WaitGroup
+
+	// guarded by mu
+	mu       sync.Mutex
+	closed   bool
+	rooms    map[string]*actor
+	lastRoom uint64
+	refusals map[wire.Code]uint64
+
+	// atomic
+	draining                           atomic.Bool
+	participants, hidden, publications atomic.Int64
+	joins, panics                      atomic.Uint64
+}
+
+// Stats counts what there is, and what has happened.
+type Stats struct {
+	Rooms, Participants, Hidden, Publications int
+	Joins                                     uint64
+	Panics                                    uint64 // rooms that ended by a fault of the server
+	Refusals                                  map[wire.Code]uint64
+}
+
+// New starts to serve rooms.
+func New(c Config) (*Service, error) {
+	if c.Linger == 0 {
+		c.Linger = DefaultLinger
+	}
+	s := &Service{config: c, rooms: map[string]*actor{}, refusals: map[wire.Code]uint64{}}
+	stop, err := c.Bus.Serve(OpenSubject, s.serveOpen)
+	if err != nil {
+		return nil, fmt.Errorf("serve rooms: %w", err)
+	}
+	s.stopOpen = stop
+	return s, nil
+}
+
+// Drain refuses every further join. Sessions that there are go on.
+func (s *Service) Drain() { s.draining.Store(true) }
+
+// Stats returns the counts of this moment.
+func (s *Service) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{
+		Rooms: len(s.rooms), Participants: int(s.participants.Load()), Hidden: int(s.hidden.Load()),
+		Publications: int(s.publications.Load()), Joins: s.joins.Load(), Panics: s.panics.Load(),
+		Refusals: maps.Clone(s.refusals),
+	}
+}
+
+// Close ends every session and room, and waits for the actors. The bus and the media plane must still be there.
+func (s *Service) Close() {
+	s.Drain()
+	s.stopOpen()
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		for _, a := range s.rooms {
+			close(a.stop)
+		}
+	}
+	s.mu.Unlock()
+	s.actors.Wait()
+}
+
+// serveOpen opens a room, unless it is there.
+func (s *Service) serveOpen(_ context.Context, b []byte) []byte {
+	var r openRequest
+	if json.Unmarshal(b, &r) != nil {
+		return s.refuse(wire.NewError(wire.CodeBadRequest, "the request to open a room cannot be understood", ""))
+	}
+	if refused := room.CheckName(r.Room); refused != nil {
+		return s.refuse(refused)
+	}
+	if refused := s.open(r.Room); refused != nil {
+		return s.refuse(refused)
+	}
+	return encode(Reply{Type: wire.TypeOK})
+}
+
+func (s *Service) open(name string) *wire.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed || s.draining.Load():
+		return draining()
+	case s.rooms[name] != nil:
+		return nil
+	case len(s.rooms) >= MaxRooms:
+		return &wire.Error{Code: wire.CodeOverloaded, Message: "this server has too many rooms",
+			Next: "try again later, or join a room that there is", RetrySeconds: 30}
+	}
+	s.lastRoom++
+	a, err := newActor(s, name, s.lastRoom)
+	if err != nil {
+		s.config.Log.Error("cannot open a room", "err", err)
+		return &wire.Error{Code: wire.CodeInternal, Message: "the room could not be opened", Next: "try again", RetrySeconds: 5}
+	}
+	s.rooms[name] = a
+	s.actors.Add(1)
+	go func() {
+		defer s.actors.Done()
+		a.run()
+	}()
+	return nil
+}
+
+// retire takes a room out of the table: from now on, a join opens another one.
+func (s *Service) retire(a *actor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.unserve()
+	delete(s.rooms, a.name)
+}
+
+func (s *Service) refuse(e *wire.Error) []byte {
+	s.count(e)
+	return encode(Reply{Error: e})
+}
+
+func (s *Service) count(e *wire.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusals[e.Code]++
+}
+
+func draining() *wire.Error {
+	return &wire.Error{Code: wire.CodeDraining, Message: "this server is going down and takes nobody new",
+		Next: "join again: another server may answer", RetrySeconds: 5}
+}

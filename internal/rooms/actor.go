@@ -1,0 +1,249 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/room"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// actor owns one room.
+type actor struct {
+	// static after construction
+	service *Service
+	name    string
+	id      media.RoomID
+	shard   Media
+	unserve func()
+	inbox   chan call
+	posted  chan struct{} // capacity 1: states has something
+	stop    chan struct{} // closed by Service.Close
+	done    chan struct{} // closed when the loop has ended
+
+	// guarded by mu
+	mu     sync.Mutex
+	ended  bool
+	states []media.Event // the newest of each Transport, in the order of their first
+
+	// owned by loop
+	room       *room.Room
+	sequences  map[string]uint64 // events that each session was sent
+	transports map[media.TransportID]bool
+	owed       []media.Command // that the shard could not take, in order
+	sizes      sizes           // as counted in Service
+	linger     *time.Timer     // runs while lingering: the room is empty
+	lingering  bool
+	retry      *time.Timer // runs while something is owed
+}
+
+// call is a request on its way to the loop.
+type call struct {
+	ctx     context.Context
+	session string
+	command room.Command
+	reply   chan []byte // capacity 1
+}
+
+func newActor(s *Service, name string, id uint64) (*actor, error) {
+	c := room.Config{Name: name, ID: id}
+	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
+		return nil, fmt.Errorf("seed room: %w", err)
+	}
+	a := &actor{
+		service: s, name: name, id: media.RoomID(id), shard: s.config.Shard(media.RoomID(id)), room: room.New(c),
+		inbox: make(chan call, inboxCapacity), posted: make(chan struct{}, 1),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		sequences: map[string]uint64{}, transports: map[media.TransportID]bool{},
+	}
+	unserve, err := s.config.Bus.Serve(Subject(name), a.serve)
+	if err != nil {
+		return nil, fmt.Errorf("serve room: %w", err)
+	}
+	a.unserve = unserve
+	return a, nil
+}
+
+// serve takes a request to the loop and waits for the reply, on the asker's goroutine.
+func (a *actor) serve(ctx context.Context, b []byte) []byte {
+	var r Request
+	if err := json.Unmarshal(b, &r); err != nil {
+		return a.service.refuse(badRequest("the request cannot be understood"))
+	}
+	command, refused := a.service.command(r)
+	if refused != nil {
+		return a.service.refuse(refused)
+	}
+	c := call{ctx: ctx, session: r.Session, command: command, reply: make(chan []byte, 1)}
+	select {
+	case a.inbox <- c:
+	case <-a.done:
+		return encode(Reply{Closed: true})
+	case <-ctx.Done():
+		return a.service.refuse(overloaded())
+	}
+	select {
+	case reply := <-c.reply:
+		return reply
+	case <-a.done:
+	case <-ctx.Done():
+	}
+	select {
+	case reply := <-c.reply: // at the same moment
+		return reply
+	default:
+		return encode(Reply{Closed: true})
+	}
+}
+
+// Post implements media.Sink. It keeps the newest state of each Transport, so that it never has to refuse one.
+func (a *actor) Post(e media.Event) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		return false
+	}
+	for i := range a.states {
+		if a.states[i].Transport == e.Transport {
+			a.states[i] = e
+			return true
+		}
+	}
+	a.states = append(a.states, e)
+	select {
+	case a.posted <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// run is the loop. It ends when the room has been empty for a while, when the Service closes, or by a fault.
+func (a *actor) run() {
+	defer a.finish()
+	defer a.survive()
+	a.linger, a.retry = time.NewTimer(a.service.config.Linger), time.NewTimer(owedInterval)
+	a.lingering = true
+	for a.step() {
+		a.arm()
+		a.measure()
+	}
+}
+
+// step waits for one thing to do and does it. It reports false at the end.
+func (a *actor) step() bool {
+	select {
+	case c := <-a.inbox:
+		a.handle(c)
+	case <-a.posted:
+		a.handleStates()
+	case <-a.retry.C:
+		a.pay()
+	case <-a.linger.C:
+		a.lingering = false
+		return !a.room.Empty() || len(a.owed) > 0
+	case <-a.stop:
+		a.carryOut(nil, a.room.Apply(time.Now(), room.End{
+			Code: wire.CodeDraining, Message: "this server is going down", Rejoin: true,
+		}))
+		return false
+	}
+	return true
+}
+
+// arm sets the timers to what the room is like now.
+func (a *actor) arm() {
+	switch empty := a.room.Empty(); {
+	case empty && !a.lingering:
+		a.linger.Reset(a.service.config.Linger)
+		a.lingering = true
+	case !empty && a.lingering:
+		a.linger.Stop()
+		a.lingering = false
+	}
+	if len(a.owed) > 0 {
+		a.retry.Reset(owedInterval)
+	} else {
+		a.retry.Stop()
+	}
+}
+
+// measure counts what is in the room for the Service.
+func (a *actor) measure() {
+	participants, hidden, publications := a.room.Sizes()
+	a.count(sizes{participants, hidden, publications})
+}
+
+type sizes struct{ participants, hidden, publications int }
+
+func (a *actor) count(now sizes) {
+	a.service.participants.Add(int64(now.participants - a.sizes.participants))
+	a.service.hidden.Add(int64(now.hidden - a.sizes.hidden))
+	a.service.publications.Add(int64(now.publications - a.sizes.publications))
+	a.sizes = now
+}
+
+// survive keeps a fault of one room from the others: its sessions end, and so do its Transports.
+func (a *actor) survive() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	a.service.panics.Add(1)
+	a.service.config.Log.Error("a room ended by a fault", "fault", fault, "stack", string(debug.Stack()))
+	body := encode(wire.Ended{Code: wire.CodeInternal, Message: "the room ended by a fault of the server", Rejoin: true})
+	for session := range a.sequences {
+		a.publish(session, eventTail(0, wire.TypeEnded, body, true))
+	}
+	for t := range a.transports {
+		a.shard.Do(media.CloseTransport{Transport: t})
+	}
+}
+
+// finish lets go of everything, and of those who still ask.
+func (a *actor) finish() {
+	a.service.retire(a)
+	a.count(sizes{})
+	a.linger.Stop()
+	a.retry.Stop()
+	a.mu.Lock()
+	a.ended, a.states = true, nil
+	a.mu.Unlock()
+	close(a.done)
+}
+
+// handle carries out one request, unless nobody waits for it any more.
+func (a *actor) handle(c call) {
+	if c.ctx.Err() != nil {
+		return
+	}
+	if refused := a.gate(c.command); refused != nil {
+		c.reply <- a.service.refuse(refused)
+		return
+	}
+	a.carryOut(&c, a.room.Apply(time.Now(), c.command))
+	if _, left := c.command.(room.Leave); left {
+		delete(a.sequences, c.session)
+	}
+}
+
+// gate refuses what there is no room for now.
+func (a *actor) gate(c room.Command) *wire.Error {
+	switch c.(type) {
+	case room.Leave, room.Resync:
+		return nil
+	case room.Join:
+		if a.service.draining.Load() {
+			return draining()
+		}
+	}
+	if len(a.owed) >= maxOwed {
+		return overloaded()
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package rooms
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/room"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// carryOut does what a command has brought about. c is the request that it came by, if it came by one.
+func (a *actor) carryOut(c *call, effects []room.Effect) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case room.Reply:
+			a.reply(c, e)
+		case room.Tell:
+			a.tell(e)
+		default:
+			a.command(e)
+		}
+	}
+}
+
+func (a *actor) reply(c *call, e room.Reply) {
+	r := Reply{Type: e.Type, Error: e.Error, Rev: a.room.Revision(), After: a.sequences[c.session]}
+	switch body := e.Body.(type) {
+	case nil:
+	case room.Restarted:
+		r.Type, r.Body = TypeRestarted, encode(Restarted(body))
+	default:
+		r.Body = encode(body)
+	}
+	switch {
+	case r.Error != nil:
+		a.service.count(r.Error)
+	case r.Type == wire.TypeJoined:
+		a.service.joins.Add(1)
+		a.sequences[c.session] = 0
+	}
+	c.reply <- encode(r)
+}
+
+// tell publishes an event, encoded once, to every session that it is for.
+func (a *actor) tell(e room.Tell) {
+	tail := eventTail(e.Rev, e.Type, encode(e.Body), e.End)
+	for _, session := range e.Sessions {
+		a.publish(session, tail)
+		if e.End {
+			delete(a.sequences, session)
+		}
+	}
+}
+
+// publish sends one session its next event. Nobody may listen, or too slowly: that is the session's business.
+func (a *actor) publish(session string, tail []byte) {
+	a.sequences[session]++
+	b := make([]byte, 0, len(`{"seq":`)+20+len(tail))
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, a.sequences[session], 10)
+	b = append(b, tail...)
+	if err := a.service.config.Bus.Publish(SessionSubject(session), b); err != nil {
+		a.service.config.Log.Warn("cannot publish an event", "err", err)
+	}
+}
+
+// eventTail encodes an Event from behind its Seq, which is all that differs between sessions.
+func eventTail(rev uint64, kind string, body []byte, end bool) []byte {
+	rest := encode(struct {
+		Rev  uint64          `json:"rev,omitempty"`
+		Type string          `json:"type"`
+		Body json.RawMessage `json:"body"`
+		End  bool            `json:"end,omitempty"`
+	}{rev, kind, body, end})
+	rest[0] = ','
+	return rest
+}
+
+// command gives the shard a command, behind those that it is owed.
+func (a *actor) command(e room.Effect) {
+	c := a.translate(e)
+	switch c := c.(type) {
+	case media.OpenTransport:
+		a.transports[c.Transport] = true
+	case media.CloseTransport:
+		delete(a.transports, c.Transport)
+	}
+	if len(a.owed) > 0 || !a.shard.Do(c) {
+		a.owed = append(a.owed, c)
+	}
+}
+
+// pay tries again what the shard could not take.
+func (a *actor) pay() {
+	for len(a.owed) > 0 && a.shard.Do(a.owed[0]) {
+		a.owed[0] = nil
+		a.owed = a.owed[1:]
+	}
+	if len(a.owed) == 0 {
+		a.owed = nil
+	}
+}
+
+// handleStates applies what the shard has posted.
+func (a *actor) handleStates() {
+	a.mu.Lock()
+	states := a.states
+	a.states = nil
+	a.mu.Unlock()
+	for _, e := range states {
+		a.carryOut(nil, a.room.Apply(time.Now(), room.TransportState{Transport: uint64(e.Transport), State: e.State.String()}))
+	}
+}
+
+// translate turns an effect into a command of the media plane.
+func (a *actor) translate(e room.Effect) media.Command {
+	switch e := e.(type) {
+	case room.OpenTransport:
+		return media.OpenTransport{
+			Transport: media.TransportID(e.Transport), Room: a.id, Identity: e.Identity, PublishData: e.PublishData,
+			Hidden: e.Hidden, Local: e.Local, Remote: e.Remote, Fingerprints: e.Fingerprints, Events: a,
+		}
+	case room.RestartICE:
+		return media.RestartICE{Transport: media.TransportID(e.Transport), Local: e.Local, Remote: e.Remote}
+	case room.Negotiate:
+		return media.Negotiate{Transport: media.TransportID(e.Transport), Sections: e.Sections}
+	case room.StartProducer:
+		return media.Publish{
+			Transport: media.TransportID(e.Transport), Mid: e.Mid, Producer: media.ProducerID(e.Producer), Encrypted: e.Encrypted,
+		}
+	case room.StopProducer:
+		return media.Unpublish{Producer: media.ProducerID(e.Producer)}
+	case room.Assign:
+		return media.Assign{
+			Transport: media.TransportID(e.Transport), Mid: e.Mid, Generation: e.Generation,
+			Producer: media.ProducerID(e.Producer), Immediate: e.Immediate,
+		}
+	case room.OpenSlot:
+		return media.SlotReady{Transport: media.TransportID(e.Transport), Mid: e.Mid, Generation: e.Generation}
+	case room.CloseTransport:
+		return media.CloseTransport{Transport: media.TransportID(e.Transport)}
+	}
+	panic("rooms: an effect that nobody carries out")
+}
+
+// encode writes JSON as short as it goes: what it writes is never part of HTML.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("rooms: " + err.Error()) // all that is encoded is ours
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
