@@ -61,6 +61,8 @@ type Assign struct {
 	Mid        string
 	Generation uint64
 	Producer   ProducerID
+	// Immediate: nobody blanks this slot (WHEP), so nobody says SlotReady.
+	Immediate bool
 }
 
 // SlotReady says that the client has blanked the slot.

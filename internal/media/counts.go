@@ -1,0 +1,44 @@
+package media
+
+import (
+	"context"
+	"errors"
+
+	"github.com/parley-rtc/parley/internal/drop"
+)
+
+// Counts is what a shard has done since its start, and what it holds now.
+type Counts struct {
+	Received  uint64 // datagrams
+	Sent      uint64 // datagrams
+	SentBytes uint64
+	Messages  uint64 // data messages passed on
+	Panics    uint64 // Transports that ended on an internal fault
+
+	Rooms, Transports, Producers, Handshakes int
+	Drops                                    drop.Counts
+}
+
+// ErrClosed is the answer of a shard that is closing or overloaded.
+var ErrClosed = errors.New("media: the shard takes no questions: closed or overloaded")
+
+// Counts asks the loop for its numbers. Safe for concurrent use.
+func (s *Shard) Counts(ctx context.Context) (Counts, error) {
+	answer := make(chan Counts, 1)
+	if !s.mail.put(letter{ask: func(s *Shard) { answer <- s.count() }}) {
+		return Counts{}, ErrClosed
+	}
+	select {
+	case c := <-answer:
+		return c, nil
+	case <-ctx.Done():
+		return Counts{}, ctx.Err()
+	}
+}
+
+func (s *Shard) count() Counts {
+	c := s.counts
+	c.Rooms, c.Transports, c.Producers, c.Handshakes = len(s.rooms), len(s.transports), len(s.producers), s.handshakes
+	c.Drops = s.drops
+	return c
+}

@@ -1,0 +1,302 @@
+package media
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/dtls"
+	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/srtp"
+	"github.com/parley-rtc/parley/internal/transport"
+)
+
+// room is what a shard knows of a room: its Router, and the Transports among which packets and data messages go round.
+type room struct {
+	id         RoomID
+	router     *route.Router
+	endpoints  []*endpoint
+	publishers map[*route.Producer]*endpoint
+	ask        []*route.Producer
+}
+
+// endpoint is a Transport with its DTLS association and its place in a room.
+type endpoint struct {
+	// static after construction
+	spec OpenTransport
+	room *room
+
+	// owned by loop
+	transport   *transport.Transport
+	association *dtls.Association // nil before the first DTLS record
+	handshaking bool
+	pair        datagram.Pair // where the last DTLS record came from
+	pairs       []datagram.Pair
+	ufrags      []string
+	producers   []*route.Producer
+	keyed       bool
+	state       State
+}
+
+// open makes a Transport, unless the shard is full.
+func (s *Shard) open(now time.Time, spec OpenTransport) {
+	if s.transports[spec.Transport] != nil {
+		return
+	}
+	var ssrc [4]byte
+	_, _ = rand.Read(ssrc[:])
+	t, err := transport.New(transport.Config{
+		ICE: ice.Lite, Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(ssrc[:]),
+	}, now)
+	if err != nil || len(s.transports) >= maxTransports {
+		spec.Events.Post(Event{Transport: spec.Transport, State: Failed, Reason: "the server is full"})
+		return
+	}
+	r := s.rooms[spec.Room]
+	if r == nil {
+		r = &room{id: spec.Room, router: route.NewRouter(), publishers: make(map[*route.Producer]*endpoint)}
+		s.rooms[spec.Room] = r
+	}
+	e := &endpoint{spec: spec, room: r, transport: t, ufrags: []string{spec.Local.Ufrag}}
+	r.endpoints = append(r.endpoints, e)
+	s.transports[spec.Transport] = e
+	s.ufrags[spec.Local.Ufrag] = e
+	s.soon(t.Next())
+}
+
+// checked acts on what an ICE check or its absence has changed.
+func (s *Shard) checked(now time.Time, e *endpoint) {
+	var end string
+	for _, ev := range s.out.ICE.Events {
+		switch ev.Kind {
+		case ice.Validated:
+			s.pairs[ev.Pair] = e
+			e.pairs = append(e.pairs, ev.Pair)
+		case ice.Removed:
+			s.forgetPair(e, ev.Pair)
+		case ice.Selected, ice.ConsentFresh:
+			s.connected(e)
+		case ice.ConsentLate:
+			s.tell(e, Disconnected, "nothing heard from the client for 15 s")
+		case ice.ConsentLost:
+			end = "nothing heard from the client for 30 s"
+		}
+	}
+	for _, d := range s.out.ICE.Datagrams {
+		if !s.out.Egress.Append(d.Pair, d.B) {
+			s.drops.Add(drop.EgressFull)
+		}
+	}
+	s.out.ICE.Reset()
+	if end != "" {
+		s.fail(e, end)
+	}
+}
+
+func (s *Shard) forgetPair(e *endpoint, pair datagram.Pair) {
+	if s.pairs[pair] == e {
+		delete(s.pairs, pair)
+	}
+	for i, p := range e.pairs {
+		if p == pair {
+			e.pairs = append(e.pairs[:i], e.pairs[i+1:]...)
+			return
+		}
+	}
+}
+
+// connected tells the room, once there are both keys and a selected pair.
+func (s *Shard) connected(e *endpoint) {
+	if _, ok := e.transport.Agent().Selected(); ok && e.keyed {
+		s.tell(e, Connected, "")
+	}
+}
+
+func (s *Shard) tell(e *endpoint, state State, reason string) {
+	if e.state == state {
+		return
+	}
+	e.state = state
+	if !e.spec.Events.Post(Event{Transport: e.spec.Transport, State: state, Reason: reason}) && state != Failed {
+		s.drop(e)
+	}
+}
+
+// fail ends a Transport and tells its room why.
+func (s *Shard) fail(e *endpoint, reason string) {
+	s.tell(e, Failed, reason)
+	s.drop(e)
+}
+
+// drop ends a Transport silently.
+func (s *Shard) drop(e *endpoint) {
+	if s.transports[e.spec.Transport] != e {
+		return
+	}
+	delete(s.transports, e.spec.Transport)
+	for _, ufrag := range e.ufrags {
+		delete(s.ufrags, ufrag)
+	}
+	for len(e.pairs) > 0 {
+		s.forgetPair(e, e.pairs[0])
+	}
+	for _, p := range e.producers {
+		s.unpublish(ProducerID(p.ID()))
+	}
+	e.transport.Close()
+	s.endHandshake(e)
+	if e.association != nil {
+		e.association.Close()
+	}
+	s.leave(e)
+}
+
+func (s *Shard) leave(e *endpoint) {
+	r := e.room
+	for i, x := range r.endpoints {
+		if x == e {
+			r.endpoints = append(r.endpoints[:i], r.endpoints[i+1:]...)
+			break
+		}
+	}
+	if len(r.endpoints) == 0 {
+		delete(s.rooms, r.id)
+	}
+}
+
+func (s *Shard) endHandshake(e *endpoint) {
+	if e.handshaking {
+		e.handshaking = false
+		s.handshakes--
+	}
+}
+
+// deliver gives a DTLS record to the association, which the first record starts. The pair is one that a check has validated.
+func (s *Shard) deliver(e *endpoint, pair datagram.Pair) {
+	record := s.out.DTLS
+	s.out.DTLS = nil
+	e.pair = pair
+	if e.association == nil {
+		if s.handshakes >= maxHandshakes {
+			s.drops.Add(drop.DtlsQueueFull)
+			return
+		}
+		e.association = dtls.Start(dtls.Config{
+			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints, Sink: sink{s.mail},
+		})
+		e.handshaking = true
+		s.handshakes++
+	}
+	s.drops.Add(e.association.Deliver(record))
+}
+
+// sink takes what associations send and tell, on their goroutines.
+type sink struct{ mail *mail }
+
+func (k sink) Datagram(id uint64, b []byte) bool {
+	return k.mail.put(letter{transport: TransportID(id), record: append([]byte(nil), b...)})
+}
+
+func (k sink) Event(id uint64, e dtls.Event) bool {
+	return k.mail.put(letter{transport: TransportID(id), event: &e})
+}
+
+// send writes a DTLS record to the client.
+func (s *Shard) send(e *endpoint, record []byte) {
+	pair, ok := e.transport.Agent().Selected()
+	if !ok {
+		pair = e.pair
+	}
+	if !s.out.Egress.Append(pair, record) {
+		s.drops.Add(drop.EgressFull)
+	}
+}
+
+// associated acts on what a DTLS association tells.
+func (s *Shard) associated(now time.Time, e *endpoint, ev *dtls.Event) {
+	switch ev.Kind {
+	case dtls.Connected:
+		s.endHandshake(e)
+		s.key(e, ev)
+	case dtls.Failed, dtls.Closed:
+		s.fail(e, ev.Reason)
+	case dtls.Message:
+		s.message(e, ev.Channel, ev.Payload)
+	}
+}
+
+// key starts SRTP with the keys of the finished handshake: what the client writes with, the server reads with.
+func (s *Shard) key(e *endpoint, ev *dtls.Event) {
+	in, err := srtp.NewContext(ev.Profile, ev.Client)
+	if err != nil {
+		s.fail(e, err.Error())
+		return
+	}
+	out, err := srtp.NewContext(ev.Profile, ev.Server)
+	if err != nil {
+		s.fail(e, err.Error())
+		return
+	}
+	e.transport.SetKeys(in, out)
+	e.keyed = true
+	s.connected(e)
+	s.soon(e.transport.Next())
+}
+
+func (s *Shard) publish(c Publish) {
+	e := s.transports[c.Transport]
+	if e == nil || s.producers[c.Producer] != nil {
+		return
+	}
+	n, ok := e.transport.Section(c.Mid)
+	if !ok {
+		return
+	}
+	p := e.room.router.Add(route.ProducerConfig{
+		ID: uint64(c.Producer), Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Encrypted: c.Encrypted,
+		Clock: e.transport.Clock(),
+	})
+	e.transport.Publish(c.Mid, p)
+	e.producers = append(e.producers, p)
+	e.room.publishers[p] = e
+	s.producers[c.Producer] = e.room
+}
+
+func (s *Shard) unpublish(id ProducerID) {
+	r := s.producers[id]
+	if r == nil {
+		return
+	}
+	p := r.router.Producer(uint64(id))
+	if e := r.publishers[p]; e != nil {
+		e.transport.Unpublish(p)
+		for i, x := range e.producers {
+			if x == p {
+				e.producers = append(e.producers[:i:i], e.producers[i+1:]...)
+				break
+			}
+		}
+	}
+	delete(r.publishers, p)
+	delete(s.producers, id)
+	r.router.Remove(uint64(id))
+}
+
+func (s *Shard) assign(now time.Time, c Assign) {
+	e := s.transports[c.Transport]
+	if e == nil {
+		return
+	}
+	slot := e.transport.Slot(c.Mid)
+	if slot == nil {
+		return
+	}
+	slot.Assign(now, e.room.router.Producer(uint64(c.Producer)), c.Generation)
+	if c.Immediate {
+		slot.Ready(c.Generation)
+	}
+	s.soon(slot.Next())
+}

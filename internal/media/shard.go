@@ -1,0 +1,266 @@
+package media
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/transport"
+)
+
+// Sender writes datagrams to the network: the port, or a simulated one. Send never blocks; what it cannot send it drops and
+// counts.
+type Sender interface{ Send(*datagram.Egress) }
+
+// Config of a shard.
+type Config struct {
+	// Sender takes what the shard sends.
+	Sender Sender
+	// Recycle takes batches back that the shard has done with.
+	Recycle func(*datagram.Batch)
+	// Certificate of the DTLS handshakes. Its fingerprint is in every answer.
+	Certificate tls.Certificate
+	Log         *slog.Logger
+}
+
+// Shard is one media loop. It owns the Transports and Routers of its rooms; the packet path takes no lock.
+type Shard struct {
+	// static after construction
+	cfg   Config
+	inbox chan *datagram.Batch
+	mail  *mail
+	stop  chan struct{}
+	done  chan struct{}
+
+	// owned by loop
+	transports map[TransportID]*endpoint
+	pairs      map[datagram.Pair]*endpoint // addresses that an ICE check has validated
+	ufrags     map[string]*endpoint
+	rooms      map[RoomID]*room
+	producers  map[ProducerID]*room
+	handshakes int
+	held       []*datagram.Batch // batches whose bytes are still in use
+	out        transport.Out
+	drops      drop.Counts
+	counts     Counts
+	next       time.Time
+}
+
+// NewShard starts a shard. Close ends it.
+func NewShard(cfg Config) *Shard {
+	s := &Shard{
+		cfg: cfg, inbox: make(chan *datagram.Batch, inboxBatches), mail: newMail(),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
+		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room),
+	}
+	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}
+	go s.loop()
+	return s
+}
+
+// Batch gives the shard received datagrams; it owns the batch until it recycles it. It reports false when the shard does not keep
+// up: the batch is then still the caller's. Safe for concurrent use.
+func (s *Shard) Batch(b *datagram.Batch) bool {
+	select {
+	case s.inbox <- b:
+		return true
+	default:
+		return false
+	}
+}
+
+// Do gives the shard a command. It never blocks, and reports false when the shard is overloaded or closed. Safe for concurrent
+// use.
+func (s *Shard) Do(c Command) bool { return s.mail.put(letter{command: c}) }
+
+// Close ends the loop and all Transports, and waits for both.
+func (s *Shard) Close() {
+	select {
+	case <-s.stop:
+	default:
+		close(s.stop)
+	}
+	<-s.done
+}
+
+func (s *Shard) loop() {
+	defer close(s.done)
+	defer s.closeAll()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case b := <-s.inbox:
+			s.read(time.Now(), b)
+		case <-s.mail.wake:
+			s.readMail(time.Now())
+		case <-timer.C:
+		case <-s.stop:
+			return
+		}
+		now := time.Now()
+		if !s.next.IsZero() && !now.Before(s.next) {
+			s.timeouts(now)
+		}
+		s.arm(timer, now)
+	}
+}
+
+func (s *Shard) arm(timer *time.Timer, now time.Time) {
+	wait := time.Hour
+	if !s.next.IsZero() {
+		wait = max(s.next.Sub(now), timerGrain)
+	}
+	timer.Reset(wait)
+}
+
+// soon makes the loop look at timers no later than t.
+func (s *Shard) soon(t time.Time) {
+	if !t.IsZero() && (s.next.IsZero() || t.Before(s.next)) {
+		s.next = t
+	}
+}
+
+// read handles a batch and those that wait behind it, then forwards what they brought.
+func (s *Shard) read(now time.Time, b *datagram.Batch) {
+	for n := 1; ; n++ {
+		for i := range b.N {
+			s.receive(now, b.D[i].Pair, b.D[i].B)
+		}
+		s.held = append(s.held, b)
+		if n == drainBatches {
+			break
+		}
+		select {
+		case b = <-s.inbox:
+			continue
+		default:
+		}
+		break
+	}
+	s.forward(now)
+	for i, b := range s.held {
+		s.cfg.Recycle(b)
+		s.held[i] = nil
+	}
+	s.held = s.held[:0]
+}
+
+// receive gives one datagram to its Transport.
+func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
+	s.counts.Received++
+	e := s.pairs[pair]
+	if len(b) > 0 && b[0] < 4 {
+		if ufrag, ok := ice.Ufrag(b); ok {
+			e = s.ufrags[string(ufrag)]
+		}
+		if e == nil {
+			s.drops.Add(drop.UnknownUfrag)
+			return
+		}
+	}
+	if e == nil {
+		s.drops.Add(drop.UnknownSource)
+		return
+	}
+	s.handle(now, e, pair, b)
+}
+
+func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte) {
+	defer s.recover(e)
+	s.drops.Add(e.transport.Handle(now, pair, b, &s.out))
+	if s.out.DTLS != nil {
+		s.deliver(e, pair)
+	}
+	if s.out.ICE.Pending() {
+		s.checked(now, e)
+	}
+	s.soon(e.transport.Next())
+}
+
+// recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone.
+func (s *Shard) recover(e *endpoint) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	s.counts.Panics++
+	if s.counts.Panics <= maxRepeats {
+		s.cfg.Log.Error("transport failed on an internal fault", "panic", r, "stack", string(debug.Stack()))
+	}
+	s.fail(e, "internal fault")
+}
+
+// forward sends what the batch brought, subscriber by subscriber.
+func (s *Shard) forward(now time.Time) {
+	for _, r := range s.rooms {
+		if !r.router.Pending() {
+			continue
+		}
+		for _, e := range r.endpoints {
+			s.forwardTo(now, e)
+			if s.out.Egress.Len() > flushBytes {
+				s.flush()
+			}
+		}
+		r.router.EndBatch()
+		s.askKeyFrames(now, r)
+	}
+	s.flush()
+}
+
+func (s *Shard) forwardTo(now time.Time, e *endpoint) {
+	defer s.recover(e)
+	e.transport.Forward(now, &s.out)
+}
+
+func (s *Shard) flush() {
+	if s.out.Egress.Len() == 0 {
+		return
+	}
+	s.counts.Sent += uint64(s.out.Egress.Count())
+	s.counts.SentBytes += uint64(s.out.Egress.Len())
+	s.cfg.Sender.Send(s.out.Egress)
+	s.out.Egress.Reset()
+}
+
+// timeouts lets every Transport do what is due, and finds out when that is next.
+func (s *Shard) timeouts(now time.Time) {
+	s.next = time.Time{}
+	for _, e := range s.transports {
+		s.timeout(now, e)
+	}
+	for _, r := range s.rooms {
+		s.askKeyFrames(now, r)
+	}
+	s.flush()
+}
+
+func (s *Shard) timeout(now time.Time, e *endpoint) {
+	defer s.recover(e)
+	if due := e.transport.Next(); !due.IsZero() && !now.Before(due) {
+		e.transport.Timeout(now, &s.out)
+		if s.out.ICE.Pending() {
+			s.checked(now, e)
+		}
+	}
+	s.soon(e.transport.Next())
+	if s.out.Egress.Len() > flushBytes {
+		s.flush()
+	}
+}
+
+func (s *Shard) askKeyFrames(now time.Time, r *room) {
+	r.ask = r.router.KeyFrameRequests(now, r.ask[:0])
+	for _, p := range r.ask {
+		if e := r.publishers[p]; e != nil {
+			e.transport.AskKeyFrame(now, p, &s.out)
+		}
+	}
+	s.soon(r.router.NextKeyFrameRequest())
+}

@@ -1,0 +1,16 @@
+package transport
+
+import "time"
+
+// Limits of one Transport.
+const (
+	maxStreams       = 64   // SSRCs that a client may send, RTX among them
+	maxSlots         = 72   // slots: 24 pairs and as many video-only ones
+	maxHeaderBytes   = 128  // of an outgoing RTP packet with its extensions
+	maxCompoundBytes = 1200 // of an outgoing RTCP compound
+	maxNacksAtOnce   = 64   // numbers that one request for repair names
+	maxNacksAnswered = 256  // numbers of one request that are answered
+
+	reportInterval   = time.Second
+	feedbackInterval = 50 * time.Millisecond
+)

@@ -1,0 +1,172 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/rtp"
+)
+
+// handleRTCP opens a compound in place and does what each of its packets asks for.
+func (t *Transport) handleRTCP(now time.Time, b []byte, out *Out) drop.Reason {
+	b, r := t.in.OpenRTCP(b)
+	if r != drop.None {
+		return r
+	}
+	for len(b) > 0 {
+		var (
+			h      rtp.RTCPHeader
+			packet []byte
+		)
+		if h, packet, b, r = rtp.NextRTCP(b); r != drop.None {
+			return r
+		}
+		out.Drops.Add(t.handlePacket(now, h, packet, out))
+	}
+	return drop.None
+}
+
+func (t *Transport) handlePacket(now time.Time, h rtp.RTCPHeader, packet []byte, out *Out) drop.Reason {
+	switch h.Type {
+	case rtp.TypeSenderReport:
+		return t.senderReport(now, packet)
+	case rtp.TypeReceiverReport:
+		t.blocks(now, packet)
+	case rtp.TypeTransportFeedback:
+		if h.Count == rtp.FormatNACK {
+			return t.repairRequest(now, packet, out)
+		}
+	case rtp.TypePayloadFeedback:
+		switch h.Count {
+		case rtp.FormatPLI:
+			ssrc, _ := rtp.MediaSSRC(packet)
+			return t.keyFrameRequest(ssrc)
+		case rtp.FormatFIR:
+			return t.fullIntraRequest(packet)
+		}
+	}
+	return drop.None // SDES, BYE, APP, REMB and others say nothing that is needed here
+}
+
+func (t *Transport) senderReport(now time.Time, packet []byte) drop.Reason {
+	sr, r := rtp.ParseSenderReport(packet)
+	if r != drop.None {
+		return r
+	}
+	rc := t.receivers[sr.SSRC]
+	if rc == nil {
+		return drop.RtcpUnknown
+	}
+	if sr.SSRC == rc.ssrc {
+		rc.stats.SenderReport(sr.NTP, now)
+		if p := rc.section.producer; p != nil {
+			p.Timeline().Observe(rtp.FromNTP(sr.NTP), sr.RTPTime, now)
+		}
+	}
+	t.blocks(now, packet)
+	return drop.None
+}
+
+// blocks reads what the client says of the streams that it receives.
+func (t *Transport) blocks(now time.Time, packet []byte) {
+	compact := rtp.CompactNTP(rtp.NTP(now))
+	for i := 0; ; i++ {
+		block, ok := rtp.ReportBlockAt(packet, i)
+		if !ok {
+			return
+		}
+		s := t.slotOf(block.SSRC)
+		if s == nil {
+			continue
+		}
+		s.confirmed = true
+		if units, ok := block.RoundTrip(compact); ok {
+			if rtt := rtp.FromCompact(units); rtt < maxRTT {
+				t.rtt += (max(rtt, minRTT) - t.rtt) / 4
+			}
+		}
+	}
+}
+
+// Round-trip times outside these bounds are not believed.
+const (
+	minRTT = 5 * time.Millisecond
+	maxRTT = 5 * time.Second
+)
+
+func (t *Transport) repairRequest(now time.Time, packet []byte, out *Out) drop.Reason {
+	ssrc, _ := rtp.MediaSSRC(packet)
+	s := t.slotOf(ssrc)
+	if s == nil {
+		return drop.RtcpUnknown
+	}
+	if !t.Ready(now) {
+		return drop.Consent
+	}
+	n := 0
+	for it := rtp.NACKs(packet); n < maxNacksAnswered; n++ {
+		number, ok := it.Next()
+		if !ok {
+			break
+		}
+		out.Drops.Add(t.resend(now, s, number, out))
+	}
+	return drop.None
+}
+
+func (t *Transport) fullIntraRequest(packet []byte) drop.Reason {
+	for it := rtp.FIRs(packet); ; {
+		ssrc, _, ok := it.Next()
+		if !ok {
+			return drop.None
+		}
+		if r := t.keyFrameRequest(ssrc); r != drop.None {
+			return r
+		}
+	}
+}
+
+func (t *Transport) keyFrameRequest(ssrc uint32) drop.Reason {
+	s := t.slotOf(ssrc)
+	if s == nil {
+		return drop.RtcpUnknown
+	}
+	s.consumer.RequestKeyFrame()
+	return drop.None
+}
+
+// report sends one compound: a sender report for every slot that flows, or an empty receiver report, with report blocks about
+// what the client sends, and the CNAME.
+func (t *Transport) report(now time.Time, out *Out) {
+	blocks := t.reportBlocks(now)
+	for _, s := range t.slots {
+		timestamp, packets, octets, ok := s.consumer.Report(now)
+		if !ok {
+			continue
+		}
+		t.rtcp = rtp.AppendSenderReport(t.rtcp[:0], rtp.SenderReport{
+			SSRC: s.neg.SSRC, NTP: rtp.NTP(now), RTPTime: timestamp, Packets: packets, Octets: octets,
+		}, nil)
+		t.rtcp = rtp.AppendSDES(t.rtcp, s.neg.SSRC, s.neg.CNAME)
+		t.sendRTCP(out)
+	}
+	for len(blocks) > 0 {
+		n := min(len(blocks), maxReportBlocks)
+		t.rtcp = rtp.AppendReceiverReport(t.rtcp[:0], t.cfg.Sender, blocks[:n])
+		t.sendRTCP(out)
+		blocks = blocks[n:]
+	}
+}
+
+// maxReportBlocks is how many a report holds: its count has five bits.
+const maxReportBlocks = 31
+
+func (t *Transport) reportBlocks(now time.Time) []rtp.ReportBlock {
+	t.blockList = t.blockList[:0]
+	for ssrc, rc := range t.receivers {
+		if ssrc == rc.ssrc && rc.stats.Seen() {
+			t.blockList = append(t.blockList, rc.stats.Block(ssrc, now))
+		}
+	}
+	return t.blockList
+}

@@ -1,0 +1,118 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/srtp"
+)
+
+// Forward sends this client everything that its slots' Producers got in this batch: all of one subscriber side by side, video
+// first.
+func (t *Transport) Forward(now time.Time, out *Out) {
+	ready := t.Ready(now)
+	for _, s := range t.slots {
+		p := s.consumer.Producer()
+		if p == nil {
+			continue
+		}
+		packets := p.Pending()
+		for i := range packets {
+			if !ready {
+				out.Drops.Add(drop.Consent)
+				continue
+			}
+			var h rtp.Header
+			r := s.consumer.Forward(now, &packets[i], &h)
+			if r == drop.None {
+				r = t.send(now, s, &packets[i], &h, out)
+			}
+			out.Drops.Add(r)
+		}
+	}
+}
+
+// send seals one packet into the egress.
+func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
+	h.SSRC = s.neg.SSRC
+	return t.seal(s.source, t.header(now, s, p, h), p.Payload, out)
+}
+
+func (t *Transport) seal(source *srtp.Source, header, payload []byte, out *Out) drop.Reason {
+	dst := out.Egress.Reserve(len(header) + len(payload) + t.out.Profile().Overhead())
+	if dst == nil {
+		return drop.EgressFull
+	}
+	n := source.SealRTP(dst, header, payload)
+	if n == 0 {
+		return drop.RtpDuplicate // this number was sealed before
+	}
+	pair, _ := t.agent.Selected()
+	out.Egress.Commit(pair, n)
+	return drop.None
+}
+
+// header renders h with the extensions that this subscriber negotiated.
+func (t *Transport) header(now time.Time, s *slot, p *route.Packet, h *rtp.Header) []byte {
+	var (
+		list [5]rtp.Extension
+		abs  [3]byte
+		mid  [maxMidBytes]byte
+		n    int
+		ids  = &s.neg.Extensions
+	)
+	add := func(id uint8, b []byte) {
+		if id != 0 && len(b) > 0 {
+			list[n] = rtp.Extension{ID: id, B: b}
+			n++
+		}
+	}
+	if !s.confirmed {
+		add(ids.Mid, mid[:copy(mid[:], s.mid)])
+	}
+	if ids.AbsSendTime != 0 {
+		rtp.PutAbsSendTime(abs[:], now)
+		add(ids.AbsSendTime, abs[:])
+	}
+	if s.neg.Kind == sdp.Audio {
+		add(ids.AudioLevel, p.AudioLevel)
+	} else {
+		add(ids.VideoOrientation, p.Orientation)
+		add(ids.DependencyDescriptor, p.Dependency)
+	}
+	return rtp.AppendHeader(t.scratch[:0], *h, list[:n])
+}
+
+// maxMidBytes is the longest mid that fits a one-byte extension (RFC 8285 §4.2).
+const maxMidBytes = 16
+
+// resend answers a request for repair on the slot's RTX stream.
+func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop.Reason {
+	if s.rtx == nil {
+		return drop.NackUnknown
+	}
+	var (
+		p route.Packet
+		h rtp.Header
+	)
+	if r := s.consumer.Resend(now, number, t.rtt, t.repair[:], &p, &h); r != drop.None {
+		return r
+	}
+	h.SSRC, h.SequenceNumber = s.neg.RTXSSRC, s.rtxSeq
+	s.rtxSeq++
+	return t.seal(s.rtx, t.header(now, s, &p, &h), p.Payload, out)
+}
+
+// sendRTCP seals the compound in t.rtcp.
+func (t *Transport) sendRTCP(out *Out) {
+	dst := out.Egress.Reserve(len(t.rtcp) + t.out.Profile().RTCPOverhead())
+	if dst == nil {
+		out.Drops.Add(drop.EgressFull)
+		return
+	}
+	pair, _ := t.agent.Selected()
+	out.Egress.Commit(pair, t.out.SealRTCP(dst, t.rtcp))
+}

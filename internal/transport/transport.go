@@ -1,0 +1,195 @@
+// Package transport is the Transport of one remote endpoint: ICE, SRTP and RTCP over one association, and the m-lines that were
+// negotiated for it. DTLS runs elsewhere; its bytes are handed on, and its keys come back by SetKeys.
+//
+// A Transport is a core. What comes in by Handle is told apart by its first byte (RFC 7983):
+//
+//	 0..3    STUN  → the ICE agent, which alone decides which addresses are the client's
+//	20..63   DTLS  → Out.DTLS
+//	128..191 RTP, RTCP → opened in place → a route.Producer, or the slots that RTCP speaks of
+//
+// and what goes out is written to Out.Egress, sealed. It belongs to the shard's loop.
+package transport
+
+import (
+	"errors"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/srtp"
+)
+
+// Role is who starts the DTLS handshake.
+type Role uint8
+
+// Roles.
+const (
+	Passive Role = iota // the server waits for the ClientHello
+	Active
+)
+
+// Keying is where SRTP keys come from.
+type Keying uint8
+
+// Keyings.
+const (
+	DTLS  Keying = iota // RFC 5764
+	SDES                // RFC 4568
+	Plain               // no SRTP
+)
+
+// ErrNotSupported answers configurations that are not built.
+var ErrNotSupported = errors.New("transport: not supported")
+
+// Config describes a Transport.
+type Config struct {
+	ICE           ice.Mode
+	DTLS          Role
+	Keying        Keying
+	Local, Remote sdp.ICE
+	// Sender is the SSRC under which the Transport's own RTCP is sent.
+	Sender uint32
+}
+
+// Out is what a Transport makes of its input. The caller owns and empties it.
+type Out struct {
+	Egress *datagram.Egress
+	Drops  *drop.Counts
+	// DTLS is a record for the association; it aliases the input.
+	DTLS []byte
+	ICE  ice.Out
+}
+
+// Transport is one remote endpoint.
+type Transport struct {
+	// static after construction
+	cfg Config
+
+	// owned by loop
+	agent     *ice.Agent
+	in, out   *srtp.Context // nil until SetKeys
+	clock     route.Clock
+	sections  map[string]*section
+	receivers map[uint32]*receiver // by SSRC; a stream's RTX SSRC leads to the same receiver
+	slots     []*slot              // video before audio, so that a short audio packet ends a run
+	feedback  feedback
+	rtt       time.Duration
+	reportAt  time.Time
+	scratch   [maxHeaderBytes]byte
+	rtcp      []byte
+	repair    [route.RepairBytes]byte
+	blockList []rtp.ReportBlock
+}
+
+// New returns a Transport that waits for the client's checks. It answers ErrNotSupported for what is not built.
+func New(cfg Config, now time.Time) (*Transport, error) {
+	if cfg.DTLS != Passive || cfg.Keying != DTLS {
+		return nil, ErrNotSupported
+	}
+	agent, err := ice.New(ice.Config{
+		Mode: cfg.ICE, Local: credentials(cfg.Local), Remote: credentials(cfg.Remote),
+	}, now)
+	if err != nil {
+		return nil, err
+	}
+	return &Transport{
+		cfg: cfg, agent: agent, sections: make(map[string]*section), receivers: make(map[uint32]*receiver),
+		rtt: initialRTT, rtcp: make([]byte, 0, maxCompoundBytes),
+	}, nil
+}
+
+// initialRTT is assumed until the first receiver report.
+const initialRTT = 100 * time.Millisecond
+
+// Agent returns the ICE agent.
+func (t *Transport) Agent() *ice.Agent { return t.agent }
+
+// Restart replaces the ICE credentials after an offer with new ones. The selected pair goes on until a new one is nominated.
+func (t *Transport) Restart(now time.Time, local, remote sdp.ICE) error {
+	return t.agent.Restart(now, credentials(local), credentials(remote))
+}
+
+func credentials(c sdp.ICE) ice.Credentials { return ice.Credentials{Ufrag: c.Ufrag, Pwd: c.Pwd} }
+
+// Clock relates the client's clock to the server's, for the Producers that it feeds.
+func (t *Transport) Clock() *route.Clock { return &t.clock }
+
+// SetKeys starts SRTP, once DTLS has finished.
+func (t *Transport) SetKeys(in, out *srtp.Context) {
+	t.in, t.out = in, out
+	for _, s := range t.slots {
+		s.bind(out)
+	}
+}
+
+// Ready reports whether media can be sent now: there are keys, a selected pair, and consent.
+func (t *Transport) Ready(now time.Time) bool { return t.out != nil && t.agent.CanSend(now) }
+
+// Handle takes one datagram from the client. Anything but STUN must come from an address that a check has validated: the
+// caller looks the Transport up by such addresses only.
+func (t *Transport) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) drop.Reason {
+	if len(b) == 0 {
+		return drop.Empty
+	}
+	switch first := b[0]; {
+	case first < 4:
+		return t.agent.Handle(now, pair, b, &out.ICE)
+	case first >= 20 && first < 64:
+		out.DTLS = b
+		return drop.None
+	case first >= 128 && first < 192:
+		return t.media(now, b, out)
+	}
+	return drop.UnknownClass
+}
+
+func (t *Transport) media(now time.Time, b []byte, out *Out) drop.Reason {
+	if t.in == nil {
+		return drop.SrtpNoKeys
+	}
+	if rtp.IsRTCP(b) {
+		return t.handleRTCP(now, b, out)
+	}
+	return t.handleRTP(now, b)
+}
+
+// Timeout does what is due: consent, slots that were not blanked in time, repair requests, reports, feedback.
+func (t *Transport) Timeout(now time.Time, out *Out) {
+	t.agent.Timeout(now, &out.ICE)
+	for _, s := range t.slots {
+		s.consumer.Timeout(now)
+	}
+	if !t.Ready(now) {
+		return
+	}
+	t.requestRepairs(now, out)
+	if !now.Before(t.reportAt) {
+		t.report(now, out)
+		t.reportAt = now.Add(reportInterval)
+	}
+	t.sendFeedback(now, out)
+}
+
+// Next returns when Timeout has something to do; zero: never.
+func (t *Transport) Next() time.Time {
+	next := earliest(t.agent.Next(), t.reportAt)
+	for _, s := range t.slots {
+		next = earliest(next, s.consumer.Next())
+	}
+	for _, r := range t.receivers {
+		next = earliest(next, r.register.Next())
+	}
+	return earliest(next, t.feedback.next)
+}
+
+// earliest returns the earlier of two times, of which a zero one means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,446 @@
+package transport_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/srtp"
+	"github.com/parley-rtc/parley/internal/transport"
+)
+
+var (
+	start = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	pair  = datagram.Pair{Local: netip.MustParseAddrPort("10.0.0.1:8443"), Remote: netip.MustParseAddrPort("10.0.0.2:5000")}
+)
+
+// client is the other end of a Transport: it checks by pion/stun, and holds the keys that DTLS would have given.
+type client struct {
+	t         *testing.T
+	transport *transport.Transport
+	in, out   *srtp.Context
+	drops     drop.Counts
+	result    transport.Out
+}
+
+func connect(t *testing.T) *client {
+	t.Helper()
+	local := sdp.ICE{Ufrag: "server12", Pwd: "0123456789012345678901ab"}
+	remote := sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}
+	tr, err := transport.New(transport.Config{Local: local, Remote: remote, Sender: 1}, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, transport: tr}
+	c.result = transport.Out{Egress: datagram.NewEgress(1 << 20), Drops: &c.drops}
+	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername("server12:client34"),
+		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
+		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
+		stun.NewShortTermIntegrity(local.Pwd), stun.Fingerprint)
+	if r := tr.Handle(start, pair, m.Raw, &c.result); r != drop.None {
+		t.Fatal(r)
+	}
+	theirs, ours := c.keys(1), c.keys(2)
+	c.in, c.out = ours, theirs
+	tr.SetKeys(c.keys(1), c.keys(2))
+	if !tr.Ready(start) {
+		t.Fatal("not ready")
+	}
+	return c
+}
+
+func (c *client) keys(fill byte) *srtp.Context {
+	ctx, err := srtp.NewContext(srtp.AEADAES128GCM, srtp.Keys{Key: bytes.Repeat([]byte{fill}, 16), Salt: bytes.Repeat([]byte{fill}, 12)})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return ctx
+}
+
+// send seals an RTP packet and gives it to the Transport.
+func (c *client) send(now time.Time, h rtp.Header, ext []rtp.Extension, payload []byte) drop.Reason {
+	b := make([]byte, 2048)
+	n := c.out.Source(h.SSRC).SealRTP(b, rtp.AppendHeader(nil, h, ext), payload)
+	return c.transport.Handle(now, pair, b[:n], &c.result)
+}
+
+func (c *client) sendRTCP(now time.Time, b []byte) drop.Reason {
+	dst := make([]byte, 2048)
+	return c.transport.Handle(now, pair, dst[:c.out.SealRTCP(dst, b)], &c.result)
+}
+
+// received opens what the Transport has sent.
+func (c *client) received() (media []rtp.Packet, control [][]byte) {
+	c.t.Helper()
+	for _, run := range c.result.Egress.Runs() {
+		for b := run.B; len(b) > 0; b = b[min(run.Size, len(b)):] {
+			d := bytes.Clone(b[:min(run.Size, len(b))])
+			if rtp.IsRTCP(d) {
+				plain, r := c.in.OpenRTCP(d)
+				if r != drop.None {
+					c.t.Fatal(r)
+				}
+				control = append(control, plain)
+				continue
+			}
+			n, _ := rtp.HeaderLen(d)
+			plain, r := c.in.OpenRTP(d, n)
+			if r != drop.None {
+				c.t.Fatal(r)
+			}
+			var p rtp.Packet
+			if r := p.Parse(plain); r != drop.None {
+				c.t.Fatal(r)
+			}
+			media = append(media, p)
+		}
+	}
+	c.result.Egress.Reset()
+	return media, control
+}
+
+func videoSection(mid string) sdp.Negotiated {
+	return sdp.Negotiated{
+		Mid: mid, Kind: sdp.Video, Role: sdp.RoleReceive,
+		Codecs:     []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97}},
+		Extensions: sdp.Extensions{Mid: 4, VideoOrientation: 5, TransportCC: 6},
+	}
+}
+
+func videoSlot(mid string) sdp.Negotiated {
+	return sdp.Negotiated{
+		Mid: mid, Kind: sdp.Video, Role: sdp.RoleSend, SSRC: 5000, RTXSSRC: 5001, CNAME: "pair-1",
+		Codecs:     []sdp.Codec{{Name: "vp8", PayloadType: 120, ClockRate: 90000, RTX: 121}},
+		Extensions: sdp.Extensions{Mid: 9, VideoOrientation: 11, AbsSendTime: 2},
+	}
+}
+
+// call is a publisher and a subscriber of its video.
+type call struct {
+	router *route.Router
+	pub    *client
+	sub    *client
+}
+
+func newCall(t *testing.T) *call {
+	t.Helper()
+	c := &call{router: route.NewRouter(), pub: connect(t), sub: connect(t)}
+	c.pub.transport.Negotiate([]sdp.Negotiated{videoSection("0")})
+	c.sub.transport.Negotiate([]sdp.Negotiated{videoSlot("3")})
+	n, _ := c.pub.transport.Section("0")
+	p := c.router.Add(route.ProducerConfig{ID: 1, Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Clock: c.pub.transport.Clock()})
+	if !c.pub.transport.Publish("0", p) {
+		t.Fatal("cannot publish")
+	}
+	slot := c.sub.transport.Slot("3")
+	slot.Assign(start, p, 1)
+	slot.Ready(1)
+	c.pub.result.Egress.Reset()
+	c.sub.result.Egress.Reset()
+	return c
+}
+
+var mid0 = []rtp.Extension{{ID: 4, B: []byte("0")}, {ID: 5, B: []byte{2}}}
+
+func payload(key bool) []byte {
+	if key {
+		return []byte{0x90, 0x80, 0x80, 1, 0x10, 2, 0, 0x9d, 1, 0x2a, 0x80, 2, 0x68, 1}
+	}
+	return []byte{0x90, 0x80, 0x80, 2, 0x11, 2, 0, 1, 2, 3}
+}
+
+func (c *call) packet(t *testing.T, now time.Time, seq uint16, ext []rtp.Extension, b []byte) {
+	t.Helper()
+	h := rtp.Header{PayloadType: 96, SequenceNumber: seq, Timestamp: 1000, SSRC: 77, Marker: true}
+	if r := c.pub.send(now, h, ext, b); r != drop.None {
+		t.Fatal(r)
+	}
+}
+
+func (c *call) forward(now time.Time) {
+	c.sub.transport.Forward(now, &c.sub.result)
+	c.router.EndBatch()
+}
+
+// A stream that no SSRC line announces is known by its MID (RFC 9143 §9.2); the subscriber gets its own payload type, SSRC and
+// extension ids; an extension that it did not negotiate is left out.
+func TestForwardMapsPerReceiver(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.forward(start)
+	media, _ := c.sub.received()
+	if len(media) != 1 {
+		t.Fatalf("%d packets, drops %v", len(media), c.sub.drops)
+	}
+	p := media[0]
+	if p.PayloadType() != 120 || p.SSRC() != 5000 || p.SequenceNumber() != 10 || !p.Marker() {
+		t.Errorf("header %+v", p.Header())
+	}
+	if string(p.Extension(9)) != "3" || !bytes.Equal(p.Extension(11), []byte{2}) || len(p.Extension(2)) != 3 || p.Extension(4) != nil {
+		t.Errorf("extensions %q %v %v %v", p.Extension(9), p.Extension(11), p.Extension(2), p.Extension(4))
+	}
+	if !bytes.HasSuffix(p.Payload(), payload(true)[4:]) {
+		t.Errorf("payload %x", p.Payload())
+	}
+}
+
+// What is lost on the way in is asked for; its repair on the RTX stream (RFC 4588) takes the place of what was lost.
+func TestRepairUpstream(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.packet(t, start, 12, mid0, payload(false))
+	c.forward(start)
+	c.sub.received()
+	later := start.Add(50 * time.Millisecond)
+	c.pub.transport.Timeout(later, &c.pub.result)
+	_, control := c.pub.received()
+	if got := nacks(t, control); len(got) != 1 || got[0] != 11 {
+		t.Fatalf("asked for %v", got)
+	}
+	repair := append([]byte{0, 11}, payload(false)...)
+	rtx := rtp.Header{PayloadType: 97, SequenceNumber: 900, Timestamp: 1000, SSRC: 78}
+	if r := c.pub.send(later, rtx, mid0, repair); r != drop.None {
+		t.Fatal(r)
+	}
+	c.forward(later)
+	media, _ := c.sub.received()
+	if len(media) != 1 || media[0].SequenceNumber() != 11 || media[0].SSRC() != 5000 || media[0].PayloadType() != 120 {
+		t.Fatalf("got %d packets", len(media))
+	}
+	rtx.SequenceNumber++
+	if r := c.pub.send(later, rtx, mid0, repair); r != drop.RtpDuplicate {
+		t.Errorf("the same repair again: %v", r)
+	}
+	rtx.SequenceNumber++
+	if r := c.pub.send(later, rtx, mid0, nil); r != drop.RtpPadding {
+		t.Errorf("padding: %v", r)
+	}
+}
+
+func nacks(t *testing.T, control [][]byte) (out []uint16) {
+	t.Helper()
+	each(t, control, func(h rtp.RTCPHeader, b []byte) {
+		if h.Type == rtp.TypeTransportFeedback && h.Count == rtp.FormatNACK {
+			for it := rtp.NACKs(b); ; {
+				n, ok := it.Next()
+				if !ok {
+					break
+				}
+				out = append(out, n)
+			}
+		}
+	})
+	return out
+}
+
+func each(t *testing.T, control [][]byte, f func(rtp.RTCPHeader, []byte)) {
+	t.Helper()
+	for _, b := range control {
+		for len(b) > 0 {
+			h, packet, rest, r := rtp.NextRTCP(b)
+			if r != drop.None {
+				t.Fatal(r)
+			}
+			f(h, packet)
+			b = rest
+		}
+	}
+}
+
+// A subscriber that has lost a packet gets it on the slot's RTX stream, with the original number in front.
+func TestRepairDownstream(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.forward(start)
+	c.sub.received()
+	if r := c.sub.sendRTCP(start, rtp.AppendNACK(nil, 1, 5000, []uint16{10, 11})); r != drop.None {
+		t.Fatal(r)
+	}
+	media, _ := c.sub.received()
+	if len(media) != 1 {
+		t.Fatalf("%d packets", len(media))
+	}
+	p := media[0]
+	if p.SSRC() != 5001 || p.PayloadType() != 121 || binary.BigEndian.Uint16(p.Payload()) != 10 {
+		t.Errorf("header %+v, original %d", p.Header(), binary.BigEndian.Uint16(p.Payload()))
+	}
+	if c.sub.drops[drop.NackUnknown] != 1 {
+		t.Errorf("drops %v", c.sub.drops)
+	}
+}
+
+// A subscriber's request for a key frame reaches the publisher, by either kind of request.
+func TestKeyFrameRequest(t *testing.T) {
+	for name, request := range map[string][]byte{
+		"PLI": rtp.AppendPLI(nil, 1, 5000), "FIR": rtp.AppendFIR(nil, 1, 5000, 3),
+	} {
+		c := newCall(t)
+		c.packet(t, start, 10, mid0, payload(true))
+		c.forward(start)
+		if due := c.router.KeyFrameRequests(start, nil); len(due) != 0 {
+			t.Fatalf("%s: asked without need", name)
+		}
+		c.sub.sendRTCP(start, request)
+		due := c.router.KeyFrameRequests(start, nil)
+		if len(due) != 1 {
+			t.Fatalf("%s: not passed on", name)
+		}
+		c.pub.transport.AskKeyFrame(start, due[0], &c.pub.result)
+		_, control := c.pub.received()
+		asked := false
+		each(t, control, func(h rtp.RTCPHeader, b []byte) {
+			ssrc, _ := rtp.MediaSSRC(b)
+			asked = asked || h.Type == rtp.TypePayloadFeedback && h.Count == rtp.FormatPLI && ssrc == 77
+		})
+		if !asked {
+			t.Errorf("%s: the publisher was not asked", name)
+		}
+	}
+}
+
+// Reports: the publisher hears of its losses, the subscriber has sender reports on the server's clock.
+func TestReports(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.forward(start)
+	c.sub.received()
+	theirs := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+	c.pub.sendRTCP(start, rtp.AppendSenderReport(nil, rtp.SenderReport{SSRC: 77, NTP: rtp.NTP(theirs), RTPTime: 1000}, nil))
+	later := start.Add(time.Second)
+	c.sub.transport.Timeout(later, &c.sub.result)
+	_, control := c.sub.received()
+	found := false
+	each(t, control, func(h rtp.RTCPHeader, b []byte) {
+		if h.Type != rtp.TypeSenderReport {
+			return
+		}
+		sr, _ := rtp.ParseSenderReport(b)
+		found = true
+		if sr.SSRC != 5000 || sr.RTPTime != 91000 || sr.Packets != 1 || rtp.FromNTP(sr.NTP).Sub(later).Abs() > time.Millisecond {
+			t.Errorf("sender report %+v", sr)
+		}
+	})
+	if !found {
+		t.Error("no sender report")
+	}
+	c.pub.transport.Timeout(later, &c.pub.result)
+	_, control = c.pub.received()
+	found = false
+	each(t, control, func(h rtp.RTCPHeader, b []byte) {
+		if block, ok := rtp.ReportBlockAt(b, 0); ok && h.Type == rtp.TypeReceiverReport && block.SSRC == 77 {
+			found = block.Highest == 10 && block.LastSR != 0
+		}
+	})
+	if !found {
+		t.Error("no receiver report")
+	}
+}
+
+// Feedback about arrivals follows 50 ms after the first packet with a transport-wide number.
+func TestFeedback(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, append(mid0[:2:2], rtp.Extension{ID: 6, B: []byte{0, 1}}), payload(true))
+	later := start.Add(50 * time.Millisecond)
+	if next := c.pub.transport.Next(); next.After(later) {
+		t.Fatalf("due at %v", next)
+	}
+	c.pub.transport.Timeout(later, &c.pub.result)
+	_, control := c.pub.received()
+	found := false
+	each(t, control, func(h rtp.RTCPHeader, _ []byte) {
+		found = found || h.Type == rtp.TypeTransportFeedback && h.Count == rtp.FormatTransportCC
+	})
+	if !found {
+		t.Error("no feedback")
+	}
+}
+
+// Bad input is dropped for a reason, and changes nothing.
+func TestDrops(t *testing.T) {
+	c := newCall(t)
+	rtpPacket := rtp.AppendHeader(nil, rtp.Header{PayloadType: 96, SSRC: 77}, nil)
+	for _, x := range []struct {
+		name string
+		got  drop.Reason
+		want drop.Reason
+	}{
+		{"nothing", c.pub.transport.Handle(start, pair, nil, &c.pub.result), drop.Empty},
+		{"no protocol", c.pub.transport.Handle(start, pair, []byte{250, 1, 2}, &c.pub.result), drop.UnknownClass},
+		{"not sealed", c.pub.transport.Handle(start, pair, append(rtpPacket, make([]byte, 40)...), &c.pub.result), drop.SrtpAuth},
+		{"short", c.pub.transport.Handle(start, pair, []byte{0x80, 96, 1}, &c.pub.result), drop.RtpMalformed},
+		{"unknown stream", c.pub.send(start, rtp.Header{PayloadType: 96, SSRC: 99}, nil, payload(true)), drop.RtpUnknownSSRC},
+		{"unknown mid", c.pub.send(start, rtp.Header{PayloadType: 96, SSRC: 98}, []rtp.Extension{{ID: 4, B: []byte("9")}}, payload(true)), drop.RtpUnknownSSRC},
+		{"payload type", c.pub.send(start, rtp.Header{PayloadType: 33, SSRC: 97}, mid0, payload(true)), drop.RtpPayloadType},
+	} {
+		if x.got != x.want {
+			t.Errorf("%s: %v, want %v", x.name, x.got, x.want)
+		}
+	}
+	fresh, err := transport.New(transport.Config{Local: sdp.ICE{Ufrag: "aaaa", Pwd: "0123456789012345678901ab"}, Remote: sdp.ICE{Ufrag: "bbbb", Pwd: "0123456789012345678901ab"}}, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := fresh.Handle(start, pair, append(rtpPacket, make([]byte, 40)...), &c.pub.result); r != drop.SrtpNoKeys {
+		t.Errorf("before keys: %v", r)
+	}
+}
+
+// A client may send maxStreams streams and no more; a new SSRC on an m-line replaces the old one.
+func TestStreamsAreReplaced(t *testing.T) {
+	c := newCall(t)
+	for ssrc := uint32(100); ssrc < 300; ssrc++ {
+		h := rtp.Header{PayloadType: 96, SequenceNumber: 1, SSRC: ssrc}
+		if r := c.pub.send(start, h, mid0, payload(true)); r != drop.None && r != drop.SrtpSources {
+			t.Fatalf("SSRC %d: %v", ssrc, r)
+		}
+		c.router.EndBatch()
+	}
+}
+
+// What is not built is refused, not ignored.
+func TestNotSupported(t *testing.T) {
+	for _, cfg := range []transport.Config{{DTLS: transport.Active}, {Keying: transport.SDES}, {Keying: transport.Plain}, {ICE: ice.Full}} {
+		if _, err := transport.New(cfg, start); err == nil {
+			t.Errorf("%+v was accepted", cfg)
+		} else if cfg.ICE == ice.Lite && !errors.Is(err, transport.ErrNotSupported) {
+			t.Error(err)
+		}
+	}
+}
+
+// From a datagram to the sealed copy for a subscriber nothing is allocated.
+func TestPacketPathAllocatesNothing(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.forward(start)
+	const runs = 200
+	var packets [runs + 1][]byte
+	for i := range packets {
+		b := make([]byte, 2048)
+		h := rtp.Header{PayloadType: 96, SequenceNumber: uint16(11 + i), SSRC: 77}
+		packets[i] = b[:c.pub.out.Source(77).SealRTP(b, rtp.AppendHeader(nil, h, mid0), append(payload(false), make([]byte, 1100)...))]
+	}
+	i := 0
+	n := testing.AllocsPerRun(runs, func() {
+		if r := c.pub.transport.Handle(start, pair, packets[i], &c.pub.result); r != drop.None {
+			t.Fatal(r)
+		}
+		c.forward(start)
+		c.sub.result.Egress.Reset()
+		i++
+	})
+	if n != 0 {
+		t.Errorf("%v allocations a packet", n)
+	}
+}
