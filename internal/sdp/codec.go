@@ -143,7 +143,7 @@ func opusParameters(offered string) string {
 }
 
 // answerFeedback gives the feedback messages (RFC 4585 §4.2) that both sides will use. Transport-wide feedback is only
-// sent by the server, to publishers; audio has no retransmission in browsers.
+// sent by the server, to publishers (see field for inactive m-lines); audio has no retransmission in browsers.
 func answerFeedback(kind Kind, role Role, offered []string) []string {
 	var accepted []string
 	for _, f := range offered {
@@ -152,7 +152,7 @@ func answerFeedback(kind Kind, role Role, offered []string) []string {
 		case "nack", "nack pli", "ccm fir":
 			ok = kind == Video
 		case "transport-cc":
-			ok = role == RoleReceive
+			ok = role != RoleSend
 		}
 		if ok && !slices.Contains(accepted, f) {
 			accepted = append(accepted, f)

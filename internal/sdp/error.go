@@ -23,7 +23,7 @@ func (e *Error) Error() string {
 	}
 	b.WriteString(e.Reason)
 	if e.Line != "" {
-		b.WriteString(" in ")
+		b.WriteString(": ")
 		b.WriteString(e.Line)
 	}
 	if e.Next != "" {
@@ -52,8 +52,13 @@ func badLine(key, value string) *Error {
 	if value != "" {
 		line += ":" + value
 	}
+	return &Error{Reason: "cannot be understood", Line: shorten(line)}
+}
+
+// shorten keeps what a person needs to find a line again.
+func shorten(line string) string {
 	if len(line) > 80 {
-		line = strings.ToValidUTF8(line[:80], "") + "…"
+		return strings.ToValidUTF8(line[:80], "") + "…"
 	}
-	return &Error{Reason: "cannot be understood", Line: line}
+	return line
 }

@@ -32,9 +32,11 @@ func (x *Extensions) field(uri string, kind Kind, role Role) *uint8 {
 			return &x.DependencyDescriptor
 		}
 	}
-	if role != RoleReceive {
+	if role == RoleSend {
 		return nil
 	}
+	// An inactive m-line keeps what a publisher needs: Chromium's later offers only repeat what was accepted before, so that
+	// publishing again on this m-line would have no transport-wide feedback, and simulcast would fail outright.
 	switch uri {
 	case URIRID:
 		return &x.RID
