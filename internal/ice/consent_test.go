@@ -1,0 +1,281 @@
+package ice_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/ice"
+)
+
+// Consent: 15 s after the last check on the selected pair nothing may be sent, the next check allows it again, and after 30 s it is
+// over.
+func TestConsent(t *testing.T) {
+	s := newScene(t)
+	s.checked(udp(1), check{nominate: true})
+	s.want(ice.Validated, ice.Selected)
+	for range 100 { // a client that checks keeps it for ever, nominating or not
+		s.pass(14 * time.Second)
+		s.checked(udp(1), check{})
+		s.want()
+	}
+	s.pass(ice.ConsentFor - 1)
+	if s.want(); !s.a.CanSend(s.now) {
+		t.Error("stopped too early")
+	}
+	s.pass(1)
+	if s.want(ice.ConsentLate); s.a.CanSend(s.now) {
+		t.Error("not stopped")
+	}
+	s.pass(10 * time.Second)
+	s.checked(udp(1), check{})
+	if s.want(ice.ConsentFresh); !s.a.CanSend(s.now) {
+		t.Error("not fresh again")
+	}
+	s.pass(ice.ConsentEnds - 1)
+	s.want(ice.ConsentLate)
+	s.pass(1)
+	s.want(ice.ConsentLost)
+	if _, r := s.send(udp(1), check{nominate: true}.build(t)); r != drop.Consent || s.a.CanSend(s.now) {
+		t.Errorf("after the end: %v", r)
+	}
+	if !s.a.Next().IsZero() {
+		t.Error("something is due after the end")
+	}
+}
+
+// CanSend goes by the clock, not by whether Timeout has come.
+func TestCanSendNeedsNoTimeout(t *testing.T) {
+	s := newScene(t)
+	if s.a.CanSend(s.now) {
+		t.Error("without a pair")
+	}
+	s.checked(udp(1), check{})
+	if s.a.CanSend(s.now) {
+		t.Error("without nomination")
+	}
+	s.checked(udp(1), check{nominate: true})
+	if !s.a.CanSend(s.now) || s.a.CanSend(s.now.Add(ice.ConsentFor)) {
+		t.Error("wrong")
+	}
+}
+
+// Checks on another pair than the selected one are no consent for it.
+func TestConsentIsOfTheSelectedPair(t *testing.T) {
+	s := newScene(t)
+	s.checked(udp(1), check{nominate: true})
+	s.want(ice.Validated, ice.Selected)
+	for range 29 {
+		s.pass(time.Second)
+		s.checked(udp(2), check{})
+	}
+	s.want(ice.Validated, ice.ConsentLate)
+	s.pass(time.Second)
+	s.want(ice.ConsentLost)
+}
+
+// Before anything is nominated a Transport has 30 s, not less.
+func TestNobodyComes(t *testing.T) {
+	s := newScene(t)
+	s.pass(ice.ConsentEnds - 1)
+	s.want()
+	s.pass(1)
+	s.want(ice.ConsentLost)
+}
+
+// A pair is selected by USE-CANDIDATE only; among nominated pairs that were checked within 5 s UDP goes before TCP, then the higher
+// priority.
+func TestNomination(t *testing.T) {
+	type step struct {
+		wait     time.Duration
+		pair     datagram.Pair
+		priority uint32
+		nominate bool
+		want     datagram.Pair // zero: none selected
+	}
+	for name, steps := range map[string][]step{
+		"checks alone select nothing": {
+			{pair: udp(1), priority: 9}, {pair: udp(2), priority: 10},
+		},
+		"the first nominated": {
+			{pair: udp(1), priority: 9}, {pair: udp(2), priority: 8, nominate: true, want: udp(2)},
+		},
+		"higher priority takes over, lower does not": {
+			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+			{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
+			{pair: udp(1), priority: 5, nominate: true, want: udp(2)},
+		},
+		"higher priority without nomination does not": {
+			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+			{pair: udp(2), priority: 9, want: udp(1)},
+		},
+		"a stale one gives way to a lower priority": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 4 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+			{wait: time.Second, pair: udp(2), priority: 5, want: udp(1)},
+			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+		},
+		"UDP goes before TCP": {
+			{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
+			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+			{pair: tcp(1), priority: 9, nominate: true, want: udp(1)},
+		},
+		"TCP where UDP has gone": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 5 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
+		},
+		"another address of the same candidate (NAT rebinding) at once": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
+		},
+		"another address of the server with equal priority does not": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{pair: local(1), priority: 9, nominate: true, want: udp(1)},
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			for i, x := range steps {
+				s.pass(x.wait)
+				s.checked(x.pair, check{priority: x.priority, nominate: x.nominate})
+				if got, _ := s.a.Selected(); got != x.want {
+					t.Fatalf("step %d: selected %v, want %v", i, got, x.want)
+				}
+			}
+		})
+	}
+}
+
+// Limit: MaxPairs pairs are kept. One more ends the one that was checked longest ago, never the selected one.
+func TestMaxPairs(t *testing.T) {
+	s := newScene(t)
+	for port := range uint16(ice.MaxPairs) {
+		s.now = s.now.Add(time.Millisecond)
+		s.checked(udp(port), check{nominate: port == 0})
+	}
+	s.out.Reset()
+	s.checked(udp(1000), check{})
+	if got := s.out.Events[0]; got != (ice.Event{Kind: ice.Removed, Pair: udp(1)}) {
+		t.Errorf("got %v", got)
+	}
+	s.want(ice.Removed, ice.Validated)
+	for port := range uint16(3 * ice.MaxPairs) { // wherever the selected one comes to stand
+		s.now = s.now.Add(time.Millisecond)
+		s.checked(udp(2000+port), check{})
+		s.want(ice.Removed, ice.Validated)
+		s.wantSelected(udp(0))
+	}
+}
+
+// A pair that nobody checks is forgotten after 30 s; the selected one is a matter of consent.
+func TestUncheckedPairsAreForgotten(t *testing.T) {
+	s := newScene(t)
+	s.checked(udp(2), check{})
+	s.checked(udp(1), check{nominate: true})
+	s.want(ice.Validated, ice.Validated, ice.Selected)
+	for range 3 {
+		s.pass(10 * time.Second)
+		s.checked(udp(1), check{})
+	}
+	if len(s.out.Events) != 1 || s.out.Events[0] != (ice.Event{Kind: ice.Removed, Pair: udp(2)}) {
+		t.Errorf("events %v", s.out.Events)
+	}
+	s.wantSelected(udp(1))
+}
+
+// A closed TCP connection: the best nominated pair that is still checked takes over, else nothing is sent until the next nomination.
+func TestRemovePair(t *testing.T) {
+	s := newScene(t)
+	s.checked(tcp(1), check{nominate: true, priority: 9})
+	s.checked(tcp(2), check{nominate: true, priority: 7})
+	s.checked(tcp(3), check{nominate: true, priority: 8})
+	s.checked(tcp(4), check{priority: 9})
+	s.want(ice.Validated, ice.Selected, ice.Validated, ice.Validated, ice.Validated)
+	s.a.RemovePair(s.now, tcp(2), &s.out)
+	s.a.RemovePair(s.now, tcp(77), &s.out)
+	s.want(ice.Removed)
+	s.wantSelected(tcp(1))
+	s.a.RemovePair(s.now, tcp(1), &s.out)
+	s.want(ice.Removed, ice.Selected)
+	s.wantSelected(tcp(3))
+	s.a.RemovePair(s.now, tcp(3), &s.out)
+	s.want(ice.Removed, ice.ConsentLate)
+	if _, ok := s.a.Selected(); ok || s.a.CanSend(s.now) {
+		t.Error("still selected")
+	}
+	s.pass(20 * time.Second)
+	s.checked(tcp(5), check{nominate: true})
+	s.want(ice.Validated, ice.Selected)
+	if !s.a.CanSend(s.now) {
+		t.Error("cannot send on the new pair")
+	}
+	s.a.RemovePair(s.now, tcp(5), &s.out)
+	s.pass(30 * time.Second)
+	s.want(ice.Removed, ice.ConsentLate, ice.Removed, ice.ConsentLost)
+}
+
+// RFC 8445 §9: over a restart the old pair goes on with the old credentials until the new ones nominate; then the old ones are void.
+func TestRestart(t *testing.T) {
+	s := newScene(t)
+	old, fresh := check{nominate: true, priority: 9}, check{from: client2, to: server2, priority: 5}
+	s.checked(udp(1), old)
+	s.want(ice.Validated, ice.Selected)
+	if err := s.a.Restart(s.now, server2, client2); err != nil {
+		t.Fatal(err)
+	}
+	s.wantSelected(udp(1))
+	s.checked(udp(1), old)
+	s.checked(udp(2), fresh)
+	s.wantSelected(udp(1))
+	s.want(ice.Validated)
+	fresh.nominate = true
+	s.checked(udp(2), fresh) // although its priority is lower
+	s.want(ice.Restarted, ice.Selected)
+	s.wantSelected(udp(2))
+	if _, r := s.send(udp(1), old.build(t)); r != drop.StunIntegrity {
+		t.Errorf("old credentials: %v", r)
+	}
+	s.checked(udp(1), check{from: client2, to: server2, priority: 9, nominate: true})
+	s.want(ice.Selected)
+}
+
+// A restart that the client never uses changes nothing; one more in between ends the unused one.
+func TestRestartTwice(t *testing.T) {
+	s := newScene(t)
+	s.checked(udp(1), check{nominate: true})
+	never := ice.Credentials{Ufrag: "never-used", Pwd: "never-used-password-24-c"}
+	for _, c := range []ice.Credentials{never, server2} {
+		if err := s.a.Restart(s.now, c, client2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.checked(udp(1), check{})
+	if _, r := s.send(udp(1), check{from: client2, to: never}.build(t)); r != drop.StunIntegrity {
+		t.Errorf("replaced credentials: %v", r)
+	}
+	s.out.Reset()
+	s.checked(udp(1), check{from: client2, to: server2, nominate: true})
+	s.want(ice.Restarted)
+	s.wantSelected(udp(1))
+}
+
+// A restart shortly before the end gives the client time to check; media stays stopped until it does.
+func TestRestartGivesTime(t *testing.T) {
+	s := newScene(t)
+	s.checked(udp(1), check{nominate: true})
+	s.pass(29 * time.Second)
+	s.want(ice.Validated, ice.Selected, ice.ConsentLate)
+	if err := s.a.Restart(s.now, server2, client2); err != nil {
+		t.Fatal(err)
+	}
+	s.pass(29 * time.Second)
+	if s.want(); s.a.CanSend(s.now) {
+		t.Error("may send without a check")
+	}
+	s.checked(udp(2), check{from: client2, to: server2, nominate: true})
+	s.want(ice.Validated, ice.Restarted, ice.Selected)
+	s.pass(30 * time.Second)
+	s.want(ice.Removed, ice.ConsentLate, ice.ConsentLost)
+}
