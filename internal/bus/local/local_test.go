@@ -1,0 +1,32 @@
+package local_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/bustest"
+	"github.com/parley-rtc/parley/internal/bus/local"
+)
+
+// Rule: the local bus is a bus.
+func TestConformance(t *testing.T) {
+	bustest.Run(t, func(*testing.T) bus.Bus { return local.New() })
+}
+
+// Rule: nothing of the local bus outlives its use: a bubble ends only when every goroutine in it has.
+func TestRunsUnderSynctest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := local.New()
+		s, err := b.Subscribe("session.a", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Publish("session.a", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if m := <-s.Messages(); string(m) != "x" {
+			t.Errorf("got %q", m)
+		}
+	})
+}
