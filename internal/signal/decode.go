@@ -1,0 +1,79 @@
+package signal
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// decode reads one request of a client. It looks only at the envelope: a body is whoever carries the request out's to read.
+func decode(b []byte) (wire.Request, *wire.Error) {
+	var r wire.Request
+	if !utf8.Valid(b) {
+		return r, wire.NewError(wire.CodeBadRequest, "the message is not UTF-8", "send JSON in UTF-8")
+	}
+	if !shallow(b) {
+		return r, wire.NewError(wire.CodeBadRequest, fmt.Sprintf("the message is nested deeper than %d levels", MaxDepth), "")
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return wire.Request{}, wire.NewError(wire.CodeBadRequest, `the message is not a JSON object with "id", "type" and "body"`, "see docs/protocol.md, section 3.1")
+	}
+	if r.ID == 0 || r.ID > MaxRequestID || r.Type == "" {
+		return wire.Request{}, wire.NewError(wire.CodeBadRequest, "the message has no type, or its id is not an integer from 1 to 2^53-1", "count requests from 1")
+	}
+	if bytes.Equal(r.Body, []byte("null")) {
+		r.Body = nil
+	}
+	if len(r.Body) > 0 && r.Body[0] != '{' {
+		return wire.Request{}, wire.NewError(wire.CodeBadRequest, "the body of a request is an object", "see docs/protocol.md, section 3.1")
+	}
+	return r, nil
+}
+
+// shallow looks for brackets outside of strings; whether they match is for the decoder to find out.
+func shallow(b []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > MaxDepth {
+				return false
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return true
+}
+
+// decodeBody reads the body of a request that signalling carries out itself.
+func decodeBody(r wire.Request, to any) *wire.Error {
+	b := r.Body
+	if len(b) == 0 {
+		b = []byte("{}")
+	}
+	if err := json.Unmarshal(b, to); err != nil {
+		return wire.NewError(wire.CodeBadRequest, "the body of "+r.Type+" has a member of the wrong type", "see docs/protocol.md, section 15.1")
+	}
+	return nil
+}
+
+// checkName is the rule for names of rooms and identities.
+func checkName(what, s string) *wire.Error {
+	switch {
+	case len(s) > wire.MaxNameBytes:
+		return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("%s is longer than %d bytes", what, wire.MaxNameBytes), "choose a shorter one")
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return wire.NewError(wire.CodeBadRequest, what+" is not text without control characters", "choose another one")
+	}
+	return nil
+}

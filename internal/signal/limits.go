@@ -1,0 +1,36 @@
+package signal
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Limits of sessions. Those that clients rely on are in package wire.
+const (
+	MaxSessions        = 20_000 // sessions and calls of one node
+	MaxUnauthenticated = 2_000  // sockets that have not joined
+	JoinTime           = 10 * time.Second
+	MaxTries           = 3 // refused joins and resumes on one socket
+
+	MaxKeptReplies     = 256
+	MaxKeptReplyBytes  = 1 << 20
+	KeptReplyTime      = 30 * time.Second
+	MaxWaiting         = 256     // messages that a socket has not taken
+	MaxWaitingBytes    = 1 << 20 // of them, without snapshots
+	MaxKeptBytes       = 2 << 20 // of messages kept for a resume
+	MaxDepth           = 32      // nesting of a request's JSON
+	MaxRequestID       = 1<<53 - 1
+	RequestsPerSecond  = 50
+	MaxRequestBurst    = 200
+	maxDirect          = 16 // unnumbered messages of one socket
+	eventQueue         = 1024
+	pingTime           = 10 * time.Second
+	silenceTime        = 3 * pingTime
+	resumeTime         = wire.ResumeSeconds * time.Second
+	slowTime           = 5 * time.Second  // for a resync to be taken
+	requestTime        = 10 * time.Second // for a room to answer
+	flushTime          = 5 * time.Second  // for the last messages of a session to be taken
+	slowFlushTime      = time.Second      // the same, for one that reads too slowly
+	retryOverloadAfter = 5                // seconds
+)

@@ -1,0 +1,144 @@
+package signal
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// entry is a message without its number.
+type entry struct {
+	reply, rev uint64
+	typ        string
+	body       json.RawMessage
+	// whole: the body is a snapshot of the room, as large as the room makes it; the limit for waiting bytes leaves it out.
+	whole bool
+}
+
+// outbox holds what a session is sent: messages that may have to be repeated on a resume, then those that no socket has taken.
+//
+//	first          next          end
+//	  | taken, kept  |  waiting   |
+//
+// Numbers stay without holes: what is discarded before a socket has taken it gives its number to what follows.
+type outbox struct {
+	entries []entry
+	first   uint64 // number of entries[0]
+	next    uint64 // number of the message to be taken next
+	bytes   int    // of all bodies
+	// of what waits, without whole bodies
+	waiting, waitingBytes int
+}
+
+func newOutbox() outbox { return outbox{first: 1, next: 1} }
+
+// end is the number of the next message to be added.
+func (o *outbox) end() uint64 { return o.first + uint64(len(o.entries)) }
+
+// add numbers a message and returns its number.
+func (o *outbox) add(e entry) uint64 {
+	o.entries = append(o.entries, e)
+	o.bytes += len(e.body)
+	o.count(e, 1)
+	return o.end() - 1
+}
+
+func (o *outbox) count(e entry, n int) {
+	o.waiting += n
+	if !e.whole {
+		o.waitingBytes += n * len(e.body)
+	}
+}
+
+// overfull: more waits than one socket is given.
+func (o *outbox) overfull() bool { return o.waiting > MaxWaiting || o.waitingBytes > MaxWaitingBytes }
+
+// take appends the JSON of the next message to dst.
+func (o *outbox) take(dst []byte) ([]byte, bool) {
+	if o.next == o.end() {
+		return dst, false
+	}
+	e := o.entries[o.next-o.first]
+	dst = appendMessage(dst, o.next, e)
+	o.count(e, -1)
+	o.next++
+	return dst, true
+}
+
+// trim forgets the oldest messages beyond the limits for a resume, but neither the newest nor any at or after keep.
+func (o *outbox) trim(keep uint64) {
+	n := 0
+	for o.first+uint64(n) < keep && n < len(o.entries)-1 && (len(o.entries)-n > wire.ResumeMessages || o.bytes > MaxKeptBytes) {
+		o.bytes -= len(o.entries[n].body)
+		o.entries[n] = entry{} // the array behind stays until the next append
+		n++
+	}
+	o.entries = o.entries[n:]
+	o.first += uint64(n)
+	if o.next < o.first {
+		o.rewind(o.first)
+	}
+}
+
+// rewind makes next the message to be taken next.
+func (o *outbox) rewind(next uint64) {
+	o.next, o.waiting, o.waitingBytes = next, 0, 0
+	for _, e := range o.entries[next-o.first:] {
+		o.count(e, 1)
+	}
+}
+
+// resume continues after the last number that a client has seen. It reports whether everything since is here; if not, only the
+// replies that are left follow. The caller has checked that after < end.
+func (o *outbox) resume(after uint64) bool {
+	if after+1 >= o.first {
+		o.rewind(after + 1)
+		return true
+	}
+	o.collapse(after + 1)
+	return false
+}
+
+// collapse discards events with the number from or a higher one. The replies among them move up.
+func (o *outbox) collapse(from uint64) {
+	kept, rest := []entry(nil), o.entries
+	if from > o.first {
+		kept, rest = o.entries[:from-o.first], o.entries[from-o.first:]
+	} else {
+		o.first = from
+	}
+	o.entries = append(make([]entry, 0, len(kept)+8), kept...)
+	for _, e := range rest {
+		if e.reply != 0 {
+			o.entries = append(o.entries, e)
+		}
+	}
+	o.bytes = 0
+	for _, e := range o.entries {
+		o.bytes += len(e.body)
+	}
+	o.rewind(from)
+}
+
+// appendMessage appends the JSON of a wire.Message. A body is valid JSON already: to encode it again would only copy it.
+func appendMessage(dst []byte, seq uint64, e entry) []byte {
+	dst = append(dst, `{"seq":`...)
+	dst = strconv.AppendUint(dst, seq, 10)
+	if e.reply != 0 {
+		dst = append(dst, `,"reply":`...)
+		dst = strconv.AppendUint(dst, e.reply, 10)
+	}
+	if e.rev != 0 {
+		dst = append(dst, `,"rev":`...)
+		dst = strconv.AppendUint(dst, e.rev, 10)
+	}
+	dst = append(dst, `,"type":`...)
+	dst = strconv.AppendQuote(dst, e.typ)
+	dst = append(dst, `,"body":`...)
+	if len(e.body) == 0 {
+		dst = append(dst, '{', '}')
+	}
+	dst = append(dst, e.body...)
+	return append(dst, '}')
+}

@@ -1,0 +1,67 @@
+package signal
+
+import "time"
+
+// replies remembers what was answered, so that a repeated request is answered again and not done again.
+type replies struct {
+	byID  map[uint64]entry
+	order []kept // oldest first
+	bytes int
+}
+
+type kept struct {
+	id uint64
+	at time.Time
+}
+
+func (r *replies) get(now time.Time, id uint64) (entry, bool) {
+	r.expire(now)
+	e, ok := r.byID[id]
+	return e, ok
+}
+
+// put keeps the newest reply however large it is: it is the one that is most likely asked for again.
+func (r *replies) put(now time.Time, id uint64, e entry) {
+	if r.byID == nil {
+		r.byID = map[uint64]entry{}
+	}
+	for len(r.order) > 0 && (len(r.order) >= MaxKeptReplies || r.bytes+len(e.body) > MaxKeptReplyBytes) {
+		r.drop()
+	}
+	r.byID[id] = e
+	r.order = append(r.order, kept{id, now})
+	r.bytes += len(e.body)
+}
+
+func (r *replies) expire(now time.Time) {
+	for len(r.order) > 0 && now.Sub(r.order[0].at) >= KeptReplyTime {
+		r.drop()
+	}
+}
+
+func (r *replies) drop() {
+	id := r.order[0].id
+	r.order = r.order[1:]
+	r.bytes -= len(r.byID[id].body)
+	delete(r.byID, id)
+}
+
+// bucket limits the pace of requests.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+func (b *bucket) take(now time.Time) bool {
+	if b.at.IsZero() {
+		b.tokens = MaxRequestBurst
+	} else {
+		b.tokens = min(MaxRequestBurst, b.tokens+now.Sub(b.at).Seconds()*RequestsPerSecond)
+	}
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}

@@ -1,0 +1,124 @@
+package signal
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// roomRequests are the requests of clients that go to the room as they are. The room has others, which are signalling's own.
+var roomRequests = []string{
+	wire.TypeLeave, wire.TypeOffer, wire.TypeUnpublish, wire.TypeSubscribe, wire.TypeSlotReady, wire.TypeMute, wire.TypeUpdate,
+	wire.TypeChat, wire.TypeKick,
+}
+
+// receive carries out one request of the client, or answers why it cannot even be read. It runs on the read goroutine of a.
+func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) error {
+	s.service.counts.requests.Add(1)
+	s.heard(time.Now())
+	if !s.inPace() {
+		s.service.counts.tooFast.Add(1)
+		s.emit(refusal(r.ID, &wire.Error{
+			Code: wire.CodeRate, Message: fmt.Sprintf("more than %d requests a second", RequestsPerSecond),
+			Next: "send fewer, and put several publications into one subscribe", RetrySeconds: 1,
+		}))
+		return a.over()
+	}
+	if refused != nil {
+		s.service.counts.malformed.Add(1)
+		s.emit(refusal(0, refused))
+		return a.over()
+	}
+	if r.Type == wire.TypePing {
+		s.emit(entry{reply: r.ID, typ: wire.TypeOK})
+		return a.over()
+	}
+	// A request of the socket before may still be under way. It is soon over: ask has a time limit.
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.repeated(r.ID) {
+		s.service.counts.repeated.Add(1)
+		return a.over()
+	}
+	e := s.perform(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replies.put(time.Now(), r.ID, e)
+	if !s.over {
+		s.add(e)
+	}
+	if r.Type == wire.TypeLeave && e.typ == wire.TypeOK {
+		s.left = true
+		nudge(s.wake)
+	}
+	return a.over()
+}
+
+func refusal(request uint64, err *wire.Error) entry {
+	return entry{reply: request, typ: wire.TypeError, body: encode(err)}
+}
+
+func (s *Session) inPace() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pace.take(time.Now())
+}
+
+// repeated answers a request again that was answered before.
+func (s *Session) repeated(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.replies.get(time.Now(), id)
+	if ok && !s.over {
+		s.add(e)
+	}
+	return ok
+}
+
+// perform asks the room.
+func (s *Session) perform(r wire.Request) entry {
+	if err := s.permit(r); err != nil {
+		return refusal(r.ID, err)
+	}
+	reply, err := s.service.ask(s.seat.room, rooms.Request{Session: s.id, Type: r.Type, Body: r.Body})
+	if err != nil {
+		if err.Code == wire.CodeSessionExpired {
+			s.expire()
+		}
+		return refusal(r.ID, err)
+	}
+	return entry{reply: r.ID, typ: reply.Type, body: reply.Body}
+}
+
+// expire ends a session that its room does not know any more.
+func (s *Session) expire() {
+	s.mu.Lock()
+	s.expired = true
+	s.mu.Unlock()
+	nudge(s.wake)
+}
+
+// permit refuses what the token does not allow and the room does not know of.
+func (s *Session) permit(r wire.Request) *wire.Error {
+	c := s.seat.claims
+	switch {
+	case !slices.Contains(roomRequests, r.Type):
+		return wire.NewError(wire.CodeBadRequest, "there is no request of type "+printable(r.Type), "see docs/protocol.md, section 15.1")
+	case r.Type == wire.TypeUpdate && !c.UpdateOwn:
+		return wire.NewError(wire.CodeForbidden, "the token does not have canUpdateOwnMetadata", "get a token that has it")
+	}
+	return nil
+}
+
+// decodeEvent reads what a room publishes.
+func decodeEvent(b []byte) (rooms.Event, error) {
+	var e rooms.Event
+	if err := json.Unmarshal(b, &e); err != nil {
+		return e, fmt.Errorf("decode event: %w", err)
+	}
+	return e, nil
+}
