@@ -103,20 +103,13 @@ func (p *Producer) Add(in *rtp.Packet, index int64) drop.Reason {
 	}
 	p.pending = append(p.pending, out)
 	if p.cache != nil {
-		p.cache.Put(index, withoutPadding(in, payload))
+		in.Resize(len(payload))
+		p.cache.Put(index, in.Bytes())
 	}
 	if out.Frame.Key && out.Frame.Start {
 		p.wantKey = false
 	}
 	return drop.None
-}
-
-// withoutPadding returns header and payload as one packet. The payload still lies behind its header.
-func withoutPadding(in *rtp.Packet, payload []byte) []byte {
-	b := in.Bytes()
-	b = b[:in.HeaderLen()+len(payload)]
-	b[0] &^= 0x20
-	return b
 }
 
 // view fills out with what Consumers need to know of a packet.

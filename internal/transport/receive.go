@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -42,27 +41,15 @@ func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
 	return rc.deliver(&p, index)
 }
 
-// repaired turns a packet of the RTX stream back into the one that was lost (RFC 4588 §4), in place.
+// repaired takes a packet of the RTX stream: the one that was lost, unless that has come meanwhile.
 func (t *Transport) repaired(now time.Time, rc *receiver, p *rtp.Packet, primary uint8) drop.Reason {
-	payload := p.Payload()
-	if len(payload) < 2 {
-		return drop.RtpPadding // probing for bandwidth, carries nothing
-	}
-	number := binary.BigEndian.Uint16(payload)
-	if r := rc.register.Add(number, now); r != drop.None {
+	if r := p.UnwrapRTX(primary, rc.ssrc); r != drop.None {
 		return r
 	}
-	b := p.Bytes()
-	header := p.HeaderLen()
-	copy(b[2:2+header], b[:header])
-	b = b[2:]
-	b[1] = b[1]&0x80 | primary
-	binary.BigEndian.PutUint16(b[2:], number)
-	binary.BigEndian.PutUint32(b[8:], rc.ssrc)
-	if r := p.Parse(b); r != drop.None {
+	if r := rc.register.Add(p.SequenceNumber(), now); r != drop.None {
 		return r
 	}
-	return rc.deliver(p, rc.seq.Unwrap(number))
+	return rc.deliver(p, rc.seq.Unwrap(p.SequenceNumber()))
 }
 
 func (rc *receiver) deliver(p *rtp.Packet, index int64) drop.Reason {
