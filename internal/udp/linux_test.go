@@ -1,0 +1,280 @@
+package udp
+
+import (
+	"net/netip"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+)
+
+func openBatched(t testing.TB, cfg Config) *batched {
+	t.Helper()
+	c, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c.(*batched)
+}
+
+// loop returns a socket, its own pair, and an Egress.
+func loop(t testing.TB) (*batched, datagram.Pair, *datagram.Egress) {
+	c := openBatched(t, Config{Listen: "127.0.0.1:0"})
+	return c, datagram.Pair{Local: c.local, Remote: c.local}, datagram.NewEgress(1 << 20)
+}
+
+// count reads until n datagrams have come.
+func count(t testing.TB, c *batched, n int) {
+	t.Helper()
+	for b := datagram.NewBatch(); n > 0; n -= b.N {
+		if err := c.ReadBatch(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Reading and sending allocate nothing, for both families, for runs and for single datagrams.
+func TestNoAllocation(t *testing.T) {
+	for _, c := range []struct{ listen, addr string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {":0", "127.0.0.1"}} {
+		conn := openBatched(t, Config{Listen: c.listen})
+		self := netip.AddrPortFrom(netip.MustParseAddr(c.addr), conn.local.Port())
+		pair := datagram.Pair{Local: self, Remote: self}
+		e, b, media := datagram.NewEgress(1<<16), datagram.NewBatch(), make([]byte, 1200)
+		media[0], media[1] = 0x80, 0x80|96
+		work := func() {
+			e.Reset()
+			for i := range 20 {
+				e.Append(pair, media[:1200-i/10])
+			}
+			e.Append(pair, media[:1200])
+			if d := conn.Send(e); d != 0 {
+				t.Fatalf("%d dropped", d)
+			}
+			for n := 21; n > 0; n -= b.N {
+				if err := conn.ReadBatch(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		work()
+		if n := testing.AllocsPerRun(50, work); n != 0 {
+			t.Errorf("%s: %v allocations", c.listen, n)
+		}
+	}
+}
+
+// Where the kernel refuses a run as one message (here: no checksums, EINVAL), its datagrams are sent one by one, the address is
+// remembered, and all of it is counted.
+func TestGSOFallback(t *testing.T) {
+	c, pair, e := loop(t)
+	if !c.gso {
+		t.Fatal("this kernel has no GSO")
+	}
+	if err := c.raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1) }); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		e.Append(pair, make([]byte, 1000))
+	}
+	for range 2 {
+		if d := c.Send(e); d != 0 {
+			t.Errorf("%d dropped", d)
+		}
+		count(t, c, 5)
+	}
+	s := c.Stats()
+	if s.GSOFallbacks != 1 || s.Sent != 10 || s.Messages != 10 || s.SendFailed != 0 {
+		t.Errorf("stats %+v", s)
+	}
+	if !c.fallbacks.has(pair.Remote.Addr()) || c.fallbacks.has(netip.MustParseAddr("192.0.2.1")) {
+		t.Error("remembers the wrong address")
+	}
+}
+
+// A run that fails also one by one does not condemn its address.
+func TestRefusedRunIsNoFallback(t *testing.T) {
+	c, pair, e := loop(t)
+	s := newSender(c)
+	s.write = func(uintptr, *mmsghdr, int) (int, unix.Errno) { return 0, unix.EIO }
+	e.Append(pair, []byte("a"))
+	e.Append(pair, []byte("b"))
+	if d := s.send(e.Runs()); d != 2 || c.fallbacks.n.Load() != 0 || c.Stats().SendFailed != 2 {
+		t.Errorf("%d dropped, stats %+v", d, c.Stats())
+	}
+}
+
+// sendmmsg stops at a message that cannot be sent. It is left out and counted; those before and behind it are sent.
+func TestBadMessagesAreLeftOut(t *testing.T) {
+	c, pair, e := loop(t)
+	foreignSource, wrongFamily, wrongSource, noPort := pair, pair, pair, pair
+	foreignSource.Local = netip.MustParseAddrPort("198.51.100.77:9") // EINVAL
+	wrongFamily.Remote = netip.MustParseAddrPort("[::1]:9")
+	wrongSource.Local = netip.MustParseAddrPort("[::1]:9")
+	noPort.Remote = netip.AddrPortFrom(pair.Remote.Addr(), 0)
+	for _, bad := range []datagram.Pair{foreignSource, wrongFamily, wrongSource, noPort, foreignSource, foreignSource} {
+		e.Append(pair, []byte("good"))
+		e.Append(bad, []byte("bad"))
+	}
+	e.Append(pair, make([]byte, 65508)) // EMSGSIZE
+	e.Append(pair, []byte("good"))
+	if d := c.Send(e); d != 7 {
+		t.Errorf("%d dropped, want 7", d)
+	}
+	count(t, c, 7)
+	if s := c.Stats(); s.SendFailed != 7 || s.Sent != 7 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// A full socket is never waited for: what is left of the Egress is dropped and counted exactly; an interrupted call is repeated.
+func TestFullSocketDropsTheRest(t *testing.T) {
+	c, pair, e := loop(t)
+	foreign := pair
+	foreign.Proto = datagram.TCP
+	for i := range 200 { // growing sizes: 200 runs, four calls
+		e.Append(pair, make([]byte, i+1))
+	}
+	for range 3 { // one run
+		e.Append(pair, make([]byte, 100))
+	}
+	e.Append(foreign, []byte("not for UDP"))
+	calls := 0
+	s := newSender(c)
+	s.write = func(fd uintptr, msgs *mmsghdr, n int) (int, unix.Errno) {
+		switch calls++; calls {
+		case 1:
+			return 0, unix.EINTR
+		case 4:
+			return 0, unix.EAGAIN
+		case 5:
+			t.Error("tried again")
+		}
+		return min(n, 40), 0
+	}
+	if d := s.send(e.Runs()); d != 203-64 || calls != 4 {
+		t.Errorf("%d dropped after %d calls", d, calls)
+	}
+	if st := c.Stats(); st.SendFull != 203-64 || st.Sent != 64 || st.SendFailed != 0 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// The table of addresses without GSO is bounded.
+func TestFallbackLimit(t *testing.T) {
+	var f fallbacks
+	for i := range maxFallbacks + 100 {
+		a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		if f.add(a); !f.has(a) {
+			t.Fatalf("%v is not remembered", a)
+		}
+	}
+	if n := len(f.addrs); n != maxFallbacks || int(f.n.Load()) != n {
+		t.Errorf("%d remembered, %d counted", n, f.n.Load())
+	}
+}
+
+// What the kernel drops because nobody reads is visible, also when nothing arrives any more; the buffers' sizes are, too.
+func TestKernelDrops(t *testing.T) {
+	c := openBatched(t, Config{Listen: "127.0.0.1:0", ReceiveBuffer: 16 << 10, SendBuffer: 64 << 10})
+	e := datagram.NewEgress(1 << 20)
+	for range 300 {
+		e.Append(datagram.Pair{Remote: c.local}, make([]byte, 1000))
+	}
+	c.Send(e)
+	s := c.Stats()
+	if s.KernelDrops == 0 || s.KernelDrops >= 300 {
+		t.Fatalf("stats %+v", s)
+	}
+	count(t, c, 300-int(s.KernelDrops))
+	if got := c.Stats(); got.Received+got.KernelDrops != 300 || got.ReceiveBuffer != 16<<10 || got.SendBuffer != 64<<10 {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+// Senders are kept for those that send at the same time, and no more of them than a limit.
+func TestIdleSenderLimit(t *testing.T) {
+	c, pair, _ := loop(t)
+	for range maxIdleSenders {
+		c.idle <- newSender(c)
+	}
+	done := make(chan int)
+	for range maxIdleSenders * 2 {
+		go func() {
+			e := datagram.NewEgress(2000)
+			e.Append(pair, []byte("x"))
+			done <- c.Send(e)
+		}()
+	}
+	for range maxIdleSenders * 2 {
+		if d := <-done; d != 0 {
+			t.Errorf("%d dropped", d)
+		}
+	}
+	if len(c.idle) > maxIdleSenders {
+		t.Errorf("%d kept", len(c.idle))
+	}
+}
+
+// The reader waits for more only in the middle of a video frame: after a large RTP packet without marker, and with room left.
+func TestCoalescingIsForFrames(t *testing.T) {
+	c, pair, _ := loop(t)
+	packet := func(first, second byte, size int) []byte {
+		b := make([]byte, size)
+		b[0], b[1] = first, second
+		return b
+	}
+	for _, x := range []struct {
+		name string
+		b    []byte
+		used int
+		want bool
+	}{
+		{"video", packet(0x90, 96, 1200), 1, true},
+		{"end of frame", packet(0x90, 0x80|96, 1200), 1, false},
+		{"audio", packet(0x90, 111, 160), 1, false},
+		{"at the limit", packet(0x80, 96, coalesceBytes), 1, false},
+		{"sender report", packet(0x80, 200, 1200), 1, false},
+		{"DTLS", packet(22, 254, 1200), 1, false},
+		{"STUN", packet(0, 1, 1200), 1, false},
+		{"no room", packet(0x90, 96, 1200), datagram.BatchSize, false},
+	} {
+		c.rd.batch, c.rd.used = datagram.NewBatch(), x.used
+		if c.rd.inFrame() {
+			t.Error("waits with an empty batch")
+		}
+		c.rd.batch.Append(pair, x.b)
+		if got := c.rd.inFrame(); got != x.want {
+			t.Errorf("%s: %v", x.name, got)
+		}
+	}
+}
+
+// Link-local addresses keep their interface on the way in and out, in socket addresses and control messages.
+func TestLinkLocalZones(t *testing.T) {
+	r := newReader(&batched{local: netip.MustParseAddrPort("[::]:8443")})
+	to := netip.MustParseAddrPort("[fe80::7%12]:5000")
+	var sa unix.RawSockaddrInet6
+	if n := setName(&sa, to, false); n != sizeInet6 || sa.Scope_id != 12 {
+		t.Fatalf("size %d, scope %d", n, sa.Scope_id)
+	}
+	if got := r.name(&sa); got != to {
+		t.Errorf("remote %v, want %v", got, to)
+	}
+	var c control
+	n := setControl(&c, to.Addr(), 1200, false)
+	if got := r.destination(&c, n); got != netip.MustParseAddrPort("[fe80::7%12]:8443") {
+		t.Errorf("local %v", got)
+	}
+	if got := r.destination(&c, 0); got != r.local {
+		t.Errorf("without PKTINFO: %v", got)
+	}
+	if allocs := testing.AllocsPerRun(100, func() { r.name(&sa); r.destination(&c, n); setName(&sa, to, false) }); allocs != 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+	sa.Addr, sa.Scope_id = netip.MustParseAddr("2001:db8::1").As16(), 12
+	if got := r.name(&sa); got.Addr().Zone() != "" {
+		t.Errorf("global address with zone: %v", got)
+	}
+}
