@@ -59,3 +59,9 @@ func admitOpen(w wish) (auth.Claims, *wire.Error) {
 		Grants: wire.Grants{Publish: true, Subscribe: true, PublishData: true},
 	}, nil
 }
+
+// Admits reports whether the token lets its holder into the room; in open mode everybody may come in.
+func (s *Service) Admits(token, room string) bool {
+	_, err := s.admit(time.Now(), wish{token: token, room: room})
+	return err == nil
+}

@@ -33,9 +33,10 @@ func (e End) Error() string {
 type Attachment struct {
 	// static after construction
 	service  *Service
-	deadline time.Time     // to have a session
-	wake     chan struct{} // something to take; capacity 1
-	gone     chan struct{} // closed when the socket shall be closed at once
+	deadline time.Time       // to have a session
+	wake     chan struct{}   // something to take; capacity 1
+	open     context.Context // ends when the socket shall be closed at once
+	shut     func()          // ends open
 
 	// owned by the goroutine that calls Receive
 	tries int
@@ -44,16 +45,15 @@ type Attachment struct {
 	mu      sync.Mutex
 	session *Session
 	direct  [][]byte // unnumbered messages, taken before all else
-	end     End      // why gone is closed, or will be
-	last    bool     // gone once all is taken
+	end     End      // why open has ended, or will
+	last    bool     // open ends once all is taken
 	pending bool     // counted in service.pending
 }
 
 // Attach begins with a new socket, which must join or resume within JoinTime.
 func (s *Service) Attach() (*Attachment, *wire.Error) {
-	a := &Attachment{
-		service: s, deadline: time.Now().Add(JoinTime), wake: make(chan struct{}, 1), gone: make(chan struct{}), pending: true,
-	}
+	a := &Attachment{service: s, deadline: time.Now().Add(JoinTime), wake: make(chan struct{}, 1), pending: true}
+	a.open, a.shut = context.WithCancel(context.Background())
 	err := s.enter(func() *wire.Error {
 		if s.pending >= MaxUnauthenticated {
 			return overloaded("too many sockets have not joined yet")
@@ -158,21 +158,19 @@ func (a *Attachment) TooLarge() error {
 	return EndTooLarge
 }
 
-// Next returns the next message for the client. An error (an End, or ctx's) means that the socket shall be closed.
-func (a *Attachment) Next(ctx context.Context) ([]byte, error) {
+// Next returns the next message for the client. The error, an End, means that the socket shall be closed.
+func (a *Attachment) Next() ([]byte, error) {
 	for {
 		b, s, err := a.take()
 		if b != nil || err != nil {
 			return b, err
 		}
-		if err := a.wait(ctx, s); err != nil {
-			return nil, err
-		}
+		a.wait(s)
 	}
 }
 
 // wait blocks until there may be something to take.
-func (a *Attachment) wait(ctx context.Context, s *Session) error {
+func (a *Attachment) wait(s *Session) {
 	var late <-chan time.Time
 	closing := a.service.closing
 	if s == nil {
@@ -184,15 +182,12 @@ func (a *Attachment) wait(ctx context.Context, s *Session) error {
 	}
 	select {
 	case <-a.wake:
-	case <-a.gone:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-a.open.Done():
 	case <-closing:
 		a.cut(EndClosing)
 	case <-late:
 		a.expire()
 	}
-	return nil
 }
 
 // take returns a message that waits, or why there will be none.
@@ -265,11 +260,7 @@ func (a *Attachment) cut(why End) {
 	if a.end == 0 {
 		a.end = why
 	}
-	select {
-	case <-a.gone:
-	default:
-		close(a.gone)
-	}
+	a.shut()
 }
 
 // Lost says that the socket has failed, or that the client has closed it.
@@ -280,8 +271,8 @@ func (a *Attachment) Lost() {
 	}
 }
 
-// Gone is closed when the socket shall be closed without waiting for anything more to be written.
-func (a *Attachment) Gone() <-chan struct{} { return a.gone }
+// Context ends when the socket shall be closed, without waiting for what is being written.
+func (a *Attachment) Context() context.Context { return a.open }
 
 func (a *Attachment) nudge() {
 	select {
@@ -302,12 +293,10 @@ func (a *Attachment) over() error {
 
 // cutOff returns why nothing more is sent, or nil.
 func (a *Attachment) cutOff() error {
-	select {
-	case <-a.gone:
+	if a.open.Err() != nil {
 		return a.over()
-	default:
-		return nil
 	}
+	return nil
 }
 
 func encode(v any) json.RawMessage {

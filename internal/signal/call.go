@@ -30,6 +30,7 @@ type Call struct {
 	service *Service
 	carrier rooms.Carrier
 	id      string
+	as      string            // identity in the room
 	token   [sha256.Size]byte // of the token that opened it
 	stop    chan struct{}     // capacity 1; Hangup
 	done    chan struct{}     // closed when it is over
@@ -64,13 +65,15 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 	if err != nil {
 		return nil, "", err
 	}
-	p, _, err := s.sit(o.Carrier, claims, callAdmission(o, claims))
+	p, reply, err := s.sit(o.Carrier, claims, callAdmission(o, claims))
 	if err != nil {
 		return nil, "", err
 	}
+	var joined wire.Joined
+	_ = json.Unmarshal(reply.Body, &joined) // the identity is only for ICE servers' user names
 	answer, err := s.offer(&p, o.SDP)
 	c := &Call{
-		service: s, carrier: o.Carrier, id: secret(16), token: sha256.Sum256([]byte(o.Token)), tag: secret(8),
+		service: s, carrier: o.Carrier, id: secret(16), as: joined.Identity, token: sha256.Sum256([]byte(o.Token)), tag: secret(8),
 		stop: make(chan struct{}, 1), done: make(chan struct{}), seat: p,
 	}
 	if err == nil {
@@ -141,6 +144,9 @@ func (c *Call) ID() string { return c.id }
 
 // Room is where the call is.
 func (c *Call) Room() string { return c.seat.room }
+
+// Identity is the participant's in the room.
+func (c *Call) Identity() string { return c.as }
 
 // Tag is the entity tag of the current ICE session, without quotes.
 func (c *Call) Tag() string {

@@ -331,10 +331,8 @@ func (s *Session) attach(a *Attachment) {
 	s.mu.Lock()
 	s.attachLocked(a)
 	s.mu.Unlock()
-	select {
-	case <-a.gone: // lost meanwhile
+	if a.open.Err() != nil { // lost meanwhile
 		s.detach(a)
-	default:
 	}
 }
 

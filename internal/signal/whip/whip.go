@@ -1,0 +1,264 @@
+// Package whip carries calls over HTTP: WHIP (RFC 9725) to publish, WHEP (draft-ietf-wish-whep-04) to watch.
+//
+//	POST   /whip/{room}       offer → 201, answer, Location
+//	PATCH  /whip/{room}/{id}  candidates → 204; ICE restart → 200
+//	DELETE /whip/{room}/{id}  end → 200
+//
+// and the same under /whep. It translates each request to a signal.Call and owns nothing.
+package whip
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Paths are where the handler belongs.
+var Paths = []string{"/whip/", "/whep/"}
+
+const (
+	sdpType      = "application/sdp"
+	fragmentType = "application/trickle-ice-sdpfrag"
+)
+
+// Handler serves Paths. It never changes after construction.
+type Handler struct {
+	service    *signal.Service
+	origins    signal.Origins
+	candidates func() []sdp.Candidate
+}
+
+// New returns a handler. Candidates are those of the server now; a client that restarts ICE is told them again.
+func New(s *signal.Service, o signal.Origins, candidates func() []sdp.Candidate) *Handler {
+	return &Handler{s, o, candidates}
+}
+
+// target is what a path names.
+type target struct {
+	carrier  rooms.Carrier
+	room, id string // id is empty for the endpoint itself
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.cors(w, r) {
+		fail(w, wire.NewError(wire.CodeForbidden, "pages of this origin may not use this server", "ask whoever runs it to allow the origin"))
+		return
+	}
+	t, ok := parse(r.URL)
+	if !ok {
+		fail(w, wire.NewError(wire.CodeNotFound, "there is nothing under this path", "use /whip/ROOM or /whep/ROOM"))
+		return
+	}
+	allowed := "POST, OPTIONS"
+	if t.id != "" {
+		allowed = "PATCH, DELETE, OPTIONS"
+	}
+	switch {
+	case r.Method == http.MethodOptions:
+		h.options(w, r, t, allowed)
+	case t.id == "" && r.Method == http.MethodPost:
+		h.post(w, r, t)
+	case t.id != "" && r.Method == http.MethodPatch:
+		h.patch(w, r, t)
+	case t.id != "" && r.Method == http.MethodDelete:
+		h.delete(w, r, t)
+	default: // RFC 9725 §4.2: GET, HEAD and PUT are reserved
+		w.Header().Set("Allow", allowed)
+		signal.WriteProblem(w, http.StatusMethodNotAllowed, wire.NewError(wire.CodeBadRequest, "the method is not for this resource", "use "+allowed))
+	}
+}
+
+// parse splits the path before it unescapes it: a room's name may hold a slash.
+func parse(u *url.URL) (target, bool) {
+	parts := strings.Split(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+	if len(parts) < 2 || len(parts) > 3 || parts[1] == "" || len(parts) == 3 && parts[2] == "" {
+		return target{}, false
+	}
+	room, err := url.PathUnescape(parts[1])
+	t := target{carrier: rooms.Carrier(parts[0]), room: room}
+	if len(parts) == 3 {
+		t.id = parts[2]
+	}
+	return t, err == nil && (t.carrier == rooms.CarrierWHIP || t.carrier == rooms.CarrierWHEP)
+}
+
+// location is the path of a call; it has no host, so it is of the same origin whatever is in front of the server.
+func location(t target, id string) string {
+	return "/" + string(t.carrier) + "/" + url.PathEscape(t.room) + "/" + id
+}
+
+// post opens a call.
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, t target) {
+	if !isType(r, sdpType) {
+		w.Header().Set("Accept-Post", sdpType)
+		signal.WriteProblem(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not "+sdpType, "send an SDP offer with that Content-Type"))
+		return
+	}
+	if !accepts(r.Header.Values("Accept"), sdpType) {
+		signal.WriteProblem(w, http.StatusNotAcceptable, wire.NewError(wire.CodeBadRequest, "Accept excludes "+sdpType, "accept it: the answer is SDP"))
+		return
+	}
+	token, ok := h.bearer(w, r)
+	if !ok {
+		return
+	}
+	body, ok := readBody(w, r, wire.MaxSDPBytes)
+	if !ok {
+		return
+	}
+	query := r.URL.Query()
+	o := signal.CallOffer{Carrier: t.carrier, Token: token, Room: t.room, SDP: body}
+	if t.carrier == rooms.CarrierWHIP {
+		o.Identity = query.Get("identity")
+	} else {
+		o.Follow = query.Get("participant")
+	}
+	call, answer, err := h.service.OpenCall(o)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	head := w.Header()
+	head.Set("Location", location(t, call.ID()))
+	head.Set("ETag", `"`+call.Tag()+`"`)
+	head.Set("Content-Type", sdpType)
+	head.Set("Cache-Control", "no-store")
+	h.link(head, call.Identity())
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, answer) // a client that has gone is found out by its silence
+}
+
+// patch takes candidates, or restarts ICE (RFC 9725 §4.3).
+func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t target) {
+	call, ok := h.find(w, r, t)
+	if !ok {
+		return
+	}
+	if !isType(r, fragmentType) {
+		w.Header().Set("Accept-Patch", fragmentType)
+		signal.WriteProblem(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not "+fragmentType, "send a fragment with that Content-Type"))
+		return
+	}
+	match := strings.Join(r.Header.Values("If-Match"), ",")
+	if strings.TrimSpace(match) == "" {
+		signal.WriteProblem(w, http.StatusPreconditionRequired, wire.NewError(wire.CodeBadRequest, "If-Match is missing", `send the ETag of the answer, or "*" to restart ICE`))
+		return
+	}
+	body, ok := readBody(w, r, sdp.MaxFragmentBytes)
+	if !ok {
+		return
+	}
+	fragment, err := sdp.ParseFragment(body)
+	if err != nil {
+		fail(w, wire.NewError(wire.CodeSDP, "the fragment is refused: "+err.Error(), "send a fragment as in RFC 8840"))
+		return
+	}
+	switch {
+	case strings.TrimSpace(match) == "*":
+		h.restart(w, call, fragment)
+	case matches(match, call.Tag()):
+		w.WriteHeader(http.StatusNoContent) // the server is ICE-lite: checks tell it all that candidates could
+	default:
+		signal.WriteProblem(w, http.StatusPreconditionFailed, wire.NewError(wire.CodeBadRequest, "If-Match has an outdated entity tag", "use the ETag of the last answer"))
+	}
+}
+
+func (h *Handler) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragment) {
+	if f.ICE.Ufrag == "" {
+		fail(w, wire.NewError(wire.CodeSDP, "the fragment has no ice-ufrag and ice-pwd", "send the new ones to restart ICE"))
+		return
+	}
+	local, err := call.Restart(f.ICE)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	mid := "0"
+	if len(f.Mids) > 0 {
+		mid = f.Mids[0]
+	}
+	w.Header().Set("ETag", `"`+call.Tag()+`"`)
+	w.Header().Set("Content-Type", fragmentType)
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(sdp.AppendFragment(nil, local, mid, h.candidates()))
+}
+
+// delete ends a call. Entity tags do not matter here (RFC 9725 §4.3).
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t target) {
+	call, ok := h.find(w, r, t)
+	if !ok {
+		return
+	}
+	call.Hangup()
+	w.WriteHeader(http.StatusOK)
+}
+
+// find returns the call of the path, to who may change it.
+func (h *Handler) find(w http.ResponseWriter, r *http.Request, t target) (*signal.Call, bool) {
+	token, ok := h.bearer(w, r)
+	if !ok {
+		return nil, false
+	}
+	call, ok := h.service.FindCall(t.carrier, t.id)
+	if !ok || call.Room() != t.room {
+		fail(w, wire.NewError(wire.CodeNotFound, "this session is over, or never was", "POST a new offer"))
+		return nil, false
+	}
+	if err := call.Authorize(token); err != nil {
+		fail(w, err)
+		return nil, false
+	}
+	return call, true
+}
+
+// options answers preflight requests, and tells what the endpoint takes.
+func (h *Handler) options(w http.ResponseWriter, r *http.Request, t target, allowed string) {
+	head := w.Header()
+	if r.Header.Get("Access-Control-Request-Method") != "" {
+		if r.Header.Get("Origin") != "" {
+			head.Set("Access-Control-Allow-Methods", allowed)
+			head.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+			head.Set("Access-Control-Max-Age", "600")
+		}
+	} else {
+		head.Set("Allow", allowed)
+		if t.id == "" {
+			head.Set("Accept-Post", sdpType)
+			if token, _ := token(r); h.service.Admits(token, t.room) {
+				h.link(head, "")
+			}
+		} else {
+			head.Set("Accept-Patch", fragmentType)
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// readBody reads at most limit bytes, or answers 413.
+func readBody(w http.ResponseWriter, r *http.Request, limit int) (string, bool) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		fail(w, wire.NewError(wire.CodeTooLarge, "the body is too large", "leave out what is not needed"))
+	case err != nil:
+		fail(w, wire.NewError(wire.CodeBadRequest, "the body could not be read", "send it again"))
+	}
+	return string(b), err == nil
+}
+
+func fail(w http.ResponseWriter, err *wire.Error) {
+	status := signal.Status(err)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	signal.WriteProblem(w, status, err)
+}

@@ -1,0 +1,156 @@
+// Package ws carries sessions over WebSockets (RFC 6455): one text message for each wire.Request and wire.Message.
+//
+// For each socket it owns the connection and three goroutines: the HTTP server's, which reads, one that writes, and one that
+// pings. The socket ends when writing does.
+package ws
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Path is where the handler belongs.
+const Path = "/v1/session"
+
+// Subprotocol is selected where the client offers it.
+const Subprotocol = "parley.v1"
+
+// writeTime is how long one message may take to be written, as far as the kernel's buffer.
+const writeTime = 10 * time.Second
+
+// statuses are the close statuses of docs/protocol.md, section 2.1.
+var statuses = map[signal.End]websocket.StatusCode{
+	signal.EndFinished: websocket.StatusNormalClosure,
+	signal.EndRefused:  websocket.StatusPolicyViolation,
+	signal.EndTooLarge: websocket.StatusMessageTooBig,
+	signal.EndReplaced: 4000,
+	signal.EndClosing:  websocket.StatusGoingAway,
+}
+
+// Handler accepts sockets. It never changes after construction.
+type Handler struct {
+	service *signal.Service
+	origins signal.Origins
+}
+
+// New returns a handler for Path.
+func New(s *signal.Service, o signal.Origins) *Handler { return &Handler{s, o} }
+
+// ServeHTTP serves one socket until it ends.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, ok := h.origins.Allowed(r); !ok {
+		signal.WriteProblem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden,
+			"pages of this origin may not open sessions here", "ask whoever runs this server to allow the origin"))
+		return
+	}
+	a, refused := h.service.Attach()
+	if refused != nil {
+		signal.WriteProblem(w, signal.Status(refused), refused)
+		return
+	}
+	defer a.Release()
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:       []string{Subprotocol},
+		InsecureSkipVerify: true, // Origin is checked above
+		CompressionMode:    websocket.CompressionDisabled,
+		OnPongReceived:     func(context.Context, []byte) { a.Heard() },
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	serve(conn, a)
+}
+
+// serve moves messages until the socket ends.
+func serve(conn *websocket.Conn, a *signal.Attachment) {
+	conn.SetReadLimit(-1) // read has its own, which tells the client before it closes
+	var done sync.WaitGroup
+	done.Go(func() { ping(conn, a) })
+	done.Go(func() { write(conn, a) })
+	read(conn, a)
+	done.Wait()
+}
+
+// read carries out what the client sends. It ends at the first error; what the client is still told is for write to say.
+func read(conn *websocket.Conn, a *signal.Attachment) {
+	for {
+		kind, body, err := conn.Reader(context.Background())
+		if err != nil {
+			a.Lost()
+			return
+		}
+		if kind != websocket.MessageText {
+			_ = conn.Close(websocket.StatusUnsupportedData, "messages are text")
+			a.Lost()
+			return
+		}
+		limit := a.Limit()
+		b, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+		if err != nil {
+			a.Lost()
+			return
+		}
+		if len(b) > limit {
+			_ = a.TooLarge()
+			return
+		}
+		if a.Receive(b) != nil {
+			return
+		}
+	}
+}
+
+// write sends what the session has for the client, then closes the socket, which ends read.
+func write(conn *websocket.Conn, a *signal.Attachment) {
+	for {
+		b, err := a.Next()
+		if err != nil {
+			closeFor(conn, err)
+			a.Lost()
+			return
+		}
+		ctx, cancel := context.WithTimeout(a.Context(), writeTime)
+		err = conn.Write(ctx, websocket.MessageText, b)
+		cancel()
+		if err != nil {
+			a.Lost()
+			_ = conn.CloseNow()
+			return
+		}
+	}
+}
+
+// closeFor says why, where the client may still be listening.
+func closeFor(conn *websocket.Conn, why error) {
+	var end signal.End
+	if errors.As(why, &end) && statuses[end] != 0 {
+		_ = conn.Close(statuses[end], end.Error())
+		return
+	}
+	_ = conn.CloseNow()
+}
+
+// ping asks for signs of life; read hears the answers.
+func ping(conn *websocket.Conn, a *signal.Attachment) {
+	ticker := time.NewTicker(a.PingTime())
+	defer ticker.Stop()
+	for {
+		select {
+		case <-a.Context().Done():
+			return
+		case <-ticker.C:
+			ctx, cancel := context.WithTimeout(a.Context(), a.PingTime())
+			_ = conn.Ping(ctx) // one that is not answered needs nothing here: the session counts the silence
+			cancel()
+		}
+	}
+}
