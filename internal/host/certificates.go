@@ -1,0 +1,134 @@
+package host
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// certificates chooses the certificate for each TLS handshake:
+//
+//	--cert      that one, for every name
+//	--domain    the public one for its names; the private authority's for all others
+//	otherwise   the private authority's
+//
+// refresh is called now and then: it renews and reads again what has changed. It and the handshakes run concurrently.
+type certificates struct {
+	// static after construction
+	cfg *Config
+	log *slog.Logger
+	dir string     // of the private authority
+	ca  *authority // nil with --cert
+	acm *acme      // nil without --domain
+
+	// owned by the goroutine that calls refresh
+	seen fileTimes // of --cert and --key
+
+	// atomic
+	leaf atomic.Pointer[tls.Certificate]
+}
+
+// fileTimes tell whether the certificate files have changed.
+type fileTimes struct {
+	cert, key time.Time
+	certSize  int64
+	keySize   int64
+}
+
+func newCertificates(cfg *Config, log *slog.Logger, now time.Time, names certNames) (*certificates, error) {
+	c := &certificates{cfg: cfg, log: log, dir: filepath.Join(cfg.Data, "tls")}
+	if cfg.Cert != "" {
+		return c, c.readFiles()
+	}
+	var err error
+	if c.ca, err = loadAuthority(c.dir, now, names); err != nil {
+		return nil, err
+	}
+	if len(cfg.Domain) > 0 {
+		if c.acm, err = newACME(cfg, log); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.renew(now, names)
+}
+
+// config is what every TLS connection begins with.
+func (c *certificates) config() *tls.Config {
+	t := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: c.get,
+	}
+	if c.acm != nil {
+		t.NextProtos = append(t.NextProtos, acmeProtocol)
+	}
+	return t
+}
+
+func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c.acm != nil && (slices.Contains(c.cfg.Domain, strings.ToLower(hello.ServerName)) || slices.Contains(hello.SupportedProtos, acmeProtocol)) {
+		return c.acm.get(hello)
+	}
+	return c.leaf.Load(), nil
+}
+
+// refresh brings the certificate up to date. What goes wrong is logged, and the old one stays.
+func (c *certificates) refresh(now time.Time, names certNames) {
+	var err error
+	if c.cfg.Cert != "" {
+		if t, statErr := c.times(); statErr != nil || t == c.seen {
+			err = statErr
+		} else if err = c.readFiles(); err == nil {
+			c.log.Info("certificate files have changed and were read again", "cert", c.cfg.Cert)
+		}
+	} else {
+		err = c.renew(now, names)
+	}
+	if err != nil {
+		c.log.Error("certificate: the old one stays in use", "err", err)
+	}
+}
+
+func (c *certificates) renew(now time.Time, names certNames) error {
+	leaf, err := c.ca.leaf(c.dir, now, names)
+	if err != nil {
+		return err
+	}
+	if old := c.leaf.Swap(leaf); old != nil && !slices.Equal(old.Certificate[0], leaf.Certificate[0]) {
+		c.log.Info("the private certificate was renewed", "until", leaf.Leaf.NotAfter)
+	}
+	return nil
+}
+
+// readFiles reads --cert and --key.
+func (c *certificates) readFiles() error {
+	seen, err := c.times()
+	if err != nil {
+		return fmt.Errorf("--cert: %w", err)
+	}
+	pair, err := tls.LoadX509KeyPair(c.cfg.Cert, c.cfg.Key)
+	if err != nil {
+		return fmt.Errorf("--cert %s and --key %s: %w", c.cfg.Cert, c.cfg.Key, err)
+	}
+	c.seen = seen
+	c.leaf.Store(&pair)
+	return nil
+}
+
+func (c *certificates) times() (fileTimes, error) {
+	cert, err := os.Stat(c.cfg.Cert)
+	if err != nil {
+		return fileTimes{}, err
+	}
+	key, err := os.Stat(c.cfg.Key)
+	if err != nil {
+		return fileTimes{}, err
+	}
+	return fileTimes{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
+}

@@ -1,0 +1,191 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml"
+
+	"github.com/parley-rtc/parley/internal/obs"
+)
+
+// program is the command line. Serving is what happens without a verb.
+type program struct {
+	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server. This is the default."`
+	Token  tokenCommand `cmd:"" help:"Make a token that lets someone into a room."`
+	Config struct {
+		Show showCommand `cmd:"" help:"Show the settings as a YAML file."`
+	} `cmd:"" help:"Look at the configuration."`
+	Version versionCommand `cmd:"" help:"Show the version."`
+}
+
+type serveCommand struct {
+	Config `embed:""`
+}
+
+type showCommand struct {
+	Config `embed:""`
+	Origin bool `help:"Say where each value comes from."`
+}
+
+type versionCommand struct{}
+
+// process is what a verb gets from the outside.
+type process struct {
+	env            environment
+	stdout, stderr io.Writer
+}
+
+// Main runs the command line and returns the exit status: 0, 1 when something failed, 2 when it was asked wrongly.
+func Main(args []string) int {
+	p := process{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}
+	return p.main(args)
+}
+
+func (p process) main(args []string) int {
+	var cli program
+	ctx, origins, exit, err := p.parse(&cli, args)
+	if exit >= 0 {
+		return exit
+	}
+	if err == nil {
+		err = p.run(&cli, ctx.Command(), origins)
+	}
+	var usage *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(p.stderr, "parley: %v\n", err)
+		return 2
+	default:
+		fmt.Fprintf(p.stderr, "parley: %v\n", err)
+		return 1
+	}
+}
+
+// usageError is a fault of the settings.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// parse reads the command line, environment and file. exit is not negative when kong has said all there is to say (--help).
+func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origins, exit int, err error) {
+	exit = -1
+	s := &sources{env: p.env, origins: Origins{}}
+	k, err := kong.New(cli,
+		kong.Name("parley"),
+		kong.Description("Parley is the server side of WebRTC in one program: rooms in the browser, with signalling and media on one port."),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Exit(func(code int) { exit = code; panic(exited{}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Resolvers(s),
+	)
+	if err != nil {
+		return nil, nil, exit, err
+	}
+	s.known = settings(k.Model)
+	tellVariables(k.Model.Node, s)
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(exited); !ok {
+				panic(r)
+			}
+		}
+	}()
+	ctx, err = k.Parse(args)
+	if err != nil {
+		return nil, nil, exit, &usageError{err}
+	}
+	for _, path := range ctx.Path {
+		if path.Flag != nil && !path.Resolved && s.isSetting(path.Flag.Name) {
+			s.origins[path.Flag.Name] = "flag --" + path.Flag.Name
+		}
+	}
+	return ctx, s.origins, exit, nil
+}
+
+// exited unwinds kong once it has printed help.
+type exited struct{}
+
+// tellVariables adds to each setting's help which environment variable it is.
+func tellVariables(n *kong.Node, s *sources) {
+	for _, f := range n.Flags {
+		if s.isSetting(f.Name) {
+			f.Help += " (" + variable(f.Name) + ")"
+		}
+	}
+	for _, c := range n.Children {
+		tellVariables(c, s)
+	}
+}
+
+func (p process) run(cli *program, verb string, origins Origins) error {
+	switch verb {
+	case "serve":
+		if err := cli.Serve.complete(p.env); err != nil {
+			return &usageError{err}
+		}
+		return p.serve(&cli.Serve.Config)
+	case "token":
+		return p.token(&cli.Token)
+	case "config show":
+		if err := cli.Config.Show.complete(p.env); err != nil {
+			return &usageError{err}
+		}
+		return p.show(&cli.Config.Show, origins)
+	case "version":
+		fmt.Fprintln(p.stdout, "parley", Version())
+	}
+	return nil
+}
+
+// show writes the settings in the form that --config reads.
+func (p process) show(c *showCommand, origins Origins) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	var cli program
+	cli.Config.Show = *c
+	k, err := kong.New(&cli)
+	if err != nil {
+		return err
+	}
+	for _, n := range k.Model.Children {
+		if n.Name != "config" {
+			continue
+		}
+		for _, f := range n.Children[0].Flags {
+			origin, ok := origins[f.Name]
+			if !ok || f.Name == "config" {
+				continue
+			}
+			text, err := yaml.MarshalWithOptions(shown(f.Target.Interface()), yaml.Flow(true))
+			if err != nil {
+				return err
+			}
+			line := f.Name + ": " + strings.TrimSpace(string(text))
+			if c.Origin {
+				line += "\t# " + origin
+			}
+			fmt.Fprintln(w, line)
+		}
+	}
+	return w.Flush()
+}
+
+// shown is a value as a file would have it.
+func shown(v any) any {
+	switch v := v.(type) {
+	case obs.Secret:
+		if v.Reveal() == "" {
+			return nil
+		}
+	case fmt.Stringer:
+		return v.String()
+	}
+	return v
+}

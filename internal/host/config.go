@@ -1,0 +1,139 @@
+// Package host is the root of the program: it reads one configuration, builds everything in order, runs it, and stops it in
+// reverse.
+//
+// It owns what belongs to the whole process: the command line, the data folder with its keys and certificates, the choice of the
+// addresses that clients are offered, the HTTP routes with what every request passes first, and the signals of the operating
+// system.
+package host
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/obs"
+)
+
+// Shared are the settings that every verb has.
+type Shared struct {
+	Config string     `placeholder:"FILE" help:"YAML file with settings, named as the flags are."`
+	Data   string     `placeholder:"DIR" help:"Folder for keys and certificates. Default: parley in $$XDG_DATA_HOME, or ./data where there is no home."`
+	Keys   obs.Secret `placeholder:"NAME=SECRET" help:"Key pairs for tokens, instead of keys.yaml in the data folder; several separated by lines."`
+}
+
+// Config is everything that can be set about a server. Each field is a flag, an environment variable (PARLEY_LISTEN) and a key
+// of the YAML file, all by the same name. Load fills it.
+type Config struct {
+	Shared `embed:""`
+
+	Listen     string         `group:"Network" placeholder:"[HOST]:PORT" help:"TCP and UDP port for everything. Default: :8443, with --domain :443."`
+	Advertise  []netip.Addr   `group:"Network" placeholder:"IP" help:"Further addresses under which clients reach this server, such as the public one of a router in front of it."`
+	Domain     []string       `group:"Certificate" placeholder:"NAME" help:"Get a public certificate for this name, by ACME."`
+	ACMEEmail  string         `group:"Certificate" name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority writes to when something is wrong."`
+	ACMECA     string         `group:"Certificate" name:"acme-ca" placeholder:"URL" help:"ACME directory. Default: Let's Encrypt."`
+	ACMERoots  string         `group:"Certificate" name:"acme-roots" placeholder:"FILE" help:"PEM file with the roots of the ACME server's own certificate, for a private one."`
+	Cert       string         `group:"Certificate" placeholder:"FILE" help:"PEM certificate chain; read again when it changes."`
+	Key        string         `group:"Certificate" placeholder:"FILE" help:"PEM private key of --cert."`
+	PlainHTTP  bool           `group:"Access" name:"plain-http" help:"Answer plain HTTP from other machines too, instead of sending them to https."`
+	Behind     []netip.Prefix `group:"Network" name:"behind-proxy" placeholder:"CIDR" help:"Believe X-Forwarded-For and X-Forwarded-Proto of reverse proxies at these addresses."`
+	Auth       string         `group:"Access" enum:",open,token" default:"" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
+	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
+	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
+	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM."`
+	Linger     time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant."`
+	LogLevel   slog.Level     `group:"Log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat  string         `group:"Log" enum:"text,json" default:"text" placeholder:"text|json" help:"One line of key=value, or one JSON object."`
+	LogAddress bool           `group:"Log" name:"log-addresses" help:"Show network addresses in the log instead of marks."`
+}
+
+// complete fills in what depends on other settings and refuses what contradicts itself.
+func (c *Config) complete(env environment) error {
+	if c.Data == "" {
+		c.Data = defaultData(env)
+	}
+	if c.Listen == "" {
+		c.Listen = ":8443"
+		if len(c.Domain) > 0 {
+			c.Listen = ":443"
+		}
+	}
+	if c.Auth == "" {
+		c.Auth = "open"
+		if c.public() {
+			c.Auth = "token"
+		}
+	}
+	return c.check()
+}
+
+// public reports whether the server is set up to be reached from elsewhere by name: then strangers will come.
+func (c *Config) public() bool { return len(c.Domain) > 0 || c.Cert != "" || len(c.Behind) > 0 }
+
+func (c *Config) check() error {
+	if _, _, err := splitListen(c.Listen); err != nil {
+		return err
+	}
+	switch {
+	case (c.Cert == "") != (c.Key == ""):
+		return errors.New("--cert and --key belong together: give both")
+	case c.Cert != "" && len(c.Domain) > 0:
+		return errors.New("--domain gets a certificate and --cert brings one: give one of them")
+	case len(c.Domain) == 0 && (c.ACMECA != "" || c.ACMEEmail != "" || c.ACMERoots != ""):
+		return errors.New("--acme-… without --domain: name the domain that the certificate is for")
+	case c.Drain < 0 || c.Drain > maxDrain:
+		return fmt.Errorf("--drain %v: give a duration from 0s to %v", c.Drain, maxDrain)
+	case c.Linger < 0 || c.Linger > maxLinger:
+		return fmt.Errorf("--linger %v: give a duration from 0s to %v", c.Linger, maxLinger)
+	case len(c.Advertise) > maxAdvertised:
+		return fmt.Errorf("--advertise has %d addresses; %d are enough for anyone", len(c.Advertise), maxAdvertised)
+	}
+	for _, a := range c.Advertise {
+		if a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			return fmt.Errorf("--advertise %v: not an address that a client could send to", a)
+		}
+	}
+	for _, d := range c.Domain {
+		if !validName.MatchString(d) || !strings.Contains(d, ".") {
+			return fmt.Errorf("--domain %s: give a public name, such as meet.example.org", d)
+		}
+	}
+	return nil
+}
+
+// splitListen takes --listen apart. The host is empty, or an IP address, or "localhost".
+func splitListen(listen string) (netip.Addr, uint16, error) {
+	host, port, err := splitHostPort(listen)
+	if err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("--listen %s: give [HOST]:PORT, such as :8443 or 127.0.0.1:8443", listen)
+	}
+	switch host {
+	case "":
+		return netip.IPv6Unspecified(), port, nil
+	case "localhost":
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), port, nil
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("--listen %s: the host must be an IP address of this machine, not a name", listen)
+	}
+	return a.Unmap(), port, nil
+}
+
+// defaultData is a place that does not depend on the folder in which the server was started: phones that trust the private
+// certificate authority should still do so next time.
+func defaultData(env environment) string {
+	if dir, ok := env("XDG_DATA_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "parley")
+	}
+	if dir, ok := env("HOME"); ok && filepath.IsAbs(dir) {
+		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+			return filepath.Join(dir, ".local", "share", "parley")
+		}
+	}
+	return "data"
+}

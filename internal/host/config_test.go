@@ -1,0 +1,254 @@
+package host
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// run starts the command line with a table for an environment.
+func run(env map[string]string, args ...string) (stdout, stderr string, exit int) {
+	var out, err bytes.Buffer
+	p := process{env: func(k string) (string, bool) { v, ok := env[k]; return v, ok }, stdout: &out, stderr: &err}
+	exit = p.main(args)
+	return out.String(), err.String(), exit
+}
+
+func writeFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Precedence is flag, environment, file, default; config show --origin tells which it was.
+func TestPrecedence(t *testing.T) {
+	file := writeFile(t, "parley.yaml", "# settings\nlisten: :7001\ndrain: 11s\n")
+	env := map[string]string{"PARLEY_LISTEN": ":7002"}
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		args []string
+		want string
+	}{
+		{"default", nil, nil, `":8443" # default`},
+		{"file", nil, []string{"--config", file}, `":7001" # ` + file + ` line 2`},
+		{"environment over file", env, []string{"--config", file}, `":7002" # environment PARLEY_LISTEN`},
+		{"flag over environment and file", env, []string{"--config", file, "--listen", ":7003"}, `":7003" # flag --listen`},
+		{"file named by the environment", map[string]string{"PARLEY_CONFIG": file}, nil, `":7001" # ` + file + ` line 2`},
+		{"flag that repeats the default", env, []string{"--listen", ":8443"}, `":8443" # flag --listen`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, stderr, exit := run(c.env, append([]string{"config", "show", "--origin"}, c.args...)...)
+			got := ""
+			for line := range strings.Lines(out) {
+				if v, ok := strings.CutPrefix(line, "listen: "); ok {
+					got = strings.Join(strings.Fields(v), " ")
+				}
+			}
+			if got != c.want || exit != 0 {
+				t.Errorf("listen: %s, exit %d, want %s; %s", got, exit, c.want, stderr)
+			}
+		})
+	}
+}
+
+// Every kind of value means the same as a flag, as a variable and in the file.
+func TestKindsOfValues(t *testing.T) {
+	for _, c := range []struct{ name, flag, variable, yaml, want string }{
+		{"advertise", "--advertise=192.0.2.1,2001:db8::1", "192.0.2.1,2001:db8::1", "[192.0.2.1, \"2001:db8::1\"]", `[192.0.2.1, "2001:db8::1"]`},
+		{"behind-proxy", "--behind-proxy=10.0.0.0/8", "10.0.0.0/8", "\n  - 10.0.0.0/8", `[10.0.0.0/8]`},
+		{"plain-http", "--plain-http", "true", "true", `true`},
+		{"drain", "--drain=90s", "90s", "90s", `1m30s`},
+		{"log-level", "--log-level=debug", "debug", "debug", `DEBUG`},
+		{"auth", "--auth=token", "token", "token", `token`},
+		{"origins", "--origins=https://a.example", "https://a.example", "[\"https://a.example\"]", `[https://a.example]`},
+	} {
+		file := writeFile(t, "c.yaml", c.name+": "+c.yaml+"\n")
+		for how, out := range map[string]string{
+			"flag":     stdout(t, nil, "config", "show", c.flag),
+			"variable": stdout(t, map[string]string{variable(c.name): c.variable}, "config", "show"),
+			"file":     stdout(t, nil, "config", "show", "--config", file),
+		} {
+			if want := "\n" + c.name + ": " + c.want + "\n"; !strings.Contains(out, want) {
+				t.Errorf("%s by %s: no %q in\n%s", c.name, how, want, out)
+			}
+		}
+	}
+}
+
+func stdout(t *testing.T, env map[string]string, args ...string) string {
+	t.Helper()
+	out, stderr, exit := run(env, args...)
+	if exit != 0 {
+		t.Errorf("%v: exit %d: %s", args, exit, stderr)
+	}
+	return out
+}
+
+// What config show writes, config show reads.
+func TestShowIsAFile(t *testing.T) {
+	args := []string{"config", "show", "--listen=127.0.0.1:9", "--advertise=192.0.2.1", "--drain=1m", "--origins=https://a.example,https://b.example"}
+	first := stdout(t, nil, args...)
+	if second := stdout(t, nil, "config", "show", "--config", writeFile(t, "c.yaml", first)); second != first {
+		t.Errorf("written:\n%s\nread:\n%s", first, second)
+	}
+}
+
+// Settings that do not exist, or contradict each other, are refused by name and with a next step; the exit status is 2.
+func TestRefusedSettings(t *testing.T) {
+	for _, c := range []struct {
+		yaml string
+		env  map[string]string
+		args []string
+		want string
+	}{
+		{yaml: "lisen: :1\n", want: `line 1: there is no setting "lisen"; did you mean "listen"?`},
+		{yaml: "drain: 1s\nlog_level: debug\n", want: `line 2: there is no setting "log_level"; did you mean "log-level"?`},
+		{yaml: "turnips: 3\n", want: `there is no setting "turnips"; ` + "`parley config show` lists them"},
+		{yaml: "config: other.yaml\n", want: `there is no setting "config"`},
+		{yaml: "- listen\n", want: "settings are lines of `name: value`"},
+		{yaml: "listen: [a: b]\n", want: "a list holds plain values"},
+		{yaml: "listen: :1\nlisten: :2\n", want: "already defined"},
+		{yaml: "listen: [\n", want: "c.yaml"},
+		{yaml: "drain: soon\n", want: "drain"},
+		{args: []string{"--config", "/does/not/exist.yaml"}, want: "read configuration: open /does/not/exist.yaml"},
+		{args: []string{"--lisen", ":1"}, want: "unknown flag --lisen"},
+		{args: []string{"--listen", "8443"}, want: "give [HOST]:PORT"},
+		{args: []string{"--listen", "example.org:1"}, want: "must be an IP address of this machine"},
+		{args: []string{"--listen", ":70000"}, want: "give [HOST]:PORT"},
+		{args: []string{"--cert", "a.pem"}, want: "--cert and --key belong together"},
+		{args: []string{"--cert", "a", "--key", "b", "--domain", "a.example"}, want: "give one of them"},
+		{args: []string{"--acme-email", "a@example.org"}, want: "without --domain"},
+		{args: []string{"--domain", "192.0.2.1:8"}, want: "give a public name"},
+		{args: []string{"--domain", "localhost"}, want: "give a public name"},
+		{args: []string{"--drain", "25h"}, want: "--drain 25h0m0s"},
+		{args: []string{"--linger=-1s"}, want: "--linger -1s"},
+		{yaml: "listen: {a: b}\n", want: "is not possible here"},
+		{args: []string{"--advertise", "0.0.0.0"}, want: "not an address that a client could send to"},
+		{args: []string{"--advertise", "my.example.org"}, want: "advertise"},
+		{args: []string{"--advertise", strings.Repeat("192.0.2.1,", maxAdvertised) + "192.0.2.1"}, want: "enough for anyone"},
+		{args: []string{"--auth", "maybe"}, want: "--auth"},
+		{env: map[string]string{"PARLEY_AUTH": "maybe"}, want: "--auth"},
+		{env: map[string]string{"PARLEY_DRAIN": "soon"}, want: "drain"},
+		{env: map[string]string{"PARLEY_KEYS": "a=b", "PARLEY_KEYS_FILE": "/x"}, want: "both PARLEY_KEYS and PARLEY_KEYS_FILE are set"},
+		{env: map[string]string{"PARLEY_KEYS_FILE": "/does/not/exist"}, want: "the file that PARLEY_KEYS_FILE names"},
+	} {
+		args := append([]string{"config", "show"}, c.args...)
+		if c.yaml != "" {
+			args = append(args, "--config", writeFile(t, "c.yaml", c.yaml))
+		}
+		_, stderr, exit := run(c.env, args...)
+		if exit != 2 || !strings.Contains(stderr, c.want) {
+			t.Errorf("%q %v %v: exit %d, %q, want %q", c.yaml, c.env, c.args, exit, stderr, c.want)
+		}
+	}
+}
+
+// A configuration file beyond the limit is refused.
+func TestConfigFileLimit(t *testing.T) {
+	file := writeFile(t, "c.yaml", "listen: :1\n#"+strings.Repeat("x", maxConfigBytes))
+	if _, stderr, exit := run(nil, "config", "show", "--config", file); exit != 2 || !strings.Contains(stderr, "larger than") {
+		t.Errorf("exit %d: %s", exit, stderr)
+	}
+}
+
+// Secrets come from a variable or from the file that the variable with _FILE names, and are never shown.
+func TestSecretsFromFiles(t *testing.T) {
+	file := writeFile(t, "token", "hunter2-hunter2\n")
+	env := map[string]string{"PARLEY_METRICS_TOKEN_FILE": file, "PARLEY_KEYS": "ann: 0123456789abcdef0123456789abcdef"}
+	out := stdout(t, env, "config", "show", "--origin")
+	for _, want := range []string{"environment PARLEY_METRICS_TOKEN_FILE", "environment PARLEY_KEYS\n", "[redacted]"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "hunter2") || strings.Contains(out, "0123456789") {
+		t.Errorf("a secret is shown:\n%s", out)
+	}
+	var cli program
+	p := process{env: func(k string) (string, bool) { v, ok := env[k]; return v, ok }}
+	if _, _, _, err := p.parse(&cli, nil); err != nil || cli.Serve.MetricsKey.Reveal() != "hunter2-hunter2" {
+		t.Errorf("read %q, %v", cli.Serve.MetricsKey.Reveal(), err)
+	}
+	// A setting that is no secret has no _FILE form.
+	if out := stdout(t, map[string]string{"PARLEY_LISTEN_FILE": file}, "config", "show"); !strings.Contains(out, `listen: ":8443"`) {
+		t.Error(out)
+	}
+}
+
+// Defaults that depend: a domain listens on 443, and whatever strangers will find wants tokens.
+func TestDependentDefaults(t *testing.T) {
+	for _, c := range []struct {
+		args         []string
+		listen, auth string
+	}{
+		{nil, ":8443", "open"},
+		{[]string{"--domain", "meet.example.org"}, ":443", "token"},
+		{[]string{"--domain", "meet.example.org", "--listen", ":8443", "--auth", "open"}, ":8443", "open"},
+		{[]string{"--cert", "c", "--key", "k"}, ":8443", "token"},
+		{[]string{"--behind-proxy", "127.0.0.1/32"}, ":8443", "token"},
+	} {
+		var cli program
+		p := process{env: func(string) (string, bool) { return "", false }}
+		_, _, _, err := p.parse(&cli, c.args)
+		if err == nil {
+			err = cli.Serve.complete(p.env)
+		}
+		s := &cli.Serve.Config
+		if err != nil || s.Listen != c.listen || s.Auth != c.auth || s.Data != "data" || s.Drain != 30*time.Second {
+			t.Errorf("%v: %+v, %v", c.args, s, err)
+		}
+	}
+}
+
+// The data folder does not depend on the folder of the start, as long as there is a home.
+func TestDefaultData(t *testing.T) {
+	home := t.TempDir()
+	for _, c := range []struct {
+		env  map[string]string
+		want string
+	}{
+		{map[string]string{"XDG_DATA_HOME": "/x", "HOME": home}, "/x/parley"},
+		{map[string]string{"XDG_DATA_HOME": "x", "HOME": home}, home + "/.local/share/parley"},
+		{map[string]string{"HOME": "/does/not/exist"}, "data"},
+		{nil, "data"},
+	} {
+		if got := defaultData(func(k string) (string, bool) { v, ok := c.env[k]; return v, ok }); got != c.want {
+			t.Errorf("%v: %s, want %s", c.env, got, c.want)
+		}
+	}
+}
+
+// --listen names a port and perhaps an address, in any of the usual spellings.
+func TestSplitListen(t *testing.T) {
+	for in, want := range map[string]netip.AddrPort{
+		":8443":          netip.MustParseAddrPort("[::]:8443"),
+		"0.0.0.0:1":      netip.MustParseAddrPort("0.0.0.0:1"),
+		"localhost:2":    netip.MustParseAddrPort("127.0.0.1:2"),
+		"[::1]:0":        netip.MustParseAddrPort("[::1]:0"),
+		"[::]:9":         netip.MustParseAddrPort("[::]:9"),
+		"192.168.1.20:3": netip.MustParseAddrPort("192.168.1.20:3"),
+	} {
+		if a, port, err := splitListen(in); err != nil || netip.AddrPortFrom(a, port) != want {
+			t.Errorf("%s: %v %d %v, want %v", in, a, port, err, want)
+		}
+	}
+}
+
+// Help tells of each setting's variable, and asking for it is no fault.
+func TestHelp(t *testing.T) {
+	out, _, exit := run(nil, "serve", "--help")
+	if exit != 0 || !strings.Contains(strings.Join(strings.Fields(out), " "), "(PARLEY_BEHIND_PROXY)") {
+		t.Errorf("exit %d:\n%s", exit, out)
+	}
+	if out, _, exit := run(nil, "version"); exit != 0 || !strings.HasPrefix(out, "parley ") {
+		t.Errorf("exit %d: %s", exit, out)
+	}
+}

@@ -1,0 +1,19 @@
+package host
+
+import "time"
+
+// Limits.
+const (
+	maxAdvertised  = 16               // addresses of --advertise
+	maxCandidates  = 32               // addresses offered to a client; the rest is shown as left out
+	maxConfigBytes = 1 << 20          // a configuration or keys file
+	maxSecretBytes = 64 << 10         // a file that PARLEY_…_FILE names
+	maxKeys        = 1000             // key pairs
+	maxDrain       = 24 * time.Hour   // as long as a token lives
+	maxLinger      = 24 * time.Hour   // likewise
+	maxForwarded   = 32               // addresses of X-Forwarded-For that are looked at
+	maxHeaderBytes = 32 << 10         // headers of one request
+	headerTimeout  = 5 * time.Second  // for a request's headers: slow ones are an attack
+	idleTimeout    = 2 * time.Minute  // between two requests of a connection
+	stopTimeout    = 10 * time.Second // for what is left after the drain
+)

@@ -1,0 +1,257 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/parley-rtc/parley/internal/obs"
+)
+
+// environment looks up a variable: os.LookupEnv, or a test's table.
+type environment func(name string) (string, bool)
+
+// Origins tells where each setting's value comes from: "flag --listen", "environment PARLEY_LISTEN", "FILE line 3", "default".
+type Origins map[string]string
+
+// sources is a kong.Resolver: it is asked for every flag that the command line did not give, and answers from the environment,
+// else from the configuration file. So the precedence is flag, environment, file, default, and it is decided here alone.
+type sources struct {
+	env     environment
+	known   []string // names of settings
+	origins Origins
+	read    bool // the file was read, if there is one
+	path    string
+	file    map[string]entry
+}
+
+// entry is a key of the configuration file.
+type entry struct {
+	value string
+	line  int
+}
+
+// settings names the fields of Config as flags do.
+func settings(app *kong.Application) []string {
+	var names []string
+	for _, n := range app.Children {
+		if n.Name == "serve" {
+			for _, f := range n.Flags {
+				names = append(names, f.Name)
+			}
+		}
+	}
+	return names
+}
+
+func variable(name string) string {
+	return "PARLEY_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// Validate implements kong.Resolver. There is nothing to check before the file is known.
+func (s *sources) Validate(*kong.Application) error { return nil }
+
+// Resolve implements kong.Resolver.
+func (s *sources) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+	if !s.isSetting(flag.Name) {
+		return nil, nil
+	}
+	value, origin, err := s.fromEnvironment(flag)
+	if err != nil {
+		return nil, err
+	}
+	if origin == "" && flag.Name != "config" {
+		if err := s.readFile(ctx, parent); err != nil {
+			return nil, err
+		}
+		if e, ok := s.file[flag.Name]; ok {
+			value, origin = e.value, fmt.Sprintf("%s line %d", s.path, e.line)
+		}
+	}
+	if origin == "" {
+		s.origins[flag.Name] = "default"
+		return nil, nil
+	}
+	s.origins[flag.Name] = origin
+	return value, nil
+}
+
+func (s *sources) isSetting(name string) bool { return slices.Contains(s.known, name) }
+
+// fromEnvironment returns the value of PARLEY_X, or for secrets the content of the file that PARLEY_X_FILE names. An empty
+// origin says that neither is set.
+func (s *sources) fromEnvironment(flag *kong.Flag) (value, origin string, err error) {
+	name := variable(flag.Name)
+	value, ok := s.env(name)
+	if flag.Target.Type() != reflect.TypeFor[obs.Secret]() {
+		if ok {
+			origin = "environment " + name
+		}
+		return value, origin, nil
+	}
+	path, okFile := s.env(name + "_FILE")
+	switch {
+	case ok && okFile:
+		return "", "", fmt.Errorf("both %s and %s_FILE are set: unset one", name, name)
+	case ok:
+		return value, "environment " + name, nil
+	case okFile:
+		b, err := readLimited(path, maxSecretBytes)
+		if err != nil {
+			return "", "", fmt.Errorf("read the file that %s_FILE names: %w", name, err)
+		}
+		return strings.TrimRight(string(b), "\r\n"), "environment " + name + "_FILE", nil
+	}
+	return "", "", nil
+}
+
+// readFile reads the configuration file, once, when the first setting asks for it.
+func (s *sources) readFile(ctx *kong.Context, parent *kong.Path) error {
+	if s.read {
+		return nil
+	}
+	s.read = true
+	for _, f := range parent.Flags {
+		if f.Name != "config" {
+			continue
+		}
+		s.path, _ = ctx.FlagValue(f).(string)
+		if s.path == "" {
+			s.path, _ = s.env(variable("config"))
+		}
+	}
+	if s.path == "" {
+		return nil
+	}
+	b, err := readLimited(s.path, maxConfigBytes)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	s.file, err = parseSettings(s.path, b, s.known)
+	return err
+}
+
+// parseSettings reads a configuration file. Its keys are the names of settings; any other is refused.
+func parseSettings(path string, b []byte, known []string) (map[string]entry, error) {
+	file, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	entries := map[string]entry{}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		var pairs []*ast.MappingValueNode
+		switch n := doc.Body.(type) {
+		case *ast.MappingNode:
+			pairs = n.Values
+		case *ast.MappingValueNode:
+			pairs = []*ast.MappingValueNode{n}
+		case *ast.CommentGroupNode, *ast.NullNode:
+		default:
+			return nil, fmt.Errorf("%s line %d: settings are lines of `name: value`", path, n.GetToken().Position.Line)
+		}
+		for _, p := range pairs {
+			name, line := p.Key.GetToken().Value, p.Key.GetToken().Position.Line
+			if name == "config" || !slices.Contains(known, name) {
+				return nil, fmt.Errorf("%s line %d: there is no setting %q%s", path, line, name, suggestion(name, known))
+			}
+			value, set, err := settingValue(p.Value, name == "keys")
+			if err != nil {
+				return nil, fmt.Errorf("%s line %d: %s: %w", path, line, name, err)
+			}
+			if set {
+				entries[name] = entry{value, line}
+			}
+		}
+	}
+	return entries, nil
+}
+
+// settingValue writes a YAML value as a flag would have it: lists with commas and, where maps are possible, those as
+// lines of name: value.
+func settingValue(n ast.Node, maps bool) (value string, set bool, err error) {
+	switch n := n.(type) {
+	case *ast.NullNode:
+		return "", false, nil
+	case *ast.StringNode:
+		return n.Value, true, nil
+	case *ast.LiteralNode:
+		return n.Value.Value, true, nil
+	case *ast.SequenceNode:
+		var items []string
+		for _, v := range n.Values {
+			item, ok, err := settingValue(v, false)
+			if err != nil || !ok {
+				return "", false, errors.Join(err, errors.New("a list holds plain values"))
+			}
+			items = append(items, strings.ReplaceAll(item, ",", `\,`))
+		}
+		return strings.Join(items, ","), len(items) > 0, nil
+	case *ast.MappingNode, *ast.MappingValueNode:
+		if maps {
+			return n.String(), true, nil
+		}
+	case ast.ScalarNode:
+		return n.GetToken().Value, true, nil
+	}
+	return "", false, fmt.Errorf("a %s is not possible here", strings.ToLower(n.Type().String()))
+}
+
+// suggestion names the setting that was probably meant.
+func suggestion(name string, known []string) string {
+	best, least := "", 1+len(name)/3
+	for _, k := range known {
+		if d := distance(strings.ToLower(strings.ReplaceAll(name, "_", "-")), k); d <= least && k != "config" {
+			best, least = k, d-1
+		}
+	}
+	if best == "" {
+		return "; `parley config show` lists them"
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance is the number of single-letter edits between a and b (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// readLimited reads a file of at most limit bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
+	}
+	return b, err
+}

@@ -1,0 +1,189 @@
+package host
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"rsc.io/qr"
+)
+
+// summary is what the start text tells.
+type summary struct {
+	cfg       *Config
+	port      uint16
+	loopback  bool // --listen names a loopback address
+	offers    []offer
+	keys      string
+	authority string // fingerprint of the private certificate authority; empty: none
+	container bool
+	codes     bool // draw a QR code
+}
+
+// write prints the start text: where to go, on what, and what might go wrong.
+func (s *summary) write(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\nParley %s\n\n", Version())
+	for _, d := range s.cfg.Domain {
+		fmt.Fprintf(w, "  meet\thttps://%s%s\n", d, portSuffix(s.port, 443))
+	}
+	if host, ok := s.localHost(); ok {
+		fmt.Fprintf(w, "  meet\thttp://%s\ton this machine\n", net.JoinHostPort(host, strconv.Itoa(int(s.port))))
+	}
+	phones := s.phones()
+	if phones != "" {
+		note := "the browser warns once; " + phones + "/trust makes it stop"
+		if s.cfg.Cert != "" {
+			note = "if --cert names this address"
+		}
+		fmt.Fprintf(w, "  others\t%s\t%s\n", phones, note)
+	}
+	fmt.Fprintf(w, "  media\tUDP and TCP %d\n", s.port)
+	for _, o := range s.offers {
+		verb := "  offered\t"
+		if !o.offered {
+			verb = "  kept back\t"
+		}
+		fmt.Fprintf(w, "%s%s\t%s\t%s\n", verb, o.address, o.place, o.why)
+	}
+	fmt.Fprintf(w, "  access\t%s\n", s.access())
+	fmt.Fprintf(w, "  keys\t%s\tparley token --room ROOM --name NAME\n", s.keys)
+	if s.authority != "" {
+		fmt.Fprintf(w, "  authority\t%s\n", s.authority)
+	}
+	_ = w.Flush()
+	for _, hint := range s.hints() {
+		fmt.Fprintf(out, "\n  %s\n", hint)
+	}
+	if s.codes && phones != "" {
+		drawCode(out, phones)
+	}
+	fmt.Fprintln(out)
+}
+
+// localHost is how this machine's own browser gets here; plain HTTP will do, because browsers take localhost for secure.
+func (s *summary) localHost() (string, bool) {
+	listen, _, _ := splitListen(s.cfg.Listen)
+	switch {
+	case listen.IsUnspecified() || listen == netip.MustParseAddr("127.0.0.1"):
+		return "localhost", true
+	case listen.IsLoopback():
+		return listen.String(), true
+	}
+	return "", false
+}
+
+// phones is the address for other devices: that of the first offered address, IPv4 if there is one, because it is shorter to type.
+func (s *summary) phones() string {
+	if s.loopback || len(s.cfg.Domain) > 0 {
+		return ""
+	}
+	var best netip.Addr
+	for _, o := range s.offers {
+		if o.offered && !o.address.IsLoopback() && (!best.IsValid() || best.Is6() && o.address.Is4()) {
+			best = o.address
+		}
+	}
+	if !best.IsValid() {
+		return ""
+	}
+	host := best.String()
+	if best.Is6() {
+		host = "[" + host + "]"
+	}
+	return "https://" + host + portSuffix(s.port, 443)
+}
+
+func portSuffix(port, usual uint16) string {
+	if port == usual {
+		return ""
+	}
+	return ":" + strconv.Itoa(int(port))
+}
+
+func (s *summary) access() string {
+	if s.cfg.Auth == "token" {
+		return "token: only who brings a token gets in"
+	}
+	return "open: whoever reaches this server can join every room; --auth token changes that"
+}
+
+// hints name what newcomers trip over, where it can be seen from here.
+func (s *summary) hints() []string {
+	var hints []string
+	only172 := len(s.offers) > 0
+	for _, o := range s.offers {
+		if o.place == "--advertise" || o.offered && !netip.MustParsePrefix("172.16.0.0/12").Contains(o.address) {
+			only172 = false
+		}
+	}
+	if s.container && only172 {
+		hints = append(hints, fmt.Sprintf("This looks like a container with a network of its own, which clients cannot reach. Start it with\n"+
+			"    docker run --network host …\n  or\n    docker run -p %[1]d:%[1]d/tcp -p %[1]d:%[1]d/udp … parley --advertise IP-OF-THE-HOST", s.port))
+	}
+	if len(s.cfg.Behind) > 0 {
+		hints = append(hints, fmt.Sprintf("Behind a proxy, media still comes straight here: open UDP and TCP %d, and --advertise the public address.", s.port))
+	}
+	if s.cfg.PlainHTTP {
+		hints = append(hints, "--plain-http: tokens and chat cross the network unprotected, and browsers give such pages no camera.")
+	}
+	return hints
+}
+
+// drawCode draws a QR code with half blocks, light on dark and with its quiet zone, so that it can be read in any terminal.
+func drawCode(out io.Writer, text string) {
+	code, err := qr.Encode(text, qr.L)
+	if err != nil {
+		return // too long for a code: the text stands above
+	}
+	const quiet = 2
+	var b strings.Builder
+	for y := -quiet; y < code.Size+quiet; y += 2 {
+		b.WriteString("  \x1b[40;97m")
+		for x := -quiet; x < code.Size+quiet; x++ {
+			top, bottom := code.Black(x, y), code.Black(x, y+1) || y+1 >= code.Size+quiet
+			switch {
+			case top && bottom:
+				b.WriteByte(' ')
+			case top:
+				b.WriteString("▄")
+			case bottom:
+				b.WriteString("▀")
+			default:
+				b.WriteString("█")
+			}
+		}
+		b.WriteString("\x1b[0m\n")
+	}
+	fmt.Fprintf(out, "\n%s", b.String())
+}
+
+// isTerminal reports whether out is one; escape codes go nowhere else.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	if err != nil || fi.Mode()&os.ModeCharDevice == 0 || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(fi, null)
+}
+
+// inContainer reports whether the usual container engines left their marks.
+func inContainer() bool {
+	for _, mark := range []string{"/.dockerenv", "/run/.containerenv"} {
+		if _, err := os.Stat(mark); err == nil {
+			return true
+		}
+	}
+	_, ok := os.LookupEnv("KUBERNETES_SERVICE_HOST")
+	return ok
+}

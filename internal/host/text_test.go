@@ -1,0 +1,125 @@
+package host
+
+import (
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+)
+
+// The start text says where to go, which addresses are offered and why, who may join, and what will go wrong.
+func TestStartText(t *testing.T) {
+	home := []netInterface{loopback, iface("eth0", "192.168.1.20", "2001:db8::20"), iface("docker0", "172.17.0.1")}
+	for _, c := range []struct {
+		name      string
+		cfg       Config
+		list      []netInterface
+		container bool
+		want      []string
+		not       []string
+	}{
+		{
+			"home",
+			Config{Listen: ":8443", Auth: "open"},
+			home, false,
+			[]string{
+				"meet http://localhost:8443 on this machine", "others https://192.168.1.20:8443 the browser warns once; https://192.168.1.20:8443/trust makes it stop",
+				"media UDP and TCP 8443", "offered 192.168.1.20 eth0 private", "kept back 172.17.0.1 docker0 leads to containers",
+				"access open: whoever reaches", "keys data/keys.yaml", "parley token --room",
+			},
+			[]string{"container with a network", "Firefox"},
+		},
+		{
+			"loopback",
+			Config{Listen: "127.0.0.1:8443", Auth: "open"},
+			home, false,
+			[]string{"offered 127.0.0.1 lo --listen names it: only browsers on this machine, and no Firefox"},
+			[]string{"others https", "192.168"},
+		},
+		{
+			"domain",
+			Config{Listen: ":443", Domain: []string{"meet.example.org"}, Auth: "token"},
+			home, false,
+			[]string{"meet https://meet.example.org meet http://localhost:443", "access token: only who brings a token"},
+			[]string{"others https"},
+		},
+		{
+			"container",
+			Config{Listen: ":8443", Auth: "open"},
+			[]netInterface{loopback, iface("eth0", "172.17.0.3")},
+			true,
+			[]string{"docker run --network host", "-p 8443:8443/udp", "--advertise IP-OF-THE-HOST"},
+			nil,
+		},
+		{
+			"container with an advertised address",
+			Config{Listen: ":8443", Advertise: []netip.Addr{public}, Auth: "open"},
+			[]netInterface{loopback, iface("eth0", "172.17.0.3")},
+			true,
+			[]string{"offered 203.0.113.7 --advertise you said so"},
+			[]string{"docker run"},
+		},
+		{
+			"proxy",
+			Config{Listen: ":8443", Behind: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, PlainHTTP: true, Auth: "token"},
+			home, false,
+			[]string{"media still comes straight here: open UDP and TCP 8443", "--plain-http: tokens and chat cross the network unprotected"},
+			nil,
+		},
+		{"IPv6 only", Config{Listen: ":8443", Auth: "open"}, []netInterface{loopback, iface("eth0", "2001:db8::20")}, false, []string{"others https://[2001:db8::20]:8443"}, nil},
+		{"one address", Config{Listen: "192.168.1.20:8443", Auth: "open"}, home, false, []string{"others https://192.168.1.20:8443"}, []string{"localhost"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			listen, port, err := splitListen(c.cfg.Listen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			s := &summary{
+				cfg: &c.cfg, port: port, loopback: listen.IsLoopback(), keys: "data/keys.yaml", container: c.container,
+				offers: chooseAddresses(listen, c.list, c.cfg.Advertise),
+			}
+			s.write(&out)
+			text := strings.Join(strings.Fields(out.String()), " ")
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q in\n%s", want, out.String())
+				}
+			}
+			for _, not := range c.not {
+				if strings.Contains(text, not) {
+					t.Errorf("%q in\n%s", not, out.String())
+				}
+			}
+		})
+	}
+}
+
+// A QR code is drawn for terminals, square, with its quiet zone; escape codes never reach a file.
+func TestQRCode(t *testing.T) {
+	var out strings.Builder
+	drawCode(&out, "https://192.168.1.20:8443")
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) < 12 || len(lines) > 20 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for i, l := range lines {
+		l = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(l), "\x1b[40;97m"), "\x1b[0m")
+		if w := len([]rune(l)); (w+1)/2 != len(lines) {
+			t.Errorf("%d wide, %d high: %q", w, len(lines), l)
+		}
+		if i < len(lines)-1 && !(strings.HasPrefix(l, "██") && strings.HasSuffix(l, "██")) {
+			t.Errorf("no quiet zone: %q", l)
+		}
+	}
+	for _, path := range []string{os.DevNull, t.TempDir() + "/out"} {
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if isTerminal(f) {
+			t.Errorf("%s is no terminal", path)
+		}
+		f.Close()
+	}
+}

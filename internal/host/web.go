@@ -1,0 +1,202 @@
+package host
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// front is what every request passes first: it finds out who really asks, over what, and sets the headers that every answer has.
+type front struct {
+	next      http.Handler
+	trusted   []netip.Prefix // reverse proxies whose headers are believed
+	plainHTTP bool           // answer plain HTTP from elsewhere too
+	secure    bool           // a public certificate: browsers may remember that this is an https site
+}
+
+// visitor is what front found out about a request.
+type visitor struct {
+	address netip.Addr // of the client; invalid when it cannot be known
+	secure  bool       // it came over TLS, here or at a proxy
+	direct  bool       // no proxy was involved, known or unknown
+}
+
+type visitorKey struct{}
+
+// visitorOf returns what front noted about r.
+func visitorOf(r *http.Request) visitor {
+	v, _ := r.Context().Value(visitorKey{}).(visitor)
+	return v
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := f.identify(r)
+	f.headers(w.Header(), v)
+	if !v.secure && !f.plainHTTP && !(v.direct && v.address.IsLoopback()) && !isProbe(r.URL.Path) {
+		f.insecure(w, r)
+		return
+	}
+	f.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitorKey{}, v)))
+}
+
+// identify believes X-Forwarded-For and X-Forwarded-Proto only of proxies that the configuration names. The client is the last
+// address that is not such a proxy: whatever stands before it, the client could have written itself.
+func (f *front) identify(r *http.Request) visitor {
+	v := visitor{secure: r.TLS != nil}
+	forwarded := r.Header.Values("X-Forwarded-For")
+	v.direct = len(forwarded) == 0 && len(r.Header.Values("Forwarded")) == 0
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return v
+	}
+	v.address = remote.Addr().Unmap().WithZone("")
+	if !f.trusts(v.address) {
+		return v
+	}
+	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" {
+		v.secure = strings.EqualFold(proto, "https")
+	}
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
+	for n := 0; len(hops) > 0 && n < maxForwarded && f.trusts(v.address); n++ {
+		hop := strings.TrimSpace(hops[len(hops)-1])
+		hops = hops[:len(hops)-1]
+		if hop == "" {
+			continue
+		}
+		a, err := parseHop(hop)
+		if err != nil {
+			v.address = netip.Addr{}
+			break
+		}
+		v.address = a
+	}
+	return v
+}
+
+func (f *front) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(f.trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// parseHop reads an address of X-Forwarded-For, which some proxies write with a port.
+func parseHop(hop string) (netip.Addr, error) {
+	if ap, err := netip.ParseAddrPort(hop); err == nil {
+		return ap.Addr().Unmap().WithZone(""), nil
+	}
+	a, err := netip.ParseAddr(trimBrackets(hop))
+	return a.Unmap().WithZone(""), err
+}
+
+// contentPolicy lets pages run the server's own scripts and nothing else. Media elements play MediaStreams and blobs;
+// connections go to this origin (and so do its WebSockets); inline styles are not needed, because scripts set them by CSSOM.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; " +
+	"media-src 'self' blob: mediastream:; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; " +
+	"frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+
+// permissionsPolicy keeps what a call needs for this origin and gives up the rest.
+const permissionsPolicy = "camera=(self), microphone=(self), display-capture=(self), autoplay=(self), fullscreen=(self), " +
+	"picture-in-picture=(self), speaker-selection=(self), screen-wake-lock=(self), clipboard-write=(self), web-share=(self), " +
+	"geolocation=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), midi=(), gyroscope=(), magnetometer=(), accelerometer=()"
+
+func (f *front) headers(h http.Header, v visitor) {
+	h.Set("Content-Security-Policy", contentPolicy)
+	h.Set("Permissions-Policy", permissionsPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin") // a room's name is nobody else's business
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if f.secure && v.secure {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// insecure answers a request over plain HTTP from another machine. Browsers give pages no camera there, so pages are sent to
+// https at the same port; an API call is refused, because its secrets have already crossed the network once and must not again.
+func (f *front) insecure(w http.ResponseWriter, r *http.Request) {
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == "" && !isAPI(r.URL.Path) && validHost(r.Host) {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "https://"+r.Host+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		return
+	}
+	Problem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden, "this call came over plain HTTP from another machine",
+		"use https:// at the same port; where a proxy ends TLS, start parley with --behind-proxy; to allow plain HTTP, with --plain-http"))
+}
+
+// isAPI reports whether a path is for programs rather than for browsers' address bars.
+func isAPI(path string) bool {
+	for _, p := range []string{"/v1/", "/whip/", "/whep/", "/metrics"} {
+		if strings.HasPrefix(path, p) || path == strings.TrimSuffix(p, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+// isProbe reports whether a path tells only whether the server lives, which orchestrators ask by plain HTTP.
+func isProbe(path string) bool {
+	return path == "/healthz" || path == "/livez" || path == "/readyz" || path == "/version"
+}
+
+// validHost keeps a Host header from turning into some other part of a URL.
+func validHost(host string) bool {
+	u, err := url.Parse("https://" + host + "/")
+	return err == nil && host != "" && u.Host == host && u.User == nil
+}
+
+// Problem answers with an error as RFC 9457 has it. Its code and next step are those of the signalling protocol.
+func Problem(w http.ResponseWriter, status int, e *wire.Error) {
+	body, err := json.Marshal(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+		Code   string `json:"code"`
+		Next   string `json:"next,omitempty"`
+	}{"about:blank", http.StatusText(status), status, e.Message, string(e.Code), e.Next})
+	if err != nil {
+		body = []byte("{}")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	if e.RetrySeconds > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.RetrySeconds))
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// metricsGate shows /metrics to programs on this machine, and to others that bring --metrics-token. A request that any proxy
+// has passed on comes from elsewhere, even when the proxy runs here.
+func metricsGate(token string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := visitorOf(r)
+		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		byToken := token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
+		if !byToken && !(v.direct && v.address.IsLoopback()) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			Problem(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine",
+				"set --metrics-token and send it as Authorization: Bearer TOKEN"))
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func trimBrackets(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }
+
+func splitHostPort(s string) (string, uint16, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return host, uint16(n), err
+}

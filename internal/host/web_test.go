@@ -1,0 +1,198 @@
+package host
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// echo answers with what front has found out.
+var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	v := visitorOf(r)
+	plain(w, 200, v.address.String()+map[bool]string{true: " secure", false: " plain"}[v.secure]+map[bool]string{true: " direct", false: " passed on"}[v.direct])
+})
+
+func request(remote, url string, header ...string) *http.Request {
+	r := httptest.NewRequest("GET", url, nil)
+	r.RemoteAddr = remote
+	if !strings.HasPrefix(url, "https") {
+		r.TLS = nil
+	} else {
+		r.TLS = &tls.ConnectionState{}
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+// The client's address is that of the connection, and only of trusted proxies is another one believed: the last that is no
+// trusted proxy itself.
+func TestVisitor(t *testing.T) {
+	f := &front{next: echo, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, plainHTTP: true}
+	const fwd, proto = "X-Forwarded-For", "X-Forwarded-Proto"
+	for _, c := range []struct {
+		name, remote, url string
+		header            []string
+		want              string
+	}{
+		{"direct", "203.0.113.7:5", "https://h/", nil, "203.0.113.7 secure direct"},
+		{"v4 in v6", "[::ffff:203.0.113.7]:5", "http://h/", nil, "203.0.113.7 plain direct"},
+		{"forged by a stranger", "203.0.113.7:5", "http://h/", []string{fwd, "127.0.0.1", proto, "https"}, "203.0.113.7 plain passed on"},
+		{"proxy", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7", proto, "https"}, "203.0.113.7 secure passed on"},
+		{"proxy tells plain", "10.0.0.1:5", "https://h/", []string{fwd, "203.0.113.7", proto, "http"}, "203.0.113.7 plain passed on"},
+		{"forged before the proxy", "10.0.0.1:5", "http://h/", []string{fwd, "127.0.0.1, 203.0.113.7"}, "203.0.113.7 plain passed on"},
+		{"two proxies", "10.0.0.1:5", "http://h/", []string{fwd, "1.1.1.1, 203.0.113.7", fwd, "10.0.0.2"}, "203.0.113.7 plain passed on"},
+		{"with port and brackets", "[::1]:5", "http://h/", []string{fwd, "[2001:db8::1]:77"}, "2001:db8::1 plain passed on"},
+		{"not an address", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7, unknown"}, "invalid IP plain passed on"},
+		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "10.0.0.9 plain passed on"},
+		{"Forwarded", "203.0.113.7:5", "http://h/", []string{"Forwarded", "for=1.2.3.4"}, "203.0.113.7 plain passed on"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, request(c.remote, c.url, c.header...))
+			if w.Body.String() != c.want {
+				t.Errorf("got %s, want %s", w.Body, c.want)
+			}
+		})
+	}
+	// A chain beyond the limit is not followed further.
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, request("10.0.0.1:5", "http://h/", fwd, "203.0.113.7"+strings.Repeat(", 10.0.0.2", maxForwarded)))
+	if !strings.HasPrefix(w.Body.String(), "10.0.0.2 ") {
+		t.Error(w.Body)
+	}
+}
+
+// Plain HTTP from elsewhere than loopback: pages go to https on the same port, API calls are refused with a code, probes are
+// answered; from loopback, and with --plain-http, everything is.
+func TestPlainHTTP(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		f      front
+		r      *http.Request
+		status int
+		where  string
+	}{
+		{"page", front{}, request("192.168.1.30:5", "http://192.168.1.20:8443/r/tea?x=1"), 307, "https://192.168.1.20:8443/r/tea?x=1"},
+		{"IPv6 page", front{}, request("[2001:db8::1]:5", "http://[2001:db8::2]:8443/"), 307, "https://[2001:db8::2]:8443/"},
+		{"no host", front{}, withHost(request("192.168.1.30:5", "http://h/"), ""), 403, ""},
+		{"odd host", front{}, withHost(request("192.168.1.30:5", "http://h/"), "evil.example/@h"), 403, ""},
+		{"session", front{}, request("192.168.1.30:5", "http://h/v1/session", "Upgrade", "websocket"), 403, ""},
+		{"websocket elsewhere", front{}, request("192.168.1.30:5", "http://h/r/tea", "Upgrade", "websocket"), 403, ""},
+		{"whip", front{}, withMethod(request("192.168.1.30:5", "http://h/whip/tea"), "POST"), 403, ""},
+		{"probe", front{}, request("192.168.1.30:5", "http://h/readyz"), 200, ""},
+		{"loopback", front{}, request("127.0.0.1:5", "http://localhost:8443/v1/session"), 200, ""},
+		{"IPv6 loopback", front{}, request("[::1]:5", "http://localhost:8443/"), 200, ""},
+		{"through a proxy nobody named", front{}, request("127.0.0.1:5", "http://h/v1/session", "X-Forwarded-For", "203.0.113.7"), 403, ""},
+		{"TLS", front{}, request("192.168.1.30:5", "https://h/v1/session"), 200, ""},
+		{"--plain-http", front{plainHTTP: true}, request("192.168.1.30:5", "http://h/v1/session"), 200, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.f.next = echo
+			w := httptest.NewRecorder()
+			c.f.ServeHTTP(w, c.r)
+			if w.Code != c.status || w.Header().Get("Location") != c.where {
+				t.Errorf("%d to %q, want %d to %q", w.Code, w.Header().Get("Location"), c.status, c.where)
+			}
+			if w.Code == 403 {
+				var p struct{ Code, Next string }
+				if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Code != string(wire.CodeForbidden) || p.Next == "" {
+					t.Errorf("%s: %v", w.Body, err)
+				}
+			}
+		})
+	}
+}
+
+func withHost(r *http.Request, host string) *http.Request { r.Host = host; return r }
+
+func withMethod(r *http.Request, method string) *http.Request { r.Method = method; return r }
+
+// Every answer, also a refusal, carries the security headers; browsers are told to stay on https only for a public certificate.
+func TestSecurityHeaders(t *testing.T) {
+	for _, c := range []struct {
+		f    front
+		url  string
+		hsts bool
+	}{{front{}, "https://h/", false}, {front{secure: true}, "https://h/", true}, {front{secure: true}, "http://h/v1/x", false}} {
+		c.f.next = echo
+		w := httptest.NewRecorder()
+		c.f.ServeHTTP(w, request("192.168.1.30:5", c.url))
+		csp := w.Header().Get("Content-Security-Policy")
+		if strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "script-src 'self';") {
+			t.Errorf("policy %q", csp)
+		}
+		if !strings.Contains(w.Header().Get("Permissions-Policy"), "camera=(self)") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("headers %v", w.Header())
+		}
+		if got := w.Header().Get("Strict-Transport-Security") != ""; got != c.hsts {
+			t.Errorf("%s: HSTS %v", c.url, got)
+		}
+	}
+}
+
+// Metrics are for this machine and for who brings the token, and no proxy's request counts as this machine's.
+func TestMetricsGate(t *testing.T) {
+	for _, c := range []struct {
+		name, token string
+		r           *http.Request
+		status      int
+	}{
+		{"loopback", "", request("127.0.0.1:5", "http://h/metrics"), 200},
+		{"elsewhere", "", request("192.168.1.30:5", "https://h/metrics"), 401},
+		{"empty bearer, no token set", "", request("192.168.1.30:5", "https://h/metrics", "Authorization", "Bearer "), 401},
+		{"passed on by a proxy here", "", request("127.0.0.1:5", "https://h/metrics", "X-Forwarded-For", "127.0.0.1"), 401},
+		{"token", "hunter2", request("192.168.1.30:5", "https://h/metrics", "Authorization", "Bearer hunter2"), 200},
+		{"wrong token", "hunter2", request("192.168.1.30:5", "https://h/metrics", "Authorization", "Bearer hunter3"), 401},
+		{"loopback with token set", "hunter2", request("127.0.0.1:5", "http://h/metrics"), 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			(&front{next: metricsGate(c.token, echo)}).ServeHTTP(w, c.r)
+			if w.Code != c.status {
+				t.Errorf("status %d, want %d", w.Code, c.status)
+			}
+		})
+	}
+}
+
+// The process is alive from start to end, and ready only while it takes new sessions.
+func TestProbes(t *testing.T) {
+	mux, ready := http.NewServeMux(), true
+	probes(mux, func() bool { return ready })
+	for _, ready = range []bool{true, false} {
+		for path, want := range map[string]int{"/healthz": 200, "/livez": 200, "/readyz": map[bool]int{true: 200, false: 503}[ready], "/version": 200} {
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+			if w.Code != want {
+				t.Errorf("ready %v, %s: %d, want %d", ready, path, w.Code, want)
+			}
+		}
+	}
+}
+
+// The redirect of port 80 leads to the https port, whatever the request's own was.
+func TestRedirectFromPort80(t *testing.T) {
+	for _, c := range []struct {
+		port        uint16
+		host, where string
+	}{
+		{443, "meet.example.org", "https://meet.example.org/r/tea"},
+		{8443, "meet.example.org:80", "https://meet.example.org:8443/r/tea"},
+		{8443, "[2001:db8::1]", "https://[2001:db8::1]:8443/r/tea"},
+		{443, "[2001:db8::1]:80", "https://[2001:db8::1]/r/tea"},
+	} {
+		w := httptest.NewRecorder()
+		redirectToHTTPS(c.port)(w, withHost(httptest.NewRequest("GET", "http://h/r/tea", nil), c.host))
+		if got := w.Header().Get("Location"); got != c.where {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
