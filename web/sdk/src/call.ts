@@ -1,0 +1,518 @@
+// A call: what a room does behind its API. It turns what the session, the media and the application say into one another.
+
+import { type DataMessage, encode, type Payload } from "./channels.js";
+import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
+import { emit } from "./events.js";
+import { Media, type MediaOwner } from "./media.js";
+import { LocalParticipant, type Participant, RemoteParticipant } from "./participant.js";
+import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
+import type { ConnectionState, Room, SendOptions } from "./room.js";
+import type { Session, SessionObserver, SessionState } from "./session.js";
+import { type SlotChange, SlotTable } from "./slots.js";
+import { type Change, RoomState } from "./state.js";
+import type { Subscription, SubscriptionLink } from "./subscription.js";
+import type { Path } from "./transport-machine.js";
+import type { ChatMessage, Code, Codecs, EventMessage, Joined } from "./wire.gen.js";
+
+/** How often is listened for who speaks. */
+const listenMs = 100;
+/** Pictures of a slot's old track may still be on their way through the decoder for so long. */
+const drainMs = 200;
+const mediaPathMs = 10_000;
+
+export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, SubscriptionLink {
+  readonly localParticipant: LocalParticipant;
+  readonly participants = new Map<string, RemoteParticipant>();
+  readonly #room: Room;
+  readonly #session: Session;
+  readonly #state = new RoomState();
+  readonly #slots = new SlotTable();
+  readonly #blankedAt = new Map<string, number>(); // by mid
+  readonly #publishing = new Map<LocalPublication, Publishing>();
+  readonly #seen = new WeakSet<Subscription>(); // had a track
+  readonly #intervals: ReturnType<typeof setInterval>[] = [];
+  readonly #ending = new AbortController();
+  readonly #media: Media;
+  #joined: Joined;
+  #path: Path = "new";
+  #connectionState: ConnectionState = "connecting";
+  #wasConnected = false;
+  #mediaPath: "udp" | "tcp" | undefined;
+
+  constructor(room: Room, session: Session, joined: Joined) {
+    this.#room = room;
+    this.#session = session;
+    this.#joined = joined;
+    const self = (joined.room.participants ?? []).find((p) => p.identity === joined.identity);
+    this.localParticipant = new LocalParticipant(
+      self ?? { identity: joined.identity, joinedAt: new Date().toISOString() },
+      joined.grants,
+    );
+    this.#media = new Media(this);
+    for (const change of this.#state.replace(joined.room)) this.#apply(change);
+    this.#media.start();
+    this.#watch();
+  }
+
+  get connectionState(): ConnectionState {
+    return this.#connectionState;
+  }
+
+  get messages(): readonly ChatMessage[] {
+    return this.#state.messages;
+  }
+
+  get mediaPath(): "udp" | "tcp" | undefined {
+    return this.#mediaPath;
+  }
+
+  get peerConnection(): RTCPeerConnection {
+    return this.#media.peerConnection;
+  }
+
+  speakers(): Participant[] {
+    return this.#everyone()
+      .filter((p) => p.speaking)
+      .map((p) => ({ p, level: p.audioLevel }))
+      .sort((a, b) => b.level - a.level)
+      .map(({ p }) => p);
+  }
+
+  async publish(track: MediaStreamTrack, options: PublishOptions, stream?: MediaStream): Promise<LocalPublication> {
+    const known = [...this.#publishing.keys(), ...this.localParticipant.publications.values()].find((p) => p.track === track);
+    if (known) return this.#publishing.get(known)?.promise ?? known;
+    const source = options.source ?? sourceOf(track, stream);
+    const publication = new LocalPublication(this.localParticipant, track, { name: options.name ?? "", source }, this);
+    if (this.#session.state.at === "ended") throw this.#session.state.error;
+    if (track.kind === "video" && track.contentHint === "" && source === "screen") track.contentHint = "detail";
+    const confirmation = publishing(false);
+    this.#publishing.set(publication, confirmation);
+    this.#media.publish(publication);
+    this.#unpublishAtEnd(publication, track);
+    return confirmation.promise;
+  }
+
+  async unpublish(publication: LocalPublication): Promise<void> {
+    await this.#publishing.get(publication)?.promise.catch(() => undefined);
+    const { id } = publication;
+    await this.#media.unpublish(publication);
+    if (!this.localParticipant.mutablePublications.delete(id)) return;
+    publication.ended();
+    emit(this.#room, "trackunpublished", { participant: this.localParticipant, publication });
+    await this.#session.request("unpublish", { publication: id });
+  }
+
+  async send(data: Payload, { to = "", reliable = true }: SendOptions): Promise<void> {
+    this.#need("publishData");
+    const message = encode(data, to);
+    if (this.#session.state.at === "ended") throw this.#session.state.error;
+    await this.#media.send(message, reliable);
+  }
+
+  async sendMessage(text: string, to: string | undefined): Promise<void> {
+    await this.#session.request("chat", { text, ...(to !== undefined && { to }) });
+  }
+
+  async kick(identity: string, reason: string | undefined): Promise<void> {
+    this.#need("admin");
+    await this.#session.request("kick", { identity, ...(reason !== undefined && { reason }) });
+  }
+
+  async update(change: { readonly name?: string; readonly metadata?: string }): Promise<void> {
+    await this.#session.request("update", { ...change });
+  }
+
+  async play(): Promise<void> {
+    await Promise.all(this.#subscriptions().map((s) => s.play()));
+  }
+
+  leave(): void {
+    this.#session.leave();
+  }
+
+  // What the session tells.
+
+  event(message: EventMessage): void {
+    for (const change of this.#state.apply(message)) this.#apply(change);
+    switch (message.type) {
+      case "slot": {
+        const change = this.#slots.apply(message.body);
+        if (change) this.#fill(change);
+        return;
+      }
+      case "subscription":
+        return this.#subscriptionIs(message.body.publication, message.body.status);
+      case "grow-slots":
+        return this.#media.growSlots(message.body);
+      case "transport":
+        return this.#media.serverSays(message.body.state);
+      case "resync":
+        for (const change of this.#slots.replace(message.body.slots ?? [])) this.#fill(change);
+        for (const s of message.body.subscriptions ?? []) this.#subscriptionIs(s.publication, s.status);
+        return;
+      default:
+        return; // part of the room's state
+    }
+  }
+
+  /** The participant has joined anew: nothing of the old session is left on the server. */
+  rejoined(joined: Joined): void {
+    this.#joined = joined;
+    this.localParticipant.granted(joined.grants);
+    this.#blankAll();
+    for (const s of this.#subscriptions()) s.become("pending");
+    const own = [...this.localParticipant.publications.values()];
+    this.localParticipant.mutablePublications.clear();
+    for (const publication of own) {
+      publication.published("");
+      this.#publishing.set(publication, publishing(true));
+    }
+    for (const change of this.#state.replace(joined.room)) this.#apply(change);
+    this.#media.replace();
+  }
+
+  stateChanged(state: SessionState): void {
+    if (state.at === "ended") this.#over(state.error);
+    else this.#settleState();
+  }
+
+  // What media tell and ask.
+
+  get configuration(): RTCConfiguration {
+    return { iceServers: this.#joined.iceServers ?? [] };
+  }
+
+  get codecs(): Codecs {
+    return this.#state.codecs;
+  }
+
+  offer(...[body]: Parameters<MediaOwner["offer"]>): ReturnType<MediaOwner["offer"]> {
+    return this.#session.request("offer", body);
+  }
+
+  connectionReplaced(): void {
+    this.#blankAll();
+  }
+
+  published(publication: LocalPublication, id: string): void {
+    const publications = this.localParticipant.mutablePublications;
+    const before = publication.id;
+    if (before === id) return;
+    publications.delete(before);
+    publication.published(id);
+    publications.set(id, publication);
+    const confirmation = this.#publishing.get(publication);
+    this.#publishing.delete(publication);
+    confirmation?.resolve(publication);
+    if (confirmation && !confirmation.again) emit(this.#room, "trackpublished", { participant: this.localParticipant, publication });
+  }
+
+  notPublished(publication: LocalPublication, error: ParleyError): void {
+    const confirmation = this.#publishing.get(publication);
+    this.#publishing.delete(publication);
+    publication.ended();
+    confirmation?.reject(error);
+    if (confirmation?.again) emit(this.#room, "trackunpublished", { participant: this.localParticipant, publication });
+  }
+
+  received({ identity, payload }: DataMessage, reliable: boolean): void {
+    emit(this.#room, "data", { from: identity, participant: this.participants.get(identity), data: payload, reliable });
+  }
+
+  pathChanged(path: Path, reason: ParleyError | undefined): void {
+    this.#path = path;
+    this.#settleState(reason);
+    void this.#findMediaPath();
+  }
+
+  peerConnectionChanged(): void {
+    this.#path = "new";
+    emit(this.#room, "peerconnection", { peerConnection: this.peerConnection });
+  }
+
+  // What publications and subscriptions ask.
+
+  get mayPublish(): boolean {
+    return this.localParticipant.grants.publish;
+  }
+
+  async mute(publication: LocalPublication, muted: boolean): Promise<void> {
+    await this.#publishing.get(publication)?.promise;
+    await this.#session.request("mute", { publication: publication.id, muted });
+    this.#muted(publication, muted);
+  }
+
+  async replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void> {
+    await this.#media.replaceTrack(publication, track);
+    this.#unpublishAtEnd(publication, track);
+  }
+
+  async stats(publication: LocalPublication): Promise<RTCStatsReport> {
+    const sender = this.#media.sender(publication);
+    if (!sender) throw new NotFoundError("not-found", "The track is not published.");
+    return sender.getStats();
+  }
+
+  async want(publication: string, wanted: boolean): Promise<void> {
+    this.#need("subscribe");
+    await this.#session.request("subscribe", { publications: [publication], subscribed: wanted });
+  }
+
+  playbackBlocked(subscription: Subscription): void {
+    emit(this.#room, "playbackblocked", { subscription });
+  }
+
+  changed(subscription: Subscription, what: "track" | "status"): void {
+    if (what === "status") {
+      emit(this.#room, subscription.status === "ended" ? "trackended" : "subscriptionstatus", { subscription });
+      return;
+    }
+    if (subscription.mediaStreamTrack && !this.#seen.has(subscription)) {
+      this.#seen.add(subscription);
+      emit(this.#room, "track", { subscription });
+      return;
+    }
+    emit(this.#room, "trackreplaced", { subscription });
+  }
+
+  // The rest is the room's own.
+
+  /** A track that ends by itself (the browser's own "stop sharing", a camera pulled out) is withdrawn. */
+  #unpublishAtEnd(publication: LocalPublication, track: MediaStreamTrack): void {
+    const { signal } = this.#ending;
+    track.addEventListener(
+      "ended",
+      () => {
+        if (publication.track === track) void this.unpublish(publication).catch(() => undefined);
+      },
+      { once: true, signal },
+    );
+  }
+
+  #need(grant: Grant): void {
+    if (!this.localParticipant.grants[grant]) throw forbidden(grant);
+  }
+
+  #apply(change: Change): void {
+    switch (change.is) {
+      case "participant-joined":
+        if (change.participant.identity !== this.localParticipant.identity) this.#participantJoined(change.participant);
+        return;
+      case "participant-left":
+        return this.#participantLeft(change.identity, change.reason);
+      case "participant-updated":
+        return this.#participantUpdated(change.identity, change.name, change.metadata);
+      case "published":
+        return this.#trackPublished(change.identity, change.publication);
+      case "republished":
+        return this.#trackRepublished(change.identity, change.before, change.publication);
+      case "unpublished":
+        return this.#trackUnpublished(change.identity, change.publication);
+      case "muted":
+        return this.#trackMuted(change.identity, change.publication, change.muted);
+      case "message":
+        emit(this.#room, "message", { message: change.message });
+        return;
+      case "codecs":
+        this.#media.codecsChanged();
+    }
+  }
+
+  #participantJoined(facts: ConstructorParameters<typeof RemoteParticipant>[0]): void {
+    const participant = new RemoteParticipant(facts);
+    this.participants.set(participant.identity, participant);
+    emit(this.#room, "participantjoined", { participant });
+  }
+
+  #participantLeft(identity: string, reason: Code): void {
+    const participant = this.participants.get(identity);
+    if (!participant) return;
+    this.participants.delete(identity);
+    emit(this.#room, "participantleft", { participant, reason });
+  }
+
+  #participantUpdated(identity: string, name: string, metadata: string): void {
+    const participant = identity === this.localParticipant.identity ? this.localParticipant : this.participants.get(identity);
+    participant?.learn(name, metadata);
+    if (participant) emit(this.#room, "participantupdated", { participant });
+  }
+
+  #trackPublished(identity: string, facts: ConstructorParameters<typeof RemotePublication>[1]): void {
+    const participant = this.participants.get(identity);
+    if (!participant) return; // one's own are known from the answer
+    const publication = new RemotePublication(participant, facts, this);
+    participant.mutablePublications.set(publication.id, publication);
+    emit(this.#room, "trackpublished", { participant, publication });
+    this.#fillNow(publication.subscription);
+  }
+
+  #trackRepublished(identity: string, before: string, facts: ConstructorParameters<typeof RemotePublication>[1]): void {
+    const publications = this.participants.get(identity)?.mutablePublications;
+    const publication = publications?.get(before);
+    if (!publications || !publication) return this.#trackPublished(identity, facts);
+    const mutedBefore = publication.muted;
+    publications.delete(before);
+    publication.learn({ ...facts, muted: facts.muted ?? false });
+    publications.set(facts.id, publication);
+    const { participant, muted } = publication;
+    if (muted !== mutedBefore) emit(this.#room, "mutechanged", { participant, publication, muted });
+    this.#fillNow(publication.subscription);
+  }
+
+  #trackUnpublished(identity: string, id: string): void {
+    if (identity === this.localParticipant.identity) {
+      const own = this.localParticipant.publications.get(id);
+      if (own) void this.unpublish(own).catch(() => undefined);
+      return;
+    }
+    const participant = this.participants.get(identity);
+    const publication = participant?.publications.get(id);
+    if (!participant || !publication) return;
+    participant.mutablePublications.delete(id);
+    publication.subscription.end();
+    emit(this.#room, "trackunpublished", { participant, publication });
+  }
+
+  #trackMuted(identity: string, id: string, muted: boolean): void {
+    const own = identity === this.localParticipant.identity ? this.localParticipant.publications.get(id) : undefined;
+    if (own) return this.#muted(own, muted);
+    const participant = this.participants.get(identity);
+    const publication = participant?.publications.get(id);
+    if (!participant || !publication) return;
+    publication.learn({ muted });
+    emit(this.#room, "mutechanged", { participant, publication, muted });
+  }
+
+  #muted(publication: LocalPublication, muted: boolean): void {
+    if (publication.muted === muted) return;
+    publication.nowMuted(muted);
+    emit(this.#room, "mutechanged", { participant: this.localParticipant, publication, muted });
+  }
+
+  #everyone(): Participant[] {
+    return [this.localParticipant, ...this.participants.values()];
+  }
+
+  #subscriptions(): Subscription[] {
+    return [...this.participants.values()].flatMap((p) => [...p.publications.values()].map((q) => q.subscription));
+  }
+
+  #subscription(publication: string): Subscription | undefined {
+    for (const participant of this.participants.values()) {
+      const found = participant.publications.get(publication);
+      if (found) return found.subscription;
+    }
+    return undefined;
+  }
+
+  #subscriptionIs(publication: string, status: string): void {
+    const subscription = this.#subscription(publication);
+    switch (status) {
+      case "active":
+      case "pending":
+      case "off":
+      case "unsupported-codec":
+        subscription?.become(status);
+    }
+  }
+
+  /** A slot changes: first its old track is blanked, then the server may send the new one, then that is shown. */
+  #fill({ mid, generation, before, after }: SlotChange): void {
+    if (before !== undefined && before !== after) {
+      this.#subscription(before)?.receive(undefined);
+      this.#blankedAt.set(mid, performance.now());
+    }
+    if (after === undefined) return;
+    const drained = (this.#blankedAt.get(mid) ?? -drainMs) + drainMs - performance.now();
+    const ready = this.#session.request("slot-ready", { mid, generation }).catch(() => undefined);
+    void Promise.all([ready, pause(drained)]).then(() => {
+      const subscription = this.#subscription(after);
+      if (subscription && this.#slots.isCurrent(mid, generation)) subscription.receive(this.#media.receiver(mid));
+    });
+  }
+
+  /** The slot event came before the publication was known. */
+  #fillNow(subscription: Subscription): void {
+    const holder = this.#slots.holder(subscription.publication.id);
+    if (holder && !subscription.mediaStreamTrack) subscription.receive(this.#media.receiver(holder.mid));
+  }
+
+  #blankAll(): void {
+    this.#slots.clear();
+    this.#blankedAt.clear();
+    for (const s of this.#subscriptions()) s.receive(undefined);
+  }
+
+  #settleState(reason?: ParleyError): void {
+    const healthy = this.#session.state.at === "open" && this.#path === "connected";
+    this.#wasConnected ||= healthy;
+    let state: ConnectionState = this.#wasConnected ? "reconnecting" : "connecting";
+    if (this.#session.state.at === "ended") state = "disconnected";
+    else if (healthy) state = "connected";
+    if (state === this.#connectionState && reason === undefined) return;
+    this.#connectionState = state;
+    emit(this.#room, "connectionstate", { state, reason });
+  }
+
+  #watch(): void {
+    const { signal } = this.#ending;
+    const wake = (): void => this.#session.wake();
+    globalThis.addEventListener?.("online", wake, { signal });
+    globalThis.addEventListener?.("visibilitychange", wake, { signal });
+    globalThis.addEventListener?.("pagehide", (e) => { if (!e.persisted) this.leave(); }, { signal });
+    this.#intervals.push(setInterval(() => this.#listen(), listenMs));
+    this.#intervals.push(setInterval(() => void this.#findMediaPath(), mediaPathMs));
+  }
+
+  #listen(): void {
+    const now = performance.now();
+    for (const participant of this.#everyone()) {
+      if (participant.listen(now)) emit(this.#room, "speaking", { participant, speaking: participant.speaking });
+    }
+  }
+
+  async #findMediaPath(): Promise<void> {
+    const path = this.#path === "connected" ? await this.#media.protocol() : undefined;
+    if (path === this.#mediaPath) return;
+    this.#mediaPath = path;
+    emit(this.#room, "mediapath", { path });
+  }
+
+  #over(error: ParleyError): void {
+    this.#ending.abort();
+    for (const interval of this.#intervals) clearInterval(interval);
+    this.#media.close();
+    for (const s of this.#subscriptions()) s.end();
+    for (const [publication, { reject }] of this.#publishing) {
+      publication.ended();
+      reject(error);
+    }
+    this.#publishing.clear();
+    for (const publication of this.localParticipant.publications.values()) publication.ended();
+    this.#path = "broken";
+    this.#settleState(error);
+  }
+}
+
+/** A publication that the server has not confirmed yet. */
+interface Publishing {
+  readonly promise: Promise<LocalPublication>;
+  readonly resolve: (publication: LocalPublication) => void;
+  readonly reject: (reason: ParleyError) => void;
+  readonly again: boolean; // published before, in a session that was lost
+}
+
+function publishing(again: boolean): Publishing {
+  let resolve: Publishing["resolve"] = () => undefined;
+  let reject: Publishing["reject"] = () => undefined;
+  const promise = new Promise<LocalPublication>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  if (again) promise.catch(() => undefined); // nobody may be waiting
+  return { promise, resolve, reject, again };
+}
+
+function pause(ms: number): Promise<void> {
+  return ms > 0 ? new Promise((resolve) => setTimeout(resolve, ms)) : Promise.resolve();
+}

@@ -1,0 +1,70 @@
+// Which codecs are offered: what the browser decodes for slots, one codec that it encodes for each published track.
+
+import { MediaError } from "./errors.js";
+import type { Codecs } from "./wire.gen.js";
+
+/** A codec as getCapabilities lists it. */
+export type Capability = RTCRtpCodec;
+
+const wantedVideo = ["vp8", "vp9", "h264", "av1"];
+
+/** The wire's name of a codec: "vp8" for "video/VP8". */
+export function codecName(c: Capability): string {
+  return c.mimeType.slice(c.mimeType.indexOf("/") + 1).toLowerCase();
+}
+
+/** Codecs for a slot: Opus; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many slots fit into an offer. */
+export function slotCodecs(kind: "audio" | "video", all: readonly Capability[]): Capability[] {
+  if (kind === "audio") return all.filter((c) => codecName(c) === "opus");
+  const wanted = wantedVideo.flatMap((name) => all.filter((c) => codecName(c) === name && isForwarded(c)));
+  return [...wanted, ...all.filter((c) => codecName(c) === "rtx")];
+}
+
+/** Codecs for a published track: the one that is chosen, and RTX. */
+export function sendCodecs(chosen: string, all: readonly Capability[]): Capability[] {
+  const first = all.filter((c) => codecName(c) === chosen && isForwarded(c)).sort(byReach)[0];
+  return first ? [first, ...all.filter((c) => codecName(c) === "rtx")] : [];
+}
+
+/** The first codec that everyone in the room decodes and this browser encodes. */
+export function chooseCodec(kind: "audio" | "video", common: Codecs, encodable: readonly Capability[]): string {
+  const can = new Set(encodable.filter(isForwarded).map(codecName));
+  const wanted = kind === "audio" ? common.audio : common.video;
+  const choice = wanted.find((name) => can.has(name));
+  if (choice) return choice;
+  // With nothing in common, those who can decode the most usual codec still see it.
+  const usual = kind === "audio" ? "opus" : wantedVideo.find((name) => can.has(name));
+  if (usual && can.has(usual)) return usual;
+  throw new MediaError("unsupported-codec", `This browser encodes no ${kind} codec that Parley forwards.`, {
+    next: "Use a current version of Chrome, Edge, Firefox or Safari.",
+  });
+}
+
+/** Profiles that any decoder of the codec plays, and H.264 only in the packetization that can carry every frame (RFC 6184 §6.3). */
+function isForwarded(c: Capability): boolean {
+  const parameters = new URLSearchParams((c.sdpFmtpLine ?? "").replaceAll(";", "&"));
+  switch (codecName(c)) {
+    case "vp9":
+      return (parameters.get("profile-id") ?? "0") === "0";
+    case "av1":
+      return (parameters.get("profile") ?? "0") === "0";
+    case "h264":
+      return parameters.get("packetization-mode") === "1";
+    default:
+      return true;
+  }
+}
+
+/** H.264: constrained baseline first, which every decoder plays. */
+function byReach(a: Capability, b: Capability): number {
+  const rank = (c: Capability): number => (/profile-level-id=42e0/i.test(c.sdpFmtpLine ?? "") ? 0 : 1);
+  return rank(a) - rank(b);
+}
+
+/** The most that a video may take: 1.7 Mb/s at 720p, by the pixels of others; a screen needs sharp text more than motion. */
+export function maxBitrate(source: string, width: number | undefined, height: number | undefined): number {
+  if (source === "screen") return 2_500_000;
+  const pixels = (width ?? 1280) * (height ?? 720);
+  const bitrate = 1_700_000 * (pixels / (1280 * 720)) ** 0.75;
+  return Math.round(Math.min(Math.max(bitrate, 150_000), 4_000_000));
+}

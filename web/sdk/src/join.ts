@@ -1,0 +1,56 @@
+// Entering a room.
+
+import { Call } from "./call.js";
+import { ParleyError } from "./errors.js";
+import { Room } from "./room.js";
+import { Session } from "./session.js";
+import type { Carrier } from "./signalling/carrier.js";
+import { SocketCarrier } from "./signalling/socket.js";
+import type { Join } from "./wire.gen.js";
+
+export interface JoinOptions {
+  /** The server's address, "https://parley.example"; default: where the page came from. */
+  readonly url?: string | URL;
+  readonly room: string;
+  /** For display. */
+  readonly name?: string;
+  /** Unique in the room; default: made by the server. With a token, the token decides. */
+  readonly identity?: string;
+  readonly metadata?: string;
+  /** A JWT, where the server asks for one. */
+  readonly token?: string;
+  /** Subscribe to nothing until subscription.want(true). */
+  readonly manualSubscribe?: boolean;
+  /** Ends joining. Afterwards it has no effect: use room.leave(). */
+  readonly signal?: AbortSignal;
+  /** Another way to the server than its WebSocket. */
+  readonly carrier?: Carrier;
+}
+
+/** Joins a room. Resolves when the server has let the participant in; media connect after that ("connectionstate"). */
+export async function join(options: JoinOptions): Promise<Room> {
+  if (typeof RTCPeerConnection === "undefined") {
+    throw new ParleyError("unsupported", "This browser has no WebRTC.", { next: "Use a current version of Chrome, Edge, Firefox or Safari." });
+  }
+  const carrier = options.carrier ?? new SocketCarrier(options.url ?? location.origin);
+  let call: Call | undefined;
+  const session = new Session(carrier, request(options), {
+    event: (message) => call?.event(message),
+    rejoined: (joined) => call?.rejoined(joined),
+    stateChanged: (state) => call?.stateChanged(state),
+  });
+  const joined = await session.open(options.signal);
+  session.remember(joined.identity);
+  return new Room(joined.room.name, (room) => (call = new Call(room, session, joined)));
+}
+
+function request({ room, name, identity, metadata, token, manualSubscribe }: JoinOptions): Omit<Join, "protocol"> {
+  return {
+    room,
+    ...(name !== undefined && { name }),
+    ...(identity !== undefined && { identity }),
+    ...(metadata !== undefined && { metadata }),
+    ...(token !== undefined && { token }),
+    ...(manualSubscribe && { manualSubscribe }),
+  };
+}

@@ -1,0 +1,70 @@
+// The ledger of a session: which requests wait for their reply, and which messages were seen. It knows no time and no network.
+
+import type { EventMessage, ReplyMessage, RequestMessage, Requests } from "./wire.gen.js";
+import type { ServerMessage } from "./signalling/carrier.js";
+
+/** What a message means to its session. */
+export type Reading =
+  | { readonly is: "reply"; readonly message: ReplyMessage; readonly request: RequestMessage }
+  | { readonly is: "event"; readonly message: EventMessage }
+  | { readonly is: "known" } // seen before, or the reply to a request that nobody waits for
+  | { readonly is: "gap" }; // messages before it are missing: resume from the last one seen
+
+export class Ledger {
+  #nextID = 1;
+  #seen = 0;
+  readonly #waiting = new Map<number, RequestMessage>();
+
+  /** The number of the last message that was seen. */
+  get seen(): number {
+    return this.#seen;
+  }
+
+  /** Numbers a request and waits for its reply. */
+  ask<T extends keyof Requests>(type: T, body: Requests[T]["body"]): RequestMessage {
+    const request = { id: this.#nextID++, type, body } as RequestMessage;
+    this.#waiting.set(request.id, request);
+    return request;
+  }
+
+  /** Nobody waits for this reply any more. */
+  forget(id: number): void {
+    this.#waiting.delete(id);
+  }
+
+  /** Requests to send again over a new connection, oldest first. The server answers each once more, and acts once. */
+  unanswered(): RequestMessage[] {
+    return [...this.#waiting.values()].filter((r) => !isOpening(r));
+  }
+
+  /** A new session has begun: its numbers start anew, and what was asked in the old one will not be answered. */
+  restart(): void {
+    this.#waiting.clear();
+    this.#seen = 0;
+  }
+
+  read(message: ServerMessage): Reading {
+    const request = message.reply === undefined ? undefined : this.#waiting.get(message.reply);
+    if (request && isOpening(request)) {
+      // The reply to join starts the numbers; that to resume, and a refusal, stand outside them.
+      if (message.type === "joined") this.#seen = message.seq;
+      this.#waiting.delete(request.id);
+      return { is: "reply", message: message as ReplyMessage, request };
+    }
+    if (message.seq !== 0) {
+      if (message.seq <= this.#seen) return { is: "known" };
+      // A resync stands for everything before it.
+      if (message.seq !== this.#seen + 1 && message.type !== "resync") return { is: "gap" };
+      this.#seen = message.seq;
+    }
+    if (message.reply === undefined) return { is: "event", message: message as EventMessage };
+    if (!request) return { is: "known" };
+    this.#waiting.delete(request.id);
+    return { is: "reply", message: message as ReplyMessage, request };
+  }
+}
+
+/** Requests that open a session on a connection belong to that connection. */
+function isOpening(r: RequestMessage): boolean {
+  return r.type === "join" || r.type === "resume";
+}

@@ -1,0 +1,328 @@
+// The media between this client and the server: the m-lines that are wanted, independent of the RTCPeerConnection that carries
+// them now. When that is lost, the next one gets the same m-lines in the same order.
+
+import { Channels, type DataMessage } from "./channels.js";
+import { chooseCodec, maxBitrate, sendCodecs, slotCodecs } from "./codecs.js";
+import { ConnectionError, MediaError, type ParleyError } from "./errors.js";
+import type { LocalPublication } from "./publication.js";
+import { chooseHeaderExtensions, limitBitrate } from "./quirks.js";
+import { allowDtx } from "./sdp.js";
+import { firstSlots, grow, type SlotCount } from "./slots.js";
+import { Transport, type TransportOwner } from "./transport.js";
+import type { Path } from "./transport-machine.js";
+import type { Answer, Codecs, Kind, Offer, OfferSlot, OfferTrack } from "./wire.gen.js";
+
+/** Who the media are for. */
+export interface MediaOwner {
+  readonly configuration: RTCConfiguration;
+  offer(offer: Offer): Promise<Answer>;
+  /** The room's common codecs. */
+  readonly codecs: Codecs;
+  /** A new RTCPeerConnection has its first answer: slots are numbered anew and empty. */
+  connectionReplaced(): void;
+  /** The publication has another id than before, or its first. */
+  published(publication: LocalPublication, id: string): void;
+  /** The server does not take the publication. */
+  notPublished(publication: LocalPublication, error: ParleyError): void;
+  received(message: DataMessage, reliable: boolean): void;
+  pathChanged(path: Path, reason: ParleyError | undefined): void;
+  peerConnectionChanged(): void;
+}
+
+/** One m-line. Lines are only ever added. */
+interface Line {
+  readonly use: "slot" | "send";
+  readonly kind: Kind;
+  transceiver: RTCRtpTransceiver | undefined;
+  publication: LocalPublication | undefined; // what a sending line carries; none: it is free
+}
+
+interface SlotLines {
+  readonly audio: Line | undefined;
+  readonly video: Line;
+}
+
+/** Pauses between RTCPeerConnections that do not come up. */
+const replaceMs = { first: 500, most: 15_000 };
+/** The pause before an offer is tried again that was refused for a reason that passes. */
+const retryOfferMs = 2_000;
+
+export class Media implements TransportOwner {
+  readonly #owner: MediaOwner;
+  readonly #lines: Line[] = [];
+  readonly #slots: SlotLines[] = [];
+  readonly #firstLines: number;
+  #count: SlotCount = { pairs: 0, videos: 0 };
+  #transport: Transport;
+  #channels: Channels | undefined;
+  #answered = false;
+  #failures = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #reason: ParleyError | undefined;
+  #together = new MediaStream(); // microphone and camera
+  #screen = new MediaStream();
+
+  constructor(owner: MediaOwner, slots: SlotCount = firstSlots) {
+    this.#owner = owner;
+    this.#add(slots);
+    this.#firstLines = this.#lines.length;
+    this.#transport = new Transport(owner.configuration, this);
+  }
+
+  get peerConnection(): RTCPeerConnection {
+    return this.#transport.peerConnection;
+  }
+
+  /** Makes the first offer. */
+  start(): void {
+    this.#transport.changed();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#channels?.close();
+    this.#transport.close();
+  }
+
+  /** Begins again on a new RTCPeerConnection, at once: the session is a new one. */
+  replace(): void {
+    this.close();
+    this.#channels = undefined;
+    this.#answered = false;
+    for (const line of this.#lines) line.transceiver = undefined;
+    this.#transport = new Transport(this.#owner.configuration, this);
+    this.#owner.peerConnectionChanged();
+    this.#transport.changed();
+  }
+
+  serverSays(state: string): void {
+    this.#transport.serverSays(state);
+  }
+
+  growSlots(wanted: SlotCount): void {
+    const target = grow(this.#count, wanted);
+    if (target.pairs === this.#count.pairs && target.videos === this.#count.videos) return;
+    this.#add({ pairs: target.pairs - this.#count.pairs, videos: target.videos - this.#count.videos });
+    this.#transport.changed();
+  }
+
+  /** Offers the publication's track, on an m-line that is free or on a new one. The owner hears what becomes of it. */
+  publish(publication: LocalPublication): void {
+    const free = this.#lines.find((l) => l.use === "send" && l.kind === publication.kind && l.publication === undefined);
+    if (free) free.publication = publication;
+    else this.#lines.push({ use: "send", kind: publication.kind, transceiver: undefined, publication });
+    this.#transport.changed();
+  }
+
+  /** Frees the publication's m-line. Nothing of its track is sent any more. */
+  async unpublish(publication: LocalPublication): Promise<void> {
+    const line = this.#lineOf(publication);
+    if (!line) return;
+    line.publication = undefined;
+    await line.transceiver?.sender.replaceTrack(null);
+  }
+
+  async replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void> {
+    const sender = this.sender(publication);
+    await sender?.replaceTrack(track);
+    if (sender && publication.kind === "video") await limitBitrate(sender, bitrate(publication, track));
+  }
+
+  sender(publication: LocalPublication): RTCRtpSender | undefined {
+    return this.#lineOf(publication)?.transceiver?.sender;
+  }
+
+  /** What the packets travel over now. */
+  async protocol(): Promise<"udp" | "tcp" | undefined> {
+    const report = await this.peerConnection.getStats().catch(() => undefined);
+    return report && selectedProtocol(report);
+  }
+
+  /** The receiver of a slot's m-line. */
+  receiver(mid: string): RTCRtpReceiver | undefined {
+    return this.#lines.find((l) => l.use === "slot" && l.transceiver?.mid === mid)?.transceiver?.receiver;
+  }
+
+  /** The room's common codecs have changed: what not everyone can decode is offered in another one. */
+  codecsChanged(): void {
+    const stale = this.#lines.some(({ publication: p }) => p && p.codec !== "" && this.#codec(p) !== p.codec);
+    if (stale) this.#transport.changed();
+  }
+
+  async send(message: Uint8Array<ArrayBuffer>, reliable: boolean): Promise<void> {
+    if (this.#channels) await this.#channels.send(message, reliable);
+    else if (reliable) throw new ConnectionError("The media connection is being made anew.");
+  }
+
+  // What the transport asks.
+
+  begin(): void {
+    for (const line of this.#lines.slice(0, this.#firstLines)) this.#shapeSlot(line);
+    this.#channels = new Channels(this.peerConnection, (m, reliable) => this.#owner.received(m, reliable));
+  }
+
+  async prepare(): Promise<void> {
+    for (const line of this.#lines) {
+      if (line.use === "slot") this.#shapeSlot(line);
+      else await this.#shapeSender(line);
+    }
+  }
+
+  async exchange(sdp: string): Promise<string> {
+    const answer = await this.#owner.offer({ sdp, tracks: this.#offerTracks(), slots: this.#offerSlots() });
+    if (!this.#answered) this.#owner.connectionReplaced();
+    this.#answered = true;
+    for (const { mid, publication: id } of answer.publications ?? []) {
+      const publication = this.#lines.find((l) => l.transceiver?.mid === mid)?.publication;
+      if (publication && id) this.#owner.published(publication, id);
+    }
+    const microphones = this.#lines.filter((l) => l.publication?.source === "microphone").map((l) => l.transceiver?.mid ?? "");
+    return allowDtx(answer.sdp, new Set(microphones));
+  }
+
+  async negotiated(): Promise<void> {
+    for (const { publication, transceiver } of this.#lines) {
+      if (publication?.kind === "video" && transceiver) {
+        await limitBitrate(transceiver.sender, bitrate(publication, publication.track));
+      }
+    }
+  }
+
+  refused(error: ParleyError): void {
+    this.#reason = error;
+    if (isPassing(error)) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#transport.changed(), retryOfferMs);
+      return;
+    }
+    for (const line of this.#lines) {
+      const { publication } = line;
+      if (!publication || publication.id !== "") continue;
+      line.publication = undefined;
+      this.#owner.notPublished(publication, error);
+    }
+  }
+
+  pathChanged(path: Path): void {
+    if (path === "connected") {
+      this.#failures = 0;
+      this.#reason = undefined;
+    }
+    this.#owner.pathChanged(path, path === "connected" ? undefined : this.#reason);
+  }
+
+  lost(): void {
+    this.#reason ??= new MediaError("timeout", "The media connection to the server was lost or could not be made.", {
+      next: "Check that a firewall lets UDP or TCP through to the server's port.",
+    });
+    this.#channels?.close();
+    const pause = Math.min(replaceMs.first * 2 ** this.#failures++, replaceMs.most);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.replace(), pause);
+  }
+
+  #add({ pairs, videos }: SlotCount): void {
+    const line = (kind: Kind): Line => {
+      const added: Line = { use: "slot", kind, transceiver: undefined, publication: undefined };
+      this.#lines.push(added);
+      return added;
+    };
+    for (let i = 0; i < pairs; i++) this.#slots.push({ audio: line("audio"), video: line("video") });
+    for (let i = 0; i < videos; i++) this.#slots.push({ audio: undefined, video: line("video") });
+    this.#count = { pairs: this.#count.pairs + pairs, videos: this.#count.videos + videos };
+  }
+
+  #lineOf(publication: LocalPublication): Line | undefined {
+    return this.#lines.find((l) => l.publication === publication);
+  }
+
+  #shapeSlot(line: Line): void {
+    if (line.transceiver) return;
+    const transceiver = this.peerConnection.addTransceiver(line.kind, { direction: "recvonly" });
+    transceiver.setCodecPreferences(slotCodecs(line.kind, RTCRtpReceiver.getCapabilities(line.kind)?.codecs ?? []));
+    chooseHeaderExtensions(transceiver, "slot");
+    line.transceiver = transceiver;
+  }
+
+  async #shapeSender(line: Line): Promise<void> {
+    const { publication } = line;
+    if (!line.transceiver) {
+      line.transceiver = this.peerConnection.addTransceiver(line.kind, {
+        direction: "inactive",
+        ...(publication?.kind === "video" && { sendEncodings: [{ maxBitrate: bitrate(publication, publication.track) }] }),
+      });
+      chooseHeaderExtensions(line.transceiver, "publish");
+    }
+    const { sender } = line.transceiver;
+    line.transceiver.direction = publication ? "sendonly" : "inactive";
+    if (sender.track !== (publication?.track ?? null)) await sender.replaceTrack(publication?.track ?? null);
+    if (!publication) return;
+    sender.setStreams?.(publication.source.startsWith("screen") ? this.#screen : this.#together);
+    const codec = this.#codec(publication);
+    if (codec === publication.codec && line.transceiver.mid !== null) return;
+    publication.encodes(codec);
+    line.transceiver.setCodecPreferences(sendCodecs(codec, RTCRtpSender.getCapabilities(line.kind)?.codecs ?? []));
+  }
+
+  /** What the publication is to be encoded in: what it is now, as long as everyone decodes it. */
+  #codec(publication: LocalPublication): string {
+    const common = this.#owner.codecs;
+    if (publication.codec !== "" && common[publication.kind].includes(publication.codec)) return publication.codec;
+    return chooseCodec(publication.kind, common, RTCRtpSender.getCapabilities(publication.kind)?.codecs ?? []);
+  }
+
+  #offerTracks(): OfferTrack[] {
+    const tracks: OfferTrack[] = [];
+    for (const { publication, transceiver } of this.#lines) {
+      const mid = transceiver?.mid;
+      if (!publication || !mid || transceiver.direction !== "sendonly") continue;
+      tracks.push({
+        mid,
+        source: publication.source,
+        ...(publication.name && { name: publication.name }),
+        ...(publication.muted && { muted: true }),
+      });
+    }
+    return tracks;
+  }
+
+  #offerSlots(): OfferSlot[] {
+    const slots: OfferSlot[] = [];
+    for (const { audio, video } of this.#slots) {
+      const [a, v] = [audio?.transceiver?.mid, video.transceiver?.mid];
+      if (v) slots.push({ ...(a && { audio: a }), video: v });
+    }
+    return slots;
+  }
+}
+
+function bitrate(publication: LocalPublication, track: MediaStreamTrack): number {
+  const { width, height } = track.getSettings();
+  return maxBitrate(publication.source, width, height);
+}
+
+/** Whether the same offer may be taken later. */
+function isPassing(error: ParleyError): boolean {
+  switch (error.code) {
+    case "connection":
+    case "timeout":
+    case "rate":
+    case "overloaded":
+    case "internal":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** The protocol of the nominated pair. Firefox marks the pair, others name it in the transport's statistics. */
+function selectedProtocol(report: RTCStatsReport): "udp" | "tcp" | undefined {
+  const all: RTCStats[] = [...report.values()];
+  const transport = all.find((s): s is RTCTransportStats => s.type === "transport");
+  const isPair = (s: RTCStats): s is RTCIceCandidatePairStats & { selected?: boolean } => s.type === "candidate-pair";
+  const pair = all.filter(isPair).find((p) => p.id === transport?.selectedCandidatePairId || p.selected === true);
+  const local: unknown = pair && report.get(pair.localCandidateId);
+  if (typeof local !== "object" || local === null || !("protocol" in local)) return undefined;
+  return local.protocol === "tcp" ? "tcp" : "udp";
+}
+

@@ -1,0 +1,110 @@
+// Participants: identities in the room.
+
+import { SpeakingDetector } from "./level.js";
+import type { LocalPublication, RemotePublication } from "./publication.js";
+import type { Grants, Participant as WireParticipant } from "./wire.gen.js";
+
+abstract class Member {
+  readonly identity: string;
+  readonly joinedAt: Date;
+  readonly #detector = new SpeakingDetector();
+  #name: string;
+  #metadata: string;
+
+  protected constructor(facts: Pick<WireParticipant, "identity" | "name" | "metadata" | "joinedAt">) {
+    this.identity = facts.identity;
+    this.joinedAt = new Date(facts.joinedAt);
+    this.#name = facts.name ?? "";
+    this.#metadata = facts.metadata ?? "";
+  }
+
+  /** For display; the identity where there is none. */
+  get name(): string {
+    return this.#name || this.identity;
+  }
+
+  get metadata(): string {
+    return this.#metadata;
+  }
+
+  get speaking(): boolean {
+    return this.#detector.speaking;
+  }
+
+  /** The loudest of the participant's sounds now, 0 to 1. */
+  abstract get audioLevel(): number;
+
+  /** @internal */
+  learn(name: string, metadata: string): void {
+    this.#name = name;
+    this.#metadata = metadata;
+  }
+
+  /** @internal Listens once; true where speaking has changed. */
+  listen(nowMs: number): boolean {
+    return this.#detector.update(this.audioLevel, nowMs);
+  }
+}
+
+/** Someone else. */
+export class RemoteParticipant extends Member {
+  readonly isLocal = false;
+  /** By id. */
+  readonly publications: ReadonlyMap<string, RemotePublication> = new Map();
+  /** Microphone and camera in one stream, for a single element; its tracks are swapped, it stays. */
+  readonly stream = new MediaStream();
+
+  /** @internal */
+  constructor(facts: WireParticipant) {
+    super(facts);
+  }
+
+  get audioLevel(): number {
+    return loudest(this.publications.values(), (p) => (p.muted || p.source !== "microphone" ? 0 : p.subscription.audioLevel));
+  }
+
+  /** @internal */
+  get mutablePublications(): Map<string, RemotePublication> {
+    return this.publications as Map<string, RemotePublication>;
+  }
+}
+
+/** Oneself. */
+export class LocalParticipant extends Member {
+  readonly isLocal = true;
+  /** By id. */
+  readonly publications: ReadonlyMap<string, LocalPublication> = new Map();
+  #grants: Grants;
+
+  /** @internal */
+  constructor(facts: Pick<WireParticipant, "identity" | "name" | "metadata" | "joinedAt">, grants: Grants) {
+    super(facts);
+    this.#grants = grants;
+  }
+
+  get grants(): Grants {
+    return this.#grants;
+  }
+
+  get audioLevel(): number {
+    return loudest(this.publications.values(), (p) => (p.source === "microphone" ? p.audioLevel : 0));
+  }
+
+  /** @internal */
+  granted(grants: Grants): void {
+    this.#grants = grants;
+  }
+
+  /** @internal */
+  get mutablePublications(): Map<string, LocalPublication> {
+    return this.publications as Map<string, LocalPublication>;
+  }
+}
+
+export type Participant = LocalParticipant | RemoteParticipant;
+
+function loudest<P>(publications: Iterable<P>, level: (p: P) => number): number {
+  let most = 0;
+  for (const p of publications) most = Math.max(most, level(p));
+  return most;
+}

@@ -1,0 +1,73 @@
+// Differences between browsers, each with where it is told and when it may go.
+
+/**
+ * The dependency descriptor tells key frames and layers without looking into the payload, which end-to-end encryption needs.
+ * Chromium knows the RTP header extension and does not offer it unless asked.
+ * https://www.w3.org/TR/webrtc-extensions/#rtp-header-extension-control
+ * May go when browsers offer it by default (Firefox does).
+ */
+const dependencyDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+
+interface HeaderExtension {
+  readonly uri: string;
+  direction: RTCRtpTransceiverDirection;
+}
+
+interface ExtensionControl {
+  getHeaderExtensionsToNegotiate(): HeaderExtension[];
+  setHeaderExtensionsToNegotiate(extensions: HeaderExtension[]): void;
+}
+
+function hasExtensionControl(t: RTCRtpTransceiver): t is RTCRtpTransceiver & ExtensionControl {
+  return "setHeaderExtensionsToNegotiate" in t && "getHeaderExtensionsToNegotiate" in t;
+}
+
+/** Header extensions that Parley understands; the others only make offers longer. */
+const extensions = new Map<string, "slot" | "both" | "publish">([
+  ["urn:ietf:params:rtp-hdrext:sdes:mid", "both"],
+  ["http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time", "both"],
+  ["urn:ietf:params:rtp-hdrext:ssrc-audio-level", "both"],
+  ["urn:3gpp:video-orientation", "both"],
+  ["http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", "publish"],
+  [dependencyDescriptor, "publish"],
+]);
+
+/** Offers the header extensions that are of use on this m-line, where the browser lets us choose. */
+export function chooseHeaderExtensions(t: RTCRtpTransceiver, use: "slot" | "publish"): void {
+  if (!hasExtensionControl(t)) return;
+  const chosen = t.getHeaderExtensionsToNegotiate();
+  for (const extension of chosen) {
+    const wanted = extensions.get(extension.uri);
+    // The specification lets "mid" never be stopped, and setting it would throw.
+    if (extension.uri === "urn:ietf:params:rtp-hdrext:sdes:mid") continue;
+    extension.direction = wanted === "both" || wanted === use ? "sendrecv" : "stopped";
+  }
+  try {
+    t.setHeaderExtensionsToNegotiate(chosen);
+  } catch {
+    // A browser that refuses the choice offers its own, which costs only length.
+  }
+}
+
+/**
+ * Limits what a sender may use. Firefox returns no encodings before the first negotiation, and setting parameters that were
+ * not read in the same task is refused everywhere.
+ * https://bugzilla.mozilla.org/show_bug.cgi?id=1401592 (fixed in 110)
+ * May go when Firefox ESR 115 is the oldest that counts.
+ */
+export async function limitBitrate(sender: RTCRtpSender, maxBitrate: number): Promise<void> {
+  const parameters = sender.getParameters();
+  const [encoding] = parameters.encodings ?? [];
+  if (!encoding || encoding.maxBitrate === maxBitrate) return;
+  encoding.maxBitrate = maxBitrate;
+  await sender.setParameters(parameters).catch(() => undefined); // the browser's own limit stays
+}
+
+/**
+ * Chromium plays no remote sound into WebAudio unless a media element plays the same track.
+ * https://issues.chromium.org/issues/40094084
+ * Levels of received tracks therefore come from the receiver, and the analyser is for browsers that do not tell them there.
+ */
+export function tellsReceivedLevel(): boolean {
+  return typeof RTCRtpReceiver !== "undefined" && "getSynchronizationSources" in RTCRtpReceiver.prototype;
+}

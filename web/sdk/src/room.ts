@@ -1,0 +1,137 @@
+// The room as an application sees it. What goes on behind it is in call.ts.
+
+import type { Call } from "./call.js";
+import type { Payload } from "./channels.js";
+import type { ParleyError } from "./errors.js";
+import { TypedEventTarget } from "./events.js";
+import type { LocalParticipant, Participant, RemoteParticipant } from "./participant.js";
+import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
+import type { Subscription } from "./subscription.js";
+import type { ChatMessage, Code } from "./wire.gen.js";
+
+export type ConnectionState =
+  | "connecting" // joined; media has not been connected yet
+  | "connected"
+  | "reconnecting" // signalling or media is lost for now
+  | "disconnected"; // over
+
+export interface RoomEvents {
+  participantjoined: { readonly participant: RemoteParticipant };
+  participantleft: { readonly participant: RemoteParticipant; readonly reason: Code };
+  /** Name or metadata changed. */
+  participantupdated: { readonly participant: Participant };
+  trackpublished: { readonly participant: Participant; readonly publication: Publication };
+  trackunpublished: { readonly participant: Participant; readonly publication: Publication };
+  mutechanged: { readonly participant: Participant; readonly publication: Publication; readonly muted: boolean };
+  /** A subscription has its first track. */
+  track: { readonly subscription: Subscription };
+  trackended: { readonly subscription: Subscription };
+  /** subscription.mediaStreamTrack is another one. */
+  trackreplaced: { readonly subscription: Subscription };
+  subscriptionstatus: { readonly subscription: Subscription };
+  message: { readonly message: ChatMessage };
+  data: {
+    readonly from: string;
+    readonly participant: RemoteParticipant | undefined;
+    readonly data: string | Uint8Array<ArrayBuffer>;
+    readonly reliable: boolean;
+  };
+  speaking: { readonly participant: Participant; readonly speaking: boolean };
+  /** The browser plays nothing before the user has done something: call room.play() from a click. */
+  playbackblocked: { readonly subscription: Subscription };
+  connectionstate: { readonly state: ConnectionState; readonly reason: ParleyError | undefined };
+  /** room.mediaPath changed. */
+  mediapath: { readonly path: "udp" | "tcp" | undefined };
+  /** room.peerConnection is another one. */
+  peerconnection: { readonly peerConnection: RTCPeerConnection };
+}
+
+export interface SendOptions {
+  /** Identity of the one recipient; default: everyone. */
+  readonly to?: string;
+  /** Default true: arrives, in order. False: arrives soon or not at all. */
+  readonly reliable?: boolean;
+}
+
+export class Room extends TypedEventTarget<RoomEvents> {
+  readonly name: string;
+  readonly localParticipant: LocalParticipant;
+  /** The others, by identity. */
+  readonly participants: ReadonlyMap<string, RemoteParticipant>;
+  readonly #call: Call;
+
+  /** @internal */
+  constructor(name: string, begin: (room: Room) => Call) {
+    super();
+    this.name = name;
+    this.#call = begin(this);
+    this.localParticipant = this.#call.localParticipant;
+    this.participants = this.#call.participants;
+  }
+
+  get connectionState(): ConnectionState {
+    return this.#call.connectionState;
+  }
+
+  /** Chat, oldest first. */
+  get messages(): readonly ChatMessage[] {
+    return this.#call.messages;
+  }
+
+  /** How media travel now; undefined while they do not. */
+  get mediaPath(): "udp" | "tcp" | undefined {
+    return this.#call.mediaPath;
+  }
+
+  /** For what this SDK does not offer. It is replaced when it fails ("peerconnection"); offers are made by the SDK only. */
+  get peerConnection(): RTCPeerConnection {
+    return this.#call.peerConnection;
+  }
+
+  /** Who speaks now, the loudest first. */
+  speakers(): Participant[] {
+    return this.#call.speakers();
+  }
+
+  /** Publishes a track, or each track of a stream. The tracks stay the caller's: unpublish does not stop them. */
+  publish(track: MediaStreamTrack, options?: PublishOptions): Promise<LocalPublication>;
+  publish(stream: MediaStream, options?: PublishOptions): Promise<LocalPublication[]>;
+  publish(what: MediaStreamTrack | MediaStream, options: PublishOptions = {}): Promise<LocalPublication | LocalPublication[]> {
+    if (what instanceof MediaStreamTrack) return this.#call.publish(what, options);
+    return Promise.all(what.getTracks().map((t) => this.#call.publish(t, options, what)));
+  }
+
+  /** Withdraws a publication. Its m-line is used again by the next one. */
+  unpublish(publication: LocalPublication): Promise<void> {
+    return this.#call.unpublish(publication);
+  }
+
+  /** Sends data over the data channels; see SendOptions. Resolves when the browser has taken it. */
+  send(data: Payload, options: SendOptions = {}): Promise<void> {
+    return this.#call.send(data, options);
+  }
+
+  /** Says something to everyone, or to one identity. It comes back as a "message" event. */
+  sendMessage(text: string, options: { readonly to?: string } = {}): Promise<void> {
+    return this.#call.sendMessage(text, options.to);
+  }
+
+  /** Ends another participant's session. */
+  kick(identity: string, reason?: string): Promise<void> {
+    return this.#call.kick(identity, reason);
+  }
+
+  /** Changes one's own name or metadata. */
+  update(change: { readonly name?: string; readonly metadata?: string }): Promise<void> {
+    return this.#call.update(change);
+  }
+
+  /** Plays again what the browser refused to play; call it from a user's click. */
+  play(): Promise<void> {
+    return this.#call.play();
+  }
+
+  leave(): void {
+    this.#call.leave();
+  }
+}

@@ -1,0 +1,347 @@
+// A session with the server: joins, asks and is answered, and goes on over a new connection when the old one is lost.
+
+import { asParleyError, ConnectionError, EndedError, fromWire, LimitError, ParleyError, TimeoutError } from "./errors.js";
+import { Ledger, type Reading } from "./ledger.js";
+import type { Carrier, Connection, ServerMessage } from "./signalling/carrier.js";
+import { type EventMessage, type Join, type Joined, limits, type RequestMessage, type Requests } from "./wire.gen.js";
+
+const requestTimeoutMs = 10_000;
+/** Requests that wait for a reply, or for a connection. */
+const maxWaiting = 512;
+/** How long a lost session tries to come back before it gives up. */
+const giveUpMs = 5 * 60_000;
+const backoffMs = { first: 300, most: 5_000 };
+
+export type SessionState =
+  | { readonly at: "new" }
+  | { readonly at: "open" } // requests are sent at once
+  | { readonly at: "resuming" } // the server still keeps the session
+  | { readonly at: "rejoining" } // the session is lost; the same participant joins anew
+  | { readonly at: "ended"; readonly error: ParleyError };
+
+/** Who is told. Calls come after the state has changed. */
+export interface SessionObserver {
+  event(message: EventMessage): void;
+  /** A new session took the place of an expired one: all that the old one had published, slots and answers, is gone. */
+  rejoined(joined: Joined): void;
+  stateChanged(state: SessionState): void;
+}
+
+interface Waiting {
+  readonly request: RequestMessage;
+  resolve(body: object): void;
+  reject(error: ParleyError): void;
+  timer: ReturnType<typeof setTimeout> | undefined;
+}
+
+export class Session {
+  readonly #carrier: Carrier;
+  readonly #join: Join;
+  readonly #observer: SessionObserver;
+  readonly #ledger = new Ledger();
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #ending = new AbortController();
+  #state: SessionState = { at: "new" };
+  #connection: Connection | undefined;
+  #joined: Joined | undefined;
+  #pingTimer: ReturnType<typeof setTimeout> | undefined;
+  #wake: (() => void) | undefined;
+  #gapAfter: number | undefined;
+  /** The last message of a replay that is going on; 0: none is. Only after it is asked again what has no reply. */
+  #replayEnd = 0;
+
+  constructor(carrier: Carrier, join: Omit<Join, "protocol">, observer: SessionObserver) {
+    this.#carrier = carrier;
+    this.#join = { ...join, protocol: limits.protocol };
+    this.#observer = observer;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Joins for the first time: one try, so that a wrong address or token is told at once. */
+  async open(signal?: AbortSignal): Promise<Joined> {
+    const abort = (): void => this.#end(asParleyError(signal?.reason, "left"), false);
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", abort);
+    try {
+      const joined = await this.#attach("join", this.#join);
+      this.#joined = joined;
+      this.#opened();
+      return joined;
+    } catch (reason) {
+      this.#end(asParleyError(reason, "connection"), false);
+      signal?.throwIfAborted();
+      throw asParleyError(reason, "connection");
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Asks the server. While the connection is lost the request waits; its time limit runs while there is one. */
+  request<T extends keyof Requests>(type: T, body: Requests[T]["body"]): Promise<Requests[T]["replyBody"]> {
+    if (this.#state.at === "ended") return Promise.reject(this.#state.error);
+    if (this.#waiting.size >= maxWaiting) {
+      return Promise.reject(new LimitError("limit", "Too many requests wait for the server.", { next: "Slow down." }));
+    }
+    if (JSON.stringify(body).length > limits.maxMessageBytes - 256) {
+      return Promise.reject(new LimitError("too-large", `The request "${type}" is too large.`));
+    }
+    return this.#ask(type, body, this.#state.at === "open");
+  }
+
+  /** Ends the session, telling the server where it can still be told. */
+  leave(): void {
+    if (this.#state.at === "ended") return;
+    if (this.#connection && this.#state.at === "open") this.#connection.send(this.#ledger.ask("leave", {}));
+    this.#end(new EndedError("left", "You have left the room."), true);
+  }
+
+  /** The network may be back: try again now instead of after the pause. */
+  wake(): void {
+    this.#wake?.();
+  }
+
+  #ask<T extends keyof Requests>(type: T, body: Requests[T]["body"], send: boolean): Promise<Requests[T]["replyBody"]> {
+    const request = this.#ledger.ask(type, body);
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { request, resolve: (b) => resolve(b as Requests[T]["replyBody"]), reject, timer: undefined };
+      this.#waiting.set(request.id, waiting);
+      if (send) this.#send(waiting);
+    });
+  }
+
+  #send(waiting: Waiting): void {
+    const { request } = waiting;
+    clearTimeout(waiting.timer);
+    waiting.timer = setTimeout(() => {
+      this.#drop(request.id, new TimeoutError(`The server did not answer "${request.type}" in time.`));
+    }, requestTimeoutMs);
+    this.#connection?.send(request);
+  }
+
+  #drop(id: number, error: ParleyError): void {
+    this.#ledger.forget(id);
+    const waiting = this.#waiting.get(id);
+    if (!waiting) return;
+    clearTimeout(waiting.timer);
+    this.#waiting.delete(id);
+    waiting.reject(error);
+  }
+
+  /** Opens a connection and asks the first request on it. */
+  async #attach<T extends "join" | "resume">(type: T, body: Requests[T]["body"]): Promise<Requests[T]["replyBody"]> {
+    this.#detach();
+    const connection = await this.#carrier.open(
+      {
+        received: (m) => {
+          if (this.#connection === connection) this.#received(m);
+        },
+        closed: () => {
+          if (this.#connection === connection) this.#lost();
+        },
+      },
+      this.#ending.signal,
+    );
+    if (this.#state.at === "ended") {
+      connection.close();
+      throw this.#state.error;
+    }
+    this.#connection = connection;
+    return this.#ask(type, body, true);
+  }
+
+  #detach(): void {
+    clearTimeout(this.#pingTimer);
+    this.#connection?.close();
+    this.#connection = undefined;
+    for (const { request, timer } of [...this.#waiting.values()]) {
+      clearTimeout(timer);
+      if (request.type === "join" || request.type === "resume" || request.type === "ping") {
+        this.#drop(request.id, new ConnectionError("The connection was lost."));
+      }
+    }
+  }
+
+  #opened(): void {
+    if (!this.#connection) throw new ConnectionError("The connection was lost at once.");
+    this.#become({ at: "open" });
+    if (this.#ledger.seen >= this.#replayEnd) this.#repeat();
+    this.#schedulePing();
+  }
+
+  /** Sends again what was never answered; the server answers once more and acts once. */
+  #repeat(): void {
+    this.#replayEnd = 0;
+    for (const request of this.#ledger.unanswered()) {
+      const waiting = this.#waiting.get(request.id);
+      if (waiting) this.#send(waiting);
+    }
+  }
+
+  #schedulePing(): void {
+    const seconds = this.#joined?.pingSeconds || 20;
+    this.#pingTimer = setTimeout(() => {
+      const connection = this.#connection;
+      this.request("ping", {}).then(
+        () => {
+          if (this.#connection === connection) this.#schedulePing();
+        },
+        () => {
+          if (this.#connection === connection && this.#state.at === "open") this.#lost();
+        },
+      );
+    }, seconds * 1000);
+  }
+
+  #received(message: ServerMessage): void {
+    const reading = this.#ledger.read(message);
+    this.#take(reading);
+    if (this.#replayEnd > 0 && this.#ledger.seen >= this.#replayEnd && this.#state.at === "open") this.#repeat();
+  }
+
+  #take(reading: Reading): void {
+    switch (reading.is) {
+      case "known":
+        return;
+      case "gap":
+        // The same hole after a resume: the server no longer has what is missing.
+        if (this.#gapAfter === this.#ledger.seen) this.#joined = undefined;
+        this.#gapAfter = this.#ledger.seen;
+        return this.#lost();
+      case "event":
+        return this.#event(reading.message);
+      case "reply": {
+        const waiting = this.#waiting.get(reading.request.id);
+        if (!waiting) return;
+        clearTimeout(waiting.timer);
+        this.#waiting.delete(reading.request.id);
+        if (reading.message.type === "error") waiting.reject(fromWire(reading.message.body));
+        else waiting.resolve(reading.message.body);
+      }
+    }
+  }
+
+  #event(message: EventMessage): void {
+    if (message.type === "ended") {
+      const { code, message: text, rejoin } = message.body;
+      if (!rejoin) return this.#end(fromWire({ code, message: text }), true);
+      this.#joined = undefined;
+      return this.#lost();
+    }
+    this.#observer.event(message);
+  }
+
+  /** The connection is gone, or of no more use. */
+  #lost(): void {
+    if (this.#state.at !== "open") return this.#detach(); // whoever attaches hears it by the rejected request
+    this.#detach();
+    void this.#comeBack();
+  }
+
+  async #comeBack(): Promise<void> {
+    const lostAt = Date.now();
+    this.#become({ at: "resuming" });
+    for (let attempt = 0; !this.#ending.signal.aborted; attempt++) {
+      const expired = Date.now() - lostAt >= (this.#joined?.resumeSeconds ?? 0) * 1000;
+      if (expired && this.#state.at === "resuming") this.#startRejoining();
+      try {
+        await this.#pause(backoff(attempt, Math.random()));
+        if (this.#state.at === "resuming") return await this.#resume();
+        return await this.#rejoin();
+      } catch (reason) {
+        if (this.#ending.signal.aborted) return;
+        const error = asParleyError(reason, "connection");
+        if (this.#state.at === "resuming" && !isPassing(error)) {
+          attempt = -1;
+          this.#startRejoining();
+        } else if (!isPassing(error) || Date.now() - lostAt > giveUpMs) {
+          return this.#end(error, true);
+        }
+        if (error.retrySeconds) await this.#pause(error.retrySeconds * 1000).catch(() => undefined);
+      }
+    }
+  }
+
+  #startRejoining(): void {
+    this.#joined = undefined;
+    for (const id of [...this.#waiting.keys()]) {
+      this.#drop(id, new ConnectionError("The connection was lost before the server answered."));
+    }
+    this.#ledger.restart();
+    this.#replayEnd = 0;
+    this.#become({ at: "rejoining" });
+  }
+
+  async #resume(): Promise<void> {
+    if (!this.#joined) throw new ParleyError("session-expired", "The session cannot be resumed.");
+    const { session, resumeToken } = this.#joined;
+    const { replayed } = await this.#attach("resume", { protocol: limits.protocol, session, token: resumeToken, seq: this.#ledger.seen });
+    this.#replayEnd = this.#ledger.seen + replayed;
+    this.#opened();
+  }
+
+  async #rejoin(): Promise<void> {
+    const joined = await this.#attach("join", this.#join);
+    this.#joined = joined;
+    this.#opened();
+    this.#observer.rejoined(joined);
+  }
+
+  /** A lost session joins again as this participant. */
+  remember(identity: string): void {
+    this.#join.identity = identity;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { signal } = this.#ending;
+      const done = (act: () => void) => () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", aborted);
+        this.#wake = undefined;
+        act();
+      };
+      const aborted = done(() => reject(signal.reason));
+      const timer = setTimeout(done(resolve), ms);
+      this.#wake = done(resolve);
+      signal.addEventListener("abort", aborted);
+    });
+  }
+
+  #end(error: ParleyError, tell: boolean): void {
+    if (this.#state.at === "ended") return;
+    this.#state = { at: "ended", error };
+    this.#ending.abort(error);
+    this.#detach();
+    for (const id of [...this.#waiting.keys()]) this.#drop(id, error);
+    if (tell) this.#observer.stateChanged(this.#state);
+  }
+
+  #become(state: SessionState): void {
+    if (this.#state.at === state.at || this.#state.at === "ended") return;
+    this.#state = state;
+    this.#observer.stateChanged(state);
+  }
+}
+
+/** The pause before a try: 0.3 s, doubling up to 5 s, ± a quarter so that clients of a restarted server do not come at once. */
+export function backoff(attempt: number, random: number): number {
+  return Math.min(backoffMs.first * 2 ** Math.min(attempt, 16), backoffMs.most) * (0.75 + random / 2);
+}
+
+/** Whether trying again can help. */
+function isPassing(error: ParleyError): boolean {
+  switch (error.code) {
+    case "connection":
+    case "timeout":
+    case "overloaded":
+    case "draining":
+    case "rate":
+    case "internal":
+      return true;
+    default:
+      return false;
+  }
+}

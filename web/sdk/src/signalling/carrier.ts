@@ -1,0 +1,23 @@
+// A carrier takes requests to a server and brings messages back. The session above it knows nothing else of the way they travel.
+
+import type { EventMessage, ReplyMessage, RequestMessage } from "../wire.gen.js";
+
+export type ServerMessage = ReplyMessage | EventMessage;
+
+/** One way to reach a server. A session that loses its connection opens another one on the same carrier. */
+export interface Carrier {
+  /** Resolves when requests can be sent. Rejects with a ConnectionError, or with the signal's reason. */
+  open(inbox: Inbox, signal: AbortSignal): Promise<Connection>;
+}
+
+export interface Connection {
+  send(request: RequestMessage): void;
+  /** Ends the connection; its inbox hears nothing more. */
+  close(): void;
+}
+
+export interface Inbox {
+  received(message: ServerMessage): void;
+  /** Called at most once, and never after close(). */
+  closed(): void;
+}

@@ -1,0 +1,111 @@
+// The WebSocket carrier: one JSON text per message at /v1/session.
+
+import { ConnectionError } from "../errors.js";
+import type { RequestMessage } from "../wire.gen.js";
+import type { Carrier, Connection, Inbox, ServerMessage } from "./carrier.js";
+
+const subprotocol = "parley.v1";
+const path = "v1/session";
+
+/** How long a socket may take to open. */
+const openTimeoutMs = 10_000;
+
+export class SocketCarrier implements Carrier {
+  readonly #url: string;
+
+  constructor(url: string | URL) {
+    this.#url = socketURL(url);
+  }
+
+  open(inbox: Inbox, signal: AbortSignal): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const socket = new WebSocket(this.#url, subprotocol);
+      const connection = new SocketConnection(socket, inbox);
+      const settle = (act: () => void): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", aborted);
+        act();
+      };
+      const fail = (reason: unknown): void => settle(() => {
+        connection.close();
+        reject(reason);
+      });
+      const aborted = (): void => fail(signal.reason);
+      const timer = setTimeout(() => fail(new ConnectionError(`${this.#url} did not answer`)), openTimeoutMs);
+      signal.addEventListener("abort", aborted);
+      socket.onopen = () => settle(() => {
+        connection.listen();
+        resolve(connection);
+      });
+      socket.onerror = socket.onclose = () => fail(new ConnectionError(`${this.#url} cannot be reached`));
+    });
+  }
+}
+
+class SocketConnection implements Connection {
+  readonly #socket: WebSocket;
+  #inbox: Inbox | undefined;
+
+  constructor(socket: WebSocket, inbox: Inbox) {
+    this.#socket = socket;
+    this.#inbox = inbox;
+  }
+
+  listen(): void {
+    this.#socket.onmessage = (e) => this.#received(e.data);
+    this.#socket.onerror = null; // close follows
+    this.#socket.onclose = () => this.#lost();
+  }
+
+  send(request: RequestMessage): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(request));
+  }
+
+  close(): void {
+    this.#inbox = undefined;
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onerror = this.#socket.onclose = null;
+    this.#socket.close();
+  }
+
+  #received(text: unknown): void {
+    const message = parse(text);
+    if (message) this.#inbox?.received(message);
+    else this.#lost(); // what speaks there is not Parley: a new connection may find it again
+  }
+
+  #lost(): void {
+    const inbox = this.#inbox;
+    this.close();
+    inbox?.closed();
+  }
+}
+
+/** Reads the envelope. Bodies are the server's word; an unknown type is for the session to pass over. */
+export function parse(text: unknown): ServerMessage | undefined {
+  if (typeof text !== "string") return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isEnvelope(value) ? (value as ServerMessage) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isEnvelope(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { seq, type, body } = value as Record<"seq" | "type" | "body", unknown>;
+  return typeof seq === "number" && typeof type === "string" && typeof body === "object" && body !== null;
+}
+
+/** The socket's address for a server's address: https://host/ → wss://host/v1/session. */
+export function socketURL(server: string | URL): string {
+  const url = new URL(server);
+  url.protocol = url.protocol === "http:" || url.protocol === "ws:" ? "ws:" : "wss:";
+  url.hash = "";
+  if (!url.pathname.endsWith("/" + path)) {
+    url.search = "";
+    url.pathname = url.pathname.replace(/\/?$/, "/") + path;
+  }
+  return url.href;
+}

@@ -1,0 +1,195 @@
+// What the server says of the room, and what changes with each event. It knows no time, no network and no media.
+
+import type { ChatMessage, Code, Codecs, EventMessage, Participant, Publication, Snapshot } from "./wire.gen.js";
+import { limits } from "./wire.gen.js";
+
+export type Change =
+  | { readonly is: "participant-joined"; readonly participant: Participant }
+  | { readonly is: "participant-left"; readonly identity: string; readonly reason: Code }
+  | { readonly is: "participant-updated"; readonly identity: string; readonly name: string; readonly metadata: string }
+  | { readonly is: "published"; readonly identity: string; readonly publication: Publication }
+  | { readonly is: "unpublished"; readonly identity: string; readonly publication: string }
+  // The same track under a new id: its publisher, or the receiver, had to join again.
+  | { readonly is: "republished"; readonly identity: string; readonly before: string; readonly publication: Publication }
+  | { readonly is: "muted"; readonly identity: string; readonly publication: string; readonly muted: boolean }
+  | { readonly is: "message"; readonly message: ChatMessage }
+  | { readonly is: "codecs"; readonly codecs: Codecs };
+
+interface Member {
+  participant: Participant;
+  readonly publications: Map<string, Publication>;
+}
+
+export class RoomState {
+  #revision = 0;
+  #members = new Map<string, Member>();
+  #messages: ChatMessage[] = [];
+  #codecs: Codecs = { audio: [], video: [] };
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Chat, oldest first. */
+  get messages(): readonly ChatMessage[] {
+    return this.#messages;
+  }
+
+  get codecs(): Codecs {
+    return this.#codecs;
+  }
+
+  /** Replaces everything that is known; what differs comes out as changes. */
+  replace(room: Snapshot): Change[] {
+    const changes: Change[] = [];
+    const present = new Map((room.participants ?? []).map((p) => [p.identity, p]));
+    for (const identity of [...this.#members.keys()]) {
+      if (!present.has(identity)) changes.push(...this.#left(identity, "left"));
+    }
+    for (const participant of present.values()) {
+      const known = this.#members.get(participant.identity);
+      changes.push(...(known ? this.#compare(known, participant) : this.#joined(participant)));
+    }
+    changes.push(...this.#replaceMessages(room.chat ?? []));
+    this.#codecs = normal(room.codecs);
+    changes.push({ is: "codecs", codecs: this.#codecs });
+    this.#revision = room.revision;
+    return changes;
+  }
+
+  /** Applies one event. An event that tells what is known already changes nothing. */
+  apply(event: EventMessage): Change[] {
+    if (event.rev !== undefined) {
+      if (event.rev < this.#revision) return [];
+      this.#revision = event.rev;
+    }
+    switch (event.type) {
+      case "participant-joined":
+        return this.#comes(event.body.participant);
+      case "participant-left":
+        return this.#left(event.body.identity, event.body.reason);
+      case "participant-updated":
+        return this.#updated(event.body.identity, event.body.name, event.body.metadata);
+      case "track-published":
+        return this.#published(event.body.identity, event.body.publication);
+      case "track-unpublished":
+        return this.#unpublished(event.body.identity, event.body.publication);
+      case "track-muted":
+        return this.#muted(event.body.identity, event.body.publication, event.body.muted);
+      case "chat":
+        return this.#message(event.body);
+      case "codecs":
+        this.#codecs = normal(event.body);
+        return [{ is: "codecs", codecs: this.#codecs }];
+      case "resync":
+        return this.replace(event.body.room);
+      default:
+        return []; // slots, subscriptions, the transport and the session are not the room's state
+    }
+  }
+
+  #comes(participant: Participant): Change[] {
+    const known = this.#members.get(participant.identity);
+    return known ? this.#compare(known, participant) : this.#joined(participant);
+  }
+
+  #joined(participant: Participant): Change[] {
+    const publications = new Map((participant.publications ?? []).map((p) => [p.id, p]));
+    this.#members.set(participant.identity, { participant, publications });
+    const changes: Change[] = [{ is: "participant-joined", participant }];
+    for (const publication of publications.values()) {
+      changes.push({ is: "published", identity: participant.identity, publication });
+    }
+    return changes;
+  }
+
+  #left(identity: string, reason: Code): Change[] {
+    const member = this.#members.get(identity);
+    if (!member) return [];
+    this.#members.delete(identity);
+    const changes: Change[] = [...member.publications.keys()].map((publication) => ({ is: "unpublished", identity, publication }));
+    changes.push({ is: "participant-left", identity, reason });
+    return changes;
+  }
+
+  #updated(identity: string, name: string, metadata: string): Change[] {
+    const member = this.#members.get(identity);
+    if (!member) return [];
+    const { participant } = member;
+    if ((participant.name ?? "") === name && (participant.metadata ?? "") === metadata) return [];
+    member.participant = { ...participant, name, metadata };
+    return [{ is: "participant-updated", identity, name, metadata }];
+  }
+
+  #published(identity: string, publication: Publication): Change[] {
+    const member = this.#members.get(identity);
+    if (!member || member.publications.has(publication.id)) return [];
+    member.publications.set(publication.id, publication);
+    return [{ is: "published", identity, publication }];
+  }
+
+  #unpublished(identity: string, publication: string): Change[] {
+    return this.#members.get(identity)?.publications.delete(publication) ? [{ is: "unpublished", identity, publication }] : [];
+  }
+
+  #muted(identity: string, id: string, muted: boolean): Change[] {
+    const publications = this.#members.get(identity)?.publications;
+    const known = publications?.get(id);
+    if (!publications || !known || (known.muted ?? false) === muted) return [];
+    publications.set(id, { ...known, muted });
+    return [{ is: "muted", identity, publication: id, muted }];
+  }
+
+  #message(message: ChatMessage): Change[] {
+    if (this.#messages.some((m) => sameMessage(m, message))) return [];
+    this.#messages = [...this.#messages, message].slice(-limits.maxChatKept);
+    return [{ is: "message", message }];
+  }
+
+  /** A participant who was known, as a snapshot has it now. */
+  #compare(member: Member, now: Participant): Change[] {
+    const identity = now.identity;
+    const changes = this.#updated(identity, now.name ?? "", now.metadata ?? "");
+    member.participant = now;
+    const present = new Map((now.publications ?? []).map((p) => [p.id, p]));
+    const gone = [...member.publications.values()].filter((p) => !sameTrack(p, present.get(p.id)));
+    for (const p of gone) member.publications.delete(p.id);
+    for (const publication of present.values()) {
+      if (member.publications.has(publication.id)) {
+        changes.push(...this.#muted(identity, publication.id, publication.muted ?? false));
+        continue;
+      }
+      const twin = gone.findIndex((p) => sameTrack(p, publication));
+      const [before] = twin < 0 ? [] : gone.splice(twin, 1);
+      member.publications.set(publication.id, publication);
+      if (before) changes.push({ is: "republished", identity, before: before.id, publication });
+      else changes.push({ is: "published", identity, publication });
+    }
+    const ended: Change[] = gone.map((p) => ({ is: "unpublished", identity, publication: p.id }));
+    return [...ended, ...changes];
+  }
+
+  #replaceMessages(chat: readonly ChatMessage[]): Change[] {
+    const before = this.#messages;
+    // The server does not keep private messages for a snapshot.
+    const own = before.filter((m) => m.to !== undefined);
+    const all = [...chat.filter((m) => !own.some((o) => sameMessage(o, m))), ...own];
+    all.sort((a, b) => Date.parse(a.at) - Date.parse(b.at) || a.id - b.id);
+    this.#messages = all.slice(-limits.maxChatKept);
+    return this.#messages.filter((m) => !before.some((b) => sameMessage(b, m))).map((message) => ({ is: "message", message }));
+  }
+}
+
+function sameMessage(a: ChatMessage, b: ChatMessage): boolean {
+  return a.id === b.id && a.at === b.at && a.from === b.from;
+}
+
+/** Whether two publications of one participant are the same track to a person. */
+function sameTrack(a: Publication, b: Publication | undefined): boolean {
+  return b !== undefined && a.kind === b.kind && a.source === b.source && (a.name ?? "") === (b.name ?? "");
+}
+
+/** A list without elements may come as null. */
+function normal(codecs: Codecs | undefined): Codecs {
+  return { audio: codecs?.audio ?? [], video: codecs?.video ?? [] };
+}

@@ -1,0 +1,120 @@
+// One RTCPeerConnection to the server: does what the machine in transport-machine.ts says, and tells it what happens.
+
+import { asParleyError, type ParleyError } from "./errors.js";
+import { type Action, type Happening, initial, type Path, step, type TransportState } from "./transport-machine.js";
+
+/** Who the transport works for. */
+export interface TransportOwner {
+  /** Makes the m-lines that every RTCPeerConnection begins with. */
+  begin(): void;
+  /** Brings all m-lines into the wanted shape, right before an offer is made. */
+  prepare(): Promise<void> | void;
+  /** Takes a local description to the server; resolves with the answer's SDP. */
+  exchange(offer: string): Promise<string>;
+  /** The answer is in force. */
+  negotiated(): Promise<void> | void;
+  /** The server refused the offer, or the browser could not make or take a description. */
+  refused(error: ParleyError): void;
+  pathChanged(path: Path): void;
+  /** The RTCPeerConnection is of no more use. */
+  lost(): void;
+}
+
+export class Transport {
+  readonly peerConnection: RTCPeerConnection;
+  readonly #owner: TransportOwner;
+  #state: TransportState = initial;
+  #alarm: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(configuration: RTCConfiguration, owner: TransportOwner) {
+    this.#owner = owner;
+    const pc = new RTCPeerConnection({ ...configuration, bundlePolicy: "max-bundle", rtcpMuxPolicy: "require" });
+    this.peerConnection = pc;
+    pc.addEventListener("iceconnectionstatechange", () => this.#happens({ is: "ice", state: pc.iceConnectionState }));
+    pc.addEventListener("connectionstatechange", () => {
+      // "failed" while ICE is well can only be DTLS.
+      const iceWell = pc.iceConnectionState === "connected" || pc.iceConnectionState === "completed";
+      if (pc.connectionState === "failed" && iceWell) this.#happens({ is: "dtls-failed" });
+    });
+  }
+
+  get state(): TransportState {
+    return this.#state;
+  }
+
+  /** The m-lines have to be offered anew. */
+  changed(): void {
+    this.#happens({ is: "changed" });
+  }
+
+  /** What the server says of its side. */
+  serverSays(state: string): void {
+    this.#happens({ is: "server", state });
+  }
+
+  close(): void {
+    this.#happens({ is: "close" });
+    this.peerConnection.close();
+  }
+
+  #happens(happening: Happening): void {
+    const [state, actions] = step(this.#state, happening);
+    this.#state = state;
+    for (const action of actions) this.#act(action);
+  }
+
+  #act(action: Action): void {
+    switch (action.do) {
+      case "offer":
+        void this.#offer(action.restart);
+        return;
+      case "alarm":
+        clearTimeout(this.#alarm);
+        this.#alarm = setTimeout(() => this.#happens({ is: "waited" }), action.afterMs);
+        return;
+      case "no-alarm":
+        clearTimeout(this.#alarm);
+        return;
+      case "tell":
+        this.#owner.pathChanged(action.path);
+        return;
+      case "replace":
+        this.peerConnection.close();
+        this.#owner.lost();
+    }
+  }
+
+  async #offer(iceRestart: boolean): Promise<void> {
+    const pc = this.peerConnection;
+    try {
+      if (pc.localDescription === null) {
+        // Fixes where the data channels' m-line stands, so that a later RTCPeerConnection has the same mids: then
+        // publications survive it.
+        this.#owner.begin();
+        await pc.setLocalDescription(await pc.createOffer());
+      }
+      await this.#owner.prepare();
+      await pc.setLocalDescription(await pc.createOffer({ iceRestart }));
+      const answer = await this.#owner.exchange(pc.localDescription?.sdp ?? "");
+      if (this.#state.at === "over") return;
+      await pc.setRemoteDescription({ type: "answer", sdp: answer });
+      await this.#owner.negotiated();
+      this.#happens({ is: "answered" });
+    } catch (reason) {
+      if (this.#state.at === "over") return;
+      const usable = await this.#rollBack();
+      this.#owner.refused(asParleyError(reason, "sdp"));
+      // Without a first answer there is nothing to go back to.
+      this.#happens({ is: "refused", usable: usable && pc.remoteDescription !== null && !iceRestart });
+    }
+  }
+
+  async #rollBack(): Promise<boolean> {
+    try {
+      if (this.peerConnection.signalingState !== "stable") await this.peerConnection.setLocalDescription({ type: "rollback" });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
