@@ -31,6 +31,8 @@ const (
 	// DTLS and SCTP.
 	DtlsQueueFull // the association did not keep up
 	DtlsClosed    // no association any more
+	DtlsMalformed // no record that a client sends
+	DataNoChannel // the receiver has not opened the data channel
 	DataQueueFull // the receiver of data messages did not keep up
 	DataMalformed // a data message without a valid header
 	DataForbidden // the sender may not send data
@@ -72,7 +74,8 @@ var names = [NumReasons]string{
 	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full",
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
 	StunMethod: "stun_method", StunRole: "stun_role", PairLimit: "pair_limit",
-	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DataQueueFull: "data_queue_full",
+	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DtlsMalformed: "dtls_malformed",
+	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",
 	SrtpNoKeys: "srtp_no_keys", SrtpShort: "srtp_short", SrtpAuth: "srtp_auth", SrtpReplay: "srtp_replay",
 	SrtpSources:  "srtp_sources",

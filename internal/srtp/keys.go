@@ -13,7 +13,7 @@ type Keys struct {
 // MaterialLen returns how many bytes to export from DTLS for KeysFromExporter.
 func (p Profile) MaterialLen() int { return 2 * (p.KeyLen() + p.SaltLen()) }
 
-// KeysFromExporter divides what DTLS exported under the label EXPORTER-dtls_srtp into what the DTLS client and what the DTLS server
+// KeysFromExporter divides what DTLS exported under the label EXTRACTOR-dtls_srtp into what the DTLS client and what the DTLS server
 // seals with (RFC 5764 §4.2). They alias material.
 func KeysFromExporter(p Profile, material []byte) (client, server Keys, err error) {
 	k, s := p.KeyLen(), p.SaltLen()

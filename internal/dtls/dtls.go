@@ -1,0 +1,222 @@
+// Package dtls runs the DTLS association of a Transport, and SCTP with its data channels inside it, on goroutines of its own, and
+// joins them to the shard that owns the Transport: Deliver and Send take bytes without ever blocking, a Sink is given datagrams
+// and events.
+//
+//	shard → Deliver → queue → records that can be the client's → pion/dtls → pion/sctp → data channels
+//	shard ← Sink.Datagram, Sink.Event ← …
+//
+// The server is passive (RFC 5763 §5) and wants a certificate whose fingerprint the client's offer had (RFC 8122): before that is
+// verified no key and no message leaves this package. Whoever can write to the client's address cannot end a handshake by garbage:
+// records that no client sends are left out, each ClientHello gets an attempt of its own, and an attempt that fails ends nothing but
+// itself.
+package dtls
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/srtp"
+	pion "github.com/pion/dtls/v3"
+)
+
+// Config describes an Association.
+type Config struct {
+	// ID is what the Sink is told with everything.
+	ID          uint64
+	Certificate tls.Certificate
+	// Fingerprints of the client's certificate; one of them must match.
+	Fingerprints []sdp.Fingerprint
+	Sink         Sink
+	// Deadline for the handshake; 0 means the constant of that name.
+	Deadline time.Duration
+}
+
+// Sink takes what associations make, on their goroutines. Its methods never block and report false when they could not take it: a
+// datagram is then lost, an event offered again, except a message of the lossy channel. Bytes of a datagram are the caller's again
+// when Datagram returns; an event's are the sink's.
+type Sink interface {
+	Datagram(id uint64, b []byte) bool
+	Event(id uint64, e Event) bool
+}
+
+// Kind of an Event.
+type Kind uint8
+
+// Kinds of events. Failed and Closed are the last of an association; there is one of them unless Close was called.
+const (
+	Connected     Kind = iota + 1 // the handshake is finished and the fingerprint verified: Profile, Client, Server
+	Failed                        // the handshake: Reason
+	Closed                        // by the client: Reason
+	ChannelOpened                 // Channel
+	ChannelClosed                 // Channel, Reason
+	Message                       // Channel, Payload
+)
+
+// Event is what an association tells. Which fields are set is said at its Kind.
+type Event struct {
+	Kind           Kind
+	Profile        srtp.Profile
+	Client, Server srtp.Keys // what the client and what the server seals with
+	Channel        Channel
+	Payload        []byte
+	Reason         string // for people
+}
+
+// Association is one DTLS association. Its methods may be called from any goroutine.
+type Association struct {
+	// static after construction
+	cfg      Config
+	expected expected
+	options  []pion.ServerOption
+	in       chan []byte
+	ctx      context.Context
+	cancel   context.CancelFunc
+	done     chan struct{}
+	work     sync.WaitGroup // goroutines that the loop has started
+
+	// guarded by mu
+	mu       sync.Mutex
+	channels [numChannels]*channel
+	counts   Counts
+
+	// owned by loop
+	attempts []*attempt
+	ever     int
+	results  chan result
+	last     error // of an attempt that failed
+}
+
+// Counts is what an association has discarded.
+type Counts struct {
+	Refused uint64 // data channels without a known label, or one too many
+	Lost    uint64 // datagrams and lossy messages that the sink did not take
+}
+
+// Start starts an association. It ends by Close, or after it has told Failed or Closed.
+func Start(cfg Config) *Association {
+	if cfg.Deadline == 0 {
+		cfg.Deadline = Deadline
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &Association{
+		cfg: cfg, in: make(chan []byte, queueDatagrams), ctx: ctx, cancel: cancel,
+		done: make(chan struct{}), results: make(chan result, maxAttempts),
+	}
+	go a.run()
+	return a
+}
+
+// Deliver gives the association a datagram from the client. It copies b.
+func (a *Association) Deliver(b []byte) drop.Reason {
+	if a.ctx.Err() != nil {
+		return drop.DtlsClosed
+	}
+	if len(b) > maxDatagram {
+		return drop.Oversized
+	}
+	admitted := admit(make([]byte, 0, len(b)), b)
+	if len(admitted) == 0 {
+		return drop.DtlsMalformed
+	}
+	select {
+	case a.in <- admitted:
+		return drop.None
+	default:
+		return drop.DtlsQueueFull
+	}
+}
+
+// Close ends the association without waiting; see Done. Nothing is told of it.
+func (a *Association) Close() { a.cancel() }
+
+// Done is closed when every goroutine of the association has ended and the sink is not called any more.
+func (a *Association) Done() <-chan struct{} { return a.done }
+
+// Counts returns what was discarded so far.
+func (a *Association) Counts() Counts {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counts
+}
+
+// run is the association's loop. It owns the handshake attempts, and gives the one that won every datagram.
+func (a *Association) run() {
+	defer close(a.done)
+	defer a.work.Wait()
+	defer a.cancel()
+	defer a.recover()
+	var err error
+	if a.expected, err = newExpected(a.cfg.Fingerprints); err != nil {
+		a.tell(Event{Kind: Failed, Reason: err.Error()})
+		return
+	}
+	a.options = serverOptions(&a.cfg, &a.expected)
+	won, err := a.handshake()
+	if err != nil {
+		a.tell(Event{Kind: Failed, Reason: err.Error()})
+		return
+	}
+	if won == nil {
+		return // closed
+	}
+	defer won.close()
+	event, err := connected(won.conn, &a.expected)
+	if err != nil {
+		a.tell(Event{Kind: Failed, Reason: err.Error()})
+		return
+	}
+	a.tell(event)
+	ended := make(chan struct{})
+	a.work.Go(func() {
+		defer close(ended)
+		a.serve(won.conn)
+	})
+	for {
+		select {
+		case b := <-a.in:
+			won.pipe.put(b)
+		case <-ended:
+			a.tell(Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
+			return
+		case <-a.ctx.Done():
+			return
+		}
+	}
+}
+
+// tell gives the sink an event, again and again until it takes it or the association is closed.
+func (a *Association) tell(e Event) {
+	for !a.cfg.Sink.Event(a.cfg.ID, e) {
+		select {
+		case <-time.After(retryEvery):
+		case <-a.ctx.Done():
+			return
+		}
+	}
+}
+
+// send gives the sink a datagram, once.
+func (a *Association) send(b []byte) {
+	if !a.cfg.Sink.Datagram(a.cfg.ID, b) {
+		a.count(func(c *Counts) { c.Lost++ })
+	}
+}
+
+func (a *Association) count(f func(*Counts)) {
+	a.mu.Lock()
+	f(&a.counts)
+	a.mu.Unlock()
+}
+
+// recover turns a panic in one goroutine into the end of this association, and of nothing else.
+func (a *Association) recover() {
+	if r := recover(); r != nil {
+		a.tell(Event{Kind: Failed, Reason: fmt.Sprintf("internal fault: %v", r)})
+		a.cancel()
+	}
+}

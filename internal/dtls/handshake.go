@@ -1,0 +1,171 @@
+package dtls
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/srtp"
+	pion "github.com/pion/dtls/v3"
+	"github.com/pion/logging"
+)
+
+// attempt is the handshake that one ClientHello began.
+type attempt struct {
+	random random
+	pipe   *pipe
+	conn   *pion.Conn
+}
+
+type result struct {
+	attempt *attempt
+	err     error
+}
+
+// profiles in order of preference.
+var profiles = []pion.SRTPProtectionProfile{pion.SRTP_AEAD_AES_128_GCM, pion.SRTP_AES128_CM_HMAC_SHA1_80}
+
+// silent: what goes wrong is an event or a count.
+var silent = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+
+// serverOptions configures the DTLS library. A HelloVerifyRequest would only repeat what ICE has proved: that the client receives at
+// its address.
+func serverOptions(cfg *Config, e *expected) []pion.ServerOption {
+	return []pion.ServerOption{
+		pion.WithCertificates(cfg.Certificate),
+		pion.WithCipherSuites(pion.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, pion.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
+		pion.WithSRTPProtectionProfiles(profiles...),
+		pion.WithExtendedMasterSecret(pion.RequireExtendedMasterSecret),
+		pion.WithClientAuth(pion.RequestClientCert), // that there is one, and which, is for verify to say
+		pion.WithVerifyConnection(e.verify),
+		pion.WithInsecureSkipVerifyHello(true),
+		pion.WithMTU(mtu),
+		pion.WithReplayProtectionWindow(replayWindow),
+		pion.WithFlightInterval(flightInterval),
+		pion.WithLoggerFactory(silent),
+	}
+}
+
+// handshake runs attempts until one is finished, which it returns. It returns nil for both when the association is closed.
+func (a *Association) handshake() (*attempt, error) {
+	deadline := time.NewTimer(a.cfg.Deadline)
+	defer deadline.Stop()
+	var won *attempt
+	defer func() {
+		for _, t := range a.attempts {
+			if t != won {
+				t.close()
+			}
+		}
+		a.attempts = nil
+	}()
+	for {
+		select {
+		case b := <-a.in:
+			a.route(b)
+		case r := <-a.results:
+			switch {
+			case r.err == nil:
+				won = r.attempt
+				return won, nil
+			case errors.Is(r.err, errNotFingerprint), errors.Is(r.err, errNoCertificate):
+				// Only who took part in the key exchange gets this far.
+				return nil, rootOf(r.err)
+			}
+			a.last = r.err
+			a.forget(r.attempt)
+		case <-deadline.C:
+			if a.last != nil {
+				return nil, fmt.Errorf("no DTLS handshake within %v; the last attempt: %w", a.cfg.Deadline, a.last)
+			}
+			return nil, fmt.Errorf("no DTLS handshake within %v", a.cfg.Deadline)
+		case <-a.ctx.Done():
+			return nil, nil
+		}
+	}
+}
+
+// rootOf returns the verdict without what the library wraps around it.
+func rootOf(err error) error {
+	if errors.Is(err, errNoCertificate) {
+		return errNoCertificate
+	}
+	return errNotFingerprint
+}
+
+// route gives a datagram to the attempt that it belongs to: a ClientHello to its own, anything else to all, as nothing in it tells.
+func (a *Association) route(b []byte) {
+	hello, ok := helloRandom(b)
+	if !ok {
+		for _, t := range a.attempts {
+			t.pipe.put(b)
+		}
+		return
+	}
+	for _, t := range a.attempts {
+		if t.random == hello {
+			t.pipe.put(b)
+			return
+		}
+	}
+	if len(a.attempts) < maxAttempts && a.ever < maxAttemptsEver {
+		a.attempt(hello, b)
+	}
+}
+
+// attempt begins a handshake.
+func (a *Association) attempt(hello random, b []byte) {
+	a.ever++
+	t := &attempt{random: hello, pipe: newPipe(a.send)}
+	var err error
+	if t.conn, err = pion.ServerWithOptions(t.pipe, address{}, a.options...); err != nil {
+		a.last = err
+		return
+	}
+	a.attempts = append(a.attempts, t)
+	t.pipe.put(b)
+	a.work.Go(func() {
+		defer a.recover()
+		err := t.conn.HandshakeContext(a.ctx)
+		select {
+		case a.results <- result{t, err}:
+		case <-a.ctx.Done():
+		}
+	})
+}
+
+func (a *Association) forget(t *attempt) {
+	t.close()
+	for i, x := range a.attempts {
+		if x == t {
+			a.attempts = append(a.attempts[:i], a.attempts[i+1:]...)
+			return
+		}
+	}
+}
+
+func (t *attempt) close() { _ = t.conn.Close() }
+
+// connected makes the event of a finished handshake.
+func connected(conn *pion.Conn, e *expected) (Event, error) {
+	profile, ok := conn.SelectedSRTPProtectionProfile()
+	if !ok {
+		return Event{}, errNoProfile
+	}
+	p := srtp.Profile(profile)
+	state, ok := conn.ConnectionState()
+	if !ok {
+		return Event{}, errors.New("the DTLS association has no state")
+	}
+	if err := e.verify(&state); err != nil { // again, in case the library ever lets one pass
+		return Event{}, err
+	}
+	material, err := state.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, p.MaterialLen())
+	if err != nil {
+		return Event{}, fmt.Errorf("export SRTP keys: %w", err)
+	}
+	event := Event{Kind: Connected, Profile: p}
+	event.Client, event.Server, err = srtp.KeysFromExporter(p, material)
+	return event, err
+}

@@ -1,0 +1,93 @@
+package dtls
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync"
+
+	pion "github.com/pion/dtls/v3"
+	"github.com/pion/sctp"
+)
+
+// link is the net.Conn that SCTP has below it. SCTP may close it and DTLS goes on: the media's keys come from there.
+type link struct {
+	*pipe
+	conn *pion.Conn
+}
+
+// Read implements net.Conn.
+func (l *link) Read(b []byte) (int, error) {
+	n, _, err := l.ReadFrom(b)
+	return n, err
+}
+
+// Write implements net.Conn.
+func (l *link) Write(b []byte) (int, error) {
+	select {
+	case <-l.closed:
+		return 0, net.ErrClosed
+	default:
+		return l.conn.Write(b)
+	}
+}
+
+// RemoteAddr implements net.Conn.
+func (l *link) RemoteAddr() net.Addr { return address{} }
+
+// serve reads what comes inside DTLS until that ends. The first record starts SCTP; clients without data channels send none.
+func (a *Association) serve(conn *pion.Conn) {
+	defer a.recover()
+	var inside sync.WaitGroup
+	defer inside.Wait()
+	l := &link{pipe: newPipe(nil), conn: conn}
+	defer l.Close()
+	buf, started, warnings := make([]byte, maxDatagram), false, 0
+	for {
+		n, err := conn.Read(buf)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, pion.ErrConnClosed), warnings == maxWarnings:
+			return
+		case err != nil: // an alert that is only a warning
+			warnings++
+			continue
+		case !started:
+			started = true
+			inside.Go(func() { a.associate(l, &inside) })
+		}
+		l.put(bytes.Clone(buf[:n]))
+	}
+}
+
+// associate runs SCTP and starts a goroutine for every stream.
+func (a *Association) associate(l *link, inside *sync.WaitGroup) {
+	defer a.recover()
+	start := func(f func()) {
+		inside.Go(func() {
+			defer a.recover()
+			f()
+		})
+	}
+	assoc, err := sctp.ServerWithOptions(
+		sctp.WithNetConn(l), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU),
+		sctp.WithMaxReceiveBufferSize(receiveBytes), sctp.WithMaxMessageSize(MaxMessage),
+	)
+	if err != nil {
+		return
+	}
+	defer assoc.Close()
+	pending := make(chan struct{}, maxPendingChannels)
+	for {
+		stream, err := assoc.AcceptStream()
+		if err != nil || a.Counts().Refused >= maxRefused {
+			return
+		}
+		select {
+		case pending <- struct{}{}:
+			start(func() { a.accept(stream, pending, start) })
+		default:
+			a.refuse(stream)
+		}
+	}
+}
