@@ -85,16 +85,17 @@ func (s *StreamConn) Serve() {
 // Done is closed when Serve has ended.
 func (s *StreamConn) Done() <-chan struct{} { return s.done }
 
-// Close ends the connection without waiting. What waits to be sent is discarded.
+// Close ends the connection. What waits to be sent is discarded. Where the connection is TLS, it may wait for the farewell to
+// be written, but holds up no Send meanwhile.
 func (s *StreamConn) Close() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return
-	}
+	closed := s.closed
 	s.closed = true
-	close(s.stop)
-	_ = s.conn.Close()
+	s.mu.Unlock()
+	if !closed {
+		close(s.stop)
+		_ = s.conn.Close()
+	}
 }
 
 // Dropped returns how many datagrams to the client have been dropped, and how many from it were longer than

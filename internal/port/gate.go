@@ -1,0 +1,149 @@
+package port
+
+import (
+	"container/list"
+	"net/netip"
+	"sync"
+)
+
+// gate counts TCP connections by source and in all, and refuses those that exceed a limit.
+type gate struct {
+	// static after construction
+	limits Limits
+	exempt []netip.Prefix
+
+	// guarded by mu
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	sources  map[netip.Addr]*source
+	halfOpen list.List // of *conn, the oldest first
+	streams  int
+	closed   bool
+	refused  uint64
+	evicted  uint64
+}
+
+// source is what one source has open.
+type source struct{ conns, halfOpen int }
+
+// sourceOf returns what counts as one source: an IPv4 address, or an IPv6 /64, of which one customer has at least one.
+func sourceOf(a netip.Addr) netip.Addr {
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	return a
+}
+
+// limited reports whether a source has limits of its own.
+func (g *gate) limited(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return false
+	}
+	for _, p := range g.exempt {
+		if p.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// enter admits c as half-open, or reports false. Where there are too many half-open ones, the oldest is closed for it.
+func (g *gate) enter(c *conn) bool {
+	oldest, ok := g.admit(c)
+	if oldest != nil {
+		oldest.Close()
+	}
+	return ok
+}
+
+func (g *gate) admit(c *conn) (oldest *conn, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := g.sources[c.source]
+	switch {
+	case g.closed:
+		return nil, false
+	case len(g.conns) >= g.limits.Connections,
+		s != nil && g.limited(c.remote.Addr()) && (s.conns >= g.limits.PerSource || s.halfOpen >= g.limits.HalfOpenPerSource):
+		g.refused++
+		return nil, false
+	}
+	if g.halfOpen.Len() >= g.limits.HalfOpen {
+		oldest = g.halfOpen.Front().Value.(*conn)
+		g.settle(oldest)
+		g.evicted++
+	}
+	if s == nil {
+		if g.sources == nil {
+			g.sources, g.conns = make(map[netip.Addr]*source), make(map[*conn]struct{})
+		}
+		s = &source{}
+		g.sources[c.source] = s
+	}
+	s.conns++
+	s.halfOpen++
+	g.conns[c] = struct{}{}
+	c.waiting = g.halfOpen.PushBack(c)
+	return oldest, true
+}
+
+// settle ends c's being half-open. Called with mu held.
+func (g *gate) settle(c *conn) {
+	if c.waiting != nil {
+		g.halfOpen.Remove(c.waiting)
+		g.sources[c.source].halfOpen--
+		c.waiting = nil
+	}
+}
+
+// known notes that it is clear what c is. For ICE-TCP it reports false when there are too many of them.
+func (g *gate) known(c *conn, stream bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settle(c)
+	if _, ok := g.conns[c]; !ok {
+		return false // closed meanwhile
+	}
+	if stream {
+		if g.streams >= g.limits.Streams {
+			g.refused++
+			return false
+		}
+		g.streams++
+		c.stream = true
+	}
+	return true
+}
+
+// leave is called once for each connection that was admitted.
+func (g *gate) leave(c *conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, ok := g.conns[c]; !ok {
+		return
+	}
+	g.settle(c)
+	delete(g.conns, c)
+	if c.stream {
+		g.streams--
+	}
+	s := g.sources[c.source]
+	if s.conns--; s.conns == 0 {
+		delete(g.sources, c.source)
+	}
+}
+
+// closeAll closes all connections and admits none any more.
+func (g *gate) closeAll() {
+	g.mu.Lock()
+	g.closed = true
+	all := make([]*conn, 0, len(g.conns))
+	for c := range g.conns {
+		all = append(all, c)
+	}
+	g.mu.Unlock()
+	for _, c := range all {
+		c.Close()
+	}
+}

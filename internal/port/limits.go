@@ -1,0 +1,55 @@
+package port
+
+import "time"
+
+// Limits bound what strangers can hold open. A limit that is 0 is the default.
+type Limits struct {
+	// Connections are all TCP connections, PerSource those of one IPv4 address or IPv6 /64.
+	Connections, PerSource int
+	// HalfOpen are those of which it is not yet known what they are: one more closes the oldest, which has had the most time.
+	// HalfOpenPerSource are those of one source: one more is refused.
+	HalfOpen, HalfOpenPerSource int
+	// Streams are ICE-TCP connections: each may hold udp.MediaRingBytes and udp.ControlRingBytes.
+	Streams int
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, x := range []struct {
+		v   *int
+		def int
+	}{
+		{&l.Connections, DefaultConnections},
+		{&l.PerSource, DefaultPerSource},
+		{&l.HalfOpen, DefaultHalfOpen},
+		{&l.HalfOpenPerSource, DefaultHalfOpenPerSource},
+		{&l.Streams, DefaultStreams},
+	} {
+		if *x.v == 0 {
+			*x.v = x.def
+		}
+	}
+	return l
+}
+
+const (
+	DefaultConnections       = 8192
+	DefaultPerSource         = 512 // an office behind one address
+	DefaultHalfOpen          = 512
+	DefaultHalfOpenPerSource = 64
+	DefaultStreams           = 1024
+
+	// SniffTimeout: after it a connection is judged by what it has sent, and closed if that is nothing.
+	SniffTimeout = 5 * time.Second
+	// HandshakeTimeout is for the whole TLS handshake.
+	HandshakeTimeout = 10 * time.Second
+
+	sniffBytes = 10 // up to the end of STUN's magic cookie in an RFC 4571 frame
+
+	maxBacklog     = 128 // HTTP connections that nobody has accepted yet
+	maxIdleBatches = 128 // batches kept for the next reader
+	maxTries       = 16  // to find a number that is free for both protocols
+
+	readPause      = 10 * time.Millisecond // after an error of the UDP socket
+	acceptPause    = 5 * time.Millisecond  // after an error of the listener, doubling
+	maxAcceptPause = time.Second
+)

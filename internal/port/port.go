@@ -1,0 +1,330 @@
+// Package port owns the two sockets of the one port: it sorts what arrives by its first bytes and hands it to its owner.
+//
+// UDP, by the first byte (RFC 7983 section 7):
+//
+//	  0 …   3  STUN ──────────┐
+//	 20 …  63  DTLS ──────────┼─→ media, in batches
+//	128 … 191  RTP and RTCP ──┘
+//	all others: dropped as drop.UnknownClass
+//
+// TCP, by the first bytes, once there are ten of them or five seconds are over:
+//
+//	0x16 ─→ TLS ─→ by ALPN: h2, http/1.1 ─→ HTTP; none ─→ the same test again, inside
+//	a letter ─→ HTTP
+//	length, STUN header with its magic cookie at offset 6 (RFC 4571, RFC 8489) ─→ ICE-TCP: its datagrams to media
+//	all others: closed
+package port
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/udp"
+)
+
+// Owner takes the datagrams. A media shard is one.
+type Owner interface {
+	// Batch takes a batch, which it gives back by Port.Recycle. It never blocks; false means that it has no room: the batch is
+	// then still the port's. It may be called by several goroutines.
+	Batch(b *datagram.Batch) bool
+}
+
+// Config of a port.
+type Config struct {
+	// Listen is HOST:PORT as udp.Config describes it. Port 0 takes any number that is free for both protocols.
+	Listen string
+	// TLS returns the configuration for the next connection. Its NextProtos decide whether there is HTTP/2. Where TLS or what
+	// it returns is nil, TLS connections are closed.
+	TLS func() *tls.Config
+	// StreamClosed, where set, hears that the ICE-TCP connection of a pair has ended. It must not block.
+	StreamClosed func(datagram.Pair)
+	// Exempt are sources without limits of their own, such as reverse proxies. Loopback always is one.
+	Exempt []netip.Prefix
+	// Limits are those of limits.go where 0.
+	Limits Limits
+	// ReceiveBuffer and SendBuffer are those of the UDP socket; 0 means udp's defaults.
+	ReceiveBuffer, SendBuffer int
+}
+
+// Port is a UDP socket and a TCP listener of the same number.
+type Port struct {
+	// static after construction
+	cfg      Config
+	conn     udp.Conn
+	listener net.Listener // nil: UDP only
+	http     *listener
+	free     chan *datagram.Batch
+	stop     chan struct{}
+
+	// static after Start
+	owner Owner
+
+	running sync.WaitGroup
+	gate    gate
+
+	// guarded by mu
+	mu      sync.RWMutex
+	streams map[datagram.Pair]*stream
+	closed  bool
+
+	// atomic
+	drops                                    [drop.NumReasons]atomic.Uint64
+	accepted, unclassified, insecure, unread atomic.Uint64
+}
+
+// Open binds both sockets. Nothing is read before Start.
+func Open(cfg Config) (*Port, error) {
+	for try := 1; ; try++ {
+		conn, err := udp.Listen(udp.Config{Listen: cfg.Listen, ReceiveBuffer: cfg.ReceiveBuffer, SendBuffer: cfg.SendBuffer})
+		if err != nil {
+			return nil, err
+		}
+		l, err := listenTCP(conn.Local())
+		if err == nil {
+			return New(cfg, conn, l), nil
+		}
+		conn.Close()
+		if _, number, _ := net.SplitHostPort(cfg.Listen); number != "0" || try == maxTries || !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, err
+		}
+	}
+}
+
+// listenTCP binds what UDP has bound.
+func listenTCP(local netip.AddrPort) (net.Listener, error) {
+	network, address := "tcp", local.String()
+	switch {
+	case local.Addr().Is4():
+		network = "tcp4"
+	case local.Addr().IsUnspecified():
+		address = net.JoinHostPort("", strconv.Itoa(int(local.Port())))
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on TCP %s: %w", local, err)
+	}
+	return l, nil
+}
+
+// New returns a Port on sockets that exist already; l may be nil. It owns them from now on.
+func New(cfg Config, conn udp.Conn, l net.Listener) *Port {
+	cfg.Limits = cfg.Limits.withDefaults()
+	p := &Port{
+		cfg: cfg, conn: conn, listener: l,
+		free: make(chan *datagram.Batch, maxIdleBatches), stop: make(chan struct{}),
+		gate:    gate{limits: cfg.Limits, exempt: cfg.Exempt},
+		streams: make(map[datagram.Pair]*stream),
+	}
+	p.http = newListener(p.addr())
+	return p
+}
+
+// addr returns what the HTTP listener says about itself.
+func (p *Port) addr() net.Addr {
+	if p.listener != nil {
+		return p.listener.Addr()
+	}
+	return net.UDPAddrFromAddrPort(p.conn.Local())
+}
+
+// Start begins to read. It is called once.
+func (p *Port) Start(owner Owner) {
+	p.owner = owner
+	p.running.Add(1)
+	go func() {
+		defer p.running.Done()
+		p.readLoop()
+	}()
+	if p.listener != nil {
+		p.running.Add(1)
+		go func() {
+			defer p.running.Done()
+			p.acceptLoop()
+		}()
+	}
+}
+
+// Close ends everything that came in by this port, HTTP connections included, and waits for the port's goroutines. An
+// http.Server on it should be shut down before.
+func (p *Port) Close() error {
+	p.mu.Lock()
+	closed := p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if closed {
+		p.running.Wait()
+		return nil
+	}
+	close(p.stop)
+	err := p.conn.Close()
+	if p.listener != nil {
+		err = errors.Join(err, p.listener.Close())
+	}
+	p.http.Close()
+	p.gate.closeAll()
+	p.running.Wait()
+	return err
+}
+
+// Local returns the bound address; it is unspecified where the port listens on all of them.
+func (p *Port) Local() netip.AddrPort { return p.conn.Local() }
+
+// HTTP returns the listener of HTTP connections. Those that came by TLS have a ConnectionState, so that http.Request.TLS is
+// set; http.Server serves HTTP/2 on those that negotiated it. Closing it closes only HTTP.
+func (p *Port) HTTP() net.Listener { return p.http }
+
+// Addresses returns the addresses at which others can reach the port: the bound one, or where that is unspecified, those of
+// this machine's interfaces. Loopback is among those only when there is nothing else; link-local addresses never are.
+func (p *Port) Addresses() ([]netip.AddrPort, error) {
+	local := p.conn.Local()
+	if !local.Addr().IsUnspecified() {
+		return []netip.AddrPort{local}, nil
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list this machine's addresses: %w", err)
+	}
+	return reachable(local, all), nil
+}
+
+// reachable picks from the addresses of this machine those that a socket on local serves and others can use.
+func reachable(local netip.AddrPort, all []net.Addr) []netip.AddrPort {
+	var loopback, others []netip.AddrPort
+	for _, a := range all {
+		prefix, err := netip.ParsePrefix(a.String())
+		if err != nil {
+			continue
+		}
+		addr := prefix.Addr().Unmap()
+		switch at := netip.AddrPortFrom(addr, local.Port()); {
+		case local.Addr().Is4() && !addr.Is4(), addr.IsLinkLocalUnicast(), addr.IsMulticast():
+		case addr.IsLoopback():
+			loopback = append(loopback, at)
+		default:
+			others = append(others, at)
+		}
+	}
+	if len(others) == 0 {
+		return loopback
+	}
+	return others
+}
+
+// Send sends UDP runs by the socket and TCP runs by their connections. It never blocks; what cannot be sent is dropped and
+// counted. Any goroutine may call it.
+func (p *Port) Send(e *datagram.Egress) {
+	dropped := p.conn.Send(e)
+	for _, r := range e.Runs() {
+		if r.Pair.Proto != datagram.TCP {
+			continue
+		}
+		if s := p.stream(r.Pair); s != nil {
+			dropped += s.Send(r)
+		} else {
+			dropped += r.Segments
+		}
+	}
+	if dropped > 0 {
+		p.drops[drop.EgressFull].Add(uint64(dropped))
+	}
+}
+
+// readLoop hands over what arrives by UDP.
+func (p *Port) readLoop() {
+	b := p.Take()
+	for {
+		switch err := p.conn.ReadBatch(b); {
+		case err == nil:
+			if p.hand(b) {
+				b = p.Take()
+			}
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			p.unread.Add(1)
+			if !p.pause(readPause) { // or a socket that stays broken would keep a core busy
+				return
+			}
+		}
+	}
+}
+
+// pause waits and reports false when the port is closed meanwhile.
+func (p *Port) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.stop:
+		return false
+	}
+}
+
+// hand gives b to its owner and reports whether it did: otherwise it is the caller's again.
+func (p *Port) hand(b *datagram.Batch) bool {
+	if n := keepMedia(b); n > 0 {
+		p.drops[drop.UnknownClass].Add(uint64(n))
+	}
+	switch {
+	case b.N == 0:
+		return false
+	case p.owner.Batch(b):
+		return true
+	}
+	p.drops[drop.InboxFull].Add(uint64(b.N))
+	return false
+}
+
+// keepMedia removes from b what is not STUN, DTLS, RTP or RTCP (RFC 7983 section 7), and returns how many that were.
+func keepMedia(b *datagram.Batch) (removed int) {
+	kept := 0
+	for i := range b.N {
+		first := b.D[i].B[0]
+		if first <= 3 || first >= 20 && first <= 63 || first >= 128 && first <= 191 {
+			if kept != i {
+				b.D[kept] = b.D[i]
+			}
+			kept++
+		}
+	}
+	removed = b.N - kept
+	b.N = kept
+	return removed
+}
+
+// Take returns an empty batch. It implements udp.Inbox.
+func (p *Port) Take() *datagram.Batch {
+	select {
+	case b := <-p.free:
+		return b
+	default:
+		return datagram.NewBatch()
+	}
+}
+
+// Give hands over what an ICE-TCP connection has read. It implements udp.Inbox.
+func (p *Port) Give(b *datagram.Batch) {
+	if !p.hand(b) {
+		p.Recycle(b)
+	}
+}
+
+// Recycle takes a batch back that its owner has done with. Any goroutine may call it.
+func (p *Port) Recycle(b *datagram.Batch) {
+	b.Reset()
+	select {
+	case p.free <- b:
+	default:
+	}
+}
