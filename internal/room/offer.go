@@ -86,7 +86,7 @@ func (r *Room) prepareTransport(n *negotiation, c Offer) {
 	}
 }
 
-// negotiate writes the answer.
+// negotiate writes the answer. Package sdp refuses a track without a codec: each that sends has one afterwards.
 func (n *negotiation) negotiate() *wire.Error {
 	answer, err := n.sdp.Answer(&n.local)
 	if err != nil {
@@ -95,13 +95,6 @@ func (n *negotiation) negotiate() *wire.Error {
 	n.answer = answer
 	for i := range answer.Sections {
 		n.results[answer.Sections[i].Mid] = &answer.Sections[i]
-	}
-	for _, t := range n.tracks {
-		result := n.results[t.Mid]
-		if sends(n.sections[t.Mid]) && (result == nil || result.Role != sdp.RoleReceive || len(result.Codecs) == 0) {
-			return wire.NewError(wire.CodeUnsupportedCodec, "m-line "+t.Mid+" offers no codec that the server forwards",
-				"offer opus, or one of vp8, vp9, h264, av1")
-		}
 	}
 	return nil
 }

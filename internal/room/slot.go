@@ -162,24 +162,30 @@ func (r *Room) settle() {
 	r.unsettled = r.unsettled[:0]
 }
 
-// fill puts waiting subscriptions into slots, those that have waited longest first.
+// fill puts waiting subscriptions into slots, those that have waited longest first. One that finds its place can make a
+// place beside it for another that was passed over, so it goes on until nothing moves.
 func (r *Room) fill(p *participant) {
-	waiting := p.waiting[:0]
-	for _, s := range p.waiting {
-		if l := p.place(s.publication); l != nil {
-			l.filled, s.line = s, l
-			r.setStatus(p, s, wire.SubscriptionActive)
-			continue
+	for moved := true; moved; {
+		waiting := p.waiting[:0]
+		for _, s := range p.waiting {
+			if l := p.place(s.publication); l != nil {
+				l.filled, s.line = s, l
+				r.setStatus(p, s, wire.SubscriptionActive)
+				continue
+			}
+			waiting = append(waiting, s)
 		}
-		waiting = append(waiting, s)
+		moved = len(waiting) < len(p.waiting) && len(waiting) > 0
+		clear(p.waiting[len(waiting):])
+		p.waiting = waiting
+	}
+	for _, s := range p.waiting {
 		if p.decodes(s.publication) {
 			r.setStatus(p, s, wire.SubscriptionPending)
 		} else {
 			r.setStatus(p, s, wire.SubscriptionUnsupportedCodec)
 		}
 	}
-	clear(p.waiting[len(waiting):])
-	p.waiting = waiting
 }
 
 // assign tells the media plane and the client which m-lines carry something else now.

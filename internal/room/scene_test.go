@@ -1,0 +1,662 @@
+package room
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// scene is a room with the replicas of its clients and a model of the media plane. After every command it checks that all of
+// them agree with the room, and the invariants that hold whatever happens.
+type scene struct {
+	t       fataler
+	r       *Room
+	now     time.Time
+	clients map[string]*client // by session
+	plane   plane
+	log     []string // what the last command brought about, one line each
+}
+
+// fataler is what *testing.T and *rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+// client is what a client knows from its replies and events alone.
+type client struct {
+	session, identity string
+	carrier           Carrier
+	manual            bool
+	subscribes        bool
+	room              wire.Snapshot
+	slots             map[string]wire.Slot
+	subscriptions     map[string]string // only those told
+	grow              wire.GrowSlots
+	transport         string
+	whispers          []wire.ChatMessage
+	ended             *wire.Ended
+	pc                pc
+}
+
+// pc is a client's RTCPeerConnection: what its next offer says.
+type pc struct {
+	certificate, restarts int
+	lines                 []mline
+	tracks                []wire.OfferTrack
+	slots                 []wire.OfferSlot
+	data                  bool
+	made                  int // slots, ever: it numbers their mids
+}
+
+type mline struct {
+	mid, direction, stream string
+	codecs                 []string // "opus" makes it audio
+	stopped                bool
+}
+
+// plane is the media plane as the room's commands have made it.
+type plane struct {
+	transports map[uint64]*planeTransport
+	producers  map[uint64]uint64 // to its Transport
+	lastID     uint64            // ids are never used again
+}
+
+type planeTransport struct {
+	sections   map[string]sdp.Negotiated
+	producing  map[string]uint64
+	assigned   map[string]uint64
+	generation map[string]uint64
+}
+
+func newScene(t fataler) *scene {
+	return &scene{
+		t: t, r: New(Config{Name: "tea", ID: 7, Seed: [32]byte{1}}), now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
+		clients: map[string]*client{},
+		plane:   plane{transports: map[uint64]*planeTransport{}, producers: map[uint64]uint64{}, lastID: 7 << 32},
+	}
+}
+
+var allGrants = wire.Grants{Publish: true, Subscribe: true, PublishData: true}
+
+// join joins a WebSocket session named like its identity, with all grants but admin.
+func (s *scene) join(identity string) *client {
+	s.t.Helper()
+	s.must(Join{Session: identity, Carrier: WS, Identity: identity, Grants: allGrants})
+	return s.clients[identity]
+}
+
+// do carries out a command, and returns the body of its reply or its refusal.
+func (s *scene) do(c Command) (any, *wire.Error) {
+	s.t.Helper()
+	s.now = s.now.Add(time.Millisecond)
+	s.log = nil
+	var reply *Reply
+	if j, ok := c.(Join); ok && s.clients[j.Session] == nil {
+		s.clients[j.Session] = &client{session: j.Session, carrier: j.Carrier, manual: j.ManualSubscribe,
+			subscribes: j.Grants.Subscribe && j.Carrier != WHIP}
+		defer func() {
+			if reply.Error != nil {
+				delete(s.clients, j.Session)
+			}
+		}()
+	}
+	for _, e := range s.r.Apply(s.now, c) {
+		s.log = append(s.log, describe(e))
+		switch e := e.(type) {
+		case Reply:
+			if reply != nil {
+				s.t.Fatalf("%T was replied to twice", c)
+			}
+			reply = &e
+			s.replied(c, e)
+		case Tell:
+			for _, session := range e.Sessions {
+				s.told(s.clients[session], e)
+			}
+		default:
+			s.plane.command(s.t, e)
+		}
+	}
+	s.check()
+	_, fromSession := reflect.TypeOf(c).FieldByName("Session")
+	if fromSession != (reply != nil) {
+		s.t.Fatalf("%T: replied %v", c, reply != nil)
+	}
+	if reply == nil {
+		return nil, nil
+	}
+	return reply.Body, reply.Error
+}
+
+func (s *scene) must(c Command) any {
+	s.t.Helper()
+	body, refused := s.do(c)
+	if refused != nil {
+		s.t.Fatalf("%T refused: %v", c, refused)
+	}
+	return body
+}
+
+// refused carries out a command that must be refused with this code, and change nothing.
+func (s *scene) refused(c Command, code wire.Code) *wire.Error {
+	s.t.Helper()
+	before := s.r.Snapshot()
+	_, refused := s.do(c)
+	if refused == nil || refused.Code != code {
+		s.t.Fatalf("%T: got %v, want %s", c, refused, code)
+	}
+	if len(s.log) != 1 {
+		s.t.Errorf("%T was refused, and yet brought about:\n%s", c, strings.Join(s.log, "\n"))
+	}
+	if d := cmp.Diff(before, s.r.Snapshot()); d != "" {
+		s.t.Errorf("%T was refused, and yet changed the room:\n%s", c, d)
+	}
+	return refused
+}
+
+// offer sends what the client's pc is like now.
+func (s *scene) offer(c *client) []wire.AnswerTrack {
+	s.t.Helper()
+	return s.must(c.offer(s.t)).(wire.Answer).Publications
+}
+
+func (c *client) offer(t fataler) Offer {
+	t.Helper()
+	o, err := sdp.ParseOffer(c.pc.text())
+	if err != nil {
+		t.Fatalf("test offer: %v\n%s", err, c.pc.text())
+	}
+	return Offer{Session: c.session, Tracks: c.pc.tracks, Slots: c.pc.slots, SDP: o, Fingerprint: fingerprint(99)}
+}
+
+func fingerprint(certificate int) sdp.Fingerprint {
+	return sdp.Fingerprint{Algorithm: "sha-256", Value: strings.TrimSuffix(strings.Repeat(fmt.Sprintf("%02X:", certificate), 32), ":")}
+}
+
+var rtpmaps = map[string]string{
+	"opus": "111 opus/48000/2", "vp8": "96 VP8/90000", "vp9": "98 VP9/90000", "h264": "102 H264/90000", "av1": "45 AV1/90000",
+	"g722": "9 G722/8000", "h263": "34 H263/90000",
+}
+
+func (p *pc) text() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
+	line("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0")
+	bundle := ""
+	for _, l := range p.lines {
+		if !l.stopped {
+			bundle += " " + l.mid
+		}
+	}
+	if p.data {
+		bundle += " data"
+	}
+	line("a=group:BUNDLE%s", bundle)
+	line("a=ice-ufrag:user%d\r\na=ice-pwd:passwordpasswordpassword%d", p.restarts, p.restarts)
+	line("a=fingerprint:sha-256 %s\r\na=setup:actpass", fingerprint(p.certificate).Value)
+	for _, l := range p.lines {
+		l.write(line)
+	}
+	if p.data {
+		line("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:data\r\na=sctp-port:5000")
+	}
+	return b.String()
+}
+
+func (l *mline) write(line func(string, ...any)) {
+	kind, port, types := "video", 9, ""
+	for _, c := range l.codecs {
+		if c == "opus" || c == "g722" {
+			kind = "audio"
+		}
+		types += " " + strings.Fields(rtpmaps[c])[0]
+	}
+	if l.stopped {
+		port = 0
+	}
+	line("m=%s %d UDP/TLS/RTP/SAVPF%s\r\nc=IN IP4 0.0.0.0\r\na=mid:%s\r\na=%s\r\na=rtcp-mux", kind, port, types, l.mid, l.direction)
+	if l.stream != "" {
+		line("a=msid:%s %s", l.stream, l.mid)
+	}
+	for _, c := range l.codecs {
+		line("a=rtpmap:%s", rtpmaps[c])
+		if c == "h264" {
+			line("a=fmtp:102 packetization-mode=1;profile-level-id=42e01f")
+		}
+	}
+}
+
+func (l *mline) audio() bool { return l.codecs[0] == "opus" || l.codecs[0] == "g722" }
+
+// publish adds a sending m-line.
+func (p *pc) publish(mid string, source wire.Source, codecs ...string) {
+	p.lines = append(p.lines, mline{mid: mid, direction: "sendonly", codecs: codecs, stream: "local"})
+	p.tracks = append(p.tracks, wire.OfferTrack{Mid: mid, Source: source})
+}
+
+// receive adds so many pairs and video-only slots, whose mids are a0, v0, a1, …, s7.
+func (p *pc) receive(pairs, videos int, codecs ...string) {
+	for range pairs {
+		a, v := fmt.Sprintf("a%d", p.made), fmt.Sprintf("v%d", p.made)
+		p.made++
+		p.lines = append(p.lines, mline{mid: a, direction: "recvonly", codecs: []string{"opus"}},
+			mline{mid: v, direction: "recvonly", codecs: codecs})
+		p.slots = append(p.slots, wire.OfferSlot{Audio: a, Video: v})
+	}
+	for range videos {
+		mid := fmt.Sprintf("s%d", p.made)
+		p.made++
+		p.lines = append(p.lines, mline{mid: mid, direction: "recvonly", codecs: codecs})
+		p.slots = append(p.slots, wire.OfferSlot{Video: mid})
+	}
+}
+
+// renew is a new RTCPeerConnection with the same m-lines.
+func (p *pc) renew() {
+	p.certificate++
+	p.restarts++
+}
+
+// replied takes what a client learns from a reply.
+func (s *scene) replied(c Command, e Reply) {
+	switch body := e.Body.(type) {
+	case wire.Joined:
+		me := s.clients[body.Session]
+		me.identity, me.room = body.Identity, body.Room
+		me.slots, me.subscriptions = map[string]wire.Slot{}, map[string]string{}
+	case wire.Answer:
+		me := s.clients[c.(Offer).Session]
+		me.grow = wire.GrowSlots{}
+	case wire.Resync:
+		me := s.clients[c.(Resync).Session]
+		me.room = body.Room
+		me.slots, me.subscriptions = map[string]wire.Slot{}, map[string]string{}
+		for _, x := range body.Slots {
+			me.slots[x.Mid] = x
+		}
+		for _, x := range body.Subscriptions {
+			me.subscriptions[x.Publication] = x.Status
+		}
+	}
+	if l, ok := c.(Leave); ok && e.Error == nil {
+		delete(s.clients, l.Session)
+	}
+}
+
+// told takes an event, as a client does.
+func (s *scene) told(c *client, e Tell) {
+	if c == nil {
+		s.t.Fatalf("an event %s for a session that is not in the room", e.Type)
+	}
+	if e.Rev != 0 {
+		if e.Rev != c.room.Revision+1 {
+			s.t.Fatalf("%s got revision %d after %d", c.session, e.Rev, c.room.Revision)
+		}
+		c.room.Revision = e.Rev
+		applyEvent(&c.room, e.Body)
+		return
+	}
+	switch b := e.Body.(type) {
+	case wire.Slot:
+		if old := c.slots[b.Mid]; b.Generation <= old.Generation {
+			s.t.Fatalf("slot %s has generation %d after %d", b.Mid, b.Generation, old.Generation)
+		}
+		c.slots[b.Mid] = b
+	case wire.Subscription:
+		c.subscriptions[b.Publication] = b.Status
+	case wire.GrowSlots:
+		c.grow = b
+	case wire.Transport:
+		c.transport = b.State
+	case wire.ChatMessage:
+		c.whispers = append(c.whispers, b)
+	case wire.Ended:
+		c.ended = &b
+		delete(s.clients, c.session)
+	default:
+		s.t.Fatalf("event %s without a revision", e.Type)
+	}
+	if _, ended := e.Body.(wire.Ended); ended != e.End {
+		s.t.Fatalf("event %s has End %v", e.Type, e.End)
+	}
+}
+
+// applyEvent leads a replica from one revision to the next. It copies what it changes: snapshots share slices.
+func applyEvent(s *wire.Snapshot, event any) {
+	of := func(identity string) *wire.Participant {
+		s.Participants = slices.Clone(s.Participants)
+		i := slices.IndexFunc(s.Participants, func(p wire.Participant) bool { return p.Identity == identity })
+		s.Participants[i].Publications = slices.Clone(s.Participants[i].Publications)
+		return &s.Participants[i]
+	}
+	switch b := event.(type) {
+	case wire.ParticipantJoined:
+		s.Participants = append(slices.Clone(s.Participants), b.Participant)
+	case wire.ParticipantLeft:
+		s.Participants = slices.DeleteFunc(slices.Clone(s.Participants),
+			func(p wire.Participant) bool { return p.Identity == b.Identity })
+	case wire.ParticipantUpdated:
+		p := of(b.Identity)
+		p.Name, p.Metadata = b.Name, b.Metadata
+	case wire.TrackPublished:
+		p := of(b.Identity)
+		p.Publications = append(p.Publications, b.Publication)
+	case wire.TrackUnpublished:
+		p := of(b.Identity)
+		p.Publications = slices.DeleteFunc(p.Publications, func(x wire.Publication) bool { return x.ID == b.Publication })
+	case wire.TrackMuted:
+		p := of(b.Identity)
+		i := slices.IndexFunc(p.Publications, func(x wire.Publication) bool { return x.ID == b.Publication })
+		p.Publications[i].Muted = b.Muted
+	case wire.ChatMessage:
+		s.Chat = append(slices.Clone(s.Chat), b)
+		if len(s.Chat) > wire.MaxChatKept {
+			s.Chat = s.Chat[1:]
+		}
+	case wire.Codecs:
+		s.Codecs = b
+	default:
+		panic(fmt.Sprintf("event %T has a revision", event))
+	}
+}
+
+// check holds the room against every replica, the plane, and what must always be true.
+func (s *scene) check() {
+	s.t.Helper()
+	snapshot := s.r.Snapshot()
+	for session, c := range s.clients {
+		p := s.r.sessions[session]
+		if p == nil {
+			if c.room.Name != "" {
+				s.t.Fatalf("%s is not in the room and was not told", session)
+			}
+			continue
+		}
+		if c.carrier == WS {
+			s.checkReplica(c, p, snapshot)
+		}
+		s.checkSlots(p)
+	}
+	if len(s.r.sessions) != len(s.r.participants) || len(s.r.identities) != len(s.r.participants) {
+		s.t.Fatalf("%d participants, %d sessions, %d identities", len(s.r.participants), len(s.r.sessions), len(s.r.identities))
+	}
+	s.checkPlane()
+	if len(s.r.unsettled) != 0 || len(s.r.chat) > wire.MaxChatKept || len(s.r.publications) > MaxRoomPublications {
+		s.t.Fatalf("limits crossed, or slots left unsettled")
+	}
+}
+
+func (s *scene) checkReplica(c *client, p *participant, snapshot wire.Snapshot) {
+	s.t.Helper()
+	if d := cmp.Diff(snapshot, c.room); d != "" {
+		s.t.Fatalf("the replica of %s differs (-room +replica):\n%s\nafter\n%s", c.session, d, strings.Join(s.log, "\n"))
+	}
+	for _, want := range p.shownSlots() {
+		got := c.slots[want.Mid]
+		got.Mid = want.Mid
+		if want.Generation != 0 && got != want {
+			s.t.Fatalf("%s believes %+v, the room %+v", c.session, got, want)
+		}
+	}
+	for _, want := range p.shownSubscriptions(s.r.publications) {
+		got, told := c.subscriptions[want.Publication]
+		if !told {
+			if got = wire.SubscriptionPending; c.manual {
+				got = wire.SubscriptionOff
+			}
+		}
+		if got != want.Status {
+			s.t.Fatalf("%s believes %s is %s, the room %s", c.session, want.Publication, got, want.Status)
+		}
+	}
+}
+
+// checkSlots checks the rules of assignment for one participant.
+func (s *scene) checkSlots(p *participant) {
+	s.t.Helper()
+	pairs, videos := p.slotCounts()
+	if pairs > wire.MaxSlotPairs || videos > MaxVideoSlots || len(p.publications) > wire.MaxPublications {
+		s.t.Fatalf("%s has %d pairs, %d videos, %d publications", p.session, pairs, videos, len(p.publications))
+	}
+	filled := map[*publication]bool{}
+	for i, slot := range p.slots {
+		for _, l := range slot.lines() {
+			if l.filled == nil {
+				continue
+			}
+			pub := l.filled.publication
+			if filled[pub] || p.subscriptions[pub] != l.filled || l.filled.line != l || l.filled.status != wire.SubscriptionActive {
+				s.t.Fatalf("%s: slot %d is at odds with the subscription to %s", p.session, i, pub.ID)
+			}
+			filled[pub] = true
+			if pub.owner == p || !l.open || pub.Kind != l.kind || !matches(l.codecs, pub.codec) {
+				s.t.Fatalf("%s: slot %d cannot carry %s", p.session, i, pub.ID)
+			}
+			if p.carrier == WS && l.kind == wire.KindVideo && (slot.audio != nil) != (pub.Source == wire.SourceCamera) {
+				s.t.Fatalf("%s: slot %d is not for a %s", p.session, i, pub.Source)
+			}
+		}
+		if slot.audio != nil && slot.video != nil && slot.audio.filled != nil && slot.video.filled != nil {
+			a, v := slot.audio.filled.publication, slot.video.filled.publication
+			if a.owner != v.owner || a.Source != wire.SourceMicrophone || v.Source != wire.SourceCamera {
+				s.t.Fatalf("%s: pair %d holds %s and %s", p.session, i, a.ID, v.ID)
+			}
+		}
+	}
+	for pub, sub := range p.subscriptions {
+		waits := slices.Contains(p.waiting, sub)
+		if (sub.line != nil) != filled[pub] || waits != (sub.wanted && sub.line == nil) || sub.wanted == (sub.status == wire.SubscriptionOff) {
+			s.t.Fatalf("%s: subscription to %s: %+v, waits %v", p.session, pub.ID, *sub, waits)
+		}
+		if sub.status == wire.SubscriptionPending && p.transport != nil && p.place(pub) != nil {
+			s.t.Fatalf("%s: %s waits although a slot is free", p.session, pub.ID)
+		}
+	}
+}
+
+// checkPlane checks that the media plane does what the room believes.
+func (s *scene) checkPlane() {
+	s.t.Helper()
+	transports := 0
+	for _, p := range s.r.participants {
+		if p.transport == nil {
+			continue
+		}
+		transports++
+		t := s.plane.transports[p.transport.id]
+		if t == nil || s.r.transports[p.transport.id] != p {
+			s.t.Fatalf("%s has no transport in the plane", p.session)
+		}
+		if len(t.producing) != len(p.publications) {
+			s.t.Fatalf("%s has %d publications, %d producers", p.session, len(p.publications), len(t.producing))
+		}
+		for _, pub := range p.publications {
+			if t.producing[pub.mid] != pub.producer {
+				s.t.Fatalf("%s: m-line %s feeds another producer", p.session, pub.mid)
+			}
+		}
+		for _, l := range p.lines() {
+			want := uint64(0)
+			if l.filled != nil {
+				want = l.filled.publication.producer
+			}
+			if t.assigned[l.mid] != want || t.generation[l.mid] != l.generation {
+				s.t.Fatalf("%s: slot %s carries %d in the plane, want %d", p.session, l.mid, t.assigned[l.mid], want)
+			}
+		}
+	}
+	if len(s.plane.transports) != transports || len(s.r.transports) != transports {
+		s.t.Fatalf("%d transports in the plane, %d known, %d in use", len(s.plane.transports), len(s.r.transports), transports)
+	}
+}
+
+// command carries out a command as the media plane does, and refuses what makes no sense.
+func (p *plane) command(t fataler, e Effect) {
+	t.Helper()
+	switch e := e.(type) {
+	case OpenTransport:
+		p.newID(t, e.Transport)
+		if len(e.Fingerprints) == 0 || e.Local.Ufrag == "" || e.Remote.Ufrag == "" {
+			t.Fatalf("incomplete %+v", e)
+		}
+		p.transports[e.Transport] = &planeTransport{
+			producing: map[string]uint64{}, assigned: map[string]uint64{}, generation: map[string]uint64{},
+		}
+	case Negotiate:
+		x := p.transport(t, e.Transport)
+		x.sections = map[string]sdp.Negotiated{}
+		for _, n := range e.Sections {
+			x.sections[n.Mid] = n
+		}
+	case StartProducer:
+		p.newID(t, e.Producer)
+		x := p.transport(t, e.Transport)
+		if n := x.sections[e.Mid]; n.Role != sdp.RoleReceive || x.producing[e.Mid] != 0 {
+			t.Fatalf("producer on m-line %s: role %d, feeds %d", e.Mid, n.Role, x.producing[e.Mid])
+		}
+		x.producing[e.Mid], p.producers[e.Producer] = e.Producer, e.Transport
+	case StopProducer:
+		if x := p.transports[p.producers[e.Producer]]; x != nil {
+			for mid, producer := range x.producing {
+				if producer == e.Producer {
+					delete(x.producing, mid)
+				}
+			}
+		}
+		delete(p.producers, e.Producer)
+	case Assign:
+		x := p.transport(t, e.Transport)
+		if e.Producer != 0 && (x.sections[e.Mid].Role != sdp.RoleSend || p.producers[e.Producer] == 0) {
+			t.Fatalf("assigned producer %d to m-line %s of role %d", e.Producer, e.Mid, x.sections[e.Mid].Role)
+		}
+		if e.Generation <= x.generation[e.Mid] {
+			t.Fatalf("generation %d after %d", e.Generation, x.generation[e.Mid])
+		}
+		x.assigned[e.Mid], x.generation[e.Mid] = e.Producer, e.Generation
+	case CloseTransport:
+		p.transport(t, e.Transport)
+		delete(p.transports, e.Transport)
+		for producer, transport := range p.producers {
+			if transport == e.Transport {
+				delete(p.producers, producer)
+			}
+		}
+	case RestartICE:
+		p.transport(t, e.Transport)
+	case OpenSlot:
+		if x := p.transport(t, e.Transport); x.generation[e.Mid] != e.Generation || x.assigned[e.Mid] == 0 {
+			t.Fatalf("opened slot %s generation %d, has %d", e.Mid, e.Generation, x.generation[e.Mid])
+		}
+	default:
+		t.Fatalf("the plane knows no %T", e)
+	}
+}
+
+func (p *plane) transport(t fataler, id uint64) *planeTransport {
+	t.Helper()
+	x := p.transports[id]
+	if x == nil {
+		t.Fatalf("no transport %d", id)
+	}
+	return x
+}
+
+func (p *plane) newID(t fataler, id uint64) {
+	t.Helper()
+	if id <= p.lastID {
+		t.Fatalf("id %d is used again", id)
+	}
+	p.lastID = id
+}
+
+// describe is one line of a transcript.
+func describe(e Effect) string {
+	switch e := e.(type) {
+	case Reply:
+		if e.Error != nil {
+			return "reply error " + string(e.Error.Code)
+		}
+		return strings.TrimSpace("reply " + e.Type + " " + describeBody(e.Body))
+	case Tell:
+		s := "tell " + strings.Join(e.Sessions, ",")
+		if e.Rev != 0 {
+			s += fmt.Sprintf(" #%d", e.Rev)
+		}
+		return s + " " + e.Type + " " + describeBody(e.Body)
+	case OpenTransport:
+		return fmt.Sprintf("open transport %d for %s", e.Transport&0xff, e.Identity)
+	case RestartICE:
+		return fmt.Sprintf("restart ice of %d with %s", e.Transport&0xff, e.Remote.Ufrag)
+	case Negotiate:
+		return fmt.Sprintf("negotiate %d: %d m-lines", e.Transport&0xff, len(e.Sections))
+	case StartProducer:
+		return fmt.Sprintf("start producer %d on %d/%s", e.Producer&0xff, e.Transport&0xff, e.Mid)
+	case StopProducer:
+		return fmt.Sprintf("stop producer %d", e.Producer&0xff)
+	case Assign:
+		s := fmt.Sprintf("assign %d to %d/%s generation %d", e.Producer&0xff, e.Transport&0xff, e.Mid, e.Generation)
+		if e.Immediate {
+			s += " at once"
+		}
+		return s
+	case OpenSlot:
+		return fmt.Sprintf("open slot %d/%s generation %d", e.Transport&0xff, e.Mid, e.Generation)
+	case CloseTransport:
+		return fmt.Sprintf("close transport %d", e.Transport&0xff)
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+func describeBody(body any) string {
+	switch b := body.(type) {
+	case wire.Joined:
+		return fmt.Sprintf("%s at #%d", b.Identity, b.Room.Revision)
+	case wire.Answer:
+		var s []string
+		for _, p := range b.Publications {
+			s = append(s, p.Mid+"="+p.Publication)
+		}
+		return strings.Join(s, " ")
+	case wire.ParticipantJoined:
+		return b.Participant.Identity
+	case wire.ParticipantLeft:
+		return b.Identity + " " + string(b.Reason)
+	case wire.TrackPublished:
+		return fmt.Sprintf("%s %s %s %s", b.Identity, b.Publication.ID, b.Publication.Source, b.Publication.Codec)
+	case wire.TrackUnpublished:
+		return b.Identity + " " + b.Publication
+	case wire.Slot:
+		return fmt.Sprintf("%s generation %d %s", b.Mid, b.Generation, b.Publication)
+	case wire.Subscription:
+		return b.Publication + " " + b.Status
+	case wire.Ended:
+		return string(b.Code)
+	case wire.GrowSlots:
+		return fmt.Sprintf("%d %d", b.Pairs, b.Videos)
+	case wire.Codecs:
+		return strings.Join(b.Audio, ",") + " " + strings.Join(b.Video, ",")
+	case wire.Transport:
+		return b.State
+	}
+	return ""
+}
+
+// transcript compares what the last command brought about.
+func (s *scene) transcript(want ...string) {
+	s.t.Helper()
+	if d := cmp.Diff(want, s.log); d != "" {
+		s.t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+var _ fataler = (*testing.T)(nil)
