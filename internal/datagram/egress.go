@@ -76,6 +76,14 @@ func (e *Egress) Runs() []Run {
 	return e.out
 }
 
+// Datagrams returns the number of datagrams held.
+func (e *Egress) Datagrams() (n int) {
+	for i := range e.runs {
+		n += e.runs[i].segments
+	}
+	return n
+}
+
 // Len returns the number of bytes held.
 func (e *Egress) Len() int { return len(e.buf) }
 

@@ -94,20 +94,18 @@ func (s *Shard) restart(now time.Time, c RestartICE) {
 func (s *Shard) closeAll() {
 	for _, l := range s.mail.close() {
 		if c, ok := l.command.(OpenTransport); ok {
-			c.Events.Post(Event{Transport: c.Transport, State: Failed, Reason: "the server is closing"})
+			c.Events.Post(Event{Transport: c.Transport, State: Failed, Reason: closing})
 		}
 		if l.ask != nil {
 			l.ask(s)
 		}
 	}
 	for _, e := range s.transports {
-		a := e.association
-		s.fail(e, "the server is closing")
-		if a != nil {
-			<-a.Done()
-		}
+		s.fail(e, closing)
 	}
 	for _, a := range s.ending {
 		<-a.Done()
 	}
 }
+
+const closing = "the server is closing"

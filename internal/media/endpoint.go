@@ -3,6 +3,7 @@ package media
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -143,15 +144,36 @@ func (s *Shard) drop(e *endpoint) {
 	for len(e.pairs) > 0 {
 		s.forgetPair(e, e.pairs[0])
 	}
-	for _, p := range e.producers {
-		s.unpublish(ProducerID(p.ID()))
+	for len(e.producers) > 0 {
+		s.unpublish(ProducerID(e.producers[0].ID()))
 	}
 	e.transport.Close()
 	s.endHandshake(e)
 	if e.association != nil {
 		e.association.Close()
+		s.ending = append(slices.DeleteFunc(s.ending, ended), e.association)
 	}
 	s.leave(e)
+}
+
+func ended(a *dtls.Association) bool {
+	select {
+	case <-a.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// closePair forgets a pair whose TCP connection is gone; another takes its place where there is one.
+func (s *Shard) closePair(now time.Time, pair datagram.Pair) {
+	e := s.pairs[pair]
+	if e == nil {
+		return
+	}
+	e.transport.Agent().RemovePair(now, pair, &s.out.ICE)
+	s.checked(now, e)
+	s.soon(e.transport.Next())
 }
 
 func (s *Shard) leave(e *endpoint) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/dtls"
 	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/transport"
 )
@@ -43,7 +44,9 @@ type Shard struct {
 	rooms      map[RoomID]*room
 	producers  map[ProducerID]*room
 	handshakes int
-	held       []*datagram.Batch // batches whose bytes are still in use
+	held       []*datagram.Batch   // batches whose bytes are still in use
+	letters    []letter            // read, to be used again
+	ending     []*dtls.Association // told to end, not yet done
 	out        transport.Out
 	drops      drop.Counts
 	counts     Counts
@@ -77,6 +80,11 @@ func (s *Shard) Batch(b *datagram.Batch) bool {
 // Do gives the shard a command. It never blocks, and reports false when the shard is overloaded or closed. Safe for concurrent
 // use.
 func (s *Shard) Do(c Command) bool { return s.mail.put(letter{command: c}) }
+
+// StreamClosed tells the shard that the TCP connection behind a pair is gone. Safe for concurrent use.
+func (s *Shard) StreamClosed(pair datagram.Pair) {
+	s.mail.put(letter{ask: func(s *Shard) { s.closePair(time.Now(), pair) }})
+}
 
 // Close ends the loop and all Transports, and waits for both.
 func (s *Shard) Close() {
@@ -223,7 +231,7 @@ func (s *Shard) flush() {
 	if s.out.Egress.Len() == 0 {
 		return
 	}
-	s.counts.Sent += uint64(s.out.Egress.Count())
+	s.counts.Sent += uint64(s.out.Egress.Datagrams())
 	s.counts.SentBytes += uint64(s.out.Egress.Len())
 	s.cfg.Sender.Send(s.out.Egress)
 	s.out.Egress.Reset()
