@@ -85,6 +85,8 @@ func logACME(log *slog.Logger, event string, about map[string]any) {
 		log.Info("asking for a certificate", "name", about["identifier"])
 	case "cert_obtained":
 		log.Info("got a certificate", "name", about["identifier"])
+	case "cached_managed_cert":
+		log.Info("public certificate in use", "names", about["sans"])
 	case "cert_failed":
 		log.Error("no certificate: does the name lead to this machine, and is port 443 or 80 open from outside?",
 			"name", about["identifier"], "err", about["error"])
