@@ -11,6 +11,7 @@ import (
 )
 
 // decode reads one request of a client. It looks only at the envelope: a body is whoever carries the request out's to read.
+// With an error, the request has an ID only if the error answers it.
 func decode(b []byte) (wire.Request, *wire.Error) {
 	var r wire.Request
 	if !utf8.Valid(b) {
@@ -29,7 +30,7 @@ func decode(b []byte) (wire.Request, *wire.Error) {
 		r.Body = nil
 	}
 	if len(r.Body) > 0 && r.Body[0] != '{' {
-		return wire.Request{}, wire.NewError(wire.CodeBadRequest, "the body of a request is an object", "see docs/protocol.md, section 3.1")
+		return r, wire.NewError(wire.CodeBadRequest, "the body of a request is an object", "see docs/protocol.md, section 3.1")
 	}
 	return r, nil
 }

@@ -26,8 +26,9 @@ type outbox struct {
 	entries []entry
 	first   uint64 // number of entries[0]
 	next    uint64 // number of the message to be taken next
+	replay  uint64 // what waits below this number was kept for a resume: it is no backlog
 	bytes   int    // of all bodies
-	// of what waits, without whole bodies
+	// the backlog, without whole bodies
 	waiting, waitingBytes int
 }
 
@@ -43,6 +44,8 @@ func (o *outbox) add(e entry) uint64 {
 	o.count(e, 1)
 	return o.end() - 1
 }
+
+// count adds a message to the backlog, or takes it off.
 
 func (o *outbox) count(e entry, n int) {
 	o.waiting += n
@@ -61,7 +64,9 @@ func (o *outbox) take(dst []byte) ([]byte, bool) {
 	}
 	e := o.entries[o.next-o.first]
 	dst = appendMessage(dst, o.next, e)
-	o.count(e, -1)
+	if o.next >= o.replay {
+		o.count(e, -1)
+	}
 	o.next++
 	return dst, true
 }
@@ -81,12 +86,9 @@ func (o *outbox) trim(keep uint64) {
 	}
 }
 
-// rewind makes next the message to be taken next.
+// rewind makes next the message to be taken next, and everything that waits a replay.
 func (o *outbox) rewind(next uint64) {
-	o.next, o.waiting, o.waitingBytes = next, 0, 0
-	for _, e := range o.entries[next-o.first:] {
-		o.count(e, 1)
-	}
+	o.next, o.replay, o.waiting, o.waitingBytes = next, o.end(), 0, 0
 }
 
 // resume continues after the last number that a client has seen. It reports whether everything since is here; if not, only the
@@ -97,6 +99,7 @@ func (o *outbox) resume(after uint64) bool {
 		return true
 	}
 	o.collapse(after + 1)
+	o.rewind(after + 1)
 	return false
 }
 
@@ -119,6 +122,10 @@ func (o *outbox) collapse(from uint64) {
 		o.bytes += len(e.body)
 	}
 	o.rewind(from)
+	o.replay = from // what is left is a backlog still
+	for _, e := range o.entries[from-o.first:] {
+		o.count(e, 1)
+	}
 }
 
 // appendMessage appends the JSON of a wire.Message. A body is valid JSON already: to encode it again would only copy it.

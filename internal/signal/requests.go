@@ -30,7 +30,7 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 	}
 	if refused != nil {
 		s.service.counts.malformed.Add(1)
-		s.emit(refusal(0, refused))
+		s.emit(refusal(r.ID, refused))
 		return a.over()
 	}
 	if r.Type == wire.TypePing {

@@ -252,7 +252,7 @@ func (s *Session) linger(timer *time.Timer) {
 		s.mu.Lock()
 		a, taken := s.attachment, s.outbox.next == s.outbox.end()
 		s.mu.Unlock()
-		if a != nil && taken || a == nil && s.unreachable() {
+		if taken || a == nil && s.unreachable() {
 			return
 		}
 		select {
