@@ -36,7 +36,7 @@ const (
 	// streamReadBytes is a TCP connection's read buffer. It holds more than one frame of datagram.MaxBytes.
 	streamReadBytes = 8 << 10
 
-	// StallTimeout: a TCP connection that takes no byte for so long is closed.
+	// StallTimeout: a TCP connection that takes no byte for so long has been closed by then, and not before half of it.
 	StallTimeout = 10 * time.Second
 	// AnswerTimeout: a TCP connection to which nothing is sent for so long after it opened is nobody's and is closed.
 	AnswerTimeout = 10 * time.Second

@@ -164,10 +164,11 @@ func (s *StreamConn) writeLoop() {
 	}
 }
 
-// write writes b to its end, for a cut frame would take the framing with it, as long as the client takes any of it.
+// write writes b to its end, for a cut frame would take the framing with it, as long as the client takes some of it in each
+// half of StallTimeout.
 func (s *StreamConn) write(b []byte) bool {
 	for len(b) > 0 {
-		_ = s.conn.SetWriteDeadline(time.Now().Add(StallTimeout))
+		_ = s.conn.SetWriteDeadline(time.Now().Add(StallTimeout / 2))
 		n, err := s.conn.Write(b)
 		b = b[n:]
 		if err != nil && !(n > 0 && errors.Is(err, os.ErrDeadlineExceeded)) {
