@@ -91,7 +91,7 @@ func TestMaxUnauthenticated(t *testing.T) {
 		for range signal.MaxUnauthenticated {
 			a, err := n.service.Attach()
 			if err != nil {
-				t.Fatal(err)
+				n.Fatal(err)
 			}
 			all = append(all, a)
 		}
@@ -225,7 +225,7 @@ func TestGrantsAreKept(t *testing.T) {
 		s := n.connect()
 		token := authtest.Good(time.Now(), authtest.Object{"video": `{"room":"tea","roomJoin":true,"canPublishData":false}`})
 		if m := s.reply(1, wire.TypeJoin, wire.Join{Protocol: 1, Token: token}); m.Type != wire.TypeJoined {
-			t.Fatalf("%s", m.Body)
+			n.Fatalf("%s", m.Body)
 		}
 		name := "Eve"
 		for kind, b := range map[string]any{

@@ -112,7 +112,7 @@ func TestSlowReaderResyncs(t *testing.T) {
 		}
 		at := slices.Index(kinds, wire.TypeResync)
 		if at < 0 || count(got[:at], wire.TypeOK) != 2 || count(got, wire.TypeResync) != 1 {
-			t.Fatalf("got %v", kinds)
+			n.Fatalf("got %v", kinds)
 		}
 		// Together, the snapshot and what came before and after it are everything, once.
 		texts := []string{}
@@ -229,7 +229,7 @@ func TestPace(t *testing.T) {
 		s.join("ann")
 		for id := range uint64(signal.MaxRequestBurst) {
 			if m := s.reply(10+id, wire.TypePing, nil); m.Type != wire.TypeOK {
-				t.Fatalf("request %d: %s", id, m.Body)
+				n.Fatalf("request %d: %s", id, m.Body)
 			}
 		}
 		if m := s.reply(500, wire.TypeChat, wire.Chat{Text: "x"}); code(m) != wire.CodeRate || body[wire.Error](m).RetrySeconds == 0 {
@@ -241,7 +241,7 @@ func TestPace(t *testing.T) {
 		}
 		for id := range uint64(signal.RequestsPerSecond - 1) {
 			if m := s.reply(600+id, wire.TypePing, nil); m.Type != wire.TypeOK {
-				t.Fatalf("request %d: %s", id, m.Body)
+				n.Fatalf("request %d: %s", id, m.Body)
 			}
 		}
 		if got := s.refused(700, wire.TypePing, nil); got != wire.CodeRate {
@@ -277,7 +277,7 @@ func TestMalformedMessages(t *testing.T) {
 		} {
 			before := len(s.messages())
 			if err := s.a.Receive([]byte(text)); err != nil {
-				t.Fatal(err)
+				n.Fatal(err)
 			}
 			got := s.messages()[before:]
 			if len(got) != 1 || got[0].Type != wire.TypeError || got[0].Reply != 0 || code(got[0]) != wire.CodeBadRequest {
@@ -308,7 +308,7 @@ func TestLostEvents(t *testing.T) {
 		got := s.messages()
 		contiguous(t, 0, got)
 		if count(got, wire.TypeResync) != 1 || !slices.Equal(chats(got)[:2], numbers(2)) {
-			t.Fatalf("got %+v", got)
+			n.Fatalf("got %+v", got)
 		}
 		for _, m := range got {
 			if m.Type == wire.TypeResync {
