@@ -1,0 +1,125 @@
+// Starts real browsers with known pictures and tones.
+
+import { readFileSync, mkdirSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import puppeteer from 'puppeteer-core';
+import { frequencyOf, geometry, writeFilm, writeTone } from './media.mjs';
+import { soundCard } from './sound.mjs';
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const pageScript = readFileSync(path.join(here, '../page/page.js'), 'utf8').replace('__GEOMETRY__', JSON.stringify(geometry));
+
+export const outFolder = path.join(here, '../out');
+
+const chromiumArguments = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-background-timer-throttling',
+  '--disable-renderer-backgrounding',
+  '--autoplay-policy=no-user-gesture-required',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--allow-loopback-in-peer-connection',
+  '--auto-accept-this-tab-capture',
+];
+
+const firefoxPreferences = {
+  'media.navigator.streams.fake': true,
+  'media.navigator.permission.disabled': true,
+  'media.peerconnection.ice.loopback': true,
+  'media.peerconnection.ice.obfuscate_host_addresses': false,
+  'media.autoplay.default': 0,
+  'media.autoplay.blocking_policy': 0,
+  'media.gmp-manager.updateEnabled': false,
+  'dom.min_background_timeout_value': 4,
+};
+
+/** How many parallel launches a machine of two cores takes without time-outs. */
+const launchTimeout = 60_000;
+
+/**
+ * A person at a browser of its own: `number` tells its picture and tone apart from everybody else's.
+ * `looks` is what e2e.recognise expects of its camera, `frequency` what e2e.hear expects of its microphone.
+ */
+export class Person {
+  constructor({ name, number, kind, browser, page }) {
+    Object.assign(this, { name, number, kind, browser, page, frequency: frequencyOf(number) });
+    this.looks = kind === 'firefox' ? 'firefox' : number;
+    this.log = [];
+    page.on('console', (message) => this.log.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => this.log.push(`error: ${error.message}`));
+  }
+
+  static async start(kind, name, number) {
+    const launch = { chromium: launchChromium, firefox: launchFirefox }[kind];
+    const browser = await launch(number);
+    const page = await browser.newPage();
+    await page.setViewport({ width: 1280, height: 800 });
+    return new Person({ name, number, kind, browser, page });
+  }
+
+  /** Opens a page and puts page.js into it. */
+  async open(url) {
+    await this.page.goto(url, { waitUntil: 'domcontentloaded' });
+    await this.page.evaluate(pageScript);
+  }
+
+  /** Runs a function in the page; errors carry the person's name. */
+  async evaluate(work, ...args) {
+    try {
+      return await this.page.evaluate(work, ...args);
+    } catch (error) {
+      throw new Error(`${this.name}: ${error.message}`, { cause: error });
+    }
+  }
+
+  async screenshot(name) {
+    mkdirSync(outFolder, { recursive: true });
+    const file = path.join(outFolder, `${name}.png`);
+    await this.page.screenshot({ path: file });
+    return file;
+  }
+
+  async close() {
+    const child = this.browser.process();
+    const gone = child && child.exitCode === null ? new Promise((done) => child.once('exit', done)) : undefined;
+    await Promise.race([this.browser.close(), new Promise((done) => setTimeout(done, 5000))]).catch(() => {});
+    if (child?.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    await gone;
+  }
+}
+
+async function launchChromium(number) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'chromium-'));
+  const film = path.join(folder, 'camera.y4m');
+  const tone = path.join(folder, 'microphone.wav');
+  writeFilm(film, number);
+  writeTone(tone, frequencyOf(number));
+  return puppeteer.launch({
+    executablePath: process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium',
+    headless: true,
+    timeout: launchTimeout,
+    handleSIGINT: false, // run.mjs ends everything in the namespace
+    args: [...chromiumArguments, `--use-file-for-fake-video-capture=${film}`, `--use-file-for-fake-audio-capture=${tone}`],
+  });
+}
+
+async function launchFirefox(number) {
+  return puppeteer.launch({
+    browser: 'firefox',
+    executablePath: process.env.PARLEY_FIREFOX ?? '/usr/bin/firefox-esr',
+    headless: true,
+    timeout: launchTimeout,
+    handleSIGINT: false,
+    env: { ...process.env, ...(await soundCard()) },
+    extraPrefsFirefox: { ...firefoxPreferences, 'media.navigator.audio.fake_frequency': frequencyOf(number) },
+  });
+}

@@ -1,0 +1,47 @@
+// Prints each test as it ends, the reason of each failure, and a last line that counts them.
+
+import path from 'node:path';
+
+const indent = (text, by) => text.split('\n').map((line) => by + line).join('\n');
+
+function reason(error) {
+  const cause = error?.cause ?? error;
+  return cause?.stack ?? cause?.message ?? String(cause);
+}
+
+export default async function* report(source) {
+  let passed = 0;
+  let failed = 0;
+  let file = '';
+  const failures = [];
+  for await (const { type, data: event } of source) {
+    if (type === 'test:stdout' || type === 'test:stderr') {
+      yield indent(event.message.trimEnd(), '    ') + '\n';
+      continue;
+    }
+    if (type === 'test:start' && event.file && event.file !== file) {
+      file = event.file;
+      yield `\n${path.basename(file)}\n`;
+    }
+    if (type === 'test:diagnostic' && event.nesting > 0) yield `    ${event.message}\n`;
+    if (type !== 'test:pass' && type !== 'test:fail') continue;
+    if (event.details?.type === 'suite') {
+      // a suite that fails by itself, not through its tests: before or after threw
+      const code = event.details.error?.failureType;
+      if (type === 'test:fail' && code !== 'subtestsFailed') yield `  ✗ ${event.name}\n${indent(reason(event.details.error), '      ')}\n`;
+      continue;
+    }
+    const seconds = (event.details.duration_ms / 1000).toFixed(1);
+    if (type === 'test:pass') {
+      passed++;
+      yield `  ✓ ${event.name} (${seconds} s)\n`;
+    } else {
+      failed++;
+      const text = reason(event.details.error);
+      failures.push(`${path.basename(event.file ?? '')}: ${event.name}\n${indent(text, '    ')}`);
+      yield `  ✗ ${event.name} (${seconds} s)\n${indent(text, '      ')}\n`;
+    }
+  }
+  if (failures.length > 1) yield `\nfailed:\n${indent(failures.map((text) => text.split('\n')[0]).join('\n'), '  ')}\n`;
+  yield `\n${passed} passed, ${failed} failed\n`;
+}
