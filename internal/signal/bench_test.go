@@ -287,9 +287,12 @@ func (k *talker) ask(r rooms.Request) {
 	}
 }
 
-// say sends chat messages "1", "2", …
+// say sends chat messages "1", "2", …; whoever reads at all keeps up with it.
 func (k *talker) say(n int) {
-	for range n {
+	for i := range n {
+		if i%50 == 49 {
+			synctest.Wait()
+		}
 		k.said++
 		k.ask(rooms.Request{Type: wire.TypeChat, Body: fmt.Appendf(nil, `{"text":"%d"}`, k.said)})
 	}
