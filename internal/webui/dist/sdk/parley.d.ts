@@ -1,0 +1,2 @@
+// Types of /sdk/parley.js.
+export * from "./types/index.js";

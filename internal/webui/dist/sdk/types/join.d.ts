@@ -1,0 +1,22 @@
+import { Room } from "./room.js";
+import type { Carrier } from "./signalling/carrier.js";
+export interface JoinOptions {
+    /** The server's address, "https://parley.example"; default: where the page came from. */
+    readonly url?: string | URL;
+    readonly room: string;
+    /** For display. */
+    readonly name?: string;
+    /** Unique in the room; default: made by the server. With a token, the token decides. */
+    readonly identity?: string;
+    readonly metadata?: string;
+    /** A JWT, where the server asks for one. */
+    readonly token?: string;
+    /** Subscribe to nothing until subscription.want(true). */
+    readonly manualSubscribe?: boolean;
+    /** Ends joining. Afterwards it has no effect: use room.leave(). */
+    readonly signal?: AbortSignal;
+    /** Another way to the server than its WebSocket. */
+    readonly carrier?: Carrier;
+}
+/** Joins a room. Resolves when the server has let the participant in; media connect after that ("connectionstate"). */
+export declare function join(options: JoinOptions): Promise<Room>;

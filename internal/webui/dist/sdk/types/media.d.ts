@@ -1,0 +1,55 @@
+import { type DataMessage } from "./channels.js";
+import { type ParleyError } from "./errors.js";
+import type { LocalPublication } from "./publication.js";
+import { type SlotCount } from "./slots.js";
+import { type TransportOwner } from "./transport.js";
+import type { Path } from "./transport-machine.js";
+import type { Answer, Codecs, Offer } from "./wire.gen.js";
+/** Who the media are for. */
+export interface MediaOwner {
+    readonly configuration: RTCConfiguration;
+    offer(offer: Offer): Promise<Answer>;
+    /** The room's common codecs. */
+    readonly codecs: Codecs;
+    /** A new RTCPeerConnection has its first answer: slots are numbered anew and empty. */
+    connectionReplaced(): void;
+    /** The publication has another id than before, or its first. */
+    published(publication: LocalPublication, id: string): void;
+    /** The server does not take the publication. */
+    notPublished(publication: LocalPublication, error: ParleyError): void;
+    received(message: DataMessage, reliable: boolean): void;
+    pathChanged(path: Path, reason: ParleyError | undefined): void;
+    peerConnectionChanged(): void;
+}
+export declare class Media implements TransportOwner {
+    #private;
+    constructor(owner: MediaOwner, slots?: SlotCount);
+    get peerConnection(): RTCPeerConnection;
+    /** Makes the first offer. */
+    start(): void;
+    close(): void;
+    /** Begins again on a new RTCPeerConnection, at once: the session is a new one. */
+    replace(): void;
+    serverSays(state: string): void;
+    growSlots(wanted: SlotCount): void;
+    /** Offers the publication's track, on an m-line that is free or on a new one. The owner hears what becomes of it. */
+    publish(publication: LocalPublication): void;
+    /** Frees the publication's m-line. Nothing of its track is sent any more. */
+    unpublish(publication: LocalPublication): Promise<void>;
+    replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;
+    sender(publication: LocalPublication): RTCRtpSender | undefined;
+    /** What the packets travel over now. */
+    protocol(): Promise<"udp" | "tcp" | undefined>;
+    /** The receiver of a slot's m-line. */
+    receiver(mid: string): RTCRtpReceiver | undefined;
+    /** The room's common codecs have changed: what not everyone can decode is offered in another one. */
+    codecsChanged(): void;
+    send(message: Uint8Array<ArrayBuffer>, reliable: boolean): Promise<void>;
+    begin(): void;
+    prepare(): Promise<void>;
+    exchange(sdp: string): Promise<string>;
+    negotiated(): Promise<void>;
+    refused(error: ParleyError): void;
+    pathChanged(path: Path): void;
+    lost(): void;
+}

@@ -1,0 +1,15 @@
+/** Offers the header extensions that are of use on this m-line, where the browser lets us choose. */
+export declare function chooseHeaderExtensions(t: RTCRtpTransceiver, use: "slot" | "publish"): void;
+/**
+ * Limits what a sender may use. Firefox returns no encodings before the first negotiation, and setting parameters that were
+ * not read in the same task is refused everywhere.
+ * https://bugzilla.mozilla.org/show_bug.cgi?id=1401592 (fixed in 110)
+ * May go when Firefox ESR 115 is the oldest that counts.
+ */
+export declare function limitBitrate(sender: RTCRtpSender, maxBitrate: number): Promise<void>;
+/**
+ * Chromium plays no remote sound into WebAudio unless a media element plays the same track.
+ * https://issues.chromium.org/issues/40094084
+ * Levels of received tracks therefore come from the receiver, and the analyser is for browsers that do not tell them there.
+ */
+export declare function tellsReceivedLevel(): boolean;

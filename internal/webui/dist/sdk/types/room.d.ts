@@ -1,0 +1,120 @@
+import type { Payload } from "./channels.js";
+import type { ParleyError } from "./errors.js";
+import { TypedEventTarget } from "./events.js";
+import type { LocalParticipant, Participant, RemoteParticipant } from "./participant.js";
+import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
+import type { Subscription } from "./subscription.js";
+import type { ChatMessage, Code } from "./wire.gen.js";
+export type ConnectionState = "connecting" | "connected" | "reconnecting" | "disconnected";
+export interface RoomEvents {
+    participantjoined: {
+        readonly participant: RemoteParticipant;
+    };
+    participantleft: {
+        readonly participant: RemoteParticipant;
+        readonly reason: Code;
+    };
+    /** Name or metadata changed. */
+    participantupdated: {
+        readonly participant: Participant;
+    };
+    trackpublished: {
+        readonly participant: Participant;
+        readonly publication: Publication;
+    };
+    trackunpublished: {
+        readonly participant: Participant;
+        readonly publication: Publication;
+    };
+    mutechanged: {
+        readonly participant: Participant;
+        readonly publication: Publication;
+        readonly muted: boolean;
+    };
+    /** A subscription has its first track. */
+    track: {
+        readonly subscription: Subscription;
+    };
+    trackended: {
+        readonly subscription: Subscription;
+    };
+    /** subscription.mediaStreamTrack is another one. */
+    trackreplaced: {
+        readonly subscription: Subscription;
+    };
+    subscriptionstatus: {
+        readonly subscription: Subscription;
+    };
+    message: {
+        readonly message: ChatMessage;
+    };
+    data: {
+        readonly from: string;
+        readonly participant: RemoteParticipant | undefined;
+        readonly data: string | Uint8Array<ArrayBuffer>;
+        readonly reliable: boolean;
+    };
+    speaking: {
+        readonly participant: Participant;
+        readonly speaking: boolean;
+    };
+    /** The browser plays nothing before the user has done something: call room.play() from a click. */
+    playbackblocked: {
+        readonly subscription: Subscription;
+    };
+    connectionstate: {
+        readonly state: ConnectionState;
+        readonly reason: ParleyError | undefined;
+    };
+    /** room.mediaPath changed. */
+    mediapath: {
+        readonly path: "udp" | "tcp" | undefined;
+    };
+    /** room.peerConnection is another one. */
+    peerconnection: {
+        readonly peerConnection: RTCPeerConnection;
+    };
+}
+export interface SendOptions {
+    /** Identity of the one recipient; default: everyone. */
+    readonly to?: string;
+    /** Default true: arrives, in order. False: arrives soon or not at all. */
+    readonly reliable?: boolean;
+}
+export declare class Room extends TypedEventTarget<RoomEvents> {
+    #private;
+    readonly name: string;
+    readonly localParticipant: LocalParticipant;
+    /** The others, by identity. */
+    readonly participants: ReadonlyMap<string, RemoteParticipant>;
+    get connectionState(): ConnectionState;
+    /** Chat, oldest first. */
+    get messages(): readonly ChatMessage[];
+    /** How media travel now; undefined while they do not. */
+    get mediaPath(): "udp" | "tcp" | undefined;
+    /** For what this SDK does not offer. It is replaced when it fails ("peerconnection"); offers are made by the SDK only. */
+    get peerConnection(): RTCPeerConnection;
+    /** Who speaks now, the loudest first. */
+    speakers(): Participant[];
+    /** Publishes a track, or each track of a stream. The tracks stay the caller's: unpublish does not stop them. */
+    publish(track: MediaStreamTrack, options?: PublishOptions): Promise<LocalPublication>;
+    publish(stream: MediaStream, options?: PublishOptions): Promise<LocalPublication[]>;
+    /** Withdraws a publication. Its m-line is used again by the next one. */
+    unpublish(publication: LocalPublication): Promise<void>;
+    /** Sends data over the data channels; see SendOptions. Resolves when the browser has taken it. */
+    send(data: Payload, options?: SendOptions): Promise<void>;
+    /** Says something to everyone, or to one identity. It comes back as a "message" event. */
+    sendMessage(text: string, options?: {
+        readonly to?: string;
+    }): Promise<void>;
+    /** Ends another participant's session. */
+    kick(identity: string, reason?: string): Promise<void>;
+    /** Changes one's own name or metadata. */
+    update(change: {
+        readonly name?: string;
+        readonly metadata?: string;
+    }): Promise<void>;
+    /** Plays again what the browser refused to play; call it from a user's click. */
+    play(): Promise<void>;
+    leave(): void;
+}

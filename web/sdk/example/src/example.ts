@@ -1,0 +1,37 @@
+// The smallest call: join, publish, show what comes.
+
+import { join, openDevices, ParleyError } from "/sdk/parley.js";
+
+const form = document.querySelector("form")!;
+const status = document.querySelector("[role=status]")!;
+const tiles = document.querySelector("main")!;
+
+form.addEventListener("submit", (e) => {
+  e.preventDefault();
+  const fields = new FormData(form);
+  call(String(fields.get("room")), String(fields.get("name"))).catch((reason: unknown) => {
+    status.textContent = reason instanceof ParleyError ? `${reason.message} ${reason.next ?? ""}` : String(reason);
+  });
+});
+
+async function call(name: string, as: string): Promise<void> {
+  const room = await join({ room: name, name: as });
+  form.hidden = true;
+  room.addEventListener("connectionstate", (e) => {
+    status.textContent = e.reason ? `${e.state}: ${e.reason.message}` : e.state;
+  });
+  room.addEventListener("track", ({ subscription }) => {
+    const element = document.createElement(subscription.kind);
+    element.title = subscription.participant.name;
+    subscription.attach(element);
+    subscription.addEventListener("statuschanged", (e) => {
+      if (e.status === "ended") element.remove();
+    });
+    tiles.append(element);
+  });
+  room.addEventListener("playbackblocked", () => {
+    status.textContent = "Click anywhere to hear the others.";
+    document.addEventListener("click", () => void room.play(), { once: true });
+  });
+  await room.publish(await openDevices({ audio: true, video: { width: 1280, height: 720 } }));
+}
