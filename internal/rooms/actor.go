@@ -201,7 +201,7 @@ func (a *actor) survive() {
 		a.publish(session, eventTail(0, wire.TypeEnded, body, true))
 	}
 	for t := range a.transports {
-		a.shard.Do(media.CloseTransport{Transport: t})
+		a.shard.Do(media.CloseTransport{Transport: t}) // if it cannot be taken, Post's refusal closes the Transport later
 	}
 }
 

@@ -41,6 +41,9 @@ func do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
 			return Reply{Error: nobodyPublishes()}, nil
 		}
 		opened, err := open(ctx, b, room)
+		if errors.Is(err, bus.ErrNoResponders) {
+			return Reply{Error: draining()}, nil // no node takes rooms
+		}
 		if err != nil || opened.Error != nil {
 			return opened, err
 		}

@@ -10,7 +10,7 @@ const (
 	DefaultLinger = 30 * time.Second
 
 	// inboxCapacity is the number of requests that wait for one actor; more wait with whoever asks, until its ctx ends.
-	inboxCapacity = 256
+	inboxCapacity = 64
 	// maxOwed is the number of commands that may wait for a full media plane. Beyond it, requests are refused, apart from
 	// those that end something.
 	maxOwed = 4096

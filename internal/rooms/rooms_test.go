@@ -1,0 +1,542 @@
+package rooms_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// kinds are the types of commands, in order.
+func kinds(commands []media.Command) []string {
+	var s []string
+	for _, c := range commands {
+		s = append(s, strings.TrimPrefix(fmt.Sprintf("%T", c), "media."))
+	}
+	return s
+}
+
+// Rule: a call of Chromium and Firefox, message by message.
+func TestCall(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		if ann.joined.Identity != "ann" || ann.joined.Session != "ann" || ann.joined.Room.Revision != 1 || !ann.joined.Grants.Publish {
+			t.Errorf("joined %+v", ann.joined)
+		}
+		reply := ann.offer("chromium")
+		var answer wire.Answer
+		decode(t, reply.Body, &answer)
+		if reply.Type != wire.TypeAnswer || len(answer.Publications) != 2 || !strings.Contains(answer.SDP, "127.0.0.1 8443") {
+			t.Errorf("answer %+v", answer)
+		}
+		published := ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		if published[0].Rev != 2 || published[1].Rev != 3 {
+			t.Errorf("revisions %d, %d", published[0].Rev, published[1].Rev)
+		}
+		commands := s.plane.commands()
+		if d := cmp.Diff([]string{"OpenTransport", "Negotiate", "Publish", "Publish"}, kinds(commands)); d != "" {
+			t.Errorf("commands: %s", d)
+		}
+		open := commands[0].(media.OpenTransport)
+		if open.Identity != "ann" || !open.PublishData || open.Room == 0 || len(open.Fingerprints) == 0 || open.Remote.Pwd == "" ||
+			!strings.Contains(answer.SDP, "a=ice-ufrag:"+open.Local.Ufrag) {
+			t.Errorf("opened %+v", open)
+		}
+
+		bob := s.session("bob", 256)
+		joined := bob.join(rooms.CarrierWS, rooms.Admission{Identity: "bob", Grants: grants})
+		ann.expect(wire.TypeParticipantJoined)
+		if joined.Rev != 4 || joined.After != 0 || len(bob.joined.Room.Participants[0].Publications) != 2 {
+			t.Errorf("joined %+v", joined)
+		}
+		answered := bob.offer("firefox")
+		bob.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeCodecs, wire.TypeSubscription, wire.TypeSubscription, wire.TypeSlot, wire.TypeSlot)
+		if answered.After != 0 {
+			t.Errorf("the answer comes after event %d", answered.After)
+		}
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeCodecs, wire.TypeSubscription, wire.TypeSubscription,
+			wire.TypeSlot, wire.TypeSlot)
+		ann.idle()
+		bob.idle()
+	})
+}
+
+// Rule: a reply says after which event it comes, and a snapshot holds all up to there.
+func TestSnapshot(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann, bob := s.join("ann"), s.join("bob")
+		bob.ask(wire.TypeChat, wire.Chat{Text: "one"})
+		reply := ann.ask(rooms.TypeSnapshot, nil)
+		bob.ask(wire.TypeChat, wire.Chat{Text: "two"})
+		var resync wire.Resync
+		decode(t, reply.Body, &resync)
+		if reply.Type != wire.TypeResync || reply.After != 2 || reply.Rev != resync.Room.Revision || len(resync.Room.Chat) != 1 {
+			t.Errorf("reply %+v", reply)
+		}
+		events := ann.expect(wire.TypeParticipantJoined, wire.TypeChatReceived, wire.TypeChatReceived)
+		if events[1].Rev != reply.Rev || events[2].Rev != reply.Rev+1 {
+			t.Errorf("events %+v, snapshot at #%d", events, reply.Rev)
+		}
+	})
+}
+
+// Rule: text goes through as it is: nothing is escaped twice, or for HTML.
+func TestTextIsKept(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		const text = "a < b & \"c\" \u2028 日本 \\u003c"
+		ann.ask(wire.TypeChat, wire.Chat{Text: text})
+		e := ann.read()
+		var m wire.ChatMessage
+		decode(t, e.Body, &m)
+		if m.Text != text || strings.Contains(string(e.Body), "\\u003c b") {
+			t.Errorf("got %q in %s", m.Text, e.Body)
+		}
+	})
+}
+
+// Rule: an empty room keeps its chat for a while, then ends and leaves nothing; a join opens another one.
+func TestLinger(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		ann.ask(wire.TypeChat, wire.Chat{Text: "hello"})
+		ann.ask(wire.TypeLeave, nil)
+		time.Sleep(linger - time.Second)
+		if again := s.join("again"); len(again.joined.Room.Chat) != 1 {
+			t.Errorf("chat %v", again.joined.Room.Chat)
+		} else {
+			time.Sleep(2 * linger) // somebody is there: it stays
+			again.refused(wire.TypeKick, wire.Kick{Identity: "x"}, wire.CodeForbidden)
+			again.ask(wire.TypeLeave, nil)
+		}
+		time.Sleep(linger + time.Second)
+		if n := s.service.Stats().Rooms; n != 0 {
+			t.Errorf("%d rooms", n)
+		}
+		if last := s.join("last"); len(last.joined.Room.Chat) != 0 || last.joined.Room.Revision != 1 {
+			t.Errorf("room %+v", last.joined.Room)
+		}
+	})
+}
+
+// Rule: requests to an empty room do not keep it alive.
+func TestLingerIsNotProlonged(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		ann.ask(wire.TypeLeave, nil)
+		for range 10 {
+			time.Sleep(linger / 8)
+			ann.refused(wire.TypeChat, wire.Chat{Text: "x"}, wire.CodeSessionExpired)
+		}
+		if n := s.service.Stats().Rooms; n != 0 {
+			t.Errorf("%d rooms", n)
+		}
+	})
+}
+
+// Rule: who joins in the very moment in which the room ends gets in.
+func TestJoinWhileEnding(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		for i := range 200 {
+			first := s.session(fmt.Sprint("first", i), 1)
+			first.join(rooms.CarrierWS, rooms.Admission{Identity: "first"})
+			first.ask(rooms.TypeGone, rooms.Gone{})
+			time.Sleep(linger)
+			second := s.session(fmt.Sprint("second", i), 1)
+			second.join(rooms.CarrierWS, rooms.Admission{Identity: "second"})
+			second.ask(rooms.TypeGone, rooms.Gone{})
+		}
+	})
+}
+
+// Rule: a session that does not read loses events, and learns from the numbers that it did; the room and the others go on.
+func TestSlowSession(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		slow := s.session("slow", 2)
+		slow.join(rooms.CarrierWS, rooms.Admission{Identity: "slow", Grants: grants})
+		ann := s.join("ann")
+		for i := range 100 {
+			ann.ask(wire.TypeChat, wire.Chat{Text: fmt.Sprint(i)})
+			ann.expect(wire.TypeChatReceived)
+		}
+		slow.expect(wire.TypeParticipantJoined, wire.TypeChatReceived)
+		if lost := slow.events.Lost(); lost != 99 {
+			t.Errorf("lost %d", lost)
+		}
+		reply := slow.ask(rooms.TypeSnapshot, nil)
+		var resync wire.Resync
+		decode(t, reply.Body, &resync)
+		slow.seq = reply.After
+		ann.ask(wire.TypeChat, wire.Chat{Text: "after"})
+		if e := slow.read(); e.Rev != resync.Room.Revision+1 || len(resync.Room.Chat) != 100 {
+			t.Errorf("event #%d after snapshot #%d", e.Rev, resync.Room.Revision)
+		}
+	})
+}
+
+// Rule: a session that is lost leaves the room with the reason that signalling gives.
+func TestGone(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann, bob := s.join("ann"), s.join("bob")
+		bob.offer("chromium")
+		bob.ask(rooms.TypeGone, rooms.Gone{Reason: wire.CodeSlowReader})
+		ann.expect(wire.TypeParticipantJoined, wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeParticipantLeft)
+		if s.plane.openTransports() != 0 {
+			t.Error("the transport is still open")
+		}
+		bob.refused(rooms.TypeGone, rooms.Gone{}, wire.CodeSessionExpired)
+		bob.refused(wire.TypeLeave, nil, wire.CodeSessionExpired)
+	})
+}
+
+// Rule: sessions that end without their doing are told why: replaced, kicked, the server going down.
+func TestEnds(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		admin := s.session("admin", 256)
+		admin.join(rooms.CarrierWS, rooms.Admission{Identity: "admin", Grants: wire.Grants{Admin: true}})
+		ann := s.join("ann")
+		again := s.session("again", 256)
+		again.join(rooms.CarrierWS, rooms.Admission{Identity: "ann", Grants: grants})
+		if e := ann.ended(); e.Code != wire.CodeReplaced {
+			t.Errorf("ann: %+v", e)
+		}
+		admin.ask(wire.TypeKick, wire.Kick{Identity: "ann"})
+		if e := again.ended(); e.Code != wire.CodeKicked {
+			t.Errorf("again: %+v", e)
+		}
+		again.refused(wire.TypeChat, wire.Chat{Text: "x"}, wire.CodeSessionExpired)
+		s.service.Close()
+		if e := admin.ended(); e.Code != wire.CodeDraining || !e.Rejoin {
+			t.Errorf("admin: %+v", e)
+		}
+		admin.refused(wire.TypeChat, wire.Chat{Text: "x"}, wire.CodeSessionExpired)
+		if reply := admin.do(rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{}}); reply.Error == nil || reply.Error.Code != wire.CodeDraining {
+			t.Errorf("joined a closed service: %+v", reply)
+		}
+	})
+}
+
+// Rule: the newest state of a Transport reaches its session; a failed one is replaced by the next offer.
+func TestTransportStates(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		ann.offer("chromium")
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		id, sink := s.plane.open(t)
+		for _, state := range []media.State{media.Connected, media.Disconnected, media.Connected, media.Failed} {
+			if !sink.Post(media.Event{Transport: id, State: state}) {
+				t.Fatal("refused")
+			}
+			synctest.Wait()
+			var got wire.Transport
+			decode(t, ann.expect(wire.TypeTransport)[0].Body, &got)
+			if got.State != state.String() {
+				t.Errorf("got %s, want %s", got.State, state)
+			}
+		}
+		s.plane.commands()
+		ann.offer("firefox") // another certificate
+		if d := cmp.Diff([]string{"CloseTransport", "OpenTransport", "Negotiate", "Publish", "Publish"}, kinds(s.plane.commands())); d != "" {
+			t.Error(d)
+		}
+		ann.expect(wire.TypeCodecs) // Firefox here decodes no H.264; the publications are the same ones
+		ann.idle()
+	})
+}
+
+// Rule: the media plane can always post, for states of one Transport supersede each other; after the room's end it cannot.
+func TestPostNeverRefused(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		ann.offer("chromium")
+		id, sink := s.plane.open(t)
+		var wait sync.WaitGroup
+		for range 8 {
+			wait.Go(func() {
+				for range 10_000 {
+					if !sink.Post(media.Event{Transport: id, State: media.Disconnected}) {
+						t.Error("refused")
+						return
+					}
+				}
+			})
+		}
+		wait.Wait()
+		ann.ask(wire.TypeLeave, nil)
+		time.Sleep(2 * linger)
+		if sink.Post(media.Event{Transport: id, State: media.Failed}) {
+			t.Error("a room that has ended took an event")
+		}
+	})
+}
+
+// Rule: what the media plane cannot take now it gets later, in order, and new requests that would add to it are refused.
+func TestMediaFull(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		s.plane.set(1, false)
+		ann, bob := s.join("ann"), s.join("bob")
+		ann.offer("chromium")
+		bob.offer("firefox")
+		if n := len(s.plane.commands()); n != 1 {
+			t.Fatalf("%d commands taken", n)
+		}
+		var refused *wire.Error
+		offers := 0
+		for ; refused == nil && offers < 10_000; offers++ {
+			refused = ann.ask(rooms.TypeRestart, rooms.Restart{ICE: sdp.ICE{Ufrag: fmt.Sprint("u", offers), Pwd: "p"}}).Error
+		}
+		if refused == nil || refused.Code != wire.CodeOverloaded || refused.RetrySeconds == 0 {
+			t.Fatalf("after %d offers: %+v", offers, refused)
+		}
+		ann.ask(wire.TypeLeave, nil) // what ends something is always taken
+		time.Sleep(2 * linger)       // and nothing of it is forgotten
+		bob.ask(wire.TypeLeave, nil)
+		s.plane.set(-1, false)
+		time.Sleep(time.Second)
+		commands := kinds(s.plane.commands())
+		if commands[0] != "Negotiate" || len(commands) < offers || s.plane.openTransports() != 0 {
+			t.Errorf("%d commands from %s, %d transports open", len(commands), commands[0], s.plane.openTransports())
+		}
+		s.join("cid").offer("chromium")
+	})
+}
+
+// Rule: a draining node lets nobody in, and those who are in go on.
+func TestDrain(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		s.service.Drain()
+		for _, room := range []string{"tea", "coffee"} {
+			x := s.session("x"+room, 1)
+			x.room = room
+			reply := x.do(rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{}})
+			if reply.Error == nil || reply.Error.Code != wire.CodeDraining || reply.Error.RetrySeconds == 0 {
+				t.Errorf("%s: %+v", room, reply)
+			}
+		}
+		ann.offer("chromium")
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+	})
+}
+
+// Rule: a fault in one room ends that room with a code, and no other.
+func TestFault(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		ann.offer("chromium")
+		other := s.session("other", 256)
+		other.room = "coffee"
+		other.join(rooms.CarrierWS, rooms.Admission{Identity: "other", Grants: grants})
+		s.plane.set(-1, true)
+		ann.refused(wire.TypeUnpublish, wire.Unpublish{Publication: "p1"}, wire.CodeSessionExpired)
+		if e := ann.ended(); e.Code != wire.CodeInternal || !e.Rejoin {
+			t.Errorf("ann: %+v", e)
+		}
+		if stats := s.service.Stats(); stats.Rooms != 1 || stats.Participants != 1 || stats.Publications != 0 || stats.Panics != 1 {
+			t.Errorf("stats %+v", stats)
+		}
+		other.ask(wire.TypeChat, wire.Chat{Text: "what was that"})
+		other.expect(wire.TypeChatReceived)
+		if s.join("again").joined.Room.Revision != 1 {
+			t.Error("the room is the same one")
+		}
+	})
+}
+
+// Rule: what cannot be understood is refused with a code and changes nothing.
+func TestBadRequests(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		for name, r := range map[string]rooms.Request{
+			"unknown type":      {Type: "dance"},
+			"body of a type":    {Type: wire.TypeMute, Body: []byte(`{"publication":7}`)},
+			"no offer":          {Type: wire.TypeOffer},
+			"join without":      {Type: wire.TypeJoin},
+			"unknown carrier":   {Type: wire.TypeJoin, Carrier: "pigeon", Join: &rooms.Admission{}},
+			"joined already":    {Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{}},
+			"nothing to resume": {Type: wire.TypeResume},
+		} {
+			want := wire.CodeBadRequest
+			if name == "no offer" {
+				want = wire.CodeSDP
+			}
+			if reply := ann.do(r); reply.Error == nil || reply.Error.Code != want || reply.Error.Next == "" {
+				t.Errorf("%s: %+v", name, reply.Error)
+			}
+		}
+		ann.refused(wire.TypeOffer, wire.Offer{SDP: "v=0\r\n"}, wire.CodeSDP)
+		ann.refused(wire.TypeOffer, wire.Offer{SDP: strings.Repeat("x", wire.MaxSDPBytes+1)}, wire.CodeTooLarge)
+		if reply, err := rooms.Do(t.Context(), s.bus, "tea", rooms.Request{Type: wire.TypeLeave}); err != nil || reply.Error.Code != wire.CodeBadRequest {
+			t.Errorf("without a session: %+v, %v", reply, err)
+		}
+		for _, subject := range []string{rooms.Subject("tea"), rooms.OpenSubject} {
+			if b, err := s.bus.Request(t.Context(), subject, []byte("{")); err != nil || !strings.Contains(string(b), "bad-request") {
+				t.Errorf("%s: %s, %v", subject, b, err)
+			}
+		}
+		bad := s.session("bad", 1)
+		bad.room = "a\nb"
+		if reply := bad.do(rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{}}); reply.Error == nil || reply.Error.Code != wire.CodeBadRequest {
+			t.Errorf("a room with a bad name: %+v", reply)
+		}
+		if s.service.Stats().Refusals[wire.CodeBadRequest] == 0 {
+			t.Error("refusals are not counted")
+		}
+		ann.idle()
+	})
+}
+
+// Rule: names of rooms and sessions cannot be made to mean another's subject.
+func TestSubjects(t *testing.T) {
+	seen := map[string]bool{}
+	b := local.New()
+	for _, name := range []string{"tea", "tea.x", "*", ">", "a b", "\xff", "日本", strings.Repeat("x", wire.MaxNameBytes)} {
+		for _, subject := range []string{rooms.Subject(name), rooms.SessionSubject(name)} {
+			if seen[subject] {
+				t.Errorf("subject %s is used twice", subject)
+			}
+			seen[subject] = true
+			if err := b.Publish(subject, nil); err != nil {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+}
+
+// Rule: WHEP finds a room only where there is one and somebody publishes; a viewer of a room leaves when its media fails.
+func TestWHEP(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		viewer := s.session("viewer", 256)
+		join := rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWHEP, Join: &rooms.Admission{Grants: grants}}
+		if reply := viewer.do(join); reply.Error == nil || reply.Error.Code != wire.CodeNotFound || reply.Error.RetrySeconds == 0 {
+			t.Errorf("no room: %+v", reply)
+		}
+		if s.service.Stats().Rooms != 0 {
+			t.Error("a viewer opened a room")
+		}
+		publisher := s.session("publisher", 256)
+		publisher.join(rooms.CarrierWHIP, rooms.Admission{Identity: "obs", Grants: grants})
+		if reply := viewer.do(join); reply.Error == nil || reply.Error.Code != wire.CodeNotFound {
+			t.Errorf("nobody publishes: %+v", reply)
+		}
+		if reply := publisher.ask(wire.TypeOffer, wire.Offer{SDP: fixture(t, "chromium-publish")}); reply.Error != nil {
+			t.Fatal(reply.Error)
+		}
+		viewer.join(rooms.CarrierWHEP, rooms.Admission{Grants: grants, Follow: "obs"})
+		s.plane.commands()
+		if reply := viewer.ask(wire.TypeOffer, wire.Offer{SDP: fixture(t, "firefox-slots")}); reply.Error != nil {
+			t.Fatal(reply.Error)
+		}
+		commands := s.plane.commands()
+		if d := cmp.Diff([]string{"OpenTransport", "Negotiate", "Assign", "Assign"}, kinds(commands)); d != "" {
+			t.Error(d)
+		} else if !commands[0].(media.OpenTransport).Hidden || !commands[3].(media.Assign).Immediate {
+			t.Errorf("commands %+v", commands)
+		}
+		restarted := viewer.ask(rooms.TypeRestart, rooms.Restart{ICE: sdp.ICE{Ufrag: "abcd", Pwd: "passwordpasswordpassword"}})
+		var r rooms.Restarted
+		decode(t, restarted.Body, &r)
+		if restarted.Type != rooms.TypeRestarted || r.ICE.Ufrag == "" || r.ICE.Pwd == "" {
+			t.Errorf("restarted %+v", restarted)
+		}
+		if stats := s.service.Stats(); stats.Hidden != 1 || stats.Participants != 1 || stats.Publications != 2 {
+			t.Errorf("stats %+v", stats)
+		}
+		id, sink := s.plane.open(t)
+		sink.Post(media.Event{Transport: id, State: media.Failed})
+		if e := viewer.ended(); e.Code != wire.CodeTimeout {
+			t.Errorf("viewer: %+v", e)
+		}
+	})
+}
+
+// Rule: a node takes a bounded number of rooms, and one more once one has ended.
+func TestMaxRooms(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		x := make([]*session, rooms.MaxRooms+1)
+		for i := range x {
+			x[i] = s.session(fmt.Sprint(i), 1)
+			x[i].room = fmt.Sprint(i)
+			reply := x[i].do(rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{Identity: "a"}})
+			if i < rooms.MaxRooms && reply.Error != nil {
+				t.Fatal(reply.Error)
+			}
+			if i == rooms.MaxRooms && (reply.Error == nil || reply.Error.Code != wire.CodeOverloaded) {
+				t.Errorf("one more room: %+v", reply)
+			}
+		}
+		x[0].ask(wire.TypeLeave, nil)
+		time.Sleep(2 * linger)
+		x[rooms.MaxRooms].join(rooms.CarrierWS, rooms.Admission{Identity: "a"})
+	})
+}
+
+// Rule: 1,000 sessions that break off at any stage of their life leave nothing behind: no participant, no Transport, no room, and
+// (the bubble sees to it) no goroutine.
+func TestAbortedSessions(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		var wait sync.WaitGroup
+		const sessions, stages = 1000, 9
+		for i := range sessions {
+			x := s.session(fmt.Sprint("s", i), 4) // too small for a busy room: it must not matter
+			x.room = fmt.Sprint("room", i%7)
+			wait.Go(func() {
+				time.Sleep(time.Duration(i%50) * linger / 40)
+				x.live(i % stages)
+				x.events.Close()
+			})
+		}
+		wait.Wait()
+		time.Sleep(2 * linger)
+		synctest.Wait()
+		if stats := s.service.Stats(); stats.Rooms+stats.Participants+stats.Hidden+stats.Publications != 0 || stats.Joins == 0 {
+			t.Errorf("left: %+v", stats)
+		}
+		if n := s.plane.openTransports(); n != 0 {
+			t.Errorf("%d transports are open", n)
+		}
+	})
+}
+
+// live lives until the stage, and breaks off there.
+func (x *session) live(stage int) {
+	ctx, cancel := context.WithCancel(x.s.t.Context())
+	defer cancel()
+	join := rooms.Request{Session: x.id, Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{Identity: x.id, Grants: grants}}
+	switch stage {
+	case 0: // given up before
+		cancel()
+	case 1: // given up while it is under way
+		go cancel()
+	case 2: // replaced by another, sooner or later
+		join.Join.Identity = "everybody"
+	}
+	if _, err := rooms.Do(ctx, x.s.bus, x.room, join); err != nil {
+		return // Do has undone it
+	}
+	if stage > 3 {
+		x.ask(wire.TypeOffer, wire.Offer{SDP: fixture(x.s.t, "chromium-publish"), Tracks: []wire.OfferTrack{{Mid: "0", Source: wire.SourceMicrophone}}})
+	}
+	if stage == 5 {
+		x.ask(wire.TypeOffer, wire.Offer{SDP: "v=0"})
+	}
+	if stage > 5 {
+		x.ask(wire.TypeOffer, wire.Offer{SDP: fixture(x.s.t, "firefox-slots"), Slots: []wire.OfferSlot{{Audio: "0", Video: "1"}}})
+	}
+	if stage > 6 {
+		x.ask(wire.TypeMute, wire.Mute{Publication: "p1", Muted: true})
+		x.ask(wire.TypeLeave, nil)
+	}
+	x.ask(rooms.TypeGone, rooms.Gone{Reason: wire.CodeTimeout}) // signalling always says so in the end
+}
