@@ -22,6 +22,7 @@ type room struct {
 	endpoints  []*endpoint
 	publishers map[*route.Producer]*endpoint
 	ask        []*route.Producer
+	fed        bool // got packets in this batch
 }
 
 // endpoint is a Transport with its DTLS association and its place in a room.
@@ -178,12 +179,13 @@ func (s *Shard) closePair(now time.Time, pair datagram.Pair) {
 
 func (s *Shard) leave(e *endpoint) {
 	r := e.room
-	for i, x := range r.endpoints {
-		if x == e {
-			r.endpoints = append(r.endpoints[:i], r.endpoints[i+1:]...)
-			break
+	others := make([]*endpoint, 0, len(r.endpoints)) // the old slice may be being ranged over
+	for _, x := range r.endpoints {
+		if x != e {
+			others = append(others, x)
 		}
 	}
+	r.endpoints = others
 	if len(r.endpoints) == 0 {
 		delete(s.rooms, r.id)
 	}

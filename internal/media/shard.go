@@ -45,6 +45,7 @@ type Shard struct {
 	producers  map[ProducerID]*room
 	handshakes int
 	held       []*datagram.Batch   // batches whose bytes are still in use
+	fed        []*room             // those that got packets in this batch
 	letters    []letter            // read, to be used again
 	ending     []*dtls.Association // told to end, not yet done
 	out        transport.Out
@@ -188,6 +189,10 @@ func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte)
 	if s.out.ICE.Pending() {
 		s.checked(now, e)
 	}
+	if r := e.room; !r.fed && r.router.Pending() {
+		r.fed = true
+		s.fed = append(s.fed, r)
+	}
 	s.soon(e.transport.Next())
 }
 
@@ -206,10 +211,7 @@ func (s *Shard) recover(e *endpoint) {
 
 // forward sends what the batch brought, subscriber by subscriber.
 func (s *Shard) forward(now time.Time) {
-	for _, r := range s.rooms {
-		if !r.router.Pending() {
-			continue
-		}
+	for _, r := range s.fed {
 		for _, e := range r.endpoints {
 			s.forwardTo(now, e)
 			if s.out.Egress.Len() > flushBytes {
@@ -217,8 +219,11 @@ func (s *Shard) forward(now time.Time) {
 			}
 		}
 		r.router.EndBatch()
+		r.fed = false
 		s.askKeyFrames(now, r)
 	}
+	clear(s.fed)
+	s.fed = s.fed[:0]
 	s.flush()
 }
 
