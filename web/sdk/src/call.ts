@@ -164,7 +164,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const own = [...this.localParticipant.publications.values()];
     this.localParticipant.mutablePublications.clear();
     for (const publication of own) {
-      publication.published("");
+      publication.named("");
       this.#publishing.set(publication, publishing(true));
     }
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
@@ -194,17 +194,21 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     this.#blankAll();
   }
 
-  published(publication: LocalPublication, id: string): void {
+  named(publication: LocalPublication, id: string): void {
     const publications = this.localParticipant.mutablePublications;
-    const before = publication.id;
-    if (before === id) return;
-    publications.delete(before);
-    publication.published(id);
+    if (publication.id === id) return;
+    publications.delete(publication.id);
+    publication.named(id);
     publications.set(id, publication);
-    const confirmation = this.#publishing.get(publication);
-    this.#publishing.delete(publication);
-    confirmation?.resolve(publication);
-    if (confirmation && !confirmation.again) emit(this.#room, "trackpublished", { participant: this.localParticipant, publication });
+  }
+
+  published(): void {
+    for (const [publication, { resolve, again }] of this.#publishing) {
+      if (publication.id === "") continue;
+      this.#publishing.delete(publication);
+      resolve(publication);
+      if (!again) emit(this.#room, "trackpublished", { participant: this.localParticipant, publication });
+    }
   }
 
   notPublished(publication: LocalPublication, error: ParleyError): void {

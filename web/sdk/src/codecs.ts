@@ -40,7 +40,7 @@ export function chooseCodec(kind: "audio" | "video", common: Codecs, encodable: 
   });
 }
 
-/** Profiles that any decoder of the codec plays, and H.264 only in the packetization that can carry every frame (RFC 6184 §6.3). */
+/** Profiles that Parley forwards; H.264 only in the packetization that can carry a frame of any size (RFC 6184 §6.3). */
 function isForwarded(c: Capability): boolean {
   const parameters = new URLSearchParams((c.sdpFmtpLine ?? "").replaceAll(";", "&"));
   switch (codecName(c)) {
@@ -49,7 +49,8 @@ function isForwarded(c: Capability): boolean {
     case "av1":
       return (parameters.get("profile") ?? "0") === "0";
     case "h264":
-      return parameters.get("packetization-mode") === "1";
+      // Baseline, main and high (RFC 6184 §8.1: profile_idc is the first byte), not the studio profiles.
+      return parameters.get("packetization-mode") === "1" && /^(42|4d|64)/i.test(parameters.get("profile-level-id") ?? "42");
     default:
       return true;
   }

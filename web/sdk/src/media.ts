@@ -21,7 +21,9 @@ export interface MediaOwner {
   /** A new RTCPeerConnection has its first answer: slots are numbered anew and empty. */
   connectionReplaced(): void;
   /** The publication has another id than before, or its first. */
-  published(publication: LocalPublication, id: string): void;
+  named(publication: LocalPublication, id: string): void;
+  /** What has a name is sent. */
+  published(): void;
   /** The server does not take the publication. */
   notPublished(publication: LocalPublication, error: ParleyError): void;
   received(message: DataMessage, reliable: boolean): void;
@@ -174,13 +176,14 @@ export class Media implements TransportOwner {
     this.#answered = true;
     for (const { mid, publication: id } of answer.publications ?? []) {
       const publication = this.#lines.find((l) => l.transceiver?.mid === mid)?.publication;
-      if (publication && id) this.#owner.published(publication, id);
+      if (publication && id) this.#owner.named(publication, id);
     }
     const microphones = this.#lines.filter((l) => l.publication?.source === "microphone").map((l) => l.transceiver?.mid ?? "");
     return allowDtx(answer.sdp, new Set(microphones));
   }
 
   async negotiated(): Promise<void> {
+    this.#owner.published();
     for (const { publication, transceiver } of this.#lines) {
       if (publication?.kind === "video" && transceiver) {
         await limitBitrate(transceiver.sender, bitrate(publication, publication.track));

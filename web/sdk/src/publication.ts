@@ -147,7 +147,7 @@ export class LocalPublication {
   }
 
   /** @internal */
-  published(id: string): void {
+  named(id: string): void {
     this.#id = id;
   }
 

@@ -4,7 +4,7 @@
  * The dependency descriptor tells key frames and layers without looking into the payload, which end-to-end encryption needs.
  * Chromium knows the RTP header extension and does not offer it unless asked.
  * https://www.w3.org/TR/webrtc-extensions/#rtp-header-extension-control
- * May go when browsers offer it by default (Firefox does).
+ * Firefox 153 has neither the extension by default nor a way to ask. May go when browsers offer it by themselves.
  */
 const dependencyDescriptor = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 

@@ -86,6 +86,7 @@ export class Transport {
 
   async #offer(iceRestart: boolean): Promise<void> {
     const pc = this.peerConnection;
+    let answered = false;
     try {
       if (pc.localDescription === null) {
         // Fixes where the data channels' m-line stands, so that a later RTCPeerConnection has the same mids: then
@@ -96,6 +97,7 @@ export class Transport {
       await this.#owner.prepare();
       await pc.setLocalDescription(await pc.createOffer({ iceRestart }));
       const answer = await this.#owner.exchange(pc.localDescription?.sdp ?? "");
+      answered = true; // from here on the server goes by this offer: there is no way back
       if (this.#state.at === "over") return;
       await pc.setRemoteDescription({ type: "answer", sdp: answer });
       await this.#owner.negotiated();
@@ -105,7 +107,7 @@ export class Transport {
       const usable = await this.#rollBack();
       this.#owner.refused(asParleyError(reason, "sdp"));
       // Without a first answer there is nothing to go back to.
-      this.#happens({ is: "refused", usable: usable && pc.remoteDescription !== null && !iceRestart });
+      this.#happens({ is: "refused", usable: usable && !answered && pc.remoteDescription !== null && !iceRestart });
     }
   }
 

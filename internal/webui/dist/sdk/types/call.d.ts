@@ -37,7 +37,8 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     get codecs(): Codecs;
     offer(...[body]: Parameters<MediaOwner["offer"]>): ReturnType<MediaOwner["offer"]>;
     connectionReplaced(): void;
-    published(publication: LocalPublication, id: string): void;
+    named(publication: LocalPublication, id: string): void;
+    published(): void;
     notPublished(publication: LocalPublication, error: ParleyError): void;
     received({ identity, payload }: DataMessage, reliable: boolean): void;
     pathChanged(path: Path, reason: ParleyError | undefined): void;

@@ -14,7 +14,9 @@ export interface MediaOwner {
     /** A new RTCPeerConnection has its first answer: slots are numbered anew and empty. */
     connectionReplaced(): void;
     /** The publication has another id than before, or its first. */
-    published(publication: LocalPublication, id: string): void;
+    named(publication: LocalPublication, id: string): void;
+    /** What has a name is sent. */
+    published(): void;
     /** The server does not take the publication. */
     notPublished(publication: LocalPublication, error: ParleyError): void;
     received(message: DataMessage, reliable: boolean): void;
