@@ -11,16 +11,22 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// carryOut does what a command has brought about. c is the request that it came by, if it came by one.
+// carryOut does what a command has brought about: what the media plane must know before what the sessions are told, so that
+// whoever acts on an answer is expected. c is the request that it came by, if it came by one.
 func (a *actor) carryOut(c *call, effects []room.Effect) {
+	for _, e := range effects {
+		switch e.(type) {
+		case room.Reply, room.Tell:
+		default:
+			a.command(e)
+		}
+	}
 	for _, e := range effects {
 		switch e := e.(type) {
 		case room.Reply:
 			a.reply(c, e)
 		case room.Tell:
 			a.tell(e)
-		default:
-			a.command(e)
 		}
 	}
 }

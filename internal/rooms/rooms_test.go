@@ -464,21 +464,66 @@ func TestWHEP(t *testing.T) {
 // Rule: a node takes a bounded number of rooms, and one more once one has ended.
 func TestMaxRooms(t *testing.T) {
 	run(t, func(t *testing.T, s *scene) {
-		x := make([]*session, rooms.MaxRooms+1)
-		for i := range x {
-			x[i] = s.session(fmt.Sprint(i), 1)
-			x[i].room = fmt.Sprint(i)
-			reply := x[i].do(rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{Identity: "a"}})
-			if i < rooms.MaxRooms && reply.Error != nil {
-				t.Fatal(reply.Error)
-			}
-			if i == rooms.MaxRooms && (reply.Error == nil || reply.Error.Code != wire.CodeOverloaded) {
-				t.Errorf("one more room: %+v", reply)
+		s.join("ann")
+		for i := 1; i < rooms.MaxRooms; i++ {
+			b, err := s.bus.Request(t.Context(), rooms.OpenSubject, fmt.Appendf(nil, `{"room":"%d"}`, i))
+			if err != nil || strings.Contains(string(b), "error") {
+				t.Fatalf("room %d: %s, %v", i, b, err)
 			}
 		}
-		x[0].ask(wire.TypeLeave, nil)
-		time.Sleep(2 * linger)
-		x[rooms.MaxRooms].join(rooms.CarrierWS, rooms.Admission{Identity: "a"})
+		x := s.session("x", 1)
+		x.room = "one more"
+		join := rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{Identity: "x"}}
+		if reply := x.do(join); reply.Error == nil || reply.Error.Code != wire.CodeOverloaded || reply.Error.RetrySeconds == 0 {
+			t.Errorf("one more room: %+v", reply)
+		}
+		time.Sleep(linger + time.Second) // nobody has entered the others
+		x.must(join)
+		if n := s.service.Stats().Rooms; n != 2 {
+			t.Errorf("%d rooms", n)
+		}
+	})
+}
+
+// Rule: every request of the protocol reaches the room.
+func TestRequests(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann, bob := s.join("ann"), s.join("bob")
+		bob.offer("chromium")
+		ann.offer("chromium")
+		name := "Ann"
+		for _, test := range []struct {
+			kind string
+			body any
+			tell string // to bob
+		}{
+			{wire.TypeMute, wire.Mute{Publication: "p3", Muted: true}, wire.TypeTrackMuted},
+			{wire.TypeUpdate, wire.Update{Name: &name}, wire.TypeParticipantUpdated},
+			{wire.TypeChat, wire.Chat{Text: "hello", To: "bob"}, wire.TypeChatReceived},
+			{wire.TypeUnpublish, wire.Unpublish{Publication: "p4"}, wire.TypeTrackUnpublished},
+			{wire.TypeLeave, wire.Leave{}, wire.TypeParticipantLeft},
+		} {
+			for synctest.Wait(); len(bob.events.Messages()) > 0; {
+				bob.read()
+			}
+			if reply := ann.ask(test.kind, test.body); reply.Error != nil || reply.Type != wire.TypeOK || string(reply.Body) != "{}" {
+				t.Errorf("%s: %+v", test.kind, reply)
+			}
+			bob.expect(test.tell)
+			if test.kind == wire.TypeChat {
+				if reply := bob.ask(wire.TypeSlotReady, wire.SlotReady{Mid: "2", Generation: 1}); reply.Error != nil {
+					t.Errorf("slot-ready: %+v", reply)
+				}
+				if reply := bob.ask(wire.TypeSubscribe, wire.Subscribe{Publications: []string{"p3"}}); reply.Error != nil {
+					t.Errorf("subscribe: %+v", reply)
+				}
+				bob.expect(wire.TypeSubscription, wire.TypeSlot)
+			}
+		}
+		last := kinds(s.plane.commands())
+		if d := cmp.Diff([]string{"SlotReady", "Assign", "Unpublish", "Assign", "CloseTransport"}, last[len(last)-5:]); d != "" {
+			t.Error(d)
+		}
 	})
 }
 

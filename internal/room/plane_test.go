@@ -1,0 +1,96 @@
+package room
+
+import "github.com/parley-rtc/parley/internal/sdp"
+
+// plane is the media plane as the room's commands have made it.
+type plane struct {
+	transports map[uint64]*planeTransport
+	producers  map[uint64]uint64 // to its Transport
+	lastID     uint64            // ids are never used again
+}
+
+type planeTransport struct {
+	sections   map[string]sdp.Negotiated
+	producing  map[string]uint64
+	assigned   map[string]uint64
+	generation map[string]uint64
+}
+
+// command carries out a command as the media plane does, and refuses what makes no sense.
+func (p *plane) command(t fataler, e Effect) {
+	t.Helper()
+	switch e := e.(type) {
+	case OpenTransport:
+		p.newID(t, e.Transport)
+		if len(e.Fingerprints) == 0 || e.Local.Ufrag == "" || e.Remote.Ufrag == "" {
+			t.Fatalf("incomplete %+v", e)
+		}
+		p.transports[e.Transport] = &planeTransport{
+			producing: map[string]uint64{}, assigned: map[string]uint64{}, generation: map[string]uint64{},
+		}
+	case Negotiate:
+		x := p.transport(t, e.Transport)
+		x.sections = map[string]sdp.Negotiated{}
+		for _, n := range e.Sections {
+			x.sections[n.Mid] = n
+		}
+	case StartProducer:
+		p.newID(t, e.Producer)
+		x := p.transport(t, e.Transport)
+		if n := x.sections[e.Mid]; n.Role != sdp.RoleReceive || x.producing[e.Mid] != 0 {
+			t.Fatalf("producer on m-line %s: role %d, feeds %d", e.Mid, n.Role, x.producing[e.Mid])
+		}
+		x.producing[e.Mid], p.producers[e.Producer] = e.Producer, e.Transport
+	case StopProducer:
+		if x := p.transports[p.producers[e.Producer]]; x != nil {
+			for mid, producer := range x.producing {
+				if producer == e.Producer {
+					delete(x.producing, mid)
+				}
+			}
+		}
+		delete(p.producers, e.Producer)
+	case Assign:
+		x := p.transport(t, e.Transport)
+		if e.Producer != 0 && (x.sections[e.Mid].Role != sdp.RoleSend || p.producers[e.Producer] == 0) {
+			t.Fatalf("assigned producer %d to m-line %s of role %d", e.Producer, e.Mid, x.sections[e.Mid].Role)
+		}
+		if e.Generation <= x.generation[e.Mid] {
+			t.Fatalf("generation %d after %d", e.Generation, x.generation[e.Mid])
+		}
+		x.assigned[e.Mid], x.generation[e.Mid] = e.Producer, e.Generation
+	case CloseTransport:
+		p.transport(t, e.Transport)
+		delete(p.transports, e.Transport)
+		for producer, transport := range p.producers {
+			if transport == e.Transport {
+				delete(p.producers, producer)
+			}
+		}
+	case RestartICE:
+		p.transport(t, e.Transport)
+	case OpenSlot:
+		if x := p.transport(t, e.Transport); x.generation[e.Mid] != e.Generation || x.assigned[e.Mid] == 0 {
+			t.Fatalf("opened slot %s generation %d, has %d", e.Mid, e.Generation, x.generation[e.Mid])
+		}
+	default:
+		t.Fatalf("the plane knows no %T", e)
+	}
+}
+
+func (p *plane) transport(t fataler, id uint64) *planeTransport {
+	t.Helper()
+	x := p.transports[id]
+	if x == nil {
+		t.Fatalf("no transport %d", id)
+	}
+	return x
+}
+
+func (p *plane) newID(t fataler, id uint64) {
+	t.Helper()
+	if id <= p.lastID {
+		t.Fatalf("id %d is used again", id)
+	}
+	p.lastID = id
+}
