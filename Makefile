@@ -14,7 +14,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 PASSED      := go run ./internal/tools/passed
 
 # Programs that the browser tests drive; only these are installed, and only when missing.
-APT      := chromium firefox-esr ffmpeg iproute2 nftables fonts-dejavu-core
+APT      := chromium firefox-esr ffmpeg iproute2 nftables pulseaudio fonts-dejavu-core fonts-noto-color-emoji
 # The race detector wants a C compiler; nothing else does.
 APT_RACE := gcc libc6-dev
 # Folders with a package-lock.json get their modules by npm ci.
@@ -65,21 +65,26 @@ test-unit:
 test-scenario:
 	@$(PASSED) -suite scenario -- -run '^TestScenario' $(PKG)
 
-# TypeScript unit tests: every web project but the browser tests that has a test script.
+# TypeScript unit tests, by Node's own runner.
 test-web: deps-web
-	@for d in $(filter-out web/e2e,$(WEB)); do \
-		if (cd $$d && npm pkg get scripts.test | grep -qv '^{}$$'); then (cd $$d && npm test --silent </dev/null); fi; \
-	done
+	@failed=; for d in $(filter-out web/e2e,$(WEB)); do \
+		echo "$$d"; \
+		(cd $$d && NODE_OPTIONS="--test-reporter=$(CURDIR)/web/e2e/reporter.mjs --test-reporter-destination=stdout" \
+			npm test --silent </dev/null) || failed="$$failed $$d"; \
+	done; [ -z "$$failed" ]
 
 test-browser: deps build
-	@if [ -f web/e2e/package.json ]; then cd web/e2e && npm test --silent </dev/null; else echo "browser: 0 passed, 0 failed"; fi
+	@cd web/e2e && npm test --silent </dev/null
 
 e2e: test-browser ## only the browser tests
 
-check: ## formatting, vet, staticcheck, generated files up to date
+check: deps-web ## formatting, vet, staticcheck, generated files up to date
 	@out=$$($(GOFUMPT) -l $(GO_FILES)); if [ -n "$$out" ]; then echo "not formatted (gofumpt -w):"; echo "$$out"; exit 1; fi
 	@go vet ./...
 	@$(STATICCHECK) ./...
+	@go run ./internal/tools/wiregen -check
+	@go run ./internal/tools/webbuild -check
+	@for d in $(filter-out web/e2e,$(WEB)); do (cd $$d && npm run check --silent </dev/null); done
 
 race: deps-race ## the Go tests under the race detector
 	@CGO_ENABLED=1 $(PASSED) -suite race -- -race $(PKG)
@@ -94,5 +99,6 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 bench: ## Go benchmarks with allocations; bench/README.md compares with other servers
 	@go test -run '^$$' -bench . -benchmem $(PKG) | grep -E '^(Benchmark|pkg:|FAIL|---|panic)'
 
-gen: ## write generated files: TypeScript types, protocol tables, web assets
-	@go generate ./...
+gen: deps-web ## write generated files: TypeScript types, protocol tables, web assets
+	@go run ./internal/tools/wiregen
+	@go run ./internal/tools/webbuild

@@ -95,7 +95,7 @@ func logACME(log *slog.Logger, event string, about map[string]any) {
 
 // start begins to get certificates; the one port must be open by now. http is the listener on port 80, or nil; it is owned from
 // now on. Whatever else comes there is sent to https.
-func (a *acme) start(http80 net.Listener, httpsPort uint16, log *slog.Logger) error {
+func (a *acme) start(http80 net.Listener, httpsPort uint16) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel, a.done = cancel, make(chan struct{})
 	a.issuer.DisableHTTPChallenge = http80 == nil

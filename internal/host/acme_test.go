@@ -62,7 +62,7 @@ func TestACME(t *testing.T) {
 					}()
 				}
 			}()
-			if err := certs.acm.start(c.http80, portOf(one), slog.New(events)); err != nil {
+			if err := certs.acm.start(c.http80, portOf(one)); err != nil {
 				t.Fatal(err)
 			}
 			events.await(t, "public certificate in use")

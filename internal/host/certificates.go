@@ -1,7 +1,12 @@
 package host
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"fmt"
 	"log/slog"
 	"os"
@@ -76,6 +81,21 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 		return c.acm.get(hello)
 	}
 	return c.leaf.Load(), nil
+}
+
+// dtlsCertificate makes the certificate of the DTLS handshakes. Clients know it by its fingerprint, which every answer carries,
+// so it is nobody's name and as short-lived as the process.
+func dtlsCertificate(now time.Time) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Parley"},
+		NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(authorityLifetime),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
 
 // refresh brings the certificate up to date. What goes wrong is logged, and the old one stays.

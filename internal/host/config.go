@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/obs"
+	"github.com/parley-rtc/parley/internal/signal"
 )
 
 // Shared are the settings that every verb has.
@@ -87,8 +88,8 @@ func (c *Config) check() error {
 		return errors.New("--acme-… without --domain: name the domain that the certificate is for")
 	case c.Drain < 0 || c.Drain > maxDrain:
 		return fmt.Errorf("--drain %v: give a duration from 0s to %v", c.Drain, maxDrain)
-	case c.Linger < 0 || c.Linger > maxLinger:
-		return fmt.Errorf("--linger %v: give a duration from 0s to %v", c.Linger, maxLinger)
+	case c.Linger < time.Second || c.Linger > maxLinger:
+		return fmt.Errorf("--linger %v: give a duration from 1s to %v", c.Linger, maxLinger)
 	case len(c.Advertise) > maxAdvertised:
 		return fmt.Errorf("--advertise has %d addresses; %d are enough for anyone", len(c.Advertise), maxAdvertised)
 	}
@@ -101,6 +102,9 @@ func (c *Config) check() error {
 		if !validName.MatchString(d) || !strings.Contains(d, ".") {
 			return fmt.Errorf("--domain %s: give a public name, such as meet.example.org", d)
 		}
+	}
+	if _, err := signal.NewOrigins(c.Origins); err != nil {
+		return fmt.Errorf("--origins: %w", err)
 	}
 	return nil
 }

@@ -134,6 +134,7 @@ func TestRefusedSettings(t *testing.T) {
 		{args: []string{"--advertise", "0.0.0.0"}, want: "not an address that a client could send to"},
 		{args: []string{"--advertise", "my.example.org"}, want: "advertise"},
 		{args: []string{"--advertise", strings.Repeat("192.0.2.1,", maxAdvertised) + "192.0.2.1"}, want: "enough for anyone"},
+		{args: []string{"--origins", "https://a.example/page"}, want: "--origins: allowed origin"},
 		{args: []string{"--auth", "maybe"}, want: "--auth"},
 		{env: map[string]string{"PARLEY_AUTH": "maybe"}, want: "--auth"},
 		{env: map[string]string{"PARLEY_DRAIN": "soon"}, want: "drain"},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 
+	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -17,7 +18,7 @@ func probes(mux *http.ServeMux, ready func() bool) {
 	mux.HandleFunc("GET /livez", alive)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready() {
-			Problem(w, http.StatusServiceUnavailable, wire.NewError(wire.CodeDraining, "no new sessions are taken", "ask another server"))
+			signal.WriteProblem(w, http.StatusServiceUnavailable, wire.NewError(wire.CodeDraining, "no new sessions are taken", "ask another server"))
 			return
 		}
 		plain(w, http.StatusOK, "ready\n")

@@ -12,8 +12,12 @@ const (
 	maxDrain       = 24 * time.Hour   // as long as a token lives
 	maxLinger      = 24 * time.Hour   // likewise
 	maxForwarded   = 32               // addresses of X-Forwarded-For that are looked at
+	wantedFiles    = 65536            // open files: every TCP connection is one
+	fewFiles       = 4096             // below this, the start warns
 	maxHeaderBytes = 32 << 10         // headers of one request
 	headerTimeout  = 5 * time.Second  // for a request's headers: slow ones are an attack
 	idleTimeout    = 2 * time.Minute  // between two requests of a connection
+	watchInterval  = 10 * time.Second // between looks at addresses and certificate files
+	drainInterval  = 100 * time.Millisecond
 	stopTimeout    = 10 * time.Second // for what is left after the drain
 )

@@ -1,3 +1,80 @@
 package host
 
-func (p process) serve(cfg *Config) error { return nil }
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	ossignal "os/signal"
+	"syscall"
+
+	"github.com/parley-rtc/parley/internal/obs"
+)
+
+// serve runs a server until the process is told to end. The first signal drains, a second one ends the waiting, a third one the
+// process.
+func (p process) serve(cfg *Config) error {
+	log := obs.NewLogger(p.stderr, obs.LogConfig{Level: cfg.LogLevel, JSON: cfg.LogFormat == "json", Addresses: cfg.LogAddress})
+	raiseFileLimit(log)
+	signals := make(chan os.Signal, 4)
+	ossignal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer ossignal.Stop(signals)
+	n, err := newNode(cfg, log)
+	if err != nil {
+		return err
+	}
+	n.summary(isTerminal(p.stdout)).write(p.stdout)
+	tellSupervisor(log, "READY=1")
+
+	s := <-signals
+	tellSupervisor(log, "STOPPING=1")
+	log.Info("draining: nobody new is taken; the same signal again ends it now", "signal", s.String(), "atMost", cfg.Drain)
+	again, over := make(chan struct{}), make(chan struct{})
+	go func() { // ends with over
+		select {
+		case <-signals:
+			close(again)
+		case <-over:
+			return
+		}
+		select {
+		case <-signals:
+			os.Exit(1)
+		case <-over:
+		}
+	}()
+	n.drain(cfg.Drain, again)
+	n.stop()
+	close(over)
+	log.Info("ended")
+	return nil
+}
+
+// summary gathers what the start text tells.
+func (n *node) summary(codes bool) *summary {
+	local := n.port.Local()
+	s := &summary{
+		cfg: n.cfg, port: local.Port(), loopback: local.Addr().IsLoopback(), offers: *n.offers.Load(), keys: n.keys.origin,
+		container: inContainer(), codes: codes,
+	}
+	if n.certs.ca != nil {
+		s.authority = fingerprint(n.certs.ca.cert.Raw)
+	}
+	return s
+}
+
+// tellSupervisor tells systemd (Type=notify) how far the process is, where it was started by it.
+func tellSupervisor(log *slog.Logger, state string) {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return
+	}
+	conn, err := net.Dial("unixgram", path)
+	if err == nil {
+		_, err = fmt.Fprint(conn, state)
+		conn.Close()
+	}
+	if err != nil {
+		log.Warn("cannot tell the supervisor", "state", state, "err", err)
+	}
+}

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -27,7 +27,7 @@ type front struct {
 type visitor struct {
 	address netip.Addr // of the client; invalid when it cannot be known
 	secure  bool       // it came over TLS, here or at a proxy
-	direct  bool       // no proxy was involved, known or unknown
+	local   bool       // it comes from this machine, and not through a proxy, known or unknown
 }
 
 type visitorKey struct{}
@@ -41,7 +41,7 @@ func visitorOf(r *http.Request) visitor {
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := f.identify(r)
 	f.headers(w.Header(), v)
-	if !v.secure && !f.plainHTTP && !(v.direct && v.address.IsLoopback()) && !isProbe(r.URL.Path) {
+	if !v.secure && !f.plainHTTP && !v.local && !isProbe(r.URL.Path) {
 		f.insecure(w, r)
 		return
 	}
@@ -53,12 +53,13 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *front) identify(r *http.Request) visitor {
 	v := visitor{secure: r.TLS != nil}
 	forwarded := r.Header.Values("X-Forwarded-For")
-	v.direct = len(forwarded) == 0 && len(r.Header.Values("Forwarded")) == 0
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return v
 	}
 	v.address = remote.Addr().Unmap().WithZone("")
+	direct := len(forwarded) == 0 && len(r.Header.Values("Forwarded")) == 0
+	v.local = direct && (v.address.IsLoopback() || v.address == localAddress(r))
 	if !f.trusts(v.address) {
 		return v
 	}
@@ -80,6 +81,16 @@ func (f *front) identify(r *http.Request) visitor {
 		v.address = a
 	}
 	return v
+}
+
+// localAddress is the address at which the request arrived. A client that has the same one is this machine itself.
+func localAddress(r *http.Request) netip.Addr {
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		if ap, err := netip.ParseAddrPort(a.String()); err == nil {
+			return ap.Addr().Unmap().WithZone("")
+		}
+	}
+	return netip.Addr{}
 }
 
 func (f *front) trusts(a netip.Addr) bool {
@@ -125,7 +136,7 @@ func (f *front) insecure(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "https://"+r.Host+r.URL.RequestURI(), http.StatusTemporaryRedirect)
 		return
 	}
-	Problem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden, "this call came over plain HTTP from another machine",
+	signal.WriteProblem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden, "this call came over plain HTTP from another machine",
 		"use https:// at the same port; where a proxy ends TLS, start parley with --behind-proxy; to allow plain HTTP, with --plain-http"))
 }
 
@@ -150,28 +161,6 @@ func validHost(host string) bool {
 	return err == nil && host != "" && u.Host == host && u.User == nil
 }
 
-// Problem answers with an error as RFC 9457 has it. Its code and next step are those of the signalling protocol.
-func Problem(w http.ResponseWriter, status int, e *wire.Error) {
-	body, err := json.Marshal(struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail"`
-		Code   string `json:"code"`
-		Next   string `json:"next,omitempty"`
-	}{"about:blank", http.StatusText(status), status, e.Message, string(e.Code), e.Next})
-	if err != nil {
-		body = []byte("{}")
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	if e.RetrySeconds > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(e.RetrySeconds))
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
-}
-
 // metricsGate shows /metrics to programs on this machine, and to others that bring --metrics-token. A request that any proxy
 // has passed on comes from elsewhere, even when the proxy runs here.
 func metricsGate(token string, next http.Handler) http.Handler {
@@ -179,9 +168,9 @@ func metricsGate(token string, next http.Handler) http.Handler {
 		v := visitorOf(r)
 		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		byToken := token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
-		if !byToken && !(v.direct && v.address.IsLoopback()) {
+		if !byToken && !v.local {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			Problem(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine",
+			signal.WriteProblem(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine",
 				"set --metrics-token and send it as Authorization: Bearer TOKEN"))
 			return
 		}

@@ -1,8 +1,10 @@
 package host
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -15,7 +17,7 @@ import (
 // echo answers with what front has found out.
 var echo = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	v := visitorOf(r)
-	plain(w, 200, v.address.String()+map[bool]string{true: " secure", false: " plain"}[v.secure]+map[bool]string{true: " direct", false: " passed on"}[v.direct])
+	plain(w, 200, v.address.String()+map[bool]string{true: " secure", false: " plain"}[v.secure]+map[bool]string{true: " local", false: ""}[v.local])
 })
 
 func request(remote, url string, header ...string) *http.Request {
@@ -29,7 +31,8 @@ func request(remote, url string, header ...string) *http.Request {
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
-	return r
+	arrived := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:8443"))
+	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, arrived))
 }
 
 // The client's address is that of the connection, and only of trusted proxies is another one believed: the last that is no
@@ -42,17 +45,20 @@ func TestVisitor(t *testing.T) {
 		header            []string
 		want              string
 	}{
-		{"direct", "203.0.113.7:5", "https://h/", nil, "203.0.113.7 secure direct"},
-		{"v4 in v6", "[::ffff:203.0.113.7]:5", "http://h/", nil, "203.0.113.7 plain direct"},
-		{"forged by a stranger", "203.0.113.7:5", "http://h/", []string{fwd, "127.0.0.1", proto, "https"}, "203.0.113.7 plain passed on"},
-		{"proxy", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7", proto, "https"}, "203.0.113.7 secure passed on"},
-		{"proxy tells plain", "10.0.0.1:5", "https://h/", []string{fwd, "203.0.113.7", proto, "http"}, "203.0.113.7 plain passed on"},
-		{"forged before the proxy", "10.0.0.1:5", "http://h/", []string{fwd, "127.0.0.1, 203.0.113.7"}, "203.0.113.7 plain passed on"},
-		{"two proxies", "10.0.0.1:5", "http://h/", []string{fwd, "1.1.1.1, 203.0.113.7", fwd, "10.0.0.2"}, "203.0.113.7 plain passed on"},
-		{"with port and brackets", "[::1]:5", "http://h/", []string{fwd, "[2001:db8::1]:77"}, "2001:db8::1 plain passed on"},
-		{"not an address", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7, unknown"}, "invalid IP plain passed on"},
-		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "10.0.0.9 plain passed on"},
-		{"Forwarded", "203.0.113.7:5", "http://h/", []string{"Forwarded", "for=1.2.3.4"}, "203.0.113.7 plain passed on"},
+		{"direct", "203.0.113.7:5", "https://h/", nil, "203.0.113.7 secure"},
+		{"loopback", "[::1]:5", "http://h/", nil, "::1 plain local"},
+		{"own address", "192.0.2.1:5", "http://h/", nil, "192.0.2.1 plain local"}, // where request says that it arrived
+		{"own address, passed on", "192.0.2.1:5", "http://h/", []string{fwd, "192.0.2.1"}, "192.0.2.1 plain"},
+		{"v4 in v6", "[::ffff:203.0.113.7]:5", "http://h/", nil, "203.0.113.7 plain"},
+		{"forged by a stranger", "203.0.113.7:5", "http://h/", []string{fwd, "127.0.0.1", proto, "https"}, "203.0.113.7 plain"},
+		{"proxy", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7", proto, "https"}, "203.0.113.7 secure"},
+		{"proxy tells plain", "10.0.0.1:5", "https://h/", []string{fwd, "203.0.113.7", proto, "http"}, "203.0.113.7 plain"},
+		{"forged before the proxy", "10.0.0.1:5", "http://h/", []string{fwd, "127.0.0.1, 203.0.113.7"}, "203.0.113.7 plain"},
+		{"two proxies", "10.0.0.1:5", "http://h/", []string{fwd, "1.1.1.1, 203.0.113.7", fwd, "10.0.0.2"}, "203.0.113.7 plain"},
+		{"with port and brackets", "[::1]:5", "http://h/", []string{fwd, "[2001:db8::1]:77"}, "2001:db8::1 plain"},
+		{"not an address", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7, unknown"}, "invalid IP plain"},
+		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "10.0.0.9 plain"},
+		{"Forwarded", "203.0.113.7:5", "http://h/", []string{"Forwarded", "for=1.2.3.4"}, "203.0.113.7 plain"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := httptest.NewRecorder()

@@ -1,0 +1,127 @@
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/obs"
+	"github.com/parley-rtc/parley/internal/port"
+)
+
+// report gathers the metrics of everything that runs, for one scrape.
+func (n *node) report(s *obs.Samples) {
+	s.Gauge("draining", "1 while nobody new is taken.", boolean(n.draining.Load()))
+	if leaf := n.certs.leaf.Load(); leaf != nil && leaf.Leaf != nil {
+		s.Gauge("certificate_expiry_timestamp_seconds", "When the private certificate, or that of --cert, ends.", float64(leaf.Leaf.NotAfter.Unix()))
+	}
+	n.reportPort(s)
+	n.reportMedia(s)
+	n.reportSessions(s)
+}
+
+func (n *node) reportPort(s *obs.Samples) {
+	p := n.port.Stats()
+	u := &p.UDP
+	for _, c := range []struct {
+		name, help string
+		value      uint64
+	}{
+		{"udp_received_datagrams_total", "Datagrams received.", u.Received},
+		{"udp_received_bytes_total", "Bytes of datagrams received.", u.ReceivedBytes},
+		{"udp_sent_datagrams_total", "Datagrams sent.", u.Sent},
+		{"udp_sent_bytes_total", "Bytes of datagrams sent.", u.SentBytes},
+		{"udp_sent_messages_total", "Messages in which datagrams were sent: a run to one destination is one.", u.Messages},
+		{"udp_send_full_datagrams_total", "Datagrams dropped because the socket's send buffer was full.", u.SendFull},
+		{"udp_send_failed_datagrams_total", "Datagrams that the kernel refused to send.", u.SendFailed},
+		{"udp_gso_fallbacks_total", "Runs that the kernel refused as one message.", u.GSOFallbacks},
+		{"udp_kernel_dropped_datagrams_total", "Datagrams that the kernel dropped because the receive buffer was full.", u.KernelDrops},
+		{"udp_read_errors_total", "Errors of the UDP socket.", p.ReadErrors},
+		{"tcp_accepted_connections_total", "TCP connections accepted.", p.Accepted},
+		{"tcp_refused_connections_total", "TCP connections refused by a limit.", p.Refused},
+		{"tcp_evicted_connections_total", "TCP connections closed unidentified, to make room.", p.Evicted},
+		{"tcp_unclassified_connections_total", "TCP connections that spoke no protocol of ours.", p.Unclassified},
+		{"tls_failed_handshakes_total", "TLS handshakes that failed.", p.Insecure},
+	} {
+		s.Counter(c.name, c.help, float64(c.value))
+	}
+	s.Gauge("udp_receive_buffer_bytes", "Receive buffer that the kernel granted.", float64(u.ReceiveBuffer))
+	s.Gauge("udp_send_buffer_bytes", "Send buffer that the kernel granted.", float64(u.SendBuffer))
+	s.Gauge("tcp_connections", "TCP connections now.", float64(p.Connections))
+	s.Gauge("tcp_half_open_connections", "TCP connections now of which nothing is known yet.", float64(p.HalfOpen))
+	s.Gauge("ice_tcp_connections", "TCP connections now that carry media.", float64(p.Streams))
+	n.reportDrops(s, &p)
+}
+
+// reportDrops tells what was discarded, by who did it and why. All reasons are there from the start, so that a rate can be
+// computed over the first of each.
+func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
+	const name, help = "dropped_datagrams_total", "Datagrams and packets discarded, by where and why."
+	for r := drop.None + 1; r < drop.NumReasons; r++ {
+		s.Counter(name, help, float64(p.Drops[r]), "owner", "port", "reason", r.String())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	c, err := n.shard.Counts(ctx)
+	if err != nil {
+		return // the shard is overloaded; the other metrics show it
+	}
+	for r := drop.None + 1; r < drop.NumReasons; r++ {
+		s.Counter(name, help, float64(c.Drops[r]), "owner", "shard", "reason", r.String())
+	}
+	s.Counter("shard_received_datagrams_total", "Datagrams that reached a shard.", float64(c.Received))
+	s.Counter("shard_sent_datagrams_total", "Datagrams that shards sent.", float64(c.Sent))
+	s.Counter("shard_sent_bytes_total", "Bytes that shards sent.", float64(c.SentBytes))
+	s.Counter("data_messages_total", "Data channel messages passed on.", float64(c.Messages))
+	s.Counter("transport_faults_total", "Transports that ended by an internal fault.", float64(c.Panics))
+	s.Gauge("transports", "Transports now.", float64(c.Transports))
+	s.Gauge("producers", "Producers now.", float64(c.Producers))
+	s.Gauge("dtls_handshakes", "DTLS handshakes going on now.", float64(c.Handshakes))
+}
+
+// reportMedia tells what rooms there are.
+func (n *node) reportMedia(s *obs.Samples) {
+	r := n.rooms.Stats()
+	s.Gauge("rooms", "Rooms now.", float64(r.Rooms))
+	s.Gauge("participants", "Participants now, without hidden ones.", float64(r.Participants))
+	s.Gauge("hidden_participants", "Hidden participants now, such as WHEP viewers.", float64(r.Hidden))
+	s.Gauge("publications", "Publications now.", float64(r.Publications))
+	s.Counter("room_joins_total", "Joins that succeeded.", float64(r.Joins))
+	s.Counter("room_faults_total", "Rooms that ended by an internal fault.", float64(r.Panics))
+	for code, count := range r.Refusals {
+		s.Counter("room_refusals_total", "Requests that rooms refused, by code.", float64(count), "code", string(code))
+	}
+}
+
+func (n *node) reportSessions(s *obs.Samples) {
+	c := n.signal.Stats()
+	s.Gauge("sessions", "Sessions now, also those waiting to be resumed.", float64(c.Sessions))
+	s.Gauge("calls", "WHIP and WHEP calls now.", float64(c.Calls))
+	s.Gauge("unauthenticated_connections", "Signalling connections now that have not joined.", float64(c.Unauthenticated))
+	for _, m := range []struct {
+		name, help string
+		value      uint64
+	}{
+		{"session_joins_total", "Joins that succeeded.", c.Joins},
+		{"session_refused_joins_total", "Joins that were refused.", c.JoinsRefused},
+		{"session_resumes_total", "Sessions resumed over a new connection.", c.Resumes},
+		{"session_refused_resumes_total", "Resumes that were refused.", c.ResumesRefused},
+		{"session_requests_total", "Requests received.", c.Requests},
+		{"session_repeated_requests_total", "Requests received again and answered again.", c.Repeated},
+		{"session_malformed_messages_total", "Messages that could not be understood.", c.Malformed},
+		{"session_oversized_messages_total", "Messages beyond the limit of size.", c.TooLarge},
+		{"session_hasty_messages_total", "Messages beyond the limit of rate.", c.TooFast},
+		{"session_resyncs_total", "Times that a slow reader got a snapshot instead of its backlog.", c.Resyncs},
+		{"session_slow_readers_total", "Sessions that ended because they read too slowly.", c.SlowReaders},
+		{"session_timeouts_total", "Sessions that nobody resumed in time.", c.Timeouts},
+	} {
+		s.Counter(m.name, m.help, float64(m.value))
+	}
+}
+
+func boolean(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
