@@ -159,8 +159,8 @@ func (c *channel) read(a *Association) {
 	for {
 		n, _, err := c.dc.ReadDataChannel(buf)
 		switch {
-		case errors.Is(err, io.ErrShortBuffer) && n <= MaxMessage: // and the message is still there
-			buf = make([]byte, n)
+		case errors.Is(err, io.ErrShortBuffer) && len(buf) < MaxMessage: // the message is still there
+			buf = make([]byte, MaxMessage)
 		case errors.Is(err, io.ErrShortBuffer):
 			c.end("a message is too long")
 			return
