@@ -52,7 +52,7 @@ func (r *Room) join(now time.Time, c Join) *wire.Error {
 		c.Grants.Hidden = true
 		followed := r.followed(c.Follow)
 		if followed == nil {
-			return nobodyPublishes(c.Follow)
+			return NobodyPublishes(c.Follow)
 		}
 		c.Follow = followed.identity
 	}
@@ -274,7 +274,8 @@ func noParticipant(identity string) *wire.Error {
 	return wire.NewError(wire.CodeNotFound, "no participant "+identity+" in this room", "")
 }
 
-func nobodyPublishes(identity string) *wire.Error {
+// NobodyPublishes refuses a viewer of an identity, or of anybody where it is empty.
+func NobodyPublishes(identity string) *wire.Error {
 	what := "nobody publishes in this room"
 	if identity != "" {
 		what = identity + " does not publish in this room"

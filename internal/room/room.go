@@ -193,7 +193,12 @@ func (r *Room) member(session string) (*participant, *wire.Error) {
 	if p := r.sessions[session]; p != nil {
 		return p, nil
 	}
-	return nil, wire.NewError(wire.CodeSessionExpired, "this session is not part of the room any more", "join again")
+	return nil, SessionExpired()
+}
+
+// SessionExpired refuses a session that is not in the room.
+func SessionExpired() *wire.Error {
+	return wire.NewError(wire.CodeSessionExpired, "this session is not part of the room any more", "join again")
 }
 
 func (r *Room) nextID() uint64 {

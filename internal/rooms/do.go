@@ -7,40 +7,41 @@ import (
 	"fmt"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/room"
 	"github.com/parley-rtc/parley/wire"
 )
 
 // Do asks a room and returns its reply; a refusal is a Reply with Error. A join (not of WHEP) opens a room that does not
 // exist. The error is the bus's or ctx's; after one, a session that wanted to join is not in the room.
-func Do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
-	reply, err := do(ctx, b, room, r)
+func Do(ctx context.Context, b bus.Bus, name string, r Request) (Reply, error) {
+	reply, err := do(ctx, b, name, r)
 	if err != nil && r.Type == wire.TypeJoin {
 		// It may have been carried out all the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 		defer cancel()
-		_, _ = do(ctx, b, room, Request{Session: r.Session, Type: TypeGone})
+		_, _ = do(ctx, b, name, Request{Session: r.Session, Type: TypeGone})
 	}
 	return reply, err
 }
 
-func do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
+func do(ctx context.Context, b bus.Bus, name string, r Request) (Reply, error) {
 	message, err := json.Marshal(r)
 	if err != nil {
 		return Reply{}, fmt.Errorf("encode %s request: %w", r.Type, err)
 	}
 	for range maxTries {
-		reply, err := ask(ctx, b, Subject(room), message)
+		reply, err := ask(ctx, b, Subject(name), message)
 		switch {
 		case err == nil && !reply.Closed:
 			return reply, nil
 		case err != nil && !errors.Is(err, bus.ErrNoResponders):
 			return Reply{}, err
 		case r.Type != wire.TypeJoin:
-			return Reply{Error: expired()}, nil
+			return Reply{Error: room.SessionExpired()}, nil
 		case r.Carrier == CarrierWHEP:
-			return Reply{Error: nobodyPublishes()}, nil
+			return Reply{Error: room.NobodyPublishes("")}, nil
 		}
-		opened, err := open(ctx, b, room)
+		opened, err := open(ctx, b, name)
 		if errors.Is(err, bus.ErrNoResponders) {
 			return Reply{Error: draining()}, nil // no node takes rooms
 		}
@@ -53,8 +54,8 @@ func do(ctx context.Context, b bus.Bus, room string, r Request) (Reply, error) {
 }
 
 // open asks a node to become the room's home.
-func open(ctx context.Context, b bus.Bus, room string) (Reply, error) {
-	message, err := json.Marshal(openRequest{Room: room})
+func open(ctx context.Context, b bus.Bus, name string) (Reply, error) {
+	message, err := json.Marshal(openRequest{Room: name})
 	if err != nil {
 		return Reply{}, fmt.Errorf("encode open request: %w", err)
 	}
@@ -76,13 +77,4 @@ func ask(ctx context.Context, b bus.Bus, subject string, message []byte) (Reply,
 // openRequest goes to OpenSubject.
 type openRequest struct {
 	Room string `json:"room"`
-}
-
-func expired() *wire.Error {
-	return wire.NewError(wire.CodeSessionExpired, "this session is not part of the room any more", "join again")
-}
-
-func nobodyPublishes() *wire.Error {
-	return &wire.Error{Code: wire.CodeNotFound, Message: "nobody publishes in this room",
-		Next: "try again once somebody does", RetrySeconds: 5}
 }
