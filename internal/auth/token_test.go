@@ -107,6 +107,16 @@ func TestTimesAtTheirLimits(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, change := range map[string]authtest.Object{
+		"just expired":             {"exp": at(-60 * time.Second)},
+		"not yet":                  {"nbf": at(61 * time.Second)},
+		"issued too far ahead":     {"iat": at(61 * time.Second)},
+		"a second more than a day": {"exp": at(24*time.Hour + time.Second)},
+	} {
+		if _, err := auth.Verify(now, authtest.Good(now, change), authtest.Keys()); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
 }
 
 // What Sign makes, Verify reads; what Verify would refuse, Sign does not make.
