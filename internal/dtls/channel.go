@@ -202,6 +202,7 @@ func (a *Association) accept(stream *sctp.Stream, pending <-chan struct{}, start
 		return
 	}
 	a.tell(Event{Kind: ChannelOpened, Channel: kind})
+	defer c.end("internal fault") // by now there is another reason, unless this panics: the writer must end too
 	start(c.write)
 	c.read(a)
 	a.mu.Lock()

@@ -2,7 +2,9 @@ package dtls
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -270,5 +272,76 @@ func TestGarbageInside(t *testing.T) {
 			synctest.Wait()
 		}
 		s.want(Connected)
+	})
+}
+
+// Limit: maxPendingChannels streams may begin without their opening message being whole; more are refused.
+func TestPendingChannels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, sha256Of(clientCert))
+		defer s.end()
+		client := s.connect()
+		assoc := s.associate(client, sctp.WithMinCwnd(1<<20))
+		s.want(Connected)
+		s.mu.Lock()
+		s.toServer = func(b []byte) bool { return len(b) > 1000 } // only the first of two fragments arrives
+		s.mu.Unlock()
+		for i := range uint16(maxPendingChannels + 3) {
+			stream, err := assoc.OpenStream(i, sctp.PayloadTypeWebRTCDCEP)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Write(make([]byte, sctpMTU+20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		s.want()
+		if got := s.a.Counts().Refused; got != 3 {
+			t.Errorf("%d refused", got)
+		}
+		_ = assoc.Close()
+		_ = client.Close()
+	})
+}
+
+// warned is a DTLS connection on which nothing but warnings arrive.
+type warned struct{ left int }
+
+func (w *warned) Read([]byte) (int, error) {
+	if w.left--; w.left < 0 {
+		return 0, io.EOF
+	}
+	return 0, errors.New("alert: a warning")
+}
+
+func (w *warned) Write(b []byte) (int, error) { return len(b), nil }
+
+// Limit: maxWarnings alerts end nothing, the next one ends the association.
+func TestMaxWarnings(t *testing.T) {
+	a := &Association{}
+	few, many := &warned{left: maxWarnings}, &warned{left: maxWarnings + 10}
+	a.serve(few)
+	a.serve(many)
+	if few.left != -1 || many.left != 9 {
+		t.Errorf("%d and %d left", few.left, many.left)
+	}
+}
+
+// A panic on a goroutine of the association ends the association, with an event, and nothing else.
+func TestPanicEndsOneAssociation(t *testing.T) {
+	talk(t, func(s *scene, assoc *sctp.Association) {
+		dc := s.dial(assoc, 1, "parley", 0)
+		s.want(ChannelOpened)
+		s.mu.Lock()
+		s.broken = true
+		s.mu.Unlock()
+		if _, err := dc.Write([]byte("x")); err != nil {
+			s.t.Fatal(err)
+		}
+		<-s.a.Done()
+		if e := s.taken(); len(e) == 0 || e[0].Kind != Failed || e[0].Reason != "internal fault: broken" {
+			s.t.Errorf("got %+v", e)
+		}
 	})
 }

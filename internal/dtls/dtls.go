@@ -27,7 +27,8 @@ import (
 // Config describes an Association.
 type Config struct {
 	// ID is what the Sink is told with everything.
-	ID          uint64
+	ID uint64
+	// Certificate of the server, with an ECDSA key.
 	Certificate tls.Certificate
 	// Fingerprints of the client's certificate; one of them must match.
 	Fingerprints []sdp.Fingerprint

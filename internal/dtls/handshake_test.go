@@ -214,6 +214,20 @@ func TestGarbageAfterwards(t *testing.T) {
 	})
 }
 
+// A ClientHello in several fragments (with post-quantum key shares it is longer than a datagram) finds its attempt.
+func TestFragmentedHandshake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, sha256Of(clientCert))
+		defer s.end()
+		client := s.client(pion.WithCertificates(clientCert), pion.WithMTU(60))
+		if err := client.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		s.want(Connected)
+	})
+}
+
 // Flights are sent again: a handshake survives the loss of any datagram, and of a third of them.
 func TestHandshakeSurvivesLoss(t *testing.T) {
 	for lost := range 12 {

@@ -53,6 +53,7 @@ type scene struct {
 	mu       sync.Mutex
 	events   []Event
 	full     bool              // the sink takes no event
+	broken   bool              // the sink panics at messages
 	toClient func([]byte) bool // false: lost
 	toServer func([]byte) bool
 	sent     [][]byte // datagrams of the association
@@ -78,6 +79,9 @@ func (s *scene) Event(id uint64, e Event) bool {
 	defer s.mu.Unlock()
 	if id != 7 {
 		s.t.Errorf("event of %d", id)
+	}
+	if s.broken && e.Kind == Message {
+		panic("broken")
 	}
 	if s.full {
 		return false
@@ -161,9 +165,11 @@ func (s *scene) connect() *pion.Conn {
 }
 
 // associate starts the client's SCTP.
-func (s *scene) associate(c *pion.Conn) *sctp.Association {
+func (s *scene) associate(c *pion.Conn, options ...sctp.ClientOption) *sctp.Association {
 	s.t.Helper()
-	assoc, err := sctp.ClientWithOptions(sctp.WithNetConn(c), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU))
+	assoc, err := sctp.ClientWithOptions(append([]sctp.ClientOption{
+		sctp.WithNetConn(c), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU),
+	}, options...)...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

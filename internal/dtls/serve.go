@@ -14,7 +14,7 @@ import (
 // link is the net.Conn that SCTP has below it. SCTP may close it and DTLS goes on: the media's keys come from there.
 type link struct {
 	*pipe
-	conn *pion.Conn
+	conn io.Writer
 }
 
 // Read implements net.Conn.
@@ -37,7 +37,7 @@ func (l *link) Write(b []byte) (int, error) {
 func (l *link) RemoteAddr() net.Addr { return address{} }
 
 // serve reads what comes inside DTLS until that ends. The first record starts SCTP; clients without data channels send none.
-func (a *Association) serve(conn *pion.Conn) {
+func (a *Association) serve(conn io.ReadWriter) {
 	defer a.recover()
 	var inside sync.WaitGroup
 	defer inside.Wait()
