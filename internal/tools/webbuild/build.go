@@ -1,9 +1,12 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -36,6 +39,7 @@ func build(root string) (assets, error) {
 	return out, nil
 }
 
+// buildSDK makes the module that pages import, with its map: it is read by those who build on it.
 func buildSDK(root string, out assets) error {
 	return bundle(root, out, sdkPath, api.BuildOptions{
 		EntryPointsAdvanced: []api.EntryPoint{{InputPath: filepath.Join(root, sdkPath, "src/index.ts"), OutputPath: "sdk/parley"}},
@@ -71,73 +75,98 @@ func buildTypes(root string, out assets) error {
 	return nil
 }
 
+// buildExample makes the SDK's example page, which names its script and style as they are served.
 func buildExample(root string, out assets) error {
-	return buildPage(root, out, examplePath, "sdk/", "sdk/[name]", func(p string) string { return "./" + path.Base(p) })
+	dir := filepath.Join(root, examplePath)
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil {
+		return err
+	}
+	out["sdk/index.html"] = page
+	return bundle(root, out, examplePath, api.BuildOptions{
+		EntryPoints: []string{filepath.Join(dir, "src/example.ts"), filepath.Join(dir, "src/example.css")},
+		EntryNames:  "sdk/[name]",
+		External:    []string{"/sdk/parley.js"},
+	})
 }
 
+// buildApp makes the meeting app. All but its page gets a name that contains a hash.
 func buildApp(root string, out assets) error {
-	if _, err := os.Stat(filepath.Join(root, appPath, "index.html")); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	dir := filepath.Join(root, appPath)
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the SDK alone
 	}
-	public, err := readTree(filepath.Join(root, appPath, "public"))
 	if err != nil {
 		return err
-	}
-	for name, b := range public {
-		out[name] = b
-	}
-	return buildPage(root, out, appPath, "", "assets/[name]-[hash]", func(p string) string { return "/" + p })
-}
-
-// reference is a script or stylesheet of a page that has to be built: its path begins with /src/ or ./src/.
-var reference = regexp.MustCompile(`(src|href)="\.?/(src/[^"]+)"`)
-
-// buildPage builds what the index.html in dir names, and puts the page, with the names of what was built, at prefix.
-func buildPage(root string, out assets, dir, prefix, names string, link func(string) string) error {
-	page, err := os.ReadFile(filepath.Join(root, dir, "index.html"))
-	if err != nil {
-		return err
-	}
-	var entries []string
-	for _, m := range reference.FindAllStringSubmatch(string(page), -1) {
-		entries = append(entries, filepath.Join(root, dir, m[2]))
-	}
-	if len(entries) == 0 {
-		return fmt.Errorf("%s/index.html names nothing under /src/", dir)
 	}
 	made := assets{}
-	err = bundle(root, made, dir, api.BuildOptions{
-		EntryPoints: entries, EntryNames: names, AssetNames: "assets/[name]-[hash]", ChunkNames: "assets/[name]-[hash]",
-		Splitting: true, Sourcemap: api.SourceMapNone,
+	err = bundle(root, made, appPath, api.BuildOptions{
+		EntryPointsAdvanced: []api.EntryPoint{{InputPath: filepath.Join(dir, "src/main.tsx"), OutputPath: "app"}},
+		EntryNames:          "assets/[name]-[hash]", AssetNames: "assets/[name]-[hash]", ChunkNames: "assets/[name]-[hash]",
+		Splitting: true,
 	})
 	if err != nil {
 		return err
 	}
-	text := reference.ReplaceAllStringFunc(string(page), func(s string) string {
-		m := reference.FindStringSubmatch(s)
-		return m[1] + `="` + link(builtName(made, m[2])) + `"`
-	})
-	for name, b := range made {
-		out[name] = b
+	text, err := nameAssets(string(page), dir, made)
+	if err != nil {
+		return err
 	}
-	out[prefix+"index.html"] = []byte(text)
-	return nil
+	maps.Copy(out, made)
+	out["index.html"] = []byte(text)
+	out["licences.txt"], err = licences(dir)
+	return err
 }
 
-// builtName finds what an entry point was built to: the same base name, with a hash or without, and its new extension.
-func builtName(made assets, entry string) string {
-	ext := path.Ext(entry)
-	base := strings.TrimSuffix(path.Base(entry), ext)
-	if ext != ".css" {
-		ext = ".js"
-	}
-	pattern := regexp.MustCompile(`^` + regexp.QuoteMeta(base) + `(-[A-Z0-9]{8})?` + regexp.QuoteMeta(ext) + `$`)
-	for name := range made {
-		if pattern.MatchString(path.Base(name)) {
-			return name
+// reference is a file that the app's page names.
+var reference = regexp.MustCompile(`"/assets/([^"/]+)"`)
+
+// nameAssets puts the names with hashes into the page: for app.js and app.css those that were made, for any other file that
+// of its copy, which it makes.
+func nameAssets(page, dir string, made assets) (string, error) {
+	var errs []error
+	text := reference.ReplaceAllStringFunc(page, func(quoted string) string {
+		name := reference.FindStringSubmatch(quoted)[1]
+		ext := path.Ext(name)
+		base := strings.TrimSuffix(name, ext)
+		if base == "app" {
+			built := regexp.MustCompile(`^assets/app-[A-Z0-9]{8}` + regexp.QuoteMeta(ext) + `$`)
+			for made := range made {
+				if built.MatchString(made) {
+					return `"/` + made + `"`
+				}
+			}
 		}
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s/index.html names %s: %w", appPath, quoted, err))
+			return quoted
+		}
+		sum := sha256.Sum256(b)
+		hashed := "assets/" + base + "-" + base32.StdEncoding.EncodeToString(sum[:5]) + ext
+		made[hashed] = b
+		return `"/` + hashed + `"`
+	})
+	return text, errors.Join(errs...)
+}
+
+// licences gathers the texts that must go with what others wrote and the app contains.
+func licences(dir string) ([]byte, error) {
+	var out []byte
+	for _, part := range []struct{ title, file string }{
+		{"Preact", "node_modules/preact/LICENSE"},
+		{"@preact/signals", "node_modules/@preact/signals/LICENSE"},
+		{"@preact/signals-core", "node_modules/@preact/signals-core/LICENSE"},
+		{"Icons", "LICENSE-icons"},
+	} {
+		b, err := os.ReadFile(filepath.Join(dir, part.file))
+		if err != nil {
+			return nil, err
+		}
+		out = fmt.Appendf(out, "%s\n\n%s\n\n", part.title, strings.TrimSpace(string(b)))
 	}
-	return entry
+	return out, nil
 }
 
 // bundle runs esbuild with what all builds have in common.
@@ -153,7 +182,6 @@ func bundle(root string, out assets, dir string, options api.BuildOptions) error
 	options.LegalComments = api.LegalCommentsNone
 	options.MinifyWhitespace, options.MinifyIdentifiers, options.MinifySyntax = true, true, true
 	options.Loader = map[string]api.Loader{".svg": api.LoaderFile, ".png": api.LoaderFile, ".woff2": api.LoaderFile}
-	options.External = []string{"/sdk/parley.js"}
 	options.Define = map[string]string{"process.env.NODE_ENV": `"production"`}
 	result := api.Build(options)
 	if len(result.Errors) > 0 {
