@@ -314,8 +314,8 @@ export class Session {
     if (this.#state.at === "ended") return;
     this.#state = { at: "ended", error };
     this.#ending.abort(error);
-    this.#detach();
     for (const id of [...this.#waiting.keys()]) this.#drop(id, error);
+    this.#detach();
     if (tell) this.#observer.stateChanged(this.#state);
   }
 

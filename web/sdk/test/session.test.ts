@@ -1,0 +1,309 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { ParleyError } from "../src/errors.js";
+import { backoff, Session, type SessionState } from "../src/session.js";
+import type { EventMessage, Joined } from "../src/wire.gen.js";
+import { FakeServer, joined, pass, settle } from "./fake-server.js";
+
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
+afterEach(() => mock.timers.reset());
+
+interface Told {
+  readonly events: EventMessage[];
+  readonly rejoined: Joined[];
+  readonly states: SessionState["at"][];
+}
+
+function start(server: FakeServer): { session: Session; told: Told } {
+  const told: Told = { events: [], rejoined: [], states: [] };
+  const session = new Session(server, { room: "tea" }, {
+    event: (m) => told.events.push(m),
+    rejoined: (j) => told.rejoined.push(j),
+    stateChanged: (s) => told.states.push(s.at),
+  });
+  return { session, told };
+}
+
+async function open(): Promise<{ server: FakeServer; session: Session; told: Told }> {
+  const server = new FakeServer();
+  const { session, told } = start(server);
+  const opened = session.open();
+  await settle();
+  server.join();
+  await opened;
+  return { server, session, told };
+}
+
+const left = { type: "participant-left", body: { identity: "bob", reason: "left" } };
+
+async function code(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return "";
+  } catch (reason) {
+    return reason instanceof ParleyError ? reason.code : String(reason);
+  }
+}
+
+test("joining names protocol and room, and returns what the server said", async () => {
+  const { server, session } = await open();
+  assert.deepEqual(server.requests[0]?.body, { room: "tea", protocol: 1 });
+  assert.equal(session.state.at, "open");
+});
+
+test("the first join is tried once: a refusal is told at once", async () => {
+  const server = new FakeServer();
+  const { session } = start(server);
+  const opened = code(session.open());
+  await settle();
+  server.refuse("unauthorized");
+  assert.equal(await opened, "unauthorized");
+  assert.equal(session.state.at, "ended");
+  assert.equal(await code(session.request("ping", {})), "unauthorized");
+});
+
+test("a server that cannot be reached is told at once", async () => {
+  const server = new FakeServer();
+  server.reachable = false;
+  assert.equal(await code(start(server).session.open()), "connection");
+});
+
+test("an aborted join rejects with the signal's reason", async () => {
+  const server = new FakeServer();
+  const abort = new AbortController();
+  const opened = start(server).session.open(abort.signal);
+  await settle();
+  abort.abort(new Error("changed my mind"));
+  await assert.rejects(opened, /changed my mind/);
+  assert.equal(server.connected, false);
+});
+
+test("a request that is not answered in 10 seconds rejects", async () => {
+  const { session } = await open();
+  const asked = code(session.request("chat", { text: "hello" }));
+  await pass(10_000);
+  assert.equal(await asked, "timeout");
+});
+
+test("a lost socket is resumed from the last message seen", async () => {
+  const { server, session, told } = await open();
+  server.send(left);
+  server.cut();
+  assert.equal(session.state.at, "resuming");
+  await pass(400);
+  assert.deepEqual(server.last.body, { protocol: 1, session: "s", token: "secret", seq: 2 });
+  server.resume(1);
+  server.send(left);
+  await settle();
+  assert.equal(session.state.at, "open");
+  assert.equal(told.events.length, 2);
+  assert.deepEqual(told.states, ["open", "resuming", "open"]);
+});
+
+test("what was asked and not answered is asked again with its id, after the replay", async () => {
+  const { server, session } = await open();
+  const asked = session.request("chat", { text: "hello" });
+  const first = server.last;
+  server.cut();
+  await pass(400);
+  server.resume(1);
+  await settle();
+  assert.equal(server.last.type, "resume");
+  server.send(left);
+  await settle();
+  assert.deepEqual(server.last, first);
+  server.reply("ok", {});
+  await asked;
+});
+
+test("an answer that the replay brings is not asked for again", async () => {
+  const { server, session } = await open();
+  const asked = session.request("chat", { text: "hello" });
+  const first = server.last;
+  server.cut();
+  await pass(400);
+  server.resume(1);
+  server.reply("ok", {}, first);
+  await asked;
+  await settle();
+  assert.equal(server.last.type, "resume");
+});
+
+test("requests made while the socket is lost wait for it, without a time limit", async () => {
+  const { server, session } = await open();
+  server.cut();
+  server.reachable = false;
+  const asked = session.request("chat", { text: "hello" });
+  await pass(15_000);
+  server.reachable = true;
+  await pass(6_500);
+  server.resume();
+  await settle();
+  assert.equal(server.last.type, "chat");
+  server.reply("ok", {});
+  await asked;
+});
+
+test("the pauses between tries double up to a limit, and vary", () => {
+  assert.equal(backoff(0, 0.5), 300);
+  assert.equal(backoff(1, 0.5), 600);
+  assert.equal(backoff(2, 0.5), 1200);
+  assert.equal(backoff(9, 0.5), 5000);
+  assert.equal(backoff(1000, 0.5), 5000);
+  assert.equal(backoff(0, 0), 225);
+  assert.ok(backoff(0, 0.999) < 375);
+});
+
+test("a wake-up call ends a pause", async () => {
+  const { server, session } = await open();
+  server.cut();
+  assert.equal(server.connections, 1);
+  session.wake();
+  await settle();
+  assert.equal(server.connections, 2);
+});
+
+test("a hole in the numbers makes the session resume from before it", async () => {
+  const { server } = await open();
+  server.send(left);
+  server.lose();
+  server.send(left);
+  await pass(400);
+  assert.equal(server.connections, 2);
+  assert.deepEqual(server.last.body, { protocol: 1, session: "s", token: "secret", seq: 2 });
+});
+
+test("the same hole again makes it join anew", async () => {
+  const { server, told } = await open();
+  server.lose();
+  server.send(left);
+  await pass(400);
+  server.resume();
+  await settle();
+  server.send(left);
+  await pass(400);
+  assert.equal(server.last.type, "join");
+  server.join();
+  await settle();
+  assert.equal(told.rejoined.length, 1);
+});
+
+test("an expired session is joined anew, as the same participant", async () => {
+  const { server, session, told } = await open();
+  session.remember("ann");
+  const asked = code(session.request("chat", { text: "hello" }));
+  server.cut();
+  await pass(400);
+  server.refuse("session-expired");
+  await pass(400);
+  assert.deepEqual(server.last.body, { room: "tea", protocol: 1, identity: "ann" });
+  assert.equal(await asked, "connection"); // whether it was carried out, nobody knows
+  server.join();
+  await settle();
+  assert.deepEqual(told.rejoined, [joined]);
+  assert.deepEqual(told.states, ["open", "resuming", "rejoining", "open"]);
+});
+
+test("after the server's time for resuming it joins anew without asking", async () => {
+  const { server } = await open();
+  server.reachable = false;
+  server.cut();
+  await pass(36_000);
+  server.reachable = true;
+  await pass(7_000);
+  assert.deepEqual(server.requests.map((r) => r.type), ["join", "join"]);
+});
+
+test("a draining server is tried again when it says", async () => {
+  const { server, session } = await open();
+  server.cut();
+  await pass(400);
+  server.refuse("session-expired");
+  await pass(400);
+  server.refuse("draining", { retrySeconds: 3 });
+  await pass(2_900);
+  assert.equal(server.connections, 3);
+  await pass(2_000);
+  assert.equal(server.connections, 4);
+  server.join();
+  await settle();
+  assert.equal(session.state.at, "open");
+});
+
+test("a refusal that stays ends the session", async () => {
+  const { server, session } = await open();
+  server.cut();
+  await pass(400);
+  server.refuse("session-expired");
+  await pass(400);
+  server.refuse("unauthorized");
+  await settle();
+  assert.ok(session.state.at === "ended" && session.state.error.code === "unauthorized");
+});
+
+test("it gives up after five minutes", async () => {
+  const { server, session } = await open();
+  server.reachable = false;
+  server.cut();
+  await pass(310_000);
+  assert.ok(session.state.at === "ended" && session.state.error.code === "connection");
+});
+
+test("being kicked ends the session", async () => {
+  const { server, session, told } = await open();
+  const asked = code(session.request("ping", {}));
+  server.send({ type: "ended", body: { code: "kicked", message: "out", rejoin: false } });
+  assert.ok(session.state.at === "ended" && session.state.error.code === "kicked");
+  assert.deepEqual(told.states, ["open", "ended"]);
+  assert.equal(await asked, "kicked");
+  assert.equal(server.connected, false);
+});
+
+test("a session that ended and may be joined again is", async () => {
+  const { server } = await open();
+  server.send({ type: "ended", body: { code: "draining", message: "going down", rejoin: true } });
+  await pass(400);
+  assert.equal(server.last.type, "join");
+});
+
+test("a silent socket is found by ping and resumed", async () => {
+  const { server } = await open();
+  await pass(10_000);
+  assert.equal(server.last.type, "ping");
+  server.reply("ok", {});
+  await settle();
+  await pass(10_000);
+  assert.equal(server.requests.filter((r) => r.type === "ping").length, 2);
+  await pass(10_500);
+  assert.equal(server.last.type, "resume");
+});
+
+test("leaving tells the server and ends everything", async () => {
+  const { server, session, told } = await open();
+  session.leave();
+  assert.equal(server.last.type, "leave");
+  assert.equal(server.connected, false);
+  assert.deepEqual(told.states, ["open", "ended"]);
+  assert.equal(await code(session.request("ping", {})), "left");
+});
+
+test("leaving while the socket is lost stops the tries", async () => {
+  const { server, session } = await open();
+  server.cut();
+  session.leave();
+  await pass(60_000);
+  assert.equal(server.connections, 1);
+});
+
+test("too many requests without an answer are refused", async () => {
+  const { session } = await open();
+  const asked = Array.from({ length: 512 }, () => code(session.request("ping", {})));
+  assert.equal(await code(session.request("ping", {})), "limit");
+  session.leave();
+  assert.deepEqual(new Set(await Promise.all(asked)), new Set(["left"]));
+});
+
+test("a request beyond the size of a message is refused", async () => {
+  const { session } = await open();
+  assert.equal(await code(session.request("chat", { text: "x".repeat(600_000) })), "too-large");
+});
