@@ -39,7 +39,8 @@ type Session struct {
 	pace       bucket
 	revision   uint64 // of the room, as far as this session has heard
 	attachment *Attachment
-	detached   time.Time // since when there is no attachment
+	attached   time.Time // since when there is one
+	detached   time.Time // since when there is none
 	heardAt    time.Time // last sign of life
 	resync     resync
 	resyncSeq  uint64    // number of the resync message that is offered
@@ -231,30 +232,20 @@ func (s *Session) conclude(code wire.Code, message string, rejoin bool) {
 	}
 }
 
-// linger gives the client time to take the last messages: a socket flushTime, a lost one until it could have resumed.
+// linger gives the client time to take the last messages: over a socket that there is flushTime, else until it could have resumed.
 func (s *Session) linger(timer *time.Timer) {
 	s.seat.events.Close()
-	s.mu.Lock()
-	until := time.Now().Add(flushTime)
-	switch {
-	case s.attachment == nil:
-		until = s.detached.Add(resumeTime)
-	case s.slow:
-		until = time.Now().Add(slowFlushTime)
-	}
-	closing := s.service.closing
-	if s.left || s.attachment != nil {
-		closing = nil // flushTime is short enough
-	}
-	s.mu.Unlock()
+	start := time.Now()
 	for {
-		timer.Reset(time.Until(until))
-		s.mu.Lock()
-		a, taken := s.attachment, s.outbox.next == s.outbox.end()
-		s.mu.Unlock()
-		if taken || a == nil && s.unreachable() {
+		a, until, done := s.lingering(start)
+		if done {
 			return
 		}
+		closing := s.service.closing
+		if a != nil {
+			closing = nil // flushTime is short enough
+		}
+		timer.Reset(time.Until(until))
 		select {
 		case <-s.wake:
 			continue
@@ -268,11 +259,22 @@ func (s *Session) linger(timer *time.Timer) {
 	}
 }
 
-// unreachable: nobody will come back for the last message.
-func (s *Session) unreachable() bool {
+// lingering returns for which socket to wait, if there is one, and until when; or that all is done.
+func (s *Session) lingering(start time.Time) (a *Attachment, until time.Time, done bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.left || s.outbox.next == 1 || time.Since(s.detached) >= resumeTime
+	taken := s.outbox.next == s.outbox.end()
+	if s.attachment == nil {
+		// Nobody comes back after leave, without having got joined, or too late.
+		return nil, s.detached.Add(resumeTime), taken || s.left || s.outbox.next == 1
+	}
+	if s.attached.After(start) {
+		start = s.attached
+	}
+	if s.slow {
+		return s.attachment, start.Add(slowFlushTime), taken
+	}
+	return s.attachment, start.Add(flushTime), taken
 }
 
 // emit queues a message for the client.
@@ -340,7 +342,8 @@ func (s *Session) attachLocked(a *Attachment) {
 	if old := s.attachment; old != nil {
 		old.cut(EndReplaced)
 	}
-	s.attachment, s.heardAt = a, time.Now()
+	s.attachment, s.attached = a, time.Now()
+	s.heardAt = s.attached
 	if s.resync == offered {
 		s.resyncTime = s.heardAt
 	}
