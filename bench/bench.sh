@@ -20,6 +20,7 @@ BENCHTAB=${BENCHTAB:-}
 ROUNDS=${ROUNDS:-3}
 WINDOW=${WINDOW:-10s}
 LOADS=${LOADS:-"-subs=10 -subs=50 -conf=8"}
+SERVERS=${SERVERS:-"parley janus janus-event-loops"}
 OUT=${OUT:-bench/out.jsonl}
 work=$(mktemp -d)
 server=
@@ -65,10 +66,10 @@ janus() {
 }
 
 : >"$OUT"
-runs=0 total=$((ROUNDS * 3 * $(wc -w <<<"$LOADS")))
+runs=0 total=$((ROUNDS * $(wc -w <<<"$SERVERS") * $(wc -w <<<"$LOADS")))
 for round in $(seq "$ROUNDS"); do
 	for l in $LOADS; do
-		for s in parley janus janus-event-loops; do
+		for s in $SERVERS; do
 			runs=$((runs + 1))
 			echo "[$runs/$total] round $round: $s ${l/=/ }" >&2
 			case $s in
