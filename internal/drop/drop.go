@@ -26,7 +26,7 @@ const (
 	StunFingerprint // FINGERPRINT wrong
 	StunMethod      // a method or class that is not served
 	StunRole        // role conflict that a lite agent refuses
-	PairLimit       // too many pairs of one Transport
+	PairTaken       // a pair that another Transport sends on
 
 	// DTLS and SCTP.
 	DtlsQueueFull // the association did not keep up
@@ -73,7 +73,7 @@ var names = [NumReasons]string{
 	Empty: "empty", Oversized: "oversized", UnknownClass: "unknown_class", UnknownSource: "unknown_source",
 	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full",
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
-	StunMethod: "stun_method", StunRole: "stun_role", PairLimit: "pair_limit",
+	StunMethod: "stun_method", StunRole: "stun_role", PairTaken: "pair_taken",
 	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DtlsMalformed: "dtls_malformed",
 	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",

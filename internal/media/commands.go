@@ -82,12 +82,7 @@ func (s *Shard) restart(now time.Time, c RestartICE) {
 	}
 	s.ufrags[c.Local.Ufrag] = e
 	e.ufrags = append(e.ufrags, c.Local.Ufrag)
-	if n := len(e.ufrags) - maxUfrags; n > 0 {
-		for _, old := range e.ufrags[:n] {
-			delete(s.ufrags, old)
-		}
-		e.ufrags = append(e.ufrags[:0], e.ufrags[n:]...)
-	}
+	s.forgetUfrags(e, maxUfrags)
 }
 
 // closeAll ends every Transport and waits for their associations.

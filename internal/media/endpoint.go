@@ -75,8 +75,9 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 	for _, ev := range s.out.ICE.Events {
 		switch ev.Kind {
 		case ice.Validated:
-			s.pairs[ev.Pair] = e
-			e.pairs = append(e.pairs, ev.Pair)
+			s.claim(now, e, ev.Pair)
+		case ice.Restarted:
+			s.forgetUfrags(e, 1)
 		case ice.Removed:
 			s.forgetPair(e, ev.Pair)
 		case ice.Selected, ice.ConsentFresh:
@@ -96,6 +97,29 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 	if end != "" {
 		s.fail(e, end)
 	}
+}
+
+// claim makes e the owner of a pair. A pair that another Transport sends on stays with it: a client that forges the source of its
+// checks gains nothing by it.
+func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
+	if old := s.pairs[pair]; old != nil && old != e {
+		if old.transport.Agent().CanSend(now) {
+			s.drops.Add(drop.PairTaken)
+			return
+		}
+		s.forgetPair(old, pair)
+	}
+	s.pairs[pair] = e
+	e.pairs = append(e.pairs, pair)
+}
+
+// forgetUfrags leaves the newest keep user fragments of e.
+func (s *Shard) forgetUfrags(e *endpoint, keep int) {
+	n := max(len(e.ufrags)-keep, 0)
+	for _, old := range e.ufrags[:n] {
+		delete(s.ufrags, old)
+	}
+	e.ufrags = append(e.ufrags[:0], e.ufrags[n:]...)
 }
 
 func (s *Shard) forgetPair(e *endpoint, pair datagram.Pair) {
@@ -139,9 +163,7 @@ func (s *Shard) drop(e *endpoint) {
 		return
 	}
 	delete(s.transports, e.spec.Transport)
-	for _, ufrag := range e.ufrags {
-		delete(s.ufrags, ufrag)
-	}
+	s.forgetUfrags(e, 0)
 	for len(e.pairs) > 0 {
 		s.forgetPair(e, e.pairs[0])
 	}
