@@ -34,9 +34,13 @@ type assets map[string][]byte
 
 func main() {
 	check := flag.Bool("check", false, "write nothing; fail where the committed files are out of date")
+	fixture := flag.String("fixture", "", "build nothing; show the app's screens without a server at this `address` until interrupted")
 	root := flag.String("root", ".", "the repository")
 	flag.Parse()
 	act := write
+	if *fixture != "" {
+		act = func(root string) error { return serveFixture(root, *fixture) }
+	}
 	if *check {
 		act = verify
 	}

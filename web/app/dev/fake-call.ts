@@ -1,0 +1,124 @@
+// A call with people who are not there.
+
+import { type ReadonlySignal, signal } from "@preact/signals";
+import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "../src/state/call.js";
+import type { Capture } from "../src/state/capture.js";
+import type { Statistics } from "../src/state/statistics.js";
+import { drawDocument, drawPerson } from "./pictures.js";
+
+const names = ["Ann Lee", "Mia Rossi", "Jonas", "Amina Diallo", "Kenji Watanabe", "Zoë", "Bartholomew Featherstonehaugh-Cholmondeley", "Priya", "Luis", "Noor", "Eva", "Tomasz"];
+
+export class FakeCall implements Call {
+  readonly people;
+  readonly chat;
+  readonly connection: ReadonlySignal<Connection>;
+  readonly sharing = signal<Sharing>({ is: "idle" });
+  readonly soundBlocked = signal(false);
+  readonly mayPublish = true;
+  readonly mayKick = true;
+  readonly room: string;
+  readonly microphone: Capture;
+  readonly camera: Capture;
+
+  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture) {
+    this.room = room;
+    this.microphone = microphone;
+    this.camera = camera;
+    this.connection = signal(connection);
+    this.people = signal<readonly Person[]>(Array.from({ length: count }, (_, i) => person(i, share && i === 1)));
+    this.chat = signal<readonly ChatLine[]>(count > 1 ? lines() : []);
+  }
+
+  level(): number {
+    return 0.05 + Math.random() * 0.3;
+  }
+
+  async toggleSharing(): Promise<void> {
+    this.sharing.value = this.sharing.value.is === "live" ? { is: "idle" } : { is: "live", stream: new MediaStream() };
+  }
+
+  async sendChat(text: string): Promise<void> {
+    this.chat.value = [...this.chat.value, { id: String(Math.random()), from: "p0", name: "Ann", isOwn: true, text, at: new Date(), isPrivate: false }];
+  }
+
+  async kick(identity: string): Promise<void> {
+    this.people.value = this.people.value.filter((p) => p.identity !== identity);
+  }
+
+  async playSound(): Promise<void> {
+    this.soundBlocked.value = false;
+  }
+
+  async statistics(): Promise<Statistics> {
+    return {
+      path: "UDP",
+      rttMs: 23.4,
+      sending: { bitsPerSecond: 1_840_000, loss: 0.002 },
+      receiving: { bitsPerSecond: 4_230_000, loss: 0 },
+      sent: "1280×720, 30 fps",
+      received: ["1280×720, 30 fps", "640×480, 24 fps"],
+      codecs: ["opus", "VP8"],
+    };
+  }
+
+  leave(): void {
+    location.search = "?scene=left";
+  }
+}
+
+function person(i: number, share: boolean): Person {
+  const hasPicture = i % 4 !== 2;
+  return {
+    identity: `p${i}`,
+    name: names[i % names.length] ?? "",
+    isLocal: i === 0,
+    microphone: i % 3 === 2 ? "muted" : i === 7 ? "none" : "on",
+    speaking: i === 1,
+    camera: hasPicture ? shown((c, at) => drawPerson(c, i, at)) : { is: "none" },
+    shares: share ? [{ id: "screen", picture: shown(drawDocument) }] : [],
+    sounds: [],
+  };
+}
+
+function shown(draw: (context: CanvasRenderingContext2D, at: number) => void): Picture {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [1280, 720];
+  const context = canvas.getContext("2d");
+  let at = 0;
+  const paint = (): void => {
+    if (context) draw(context, at++);
+  };
+  paint();
+  setInterval(paint, 200);
+  const stream = canvas.captureStream(5);
+  const media: Playable = {
+    attach(element) {
+      element.srcObject = stream;
+      void element.play().catch(() => undefined);
+      return () => {
+        element.srcObject = null;
+      };
+    },
+  };
+  return { is: "shown", media };
+}
+
+function lines(): ChatLine[] {
+  const start = Date.now() - 12 * 60_000;
+  const line = (minute: number, who: number, text: string): ChatLine => ({
+    id: `${minute}${text}`,
+    from: `p${who}`,
+    name: names[who] ?? "",
+    isOwn: who === 0,
+    text,
+    at: new Date(start + minute * 60_000),
+    isPrivate: false,
+  });
+  return [
+    line(0, 1, "Good morning!"),
+    line(0.5, 1, "The notes of last week are at https://example.org/notes/2026-11-14 (thanks, Jonas)."),
+    line(2, 0, "Thank you. I will share my screen in a minute."),
+    line(7, 3, "Can somebody paste the address of the test server?"),
+    line(8, 2, "https://test.example.org:8443/r/calm-otter-bridge\nIt still has the old certificate."),
+  ];
+}

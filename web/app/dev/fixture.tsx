@@ -1,0 +1,76 @@
+// Every screen without a server: go run ./internal/tools/webbuild -fixture localhost:8099, then open
+//
+//	/?scene=call&people=5&share=1&panel=chat&connection=reconnecting
+//	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=left   /?scene=ended&code=kicked
+//
+// It is for development and is not part of what is shipped.
+
+import { render } from "preact";
+import { endAdvice, type FailureCause } from "../src/pure/advice.js";
+import { camera, microphone, ownName, screen } from "../src/state/app.js";
+import type { Connection } from "../src/state/call.js";
+import { speakingWhileMuted } from "../src/state/muted-hint.js";
+import { rememberRoom } from "../src/state/storage.js";
+import { say } from "../src/state/toasts.js";
+import { dialog, menuOpen, type Panel, panel, pinned } from "../src/state/view.js";
+import { App } from "../src/ui/app.js";
+import { FakeCall } from "./fake-call.js";
+
+const query = new URLSearchParams(location.search);
+const room = query.get("room") ?? "calm-otter-bridge";
+
+function showScene(): void {
+  switch (query.get("scene") ?? "call") {
+    case "start":
+      if (query.has("recent")) for (const name of ["monday-standup", "swift-heron-lagoon", "family"]) rememberRoom(name);
+      screen.value = { at: "start" };
+      return;
+    case "lobby":
+      ownName.value = query.get("name") ?? "Ann Lee";
+      screen.value = { at: "lobby", room, joining: query.has("joining"), problem: problemOf(query.get("code")) };
+      return showFailure();
+    case "left":
+      screen.value = { at: "left", room };
+      return;
+    case "ended":
+      screen.value = { at: "ended", room, advice: endAdvice(query.get("code") ?? "kicked", "the session is over", undefined) };
+      return;
+    default:
+      return showCall();
+  }
+}
+
+const problemOf = (code: string | null): ReturnType<typeof endAdvice> | undefined => (code ? endAdvice(code, "refused", undefined) : undefined);
+
+function showFailure(): void {
+  const cause = query.get("failure");
+  if (!cause) return;
+  const failed = query.get("device") === "microphone" ? [microphone] : query.get("device") === "camera" ? [camera] : [camera, microphone];
+  setTimeout(() => {
+    for (const c of failed) c.fail({ device: c.device, cause: cause as FailureCause, detail: "Something the browser says" });
+  }, 600);
+}
+
+function showCall(): void {
+  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera);
+  microphone.on.value = !query.has("muted");
+  screen.value = { at: "call", call };
+  panel.value = (query.get("panel") ?? "none") as Panel;
+  menuOpen.value = query.has("menu");
+  pinned.value = query.get("pinned") ?? "";
+  speakingWhileMuted.value = query.has("hint");
+  if (query.has("toast")) {
+    say("Mia Rossi joined");
+    say("Nothing was chosen to share", "Share again and choose a tab, a window or a screen.");
+  }
+  const which = query.get("dialog");
+  if (which === "devices" || which === "shortcuts") dialog.value = { is: which };
+  const second = call.people.value[1];
+  if (which === "remove" && second) dialog.value = { is: "remove", person: second };
+}
+
+const root = document.getElementById("app");
+if (root) {
+  showScene();
+  render(<App />, root);
+}

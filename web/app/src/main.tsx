@@ -1,0 +1,14 @@
+// The meeting app: it runs in every page that the server gives for / and /r/{room}.
+
+import { render } from "preact";
+import { openAddress } from "./state/app.js";
+import { watchFullScreen } from "./state/full-screen.js";
+import { App } from "./ui/app.js";
+
+const root = document.getElementById("app");
+if (root) {
+  watchFullScreen();
+  openAddress();
+  addEventListener("popstate", openAddress);
+  render(<App />, root);
+}

@@ -1,0 +1,152 @@
+// What went wrong, in words for the person it went wrong for: the cause and the next step.
+
+export type DeviceKind = "camera" | "microphone" | "screen";
+
+export type Permission = "granted" | "denied" | "prompt" | "unknown";
+
+export type FailureCause = "denied" | "denied-by-system" | "dismissed" | "busy" | "missing" | "insecure" | "unsupported" | "other";
+
+export interface Failure {
+  readonly device: DeviceKind;
+  readonly cause: FailureCause;
+  /** What the browser said, where that is all there is. */
+  readonly detail: string;
+}
+
+/** What a person can do next, where it is one click. */
+export type NextAction = "retry" | "https" | "trust" | "rejoin" | "start" | "reload";
+
+export interface Advice {
+  readonly title: string;
+  readonly next: string;
+  readonly actions: readonly NextAction[];
+}
+
+/** What is known when a device could not be opened. */
+export interface Refusal {
+  readonly device: DeviceKind;
+  /** The DOMException's name; empty where the browser has no mediaDevices at all. */
+  readonly name: string;
+  readonly message: string;
+  readonly permission: Permission;
+  readonly secure: boolean;
+}
+
+export function failureOf(refusal: Refusal): Failure {
+  return { device: refusal.device, cause: causeOf(refusal), detail: refusal.message };
+}
+
+function causeOf({ device, name, message, permission, secure }: Refusal): FailureCause {
+  if (!secure) return "insecure";
+  switch (name) {
+    case "":
+    case "TypeError":
+      return "unsupported";
+    case "NotAllowedError":
+    case "SecurityError":
+      if (/by system/i.test(message)) return "denied-by-system";
+      if (/dismissed/i.test(message)) return "dismissed";
+      if (device === "screen") return permission === "denied" ? "denied" : "dismissed";
+      return permission === "prompt" ? "dismissed" : "denied";
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return "missing";
+    case "NotReadableError":
+    case "AbortError":
+      return "busy";
+    default:
+      return "other";
+  }
+}
+
+export function deviceAdvice({ device, cause, detail }: Failure): Advice {
+  const the = `the ${device}`;
+  switch (cause) {
+    case "denied":
+      return {
+        title: `This page may not use ${the}`,
+        next:
+          device === "screen"
+            ? "Allow screen sharing for this page in the browser's settings, then share again."
+            : `Click the symbol left of the address, allow ${the}, then try again.`,
+        actions: ["retry"],
+      };
+    case "denied-by-system":
+      return {
+        title: `The system keeps ${the} from this browser`,
+        next: `Open the system's privacy settings, allow ${device === "screen" ? "screen recording" : the} for this browser, then try again.`,
+        actions: ["retry"],
+      };
+    case "dismissed":
+      return device === "screen"
+        ? { title: "Nothing was chosen to share", next: "Share again and choose a tab, a window or a screen.", actions: [] }
+        : { title: `The question about ${the} was closed`, next: "Ask again, and choose “Allow” this time.", actions: ["retry"] };
+    case "busy":
+      return {
+        title: `Another program uses ${the}`,
+        next: `Close other calls and programs that use ${the}, then try again.`,
+        actions: ["retry"],
+      };
+    case "missing":
+      return {
+        title: device === "screen" ? "There is no screen to share" : `No ${device} was found`,
+        next: device === "screen" ? "Use a browser on a computer to share a screen." : "Plug one in or switch it on, then try again. You can join without.",
+        actions: device === "screen" ? [] : ["retry"],
+      };
+    case "insecure":
+      return {
+        title: "This address is not secure",
+        next: `Browsers give ${the} only to pages that came over https. Open the secure address; if it warns about the certificate, trust this server first.`,
+        actions: ["https", "trust"],
+      };
+    case "unsupported":
+      return {
+        title: `This browser cannot use ${the} here`,
+        next: device === "screen" ? "Use a browser on a computer to share a screen." : "Use a current version of Chrome, Edge, Firefox or Safari.",
+        actions: [],
+      };
+    case "other":
+      return { title: `The ${device} could not be opened`, next: `Try again, or choose another one. The browser says: ${detail}`, actions: ["retry"] };
+  }
+}
+
+/** Why a call could not begin, or is over; code is the server's, or the SDK's own. */
+export function endAdvice(code: string, message: string, next: string | undefined): Advice {
+  switch (code) {
+    case "kicked":
+      return { title: "You were removed from the room", next: "Ask whoever runs the meeting if that was not meant.", actions: ["start"] };
+    case "replaced":
+      return {
+        title: "You joined from somewhere else",
+        next: "The same identity entered this room in another tab or on another device. Rejoin to bring the call back here.",
+        actions: ["rejoin", "start"],
+      };
+    case "draining":
+      return { title: "The server is restarting", next: "Wait a moment, then join again.", actions: ["rejoin"] };
+    case "overloaded":
+      return { title: "The server is full", next: "Try again in a few minutes, or tell whoever runs it.", actions: ["rejoin", "start"] };
+    case "unauthorized":
+      return {
+        title: "This room needs an invitation",
+        next: "Open the complete link that you were sent. If it is an old one, ask for a new one: invitations expire.",
+        actions: ["start"],
+      };
+    case "forbidden":
+      return { title: "Your invitation does not fit this room", next: next ?? "Ask for a link to this room.", actions: ["start"] };
+    case "slow-reader":
+    case "timeout":
+    case "session-expired":
+    case "connection":
+      return {
+        title: "The connection to the server was lost",
+        next: "Check that this device is online, then join again.",
+        actions: ["rejoin", "start"],
+      };
+    case "protocol":
+      return { title: "This page is older than the server", next: "Reload it to get the current version.", actions: ["reload"] };
+    case "unsupported":
+      return { title: "This browser cannot hold calls", next: next ?? "Use a current version of Chrome, Edge, Firefox or Safari.", actions: [] };
+    default:
+      return { title: "The call could not go on", next: next ?? `Try again. The server says: ${message}`, actions: ["rejoin", "start"] };
+  }
+}

@@ -1,0 +1,95 @@
+// Which screen there is, and how one leads to the next.
+
+import { join, ParleyError } from "@parley-rtc/sdk";
+import { signal } from "@preact/signals";
+import { type Advice, endAdvice } from "../pure/advice.js";
+import { pathOfRoom, roomOfPath } from "../pure/room-name.js";
+import type { Call } from "./call.js";
+import { Capture } from "./capture.js";
+import { RoomCall } from "./room-call.js";
+import { recall, remember, rememberRoom, takeToken } from "./storage.js";
+import { resetView } from "./view.js";
+
+export type Screen =
+  | { readonly at: "start" }
+  | { readonly at: "lobby"; readonly room: string; readonly joining: boolean; readonly problem: Advice | undefined }
+  | { readonly at: "call"; readonly call: Call }
+  | { readonly at: "left"; readonly room: string }
+  | { readonly at: "ended"; readonly room: string; readonly advice: Advice };
+
+export const screen = signal<Screen>({ at: "start" });
+export const microphone = new Capture("microphone");
+export const camera = new Capture("camera");
+export const ownName = signal(recall("name"));
+
+let token: string | undefined;
+let joining: AbortController | undefined;
+
+/** Shows what the address names. */
+export function openAddress(): void {
+  endWhatGoesOn();
+  const room = roomOfPath(location.pathname);
+  if (room === undefined) {
+    screen.value = { at: "start" };
+    return;
+  }
+  token = takeToken(room);
+  enterLobby(room);
+}
+
+/** Goes to a room's lobby, or to the start page. */
+export function go(room: string | undefined): void {
+  history.pushState(null, "", room === undefined ? "/" : pathOfRoom(room));
+  openAddress();
+}
+
+export function enterLobby(room: string): void {
+  resetView();
+  microphone.on.value = recall("join-muted") === "";
+  camera.on.value = recall("join-dark") === "";
+  screen.value = { at: "lobby", room, joining: false, problem: undefined };
+}
+
+export async function enterRoom(room: string, name: string): Promise<void> {
+  const cancel = new AbortController();
+  joining?.abort();
+  joining = cancel;
+  ownName.value = name;
+  remember("name", name);
+  remember("join-muted", microphone.on.value || microphone.state.value.is === "failed" ? "" : "yes");
+  remember("join-dark", camera.on.value || camera.state.value.is === "failed" ? "" : "yes");
+  screen.value = { at: "lobby", room, joining: true, problem: undefined };
+  try {
+    const joined = await join({ room, name, signal: cancel.signal, ...(token !== undefined && { token }) });
+    rememberRoom(room);
+    screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, (reason) => callEnded(room, reason)) };
+  } catch (reason) {
+    if (cancel.signal.aborted) return;
+    screen.value = { at: "lobby", room, joining: false, problem: adviceOf(reason) };
+  }
+}
+
+function callEnded(room: string, reason: ParleyError | undefined): void {
+  closeDevices();
+  if (screen.value.at !== "call") return; // another page was opened meanwhile
+  if (!reason || reason.code === "left") screen.value = { at: "left", room };
+  else screen.value = { at: "ended", room, advice: adviceOf(reason) };
+}
+
+function adviceOf(reason: unknown): Advice {
+  if (reason instanceof ParleyError) return endAdvice(reason.code, reason.message, reason.next);
+  return endAdvice("internal", reason instanceof Error ? reason.message : String(reason), undefined);
+}
+
+function endWhatGoesOn(): void {
+  joining?.abort();
+  const before = screen.value;
+  screen.value = { at: "start" };
+  if (before.at === "call") before.call.leave();
+  closeDevices();
+}
+
+function closeDevices(): void {
+  microphone.close();
+  camera.close();
+}

@@ -1,0 +1,206 @@
+// A call through the SDK's Room.
+
+import { type ChatMessage, type ConnectionState, type ParleyError, type RemoteParticipant, type RemotePublication, type Room } from "@parley-rtc/sdk";
+import { effect, signal } from "@preact/signals";
+import { deviceAdvice } from "../pure/advice.js";
+import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "./call.js";
+import { type Capture, captureScreen } from "./capture.js";
+import { trackPlayable } from "./playable.js";
+import { Publisher } from "./publisher.js";
+import { Sampler, type Statistics } from "./statistics.js";
+import { say } from "./toasts.js";
+
+/** Whoever hears that the call is over. */
+export type Ended = (reason: ParleyError | undefined) => void;
+
+export class RoomCall implements Call {
+  readonly room: string;
+  readonly people = signal<readonly Person[]>([]);
+  readonly chat = signal<readonly ChatLine[]>([]);
+  readonly connection = signal<Connection>("connecting");
+  readonly sharing = signal<Sharing>({ is: "idle" });
+  readonly soundBlocked = signal(false);
+  readonly microphone: Capture;
+  readonly camera: Capture;
+  readonly #room: Room;
+  readonly #ended: Ended;
+  readonly #sampler = new Sampler();
+  readonly #publishers: readonly Publisher[];
+  readonly #dispose: () => void;
+  #refreshing = false;
+
+  constructor(room: Room, microphone: Capture, camera: Capture, ended: Ended) {
+    this.#room = room;
+    this.room = room.name;
+    this.microphone = microphone;
+    this.camera = camera;
+    this.#ended = ended;
+    this.#listen();
+    this.#publishers = this.mayPublish ? [new Publisher(room, microphone), new Publisher(room, camera)] : [];
+    this.#dispose = effect(() => {
+      for (const capture of [microphone, camera]) void [capture.on.value, capture.state.value];
+      this.#refreshSoon();
+    });
+    this.#refresh();
+    this.#refreshChat();
+    this.#connectionIs(room.connectionState, undefined);
+  }
+
+  get mayPublish(): boolean {
+    return this.#room.localParticipant.grants.publish;
+  }
+
+  get mayKick(): boolean {
+    return this.#room.localParticipant.grants.admin;
+  }
+
+  level(identity: string): number {
+    const self = this.#room.localParticipant;
+    return (identity === self.identity ? self : this.#room.participants.get(identity))?.audioLevel ?? 0;
+  }
+
+  async toggleSharing(): Promise<void> {
+    const sharing = this.sharing.value;
+    if (sharing.is === "live") return this.#stopSharing(sharing.stream);
+    if (sharing.is === "starting") return;
+    this.sharing.value = { is: "starting" };
+    const captured = await captureScreen();
+    if (!(captured instanceof MediaStream)) {
+      this.sharing.value = { is: "idle" };
+      const advice = deviceAdvice(captured);
+      say(advice.title, advice.next);
+      return;
+    }
+    this.sharing.value = { is: "live", stream: captured };
+    captured.getVideoTracks()[0]?.addEventListener("ended", () => void this.#stopSharing(captured));
+    try {
+      await this.#room.publish(captured);
+    } catch {
+      await this.#stopSharing(captured);
+      say("The screen could not be shared.", "Share again.");
+    }
+  }
+
+  async sendChat(text: string): Promise<void> {
+    await this.#room.sendMessage(text);
+  }
+
+  async kick(identity: string): Promise<void> {
+    await this.#room.kick(identity);
+  }
+
+  async playSound(): Promise<void> {
+    await this.#room.play();
+    this.soundBlocked.value = false;
+  }
+
+  async statistics(): Promise<Statistics> {
+    return this.#sampler.sample(await this.#room.peerConnection.getStats(), performance.now());
+  }
+
+  leave(): void {
+    this.#room.leave();
+  }
+
+  async #stopSharing(stream: MediaStream): Promise<void> {
+    if (this.sharing.value.is === "live" && this.sharing.value.stream === stream) this.sharing.value = { is: "idle" };
+    const tracks = stream.getTracks();
+    for (const track of tracks) track.stop();
+    const shared = [...this.#room.localParticipant.publications.values()].filter((p) => tracks.includes(p.track));
+    await Promise.all(shared.map((p) => this.#room.unpublish(p).catch(() => undefined)));
+  }
+
+  #listen(): void {
+    const room = this.#room;
+    const changed = (): void => this.#refreshSoon();
+    const changes = ["participantupdated", "trackpublished", "trackunpublished", "mutechanged", "track", "trackended", "trackreplaced", "subscriptionstatus", "speaking"] as const;
+    for (const type of changes) room.addEventListener(type, changed);
+    room.addEventListener("participantjoined", ({ participant }) => {
+      say(`${participant.name} joined`);
+      changed();
+    });
+    room.addEventListener("participantleft", ({ participant, reason }) => {
+      say(reason === "kicked" ? `${participant.name} was removed` : reason === "timeout" ? `${participant.name} lost the connection` : `${participant.name} left`);
+      changed();
+    });
+    room.addEventListener("message", () => this.#refreshChat());
+    room.addEventListener("playbackblocked", () => (this.soundBlocked.value = true));
+    room.addEventListener("connectionstate", ({ state, reason }) => this.#connectionIs(state, reason));
+  }
+
+  #connectionIs(state: ConnectionState, reason: ParleyError | undefined): void {
+    if (state !== "disconnected") {
+      this.connection.value = state;
+      return;
+    }
+    this.#dispose();
+    for (const publisher of this.#publishers) publisher.close();
+    if (this.sharing.value.is === "live") for (const track of this.sharing.value.stream.getTracks()) track.stop();
+    this.#ended(reason);
+  }
+
+  /** Several events of one moment make one refresh. */
+  #refreshSoon(): void {
+    if (this.#refreshing) return;
+    this.#refreshing = true;
+    queueMicrotask(() => {
+      this.#refreshing = false;
+      this.#refresh();
+    });
+  }
+
+  #refresh(): void {
+    const others = [...this.#room.participants.values()].sort((a, b) => a.joinedAt.getTime() - b.joinedAt.getTime());
+    this.people.value = [this.#self(), ...others.map(personOf)];
+  }
+
+  #self(): Person {
+    const self = this.#room.localParticipant;
+    const [mic, camera] = [this.microphone, this.camera];
+    const isHeard = mic.on.peek() && mic.track !== undefined;
+    const track = camera.on.peek() ? camera.track : undefined;
+    return {
+      identity: self.identity,
+      name: self.name,
+      isLocal: true,
+      microphone: isHeard ? "on" : "muted",
+      speaking: isHeard && self.speaking,
+      camera: track ? { is: "shown", media: trackPlayable(track) } : { is: "none" },
+      shares: [],
+      sounds: [],
+    };
+  }
+
+  #refreshChat(): void {
+    const own = this.#room.localParticipant.identity;
+    this.chat.value = this.#room.messages.map((m) => lineOf(m, own));
+  }
+}
+
+function personOf(participant: RemoteParticipant): Person {
+  const publications = [...participant.publications.values()];
+  const microphone = publications.find((p) => p.source === "microphone");
+  const camera = publications.find((p) => p.source === "camera" || (p.kind === "video" && p.source === "other"));
+  return {
+    identity: participant.identity,
+    name: participant.name,
+    isLocal: false,
+    microphone: microphone ? (microphone.muted ? "muted" : "on") : "none",
+    speaking: participant.speaking,
+    camera: camera ? pictureOf(camera) : { is: "none" },
+    shares: publications.filter((p) => p.source === "screen" && !p.muted).map((p) => ({ id: p.id, picture: pictureOf(p) })),
+    sounds: publications.filter((p) => p.kind === "audio").map((p) => ({ id: p.id, media: p.subscription })),
+  };
+}
+
+function pictureOf(publication: RemotePublication): Picture {
+  const { subscription } = publication;
+  if (publication.muted || subscription.status === "off" || subscription.status === "ended") return { is: "none" };
+  if (subscription.status === "unsupported-codec") return { is: "undecodable", codec: publication.codec };
+  return subscription.mediaStreamTrack ? { is: "shown", media: subscription satisfies Playable } : { is: "waiting" };
+}
+
+function lineOf({ id, from, name, text, at, to }: ChatMessage, own: string): ChatLine {
+  return { id: `${id} ${at}`, from, name: name || from, isOwn: from === own, text, at: new Date(at), isPrivate: to !== undefined };
+}
+

@@ -1,0 +1,35 @@
+// What of a call is open on this screen. None of it is known to others.
+
+import { signal } from "@preact/signals";
+import type { Person } from "./call.js";
+
+export type Panel = "none" | "chat" | "people" | "statistics";
+export type Dialog = { readonly is: "none" } | { readonly is: "devices" } | { readonly is: "shortcuts" } | { readonly is: "remove"; readonly person: Person };
+
+export const panel = signal<Panel>("none");
+export const dialog = signal<Dialog>({ is: "none" });
+export const menuOpen = signal(false);
+/** Key of the tile that was made large; empty: none. */
+export const pinned = signal("");
+/** Chat lines that were on screen. */
+export const linesRead = signal(0);
+
+export function togglePanel(which: Panel): void {
+  panel.value = panel.value === which ? "none" : which;
+}
+
+export function closeDialog(): void {
+  dialog.value = { is: "none" };
+}
+
+export function togglePin(key: string): void {
+  pinned.value = pinned.value === key ? "" : key;
+}
+
+export function resetView(): void {
+  panel.value = "none";
+  dialog.value = { is: "none" };
+  menuOpen.value = false;
+  pinned.value = "";
+  linesRead.value = 0;
+}

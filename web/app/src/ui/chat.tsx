@@ -1,0 +1,134 @@
+import { useSignal } from "@preact/signals";
+import { limits } from "@parley-rtc/sdk";
+import type { JSX } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { findLinks } from "../pure/links.js";
+import type { Call, ChatLine } from "../state/call.js";
+import { isTouch } from "./tile.js";
+import { say } from "../state/toasts.js";
+import { linesRead } from "../state/view.js";
+import { Icon } from "./icon.js";
+
+/** Lines of one person within this time stand under one name. */
+const togetherMs = 3 * 60_000;
+/** Closer to the end than this counts as reading the newest. */
+const nearEndPx = 80;
+
+const drafts = new WeakMap<Call, string>();
+
+export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
+  const lines = call.chat.value;
+  const list = useRef<HTMLDivElement>(null);
+  const atEnd = useRef(true);
+  useLayoutEffect(() => {
+    linesRead.value = lines.length;
+    if (list.current && (atEnd.current || lines.at(-1)?.isOwn)) list.current.scrollTop = list.current.scrollHeight;
+  }, [lines.length]);
+  return (
+    <>
+      <div
+        class="chat-lines"
+        ref={list}
+        role="log"
+        aria-label="Messages"
+        tabIndex={0}
+        onScroll={(e) => {
+          const { scrollHeight, scrollTop, clientHeight } = e.currentTarget;
+          atEnd.current = scrollHeight - scrollTop - clientHeight < nearEndPx;
+        }}
+      >
+        {lines.length === 0 && (
+          <div class="empty">
+            <Icon name="chat" />
+            <strong>No messages yet</strong>
+            <p>Everyone in the room reads what you write, and so do those who come later.</p>
+          </div>
+        )}
+        {lines.map((line, i) => (
+          <Line key={line.id} line={line} before={lines[i - 1]} />
+        ))}
+      </div>
+      <Composer call={call} />
+    </>
+  );
+}
+
+function Line({ line, before }: { readonly line: ChatLine; readonly before: ChatLine | undefined }): JSX.Element {
+  const goesOn = before !== undefined && before.from === line.from && line.at.getTime() - before.at.getTime() < togetherMs;
+  const time = line.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return (
+    <article class={`chat-line${line.isOwn ? " own" : ""}${goesOn ? " goes-on" : ""}`}>
+      <header class={goesOn ? "hidden" : ""}>
+        <strong>{line.isOwn ? "You" : line.name}</strong>
+        <time dateTime={line.at.toISOString()}>{time}</time>
+        {line.isPrivate && <em>only to you two</em>}
+      </header>
+      <p>
+        {findLinks(line.text).map((part, i) =>
+          part.is === "text" ? (
+            part.text
+          ) : (
+            <a key={i} href={part.href} target="_blank" rel="noopener noreferrer">
+              {part.text}
+            </a>
+          ),
+        )}
+      </p>
+    </article>
+  );
+}
+
+function Composer({ call }: { readonly call: Call }): JSX.Element {
+  const text = useSignal(drafts.get(call) ?? "");
+  const isSending = useSignal(false);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const write = (value: string): void => {
+    text.value = value;
+    drafts.set(call, value);
+  };
+  const send = async (): Promise<void> => {
+    const written = text.value.trim();
+    if (written === "" || isSending.value) return;
+    if (new TextEncoder().encode(written).length > limits.maxChatBytes) {
+      say("This message is too long.", "Send it in parts.");
+      return;
+    }
+    isSending.value = true;
+    try {
+      await call.sendChat(written);
+      write("");
+    } catch {
+      say("The message was not sent.", "It is still in the field: try again.");
+    } finally {
+      isSending.value = false;
+      field.current?.focus();
+    }
+  };
+  const keyDown = (e: KeyboardEvent): void => {
+    if (e.key !== "Enter" || e.shiftKey || e.isComposing || isTouch()) return;
+    e.preventDefault();
+    void send();
+  };
+  return (
+    <form
+      class="composer"
+      onSubmit={(e) => {
+        e.preventDefault();
+        void send();
+      }}
+    >
+      <textarea
+        ref={field}
+        rows={1}
+        aria-label="Message to everyone"
+        placeholder="Message to everyone"
+        value={text.value}
+        onInput={(e) => write(e.currentTarget.value)}
+        onKeyDown={keyDown}
+      />
+      <button type="submit" class="primary round" aria-label="Send" disabled={text.value.trim() === "" || isSending.value}>
+        <Icon name="send" />
+      </button>
+    </form>
+  );
+}

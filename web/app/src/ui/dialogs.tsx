@@ -1,0 +1,120 @@
+// Dialogs of a call. The platform's dialog keeps the focus inside and gives it back.
+
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { deviceAdvice } from "../pure/advice.js";
+import type { Call, Person } from "../state/call.js";
+import { findDevices } from "../state/devices.js";
+import { shortcuts, shortcutsOn, switchShortcuts } from "../state/shortcuts.js";
+import { say } from "../state/toasts.js";
+import { closeDialog, dialog } from "../state/view.js";
+import { AdviceNote } from "./advice.js";
+import { DeviceChoices, SoundMeter } from "./devices.js";
+import { Icon } from "./icon.js";
+
+export function Dialogs({ call }: { readonly call: Call }): JSX.Element | null {
+  const open = dialog.value;
+  switch (open.is) {
+    case "none":
+      return null;
+    case "devices":
+      return <DevicesDialog call={call} />;
+    case "shortcuts":
+      return <ShortcutsDialog />;
+    case "remove":
+      return <RemoveDialog call={call} person={open.person} />;
+  }
+}
+
+function Dialog({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const opened = element.current;
+    opened?.showModal();
+    return () => opened?.close();
+  }, []);
+  return (
+    <dialog
+      ref={element}
+      class="dialog"
+      aria-labelledby="dialog-title"
+      onClose={closeDialog}
+      onClick={(e) => {
+        if (e.target === element.current) closeDialog(); // beside it
+      }}
+    >
+      <div class="dialog-body">
+        <header>
+          <h2 id="dialog-title">{title}</h2>
+          <button type="button" class="quiet" aria-label="Close" onClick={closeDialog}>
+            <Icon name="close" />
+          </button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+function DevicesDialog({ call }: { readonly call: Call }): JSX.Element {
+  const captures = [call.camera, call.microphone];
+  useEffect(() => void findDevices(), []);
+  return (
+    <Dialog title="Devices">
+      {captures.map((capture) => {
+        const state = capture.state.value;
+        return state.is === "failed" ? (
+          <AdviceNote key={capture.device} advice={deviceAdvice(state.failure)} onRetry={() => void capture.switchOn().then(findDevices)} />
+        ) : null;
+      })}
+      <DeviceChoices microphone={call.microphone} camera={call.camera} />
+      <SoundMeter microphone={call.microphone} />
+      <p class="soft">{call.microphone.on.value ? "The bar moves when your microphone hears you." : "Your microphone is off."}</p>
+    </Dialog>
+  );
+}
+
+function ShortcutsDialog(): JSX.Element {
+  return (
+    <Dialog title="Keyboard shortcuts">
+      <dl class="shortcuts">
+        {shortcuts.map(({ key, does }) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{does}</dd>
+          </div>
+        ))}
+      </dl>
+      <label class="check">
+        <input type="checkbox" checked={shortcutsOn.value} onChange={(e) => switchShortcuts(e.currentTarget.checked)} />
+        Use single keys as shortcuts
+      </label>
+    </Dialog>
+  );
+}
+
+function RemoveDialog({ call, person }: { readonly call: Call; readonly person: Person }): JSX.Element {
+  const remove = async (): Promise<void> => {
+    closeDialog();
+    try {
+      await call.kick(person.identity);
+    } catch {
+      say(`${person.name} could not be removed.`, "Perhaps they have just left. Try again.");
+    }
+  };
+  return (
+    <Dialog title={`Remove ${person.name}?`}>
+      <p>Their call ends at once. They can come back if they still have the link.</p>
+      <div class="dialog-actions">
+        <button type="button" onClick={closeDialog}>
+          Cancel
+        </button>
+        <button type="button" class="danger" onClick={() => void remove()}>
+          Remove
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,95 @@
+// Where everyone is seen.
+
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { arrange } from "../pure/arrange.js";
+import { fitGrid, type Space } from "../pure/grid.js";
+import type { Call, Person } from "../state/call.js";
+import { copyLink, linkOf } from "../state/link.js";
+import { pinned } from "../state/view.js";
+import { Icon } from "./icon.js";
+import { Tile, type TileItem } from "./tile.js";
+
+const gap = 8;
+
+export function Gallery({ call }: { readonly call: Call }): JSX.Element {
+  const people = call.people.value;
+  const arrangement = arrange(people.flatMap(itemsOf), pinned.value);
+  const isAlone = people.length === 1;
+  return (
+    <main class={`gallery ${arrangement.is}`}>
+      {arrangement.is === "grid" ? (
+        <Grid call={call} tiles={arrangement.tiles} />
+      ) : (
+        <>
+          <div class="stage">
+            <Tile key={arrangement.stage.key} item={arrangement.stage} call={call} size="large" />
+          </div>
+          <div class="strip">
+            {arrangement.strip.map((item) => (
+              <Tile key={item.key} item={item} call={call} size="small" />
+            ))}
+          </div>
+        </>
+      )}
+      {arrangement.is === "grid" && arrangement.floating && (
+        <div class="floating">
+          <Tile item={arrangement.floating} call={call} size="small" />
+        </div>
+      )}
+      {isAlone && call.connection.value !== "reconnecting" && <FirstHere room={call.room} />}
+    </main>
+  );
+}
+
+function itemsOf(person: Person): TileItem[] {
+  const { identity, isLocal } = person;
+  const face: TileItem = { key: identity, person, isLocal, isShare: false, picture: person.camera };
+  return [face, ...person.shares.map(({ id, picture }): TileItem => ({ key: `${identity}/${id}`, person, isLocal, isShare: true, picture }))];
+}
+
+function Grid({ call, tiles }: { readonly call: Call; readonly tiles: readonly TileItem[] }): JSX.Element {
+  const element = useRef<HTMLDivElement>(null);
+  const space = useSignal<Space>({ width: 0, height: 0 });
+  useLayoutEffect(() => {
+    const watched = element.current;
+    if (!watched) return undefined;
+    const measure = (): void => {
+      const { width, height } = watched.getBoundingClientRect();
+      space.value = { width: Math.floor(width), height: Math.floor(height) };
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(watched);
+    return () => observer.disconnect();
+  }, []);
+  const { columns, cell } = fitGrid(tiles.length, space.value, gap);
+  const size = {
+    "--cell-width": `${cell.width}px`,
+    "--cell-height": `${cell.height}px`,
+    "--grid-width": `${columns * cell.width + (columns - 1) * gap}px`,
+  };
+  return (
+    <div class="grid" ref={element}>
+      <div class="grid-cells" style={size}>
+        {cell.width > 0 && tiles.map((item) => <Tile key={item.key} item={item} call={call} size={cell.width < 220 ? "small" : "large"} />)}
+      </div>
+    </div>
+  );
+}
+
+function FirstHere({ room }: { readonly room: string }): JSX.Element {
+  return (
+    <section class="first-here" aria-label="Invite others">
+      <strong>You are the first here.</strong>
+      <p>Copy the link and send it to whom you want to meet.</p>
+      <div class="link">
+        <span class="link-text">{linkOf(room)}</span>
+        <button type="button" class="primary small" onClick={() => void copyLink(room)}>
+          <Icon name="copy" /> Copy the link
+        </button>
+      </div>
+    </section>
+  );
+}

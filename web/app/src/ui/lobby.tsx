@@ -1,0 +1,130 @@
+// Before a call: how one looks and sounds, and under which name.
+
+import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { type Advice, deviceAdvice, type Failure } from "../pure/advice.js";
+import { hueOf } from "../pure/people.js";
+import { camera, enterRoom, go, microphone, ownName } from "../state/app.js";
+import { openTogether } from "../state/capture.js";
+import { findDevices, watchDevices } from "../state/devices.js";
+import { trackPlayable } from "../state/playable.js";
+import { AdviceNote } from "./advice.js";
+import { Avatar, Video } from "./face.js";
+import { DeviceChoices, SoundMeter } from "./devices.js";
+import { Brand, Icon } from "./icon.js";
+import { SwitchButton } from "./switch-button.js";
+
+interface Props {
+  readonly room: string;
+  readonly joining: boolean;
+  readonly problem: Advice | undefined;
+}
+
+export function Lobby({ room, joining, problem }: Props): JSX.Element {
+  const name = useSignal(ownName.value);
+  const isMissing = useSignal(false);
+  useEffect(() => {
+    void openTogether(microphone, camera).then(findDevices);
+    return watchDevices();
+  }, []);
+
+  const enter = (e: Event): void => {
+    e.preventDefault();
+    const given = name.value.trim();
+    isMissing.value = given === "";
+    if (given === "") document.getElementById("name")?.focus();
+    else void enterRoom(room, given);
+  };
+
+  return (
+    <main class="page lobby">
+      <button type="button" class="plain" aria-label="Parley, to the start page" onClick={() => go(undefined)}>
+        <Brand />
+      </button>
+      <div class="lobby-body">
+        <Preview name={name.value} />
+        <form class="lobby-form" onSubmit={enter} noValidate>
+          <h1>
+            <span class="eyebrow">You are about to join</span> {room}
+          </h1>
+          {problem && <AdviceNote advice={problem} />}
+          <label for="name">Your name</label>
+          <div class="field">
+            <input
+              id="name"
+              value={name.value}
+              maxLength={60}
+              autocomplete="name"
+              enterkeyhint="go"
+              aria-invalid={isMissing.value}
+              aria-describedby={isMissing.value ? "name-hint" : undefined}
+              onInput={(e) => {
+                name.value = e.currentTarget.value;
+                isMissing.value = false;
+              }}
+            />
+          </div>
+          {isMissing.value && (
+            <p id="name-hint" class="hint bad" role="alert">
+              Type the name that others will see.
+            </p>
+          )}
+          <DeviceChoices microphone={microphone} camera={camera} />
+          <button type="submit" class="primary" disabled={joining}>
+            {joining ? "Joining…" : "Join"}
+          </button>
+        </form>
+      </div>
+    </main>
+  );
+}
+
+function Preview({ name }: { readonly name: string }): JSX.Element {
+  const failures = [camera, microphone].flatMap((c) => (c.state.value.is === "failed" ? [{ capture: c, failure: c.state.value.failure }] : []));
+  return (
+    <section class="preview" aria-label="Preview">
+      <div class="preview-picture">
+        <Picture name={name} />
+        <div class="preview-switches">
+          <SwitchButton capture={microphone} shape="round" />
+          <SwitchButton capture={camera} shape="round" />
+        </div>
+        <SoundMeter microphone={microphone} />
+      </div>
+      {merge(failures.map((f) => f.failure)).map((failure) => (
+        <AdviceNote
+          key={failure.device + failure.cause}
+          advice={deviceAdvice(failure)}
+          onRetry={() => {
+            for (const { capture } of failures) if (failure.device === capture.device) void capture.switchOn().then(findDevices);
+          }}
+        />
+      ))}
+    </section>
+  );
+}
+
+/** An insecure page is one problem, not two. */
+function merge(failures: readonly Failure[]): readonly Failure[] {
+  const insecure = failures.find((f) => f.cause === "insecure");
+  return insecure ? [insecure] : failures;
+}
+
+function Picture({ name }: { readonly name: string }): JSX.Element {
+  const state = camera.state.value;
+  switch (state.is) {
+    case "live":
+      return <Video media={trackPlayable(state.track)} mirrored={camera.facing.value === "user"} label="Your camera" />;
+    case "starting":
+      return <p class="preview-note">The browser asks whether this page may use your camera and microphone. Choose “Allow”.</p>;
+    case "idle":
+    case "failed":
+      return (
+        <>
+          <Avatar name={name} hue={hueOf(name)} />
+          <p class="preview-note low">{state.is === "failed" ? <><Icon name="camera-off" /> No picture</> : "Camera is off"}</p>
+        </>
+      );
+  }
+}

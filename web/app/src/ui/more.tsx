@@ -1,0 +1,111 @@
+// What is needed seldom.
+
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { Call } from "../state/call.js";
+import { devices } from "../state/devices.js";
+import { canFullScreen, isFullScreen, toggleFullScreen } from "../state/full-screen.js";
+import { copyLink } from "../state/link.js";
+import { dialog, menuOpen, panel } from "../state/view.js";
+import { Icon } from "./icon.js";
+import type { IconName } from "./sprite.gen.js";
+import { isTouch } from "./tile.js";
+
+interface Entry {
+  readonly icon: IconName;
+  readonly label: string;
+  readonly does: () => void;
+}
+
+export function MoreMenu({ call }: { readonly call: Call }): JSX.Element {
+  const button = useRef<HTMLButtonElement>(null);
+  const isOpen = menuOpen.value;
+  const close = (): void => {
+    menuOpen.value = false;
+  };
+  return (
+    <div class="more">
+      <button
+        ref={button}
+        type="button"
+        class={`bar-button${isOpen ? " open" : ""}`}
+        aria-label="More"
+        aria-haspopup="menu"
+        aria-expanded={isOpen}
+        data-tip={isOpen ? undefined : "More"}
+        onClick={() => (menuOpen.value = !isOpen)}
+      >
+        <Icon name="more" />
+      </button>
+      {isOpen && <Menu entries={entriesOf(call)} onClose={close} opener={button.current} />}
+    </div>
+  );
+}
+
+function entriesOf(call: Call): Entry[] {
+  const entries: Entry[] = [
+    { icon: "settings", label: "Devices", does: () => (dialog.value = { is: "devices" }) },
+    { icon: "copy", label: "Copy the link", does: () => void copyLink(call.room) },
+  ];
+  if (isTouch() && devices.value.cameras.length > 1 && call.mayPublish) entries.push({ icon: "flip", label: "Other camera", does: () => void call.camera.flip() });
+  if (canFullScreen()) {
+    const [icon, label] = isFullScreen.value ? (["shrink", "Leave full screen"] as const) : (["expand", "Full screen"] as const);
+    entries.push({ icon, label, does: () => void toggleFullScreen() });
+  }
+  entries.push({ icon: "statistics", label: "Statistics", does: () => (panel.value = "statistics") });
+  if (!isTouch()) entries.push({ icon: "keyboard", label: "Keyboard shortcuts", does: () => (dialog.value = { is: "shortcuts" }) });
+  return entries;
+}
+
+interface MenuProps {
+  readonly entries: readonly Entry[];
+  readonly onClose: () => void;
+  readonly opener: HTMLButtonElement | null;
+}
+
+/** A menu as the ARIA Authoring Practices describe it: arrows move, Escape and Tab close, a click elsewhere too. */
+function Menu({ entries, onClose, opener }: MenuProps): JSX.Element {
+  const list = useRef<HTMLDivElement>(null);
+  const items = (): HTMLButtonElement[] => [...(list.current?.querySelectorAll("button") ?? [])];
+  useEffect(() => {
+    items()[0]?.focus();
+    const elsewhere = (e: PointerEvent): void => {
+      if (e.target instanceof Node && !list.current?.contains(e.target) && !opener?.contains(e.target)) onClose();
+    };
+    addEventListener("pointerdown", elsewhere, true);
+    return () => {
+      removeEventListener("pointerdown", elsewhere, true);
+      if (document.activeElement === document.body) opener?.focus();
+    };
+  }, []);
+
+  const move = (e: KeyboardEvent): void => {
+    const all = items();
+    const at = all.findIndex((b) => b === document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[e.key];
+    if (e.key === "Tab") onClose();
+    if (to === undefined) return;
+    e.preventDefault();
+    all.at(to % all.length)?.focus();
+  };
+
+  return (
+    <div class="menu" role="menu" aria-label="More" ref={list} onKeyDown={move}>
+      {entries.map(({ icon, label, does }) => (
+        <button
+          key={label}
+          type="button"
+          role="menuitem"
+          tabIndex={-1}
+          onClick={() => {
+            onClose();
+            opener?.focus();
+            does();
+          }}
+        >
+          <Icon name={icon} /> {label}
+        </button>
+      ))}
+    </div>
+  );
+}

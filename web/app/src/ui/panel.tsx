@@ -1,0 +1,54 @@
+// The one panel beside the call, a sheet at the bottom on phones.
+
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { Call } from "../state/call.js";
+import { type Panel, panel } from "../state/view.js";
+import { ChatPanel } from "./chat.js";
+import { Icon } from "./icon.js";
+import { PeoplePanel } from "./people.js";
+import { StatisticsPanel } from "./statistics.js";
+
+const titles: Record<Exclude<Panel, "none">, string> = { chat: "Chat", people: "People", statistics: "Statistics" };
+
+export function SidePanel({ call }: { readonly call: Call }): JSX.Element | null {
+  const which = panel.value;
+  return which === "none" ? null : <Open key={which} which={which} call={call} />;
+}
+
+function Open({ which, call }: { readonly which: Exclude<Panel, "none">; readonly call: Call }): JSX.Element {
+  const section = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    const field = section.current?.querySelector("textarea");
+    (field ?? section.current)?.focus({ preventScroll: true });
+    return () => {
+      // The focus goes back to where it was, unless the user has put it elsewhere.
+      const { activeElement } = document;
+      if (activeElement !== document.body && activeElement?.isConnected) return;
+      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+    };
+  }, []);
+  return (
+    <section id="panel" class="panel" ref={section} tabIndex={-1} aria-labelledby="panel-title">
+      <header>
+        <h2 id="panel-title">{titles[which]}</h2>
+        <button type="button" class="quiet" aria-label="Close" data-tip="Close (Esc)" onClick={() => (panel.value = "none")}>
+          <Icon name="close" />
+        </button>
+      </header>
+      {contentOf(which, call)}
+    </section>
+  );
+}
+
+function contentOf(which: Exclude<Panel, "none">, call: Call): JSX.Element {
+  switch (which) {
+    case "chat":
+      return <ChatPanel call={call} />;
+    case "people":
+      return <PeoplePanel call={call} />;
+    case "statistics":
+      return <StatisticsPanel call={call} />;
+  }
+}

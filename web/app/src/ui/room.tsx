@@ -1,0 +1,93 @@
+// The screen of a call.
+
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import type { Call, Sharing } from "../state/call.js";
+import { watchDevices } from "../state/devices.js";
+import { speakingWhileMuted, watchMutedSpeech } from "../state/muted-hint.js";
+import { listenForShortcuts, talking } from "../state/shortcuts.js";
+import { panel } from "../state/view.js";
+import { keepAwake } from "../state/wake-lock.js";
+import { Bar } from "./bar.js";
+import { Dialogs } from "./dialogs.js";
+import { Gallery } from "./gallery.js";
+import { Icon } from "./icon.js";
+import { SidePanel } from "./panel.js";
+import { Sounds } from "./sounds.js";
+
+export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
+  useEffect(() => {
+    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake()];
+    return () => {
+      for (const end of ends) end();
+    };
+  }, [call]);
+
+  return (
+    <div class={`room${panel.value === "none" ? "" : " with-panel"}`}>
+      <h1 class="hidden">{call.room}</h1>
+      <div class="banners">
+        <ConnectionBanner call={call} />
+        <SharingBanner call={call} sharing={call.sharing.value} />
+        {call.soundBlocked.value && (
+          <div class="banner" role="alert">
+            <Icon name="sound" />
+            The browser holds back the sound.
+            <button type="button" class="primary small" onClick={() => void call.playSound()}>
+              Hear the others
+            </button>
+          </div>
+        )}
+        {speakingWhileMuted.value && !talking.value && (
+          <div class="banner" role="alert">
+            <Icon name="mic-off" />
+            You are muted. Press M to talk, or hold Space.
+          </div>
+        )}
+        {talking.value && (
+          <div class="banner lit">
+            <Icon name="mic" />
+            You can be heard while you hold Space.
+          </div>
+        )}
+      </div>
+      <Gallery call={call} />
+      <SidePanel call={call} />
+      <Bar call={call} />
+      <Sounds call={call} />
+      <Dialogs call={call} />
+    </div>
+  );
+}
+
+function ConnectionBanner({ call }: { readonly call: Call }): JSX.Element | null {
+  switch (call.connection.value) {
+    case "connected":
+      return null;
+    case "connecting":
+      return (
+        <div class="banner" role="status">
+          <span class="spinner" /> Connecting…
+        </div>
+      );
+    case "reconnecting":
+      return (
+        <div class="banner warn" role="alert">
+          <span class="spinner" /> The connection was lost. Reconnecting…
+        </div>
+      );
+  }
+}
+
+function SharingBanner({ call, sharing }: { readonly call: Call; readonly sharing: Sharing }): JSX.Element | null {
+  if (sharing.is !== "live") return null;
+  return (
+    <div class="banner lit" role="status">
+      <Icon name="share" />
+      Everyone sees your screen.
+      <button type="button" class="small" onClick={() => void call.toggleSharing()}>
+        Stop
+      </button>
+    </div>
+  );
+}

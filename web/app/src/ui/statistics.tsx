@@ -1,0 +1,72 @@
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { bitrateText } from "../pure/people.js";
+import type { Call } from "../state/call.js";
+import type { Rates, Statistics } from "../state/statistics.js";
+
+const lookMs = 2_000;
+
+export function StatisticsPanel({ call }: { readonly call: Call }): JSX.Element {
+  const now = useSignal<Statistics | undefined>(undefined);
+  useEffect(() => {
+    let isOpen = true;
+    const look = async (): Promise<void> => {
+      const statistics = await call.statistics().catch(() => undefined);
+      if (isOpen && statistics) now.value = statistics;
+    };
+    void look();
+    const interval = setInterval(() => void look(), lookMs);
+    return () => {
+      isOpen = false;
+      clearInterval(interval);
+    };
+  }, [call]);
+  return now.value ? <Figures {...now.value} /> : <p class="panel-foot soft">Looking…</p>;
+}
+
+function Figures({ path, rttMs, sending, receiving, sent, received, codecs }: Statistics): JSX.Element {
+  return (
+    <div class="figures" tabIndex={0} aria-label="Statistics">
+      <dl>
+        <Figure term="Path">{path === undefined ? "none yet" : `${path}, to the server`}</Figure>
+        <Figure term="Round trip">{rttMs === undefined ? "–" : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`}</Figure>
+      </dl>
+      <h3>Sending</h3>
+      <dl>
+        <Rate rates={sending} />
+        {sent && <Figure term="Picture">{sent}</Figure>}
+      </dl>
+      <h3>Receiving</h3>
+      <dl>
+        <Rate rates={receiving} />
+        {received.length > 0 && <Figure term="Pictures">{received.map((r, i) => <span key={i}>{r}</span>)}</Figure>}
+      </dl>
+      {codecs.length > 0 && (
+        <>
+          <h3>Codecs</h3>
+          <p>{codecs.join(", ")}</p>
+        </>
+      )}
+      {path === "TCP" && <p class="soft">Media travel over TCP, because UDP does not get through. A firewall that lets UDP to the server's port gives better sound and picture.</p>}
+    </div>
+  );
+}
+
+function Rate({ rates }: { readonly rates: Rates }): JSX.Element {
+  return (
+    <>
+      <Figure term="Bitrate">{bitrateText(rates.bitsPerSecond)}</Figure>
+      <Figure term="Loss">{rates.loss === undefined ? "–" : `${(rates.loss * 100).toFixed(1)} %`}</Figure>
+    </>
+  );
+}
+
+function Figure({ term, children }: { readonly term: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,90 @@
+// One face, or one shared screen.
+
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { Item } from "../pure/arrange.js";
+import { hueOf } from "../pure/people.js";
+import type { Call, Person, Picture } from "../state/call.js";
+import { meterLength } from "../state/meter.js";
+import { pinned, togglePin } from "../state/view.js";
+import { Avatar, Video } from "./face.js";
+import { Icon } from "./icon.js";
+
+export interface TileItem extends Item {
+  readonly person: Person;
+  readonly picture: Picture;
+}
+
+interface Props {
+  readonly item: TileItem;
+  readonly call: Call;
+  readonly size: "large" | "small";
+}
+
+const levelMs = 100;
+
+export function Tile({ item, call, size }: Props): JSX.Element {
+  const { person, isShare, isLocal } = item;
+  const tile = useRef<HTMLElement>(null);
+  const speaking = person.speaking && !isShare;
+  useEffect(() => {
+    if (!speaking) return undefined;
+    const show = (): void => tile.current?.style.setProperty("--level", meterLength(call.level(person.identity)).toFixed(2));
+    show();
+    const interval = setInterval(show, levelMs);
+    return () => clearInterval(interval);
+  }, [speaking, call, person.identity]);
+
+  const caption = isShare ? `${person.name}’s screen` : isLocal ? `${person.name} (you)` : person.name;
+  const isMuted = !isShare && person.microphone !== "on";
+  return (
+    <figure
+      ref={tile}
+      class={`tile ${size}${speaking ? " speaking" : ""}${isShare ? " share" : ""}`}
+      aria-label={`${caption}${isMuted ? ", muted" : ""}`}
+      onDblClick={() => togglePin(item.key)}
+    >
+      {contentOf(item, call)}
+      <figcaption class="caption">
+        {isMuted && <Icon name="mic-off" />}
+        <span>{caption}</span>
+      </figcaption>
+      <TileButtons item={item} call={call} caption={caption} />
+    </figure>
+  );
+}
+
+function contentOf({ person, picture, isShare, isLocal }: TileItem, call: Call): JSX.Element {
+  switch (picture.is) {
+    case "shown": {
+      const mirrored = isLocal && !isShare && call.camera.facing.value === "user";
+      return <Video media={picture.media} mirrored={mirrored} whole={isShare} label={isShare ? `Screen of ${person.name}` : person.name} />;
+    }
+    case "none":
+      return <Avatar name={person.name} hue={hueOf(person.identity)} />;
+    case "waiting":
+      return isShare ? <p class="tile-note">The screen is coming…</p> : <Avatar name={person.name} hue={hueOf(person.identity)} />;
+    case "undecodable":
+      return <p class="tile-note">This browser cannot show {picture.codec.toUpperCase()} video.</p>;
+  }
+}
+
+function TileButtons({ item, call, caption }: { readonly item: TileItem; readonly call: Call; readonly caption: string }): JSX.Element {
+  const isPinned = pinned.value === item.key;
+  const canFlip = item.isLocal && !item.isShare && item.picture.is === "shown" && isTouch();
+  const action = isPinned ? "Unpin" : "Pin";
+  return (
+    <div class={`tile-buttons${isPinned ? " stay" : ""}`}>
+      {canFlip && (
+        <button type="button" class="over" aria-label="Other camera" onClick={() => void call.camera.flip()}>
+          <Icon name="flip" />
+        </button>
+      )}
+      <button type="button" class="over" aria-label={`${action} ${caption}`} aria-pressed={isPinned} data-tip={action} onClick={() => togglePin(item.key)}>
+        <Icon name={isPinned ? "unpin" : "pin"} />
+      </button>
+    </div>
+  );
+}
+
+export const isTouch = (): boolean => matchMedia("(pointer: coarse)").matches;
