@@ -1,0 +1,145 @@
+package port
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+)
+
+const (
+	stunFrame = "\x00\x14\x00\x01\x00\x00\x21\x12\xa4\x42transaction."
+	turnFirst = "\x00\x03\x00\x00\x21\x12\xa4\x42transaction."
+)
+
+// The first ten bytes tell what a TCP connection is; what they do not tell is nothing we serve.
+func TestClassifyTCP(t *testing.T) {
+	for _, c := range []struct {
+		name, b string
+		want    class
+	}{
+		{"nothing", "", classUnknown},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03", classTLS},
+		{"TLS, cut", "\x16", classTLS},
+		{"HTTP/1", "GET / HTTP/1.1", classHTTP},
+		{"HTTP/2", "PRI * HTTP/2.0", classHTTP},
+		{"HTTP in small letters", "get /", classHTTP},
+		{"ICE-TCP", stunFrame, classStream},
+		{"ICE-TCP without its cookie", stunFrame[:9], classUnknown},
+		{"another cookie", "\x00\x14\x00\x01\x00\x00\x21\x12\xa4\x43", classUnknown},
+		{"RTP in a frame", "\x00\x14\x80\x01\x00\x00\x21\x12\xa4\x42", classUnknown},
+		{"TURN over TCP", turnFirst, classUnknown},
+		{"SSLv2", "\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00", classUnknown},
+		{"a digit", "0123456789", classUnknown},
+	} {
+		if got := classify([]byte(c.b)); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// Whatever comes first, it is only called TLS, HTTP or ICE-TCP for a reason.
+func FuzzClassifyTCP(f *testing.F) {
+	for _, s := range []string{"", "GET /", stunFrame, turnFirst, "\x16\x03\x01"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		letter := len(b) > 0 && (b[0]|0x20 >= 'a' && b[0]|0x20 <= 'z')
+		stun := len(b) >= 10 && b[2] < 0x40 && b[6] == 0x21 && b[7] == 0x12 && b[8] == 0xa4 && b[9] == 0x42
+		want := classUnknown
+		switch {
+		case len(b) > 0 && b[0] == 0x16:
+			want = classTLS
+		case letter:
+			want = classHTTP
+		case stun:
+			want = classStream
+		}
+		if got := classify(b); got != want {
+			t.Errorf("%x: %d, want %d", b, got, want)
+		}
+	})
+}
+
+// Of the 256 first bytes exactly those of STUN, DTLS, RTP and RTCP stay in a batch (RFC 7983 section 7), in their order.
+func TestKeepMedia(t *testing.T) {
+	kept := map[byte]bool{}
+	for first := 0; first < 256; first += datagram.BatchSize {
+		b := datagram.NewBatch()
+		for i := range datagram.BatchSize {
+			b.Append(datagram.Pair{}, []byte{byte(first + i), byte(i)})
+		}
+		removed := keepMedia(b)
+		if removed+b.N != datagram.BatchSize {
+			t.Fatalf("%d removed, %d left", removed, b.N)
+		}
+		last := -1
+		for _, d := range b.D[:b.N] {
+			kept[d.B[0]] = true
+			if int(d.B[0]) <= last || d.B[1] != d.B[0]-byte(first) {
+				t.Fatalf("out of order, or another's bytes: %x", d.B)
+			}
+			last = int(d.B[0])
+		}
+	}
+	for i := range 256 {
+		want := i <= 3 || i >= 20 && i <= 63 || i >= 128 && i <= 191
+		if kept[byte(i)] != want {
+			t.Errorf("first byte %d kept: %v", i, kept[byte(i)])
+		}
+	}
+}
+
+// A socket on all addresses offers those that others can use: no link-local ones, loopback only when there is nothing else,
+// and of its own families.
+func TestReachableAddresses(t *testing.T) {
+	cidrs := func(all ...string) (out []net.Addr) {
+		for _, s := range all {
+			ip, n, err := net.ParseCIDR(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, &net.IPNet{IP: ip, Mask: n.Mask})
+		}
+		return append(out, &net.UnixAddr{Name: "no address"})
+	}
+	machine := cidrs("127.0.0.1/8", "::1/128", "192.0.2.2/24", "10.0.0.9/8", "2001:db8::2/64", "fe80::1/64", "169.254.3.4/16", "ff02::1/8")
+	for _, c := range []struct {
+		local string
+		all   []net.Addr
+		want  []string
+	}{
+		{"[::]:8443", machine, []string{"192.0.2.2:8443", "10.0.0.9:8443", "[2001:db8::2]:8443"}},
+		{"0.0.0.0:8443", machine, []string{"192.0.2.2:8443", "10.0.0.9:8443"}},
+		{"[::]:1", cidrs("127.0.0.1/8", "::1/128", "fe80::1/64"), []string{"127.0.0.1:1", "[::1]:1"}},
+		{"0.0.0.0:1", cidrs("127.0.0.1/8", "::1/128", "2001:db8::2/64"), []string{"127.0.0.1:1"}},
+	} {
+		var got []string
+		for _, a := range reachable(netip.MustParseAddrPort(c.local), c.all) {
+			got = append(got, a.String())
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", c.local, d)
+		}
+	}
+}
+
+// One source is one IPv4 address, mapped or not, or one IPv6 /64.
+func TestSource(t *testing.T) {
+	for _, c := range []struct{ a, b string }{
+		{"192.0.2.1", "::ffff:192.0.2.1"},
+		{"2001:db8:1:2:3::4", "2001:db8:1:2::9"},
+		{"fe80::1%eth0", "fe80::2%2"},
+	} {
+		if a, b := sourceOf(netip.MustParseAddr(c.a)), sourceOf(netip.MustParseAddr(c.b)); a != b {
+			t.Errorf("%s is %v, %s is %v", c.a, a, c.b, b)
+		}
+	}
+	if sourceOf(netip.MustParseAddr("192.0.2.1")) == sourceOf(netip.MustParseAddr("192.0.2.2")) ||
+		sourceOf(netip.MustParseAddr("2001:db8:0:1::1")) == sourceOf(netip.MustParseAddr("2001:db8:0:2::1")) {
+		t.Error("different sources are one")
+	}
+}
