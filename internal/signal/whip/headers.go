@@ -14,9 +14,9 @@ import (
 const exposed = "Location, Link, ETag, Retry-After, Accept-Post, Accept-Patch"
 
 // cors names the origin in the answer, exactly, or reports false. There are no cookies, hence no credentials to allow.
-func (h *Handler) cors(w http.ResponseWriter, r *http.Request) bool {
+func (c *Carrier) cors(w http.ResponseWriter, r *http.Request) bool {
 	w.Header().Add("Vary", "Origin")
-	origin, ok := h.origins.Allowed(r)
+	origin, ok := c.origins.Allowed(r)
 	if origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
 		w.Header().Set("Access-Control-Expose-Headers", exposed)
@@ -35,9 +35,9 @@ func token(r *http.Request) (string, bool) {
 }
 
 // bearer returns the request's token, or answers 401 where one is needed.
-func (h *Handler) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
+func (c *Carrier) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
 	t, ok := token(r)
-	if !ok && h.service.TokenMode() {
+	if !ok && c.service.TokenMode() {
 		fail(w, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer with a token for this room"))
 		return "", false
 	}
@@ -87,8 +87,8 @@ func matches(ifMatch, tag string) bool {
 }
 
 // link adds a Link header for each ICE server (RFC 9725 §4.6).
-func (h *Handler) link(head http.Header, identity string) {
-	for _, s := range h.service.ICEServers(identity) {
+func (c *Carrier) link(head http.Header, identity string) {
+	for _, s := range c.service.ICEServers(identity) {
 		for _, uri := range s.URLs {
 			l := "<" + uri + `>; rel="ice-server"`
 			if s.Username != "" {

@@ -20,7 +20,7 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Paths are where the handler belongs.
+// Paths are where the carrier belongs.
 var Paths = []string{"/whip/", "/whep/"}
 
 const (
@@ -28,16 +28,16 @@ const (
 	fragmentType = "application/trickle-ice-sdpfrag"
 )
 
-// Handler serves Paths. It never changes after construction.
-type Handler struct {
+// Carrier serves Paths. It never changes after construction.
+type Carrier struct {
 	service    *signal.Service
 	origins    signal.Origins
 	candidates func() []sdp.Candidate
 }
 
-// New returns a handler. Candidates are those of the server now; a client that restarts ICE is told them again.
-func New(s *signal.Service, o signal.Origins, candidates func() []sdp.Candidate) *Handler {
-	return &Handler{s, o, candidates}
+// New returns a carrier. Candidates are those of the server now; a client that restarts ICE is told them again.
+func New(s *signal.Service, o signal.Origins, candidates func() []sdp.Candidate) *Carrier {
+	return &Carrier{s, o, candidates}
 }
 
 // target is what a path names.
@@ -47,8 +47,8 @@ type target struct {
 }
 
 // ServeHTTP answers one request.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.cors(w, r) {
+func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !c.cors(w, r) {
 		fail(w, wire.NewError(wire.CodeForbidden, "pages of this origin may not use this server", "ask whoever runs it to allow the origin"))
 		return
 	}
@@ -63,13 +63,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case r.Method == http.MethodOptions:
-		h.options(w, r, t, allowed)
+		c.options(w, r, t, allowed)
 	case t.id == "" && r.Method == http.MethodPost:
-		h.post(w, r, t)
+		c.post(w, r, t)
 	case t.id != "" && r.Method == http.MethodPatch:
-		h.patch(w, r, t)
+		c.patch(w, r, t)
 	case t.id != "" && r.Method == http.MethodDelete:
-		h.delete(w, r, t)
+		c.delete(w, r, t)
 	default: // RFC 9725 §4.2: GET, HEAD and PUT are reserved
 		w.Header().Set("Allow", allowed)
 		signal.WriteProblem(w, http.StatusMethodNotAllowed, wire.NewError(wire.CodeBadRequest, "the method is not for this resource", "use "+allowed))
@@ -96,7 +96,7 @@ func location(t target, id string) string {
 }
 
 // post opens a call.
-func (h *Handler) post(w http.ResponseWriter, r *http.Request, t target) {
+func (c *Carrier) post(w http.ResponseWriter, r *http.Request, t target) {
 	if !isType(r, sdpType) {
 		w.Header().Set("Accept-Post", sdpType)
 		signal.WriteProblem(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not "+sdpType, "send an SDP offer with that Content-Type"))
@@ -106,7 +106,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, t target) {
 		signal.WriteProblem(w, http.StatusNotAcceptable, wire.NewError(wire.CodeBadRequest, "Accept excludes "+sdpType, "accept it: the answer is SDP"))
 		return
 	}
-	token, ok := h.bearer(w, r)
+	token, ok := c.bearer(w, r)
 	if !ok {
 		return
 	}
@@ -121,7 +121,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, t target) {
 	} else {
 		o.Follow = query.Get("participant")
 	}
-	call, answer, err := h.service.OpenCall(o)
+	call, answer, err := c.service.OpenCall(o)
 	if err != nil {
 		fail(w, err)
 		return
@@ -131,14 +131,14 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, t target) {
 	head.Set("ETag", `"`+call.Tag()+`"`)
 	head.Set("Content-Type", sdpType)
 	head.Set("Cache-Control", "no-store")
-	h.link(head, call.Identity())
+	c.link(head, call.Identity())
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // a client that has gone is found out by its silence
 }
 
 // patch takes candidates, or restarts ICE (RFC 9725 §4.3).
-func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t target) {
-	call, ok := h.find(w, r, t)
+func (c *Carrier) patch(w http.ResponseWriter, r *http.Request, t target) {
+	call, ok := c.find(w, r, t)
 	if !ok {
 		return
 	}
@@ -163,7 +163,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	switch {
 	case strings.TrimSpace(match) == "*":
-		h.restart(w, call, fragment)
+		c.restart(w, call, fragment)
 	case matches(match, call.Tag()):
 		w.WriteHeader(http.StatusNoContent) // the server is ICE-lite: checks tell it all that candidates could
 	default:
@@ -171,7 +171,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t target) {
 	}
 }
 
-func (h *Handler) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragment) {
+func (c *Carrier) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragment) {
 	if f.ICE.Ufrag == "" {
 		fail(w, wire.NewError(wire.CodeSDP, "the fragment has no ice-ufrag and ice-pwd", "send the new ones to restart ICE"))
 		return
@@ -188,12 +188,12 @@ func (h *Handler) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragme
 	w.Header().Set("ETag", `"`+call.Tag()+`"`)
 	w.Header().Set("Content-Type", fragmentType)
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(sdp.AppendFragment(nil, local, mid, h.candidates()))
+	_, _ = w.Write(sdp.AppendFragment(nil, local, mid, c.candidates()))
 }
 
 // delete ends a call. Entity tags do not matter here (RFC 9725 §4.3).
-func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t target) {
-	call, ok := h.find(w, r, t)
+func (c *Carrier) delete(w http.ResponseWriter, r *http.Request, t target) {
+	call, ok := c.find(w, r, t)
 	if !ok {
 		return
 	}
@@ -202,12 +202,12 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t target) {
 }
 
 // find returns the call of the path, to who may change it.
-func (h *Handler) find(w http.ResponseWriter, r *http.Request, t target) (*signal.Call, bool) {
-	token, ok := h.bearer(w, r)
+func (c *Carrier) find(w http.ResponseWriter, r *http.Request, t target) (*signal.Call, bool) {
+	token, ok := c.bearer(w, r)
 	if !ok {
 		return nil, false
 	}
-	call, ok := h.service.FindCall(t.carrier, t.id)
+	call, ok := c.service.FindCall(t.carrier, t.id)
 	if !ok || call.Room() != t.room {
 		fail(w, wire.NewError(wire.CodeNotFound, "this session is over, or never was", "POST a new offer"))
 		return nil, false
@@ -220,7 +220,7 @@ func (h *Handler) find(w http.ResponseWriter, r *http.Request, t target) (*signa
 }
 
 // options answers preflight requests, and tells what the endpoint takes.
-func (h *Handler) options(w http.ResponseWriter, r *http.Request, t target, allowed string) {
+func (c *Carrier) options(w http.ResponseWriter, r *http.Request, t target, allowed string) {
 	head := w.Header()
 	if r.Header.Get("Access-Control-Request-Method") != "" {
 		if r.Header.Get("Origin") != "" {
@@ -232,8 +232,8 @@ func (h *Handler) options(w http.ResponseWriter, r *http.Request, t target, allo
 		head.Set("Allow", allowed)
 		if t.id == "" {
 			head.Set("Accept-Post", sdpType)
-			if token, _ := token(r); h.service.Admits(token, t.room) {
-				h.link(head, "")
+			if token, _ := token(r); c.service.Admits(token, t.room) {
+				c.link(head, "")
 			}
 		} else {
 			head.Set("Accept-Patch", fragmentType)

@@ -75,6 +75,15 @@ func newNode(t *testing.T, keys func() auth.Keys) *node {
 	return n
 }
 
+// stats counts once the room has done what it was asked before: it counts after it has answered.
+func (n *node) stats() rooms.Stats {
+	n.Helper()
+	if _, err := rooms.Do(n.Context(), n.bus, "tea", rooms.Request{Session: "nobody", Type: rooms.TypeSnapshot}); err != nil {
+		n.Fatal(err)
+	}
+	return n.rooms.Stats()
+}
+
 type answer struct {
 	status int
 	header http.Header
@@ -168,13 +177,13 @@ func TestPublish(t *testing.T) {
 	if len(a.header.Values("Set-Cookie")) != 0 || a.header.Get("Access-Control-Allow-Credentials") != "" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("headers: %v", a.header)
 	}
-	if s := n.rooms.Stats(); s.Participants != 1 || s.Publications != 2 {
+	if s := n.stats(); s.Participants != 1 || s.Publications != 2 {
 		t.Errorf("%+v", s)
 	}
 	if d := n.do("DELETE", location, "", "If-Match", `"outdated"`); d.status != http.StatusOK {
 		t.Errorf("DELETE: %d %s", d.status, d.body)
 	}
-	if s := n.rooms.Stats(); s.Participants != 0 || n.service.Stats().Calls != 0 {
+	if s := n.stats(); s.Participants != 0 || n.service.Stats().Calls != 0 {
 		t.Errorf("%+v", s)
 	}
 	if d := n.do("DELETE", location, ""); d.status != http.StatusNotFound {
@@ -195,7 +204,7 @@ func TestLocationsDiffer(t *testing.T) {
 			seen[s] = true
 		}
 	}
-	if s := n.rooms.Stats(); s.Participants != 20 {
+	if s := n.stats(); s.Participants != 20 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -218,7 +227,7 @@ func TestWatch(t *testing.T) {
 	if !strings.HasPrefix(first.header.Get("Location"), "/whep/tea/") || !strings.Contains(first.body, "a=sendonly") {
 		t.Errorf("%v\n%s", first.header, first.body)
 	}
-	if s := n.rooms.Stats(); s.Hidden != 2 || s.Participants != 1 {
+	if s := n.stats(); s.Hidden != 2 || s.Participants != 1 {
 		t.Errorf("%+v", s)
 	}
 	wrong := strings.Replace(second.header.Get("Location"), "/whep/", "/whip/", 1)
@@ -318,7 +327,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %v", c.name, a.header)
 		}
 	}
-	if s := n.service.Stats(); s.Calls != 0 || n.rooms.Stats().Participants != 0 {
+	if s := n.service.Stats(); s.Calls != 0 || n.stats().Participants != 0 {
 		t.Errorf("left over: %+v", s)
 	}
 	for _, accept := range []string{"application/sdp", "application/*", "*/*", "text/html, */*;q=0.1", "application/SDP;q=1", "*/*;q=0, application/sdp"} {
@@ -406,7 +415,7 @@ func TestGrants(t *testing.T) {
 			t.Errorf("%s: %d %s", c.name, a.status, a.body)
 		}
 	}
-	if s := n.rooms.Stats(); s.Participants != 1 || s.Hidden != 2 {
+	if s := n.stats(); s.Participants != 1 || s.Hidden != 2 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -423,65 +432,6 @@ func TestForgeries(t *testing.T) {
 				t.Errorf("%s, %s: %d %s", path, f.Name, a.status, a.body)
 			}
 		}
-	}
-}
-
-// Browsers of listed origins may use everything; the origin is named exactly, and credentials are never allowed.
-func TestCORS(t *testing.T) {
-	n := newNode(t, authtest.Keys)
-	session := "/whip/tea/AAAAAAAAAAAAAAAAAAAAAA"
-	for _, c := range []struct {
-		name, path, origin, method string
-		want                       int
-		methods                    string
-	}{
-		{"endpoint", "/whip/tea", "https://app.example", "POST", 204, "POST, OPTIONS"},
-		{"WHEP", "/whep/tea", "https://app.example", "POST", 204, "POST, OPTIONS"},
-		{"session", session, "https://app.example", "PATCH", 204, "PATCH, DELETE, OPTIONS"},
-		{"own page", "/whip/tea", n.url, "POST", 204, "POST, OPTIONS"},
-		{"foreign", "/whip/tea", "https://evil.example", "POST", 403, ""},
-		{"null", "/whip/tea", "null", "POST", 403, ""},
-		{"other scheme", "/whip/tea", "http://app.example", "POST", 403, ""},
-	} {
-		a := n.do("OPTIONS", c.path, "", "Origin", c.origin, "Access-Control-Request-Method", c.method, "Access-Control-Request-Headers", "authorization,content-type")
-		origin := c.origin
-		if c.want == 403 {
-			origin = ""
-		}
-		if a.status != c.want || a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Access-Control-Allow-Methods") != c.methods ||
-			a.header.Get("Access-Control-Allow-Credentials") != "" || a.header.Get("Vary") != "Origin" {
-			t.Errorf("%s: %d %v", c.name, a.status, a.header)
-		}
-		if allowed := a.header.Get("Access-Control-Allow-Headers"); c.want == 204 && allowed != "Authorization, Content-Type, If-Match" {
-			t.Errorf("%s: %s", c.name, allowed)
-		}
-	}
-	// An error must be readable by the page too.
-	a := n.post("/whip/tea", "x", "Origin", "https://app.example")
-	if exposed := a.header.Get("Access-Control-Expose-Headers"); a.status != 401 || a.header.Get("Access-Control-Allow-Origin") != "https://app.example" ||
-		!strings.Contains(exposed, "Location") || !strings.Contains(exposed, "ETag") || !strings.Contains(exposed, "Link") {
-		t.Errorf("%d %v", a.status, a.header)
-	}
-	if a := n.post("/whip/tea", "x"); a.header.Get("Access-Control-Allow-Origin") != "" {
-		t.Errorf("no page, but %v", a.header)
-	}
-}
-
-// OPTIONS without a preflight tells what the resource takes, and the ICE servers to who may come in.
-func TestOptions(t *testing.T) {
-	n := newNode(t, authtest.Keys)
-	a := n.do("OPTIONS", "/whip/tea", "")
-	if a.status != 204 || a.header.Get("Accept-Post") != "application/sdp" || a.header.Get("Allow") != "POST, OPTIONS" || a.header.Get("Link") != "" {
-		t.Errorf("%d %v", a.status, a.header)
-	}
-	if a := n.do("OPTIONS", "/whip/tea", "", bearer(authtest.Good(time.Now(), nil))...); len(a.header.Values("Link")) != 3 {
-		t.Errorf("%d %v", a.status, a.header)
-	}
-	if a := n.do("OPTIONS", "/whip/coffee", "", bearer(authtest.Good(time.Now(), nil))...); a.header.Get("Link") != "" {
-		t.Errorf("%d %v", a.status, a.header)
-	}
-	if a := n.do("OPTIONS", "/whip/tea/x", ""); a.status != 204 || a.header.Get("Accept-Patch") != fragment {
-		t.Errorf("%d %v", a.status, a.header)
 	}
 }
 

@@ -18,14 +18,19 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Path is where the handler belongs.
+// Path is where the carrier belongs.
 const Path = "/v1/session"
 
 // Subprotocol is selected where the client offers it.
 const Subprotocol = "parley.v1"
 
-// writeTime is how long one message may take to be written, as far as the kernel's buffer.
-const writeTime = 10 * time.Second
+const (
+	// writeTime is how long one message may take to be written, as far as the kernel's buffer.
+	writeTime = 10 * time.Second
+	// graceTime is how long one that is being written may take when the socket shall be closed. A write that is interrupted leaves
+	// no way to say why.
+	graceTime = time.Second
+)
 
 // statuses are the close statuses of docs/protocol.md, section 2.1.
 var statuses = map[signal.End]websocket.StatusCode{
@@ -36,23 +41,23 @@ var statuses = map[signal.End]websocket.StatusCode{
 	signal.EndClosing:  websocket.StatusGoingAway,
 }
 
-// Handler accepts sockets. It never changes after construction.
-type Handler struct {
+// Carrier accepts sockets. It never changes after construction.
+type Carrier struct {
 	service *signal.Service
 	origins signal.Origins
 }
 
-// New returns a handler for Path.
-func New(s *signal.Service, o signal.Origins) *Handler { return &Handler{s, o} }
+// New returns a carrier for Path.
+func New(s *signal.Service, o signal.Origins) *Carrier { return &Carrier{s, o} }
 
 // ServeHTTP serves one socket until it ends.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, ok := h.origins.Allowed(r); !ok {
+func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, ok := c.origins.Allowed(r); !ok {
 		signal.WriteProblem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden,
 			"pages of this origin may not open sessions here", "ask whoever runs this server to allow the origin"))
 		return
 	}
-	a, refused := h.service.Attach()
+	a, refused := c.service.Attach()
 	if refused != nil {
 		signal.WriteProblem(w, signal.Status(refused), refused)
 		return
@@ -73,9 +78,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve moves messages until the socket ends.
 func serve(conn *websocket.Conn, a *signal.Attachment) {
 	conn.SetReadLimit(-1) // read has its own, which tells the client before it closes
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	stop := context.AfterFunc(a.Context(), func() { time.AfterFunc(graceTime, interrupt) })
+	defer stop()
 	var done sync.WaitGroup
-	done.Go(func() { ping(conn, a) })
-	done.Go(func() { write(conn, a) })
+	done.Go(func() { ping(ctx, conn, a) })
+	done.Go(func() { write(ctx, conn, a) })
 	read(conn, a)
 	done.Wait()
 }
@@ -110,7 +119,7 @@ func read(conn *websocket.Conn, a *signal.Attachment) {
 }
 
 // write sends what the session has for the client, then closes the socket, which ends read.
-func write(conn *websocket.Conn, a *signal.Attachment) {
+func write(ctx context.Context, conn *websocket.Conn, a *signal.Attachment) {
 	for {
 		b, err := a.Next()
 		if err != nil {
@@ -118,8 +127,8 @@ func write(conn *websocket.Conn, a *signal.Attachment) {
 			a.Lost()
 			return
 		}
-		ctx, cancel := context.WithTimeout(a.Context(), writeTime)
-		err = conn.Write(ctx, websocket.MessageText, b)
+		limited, cancel := context.WithTimeout(ctx, writeTime)
+		err = conn.Write(limited, websocket.MessageText, b)
 		cancel()
 		if err != nil {
 			a.Lost()
@@ -140,7 +149,7 @@ func closeFor(conn *websocket.Conn, why error) {
 }
 
 // ping asks for signs of life; read hears the answers.
-func ping(conn *websocket.Conn, a *signal.Attachment) {
+func ping(ctx context.Context, conn *websocket.Conn, a *signal.Attachment) {
 	ticker := time.NewTicker(a.PingTime())
 	defer ticker.Stop()
 	for {
@@ -148,8 +157,8 @@ func ping(conn *websocket.Conn, a *signal.Attachment) {
 		case <-a.Context().Done():
 			return
 		case <-ticker.C:
-			ctx, cancel := context.WithTimeout(a.Context(), a.PingTime())
-			_ = conn.Ping(ctx) // one that is not answered needs nothing here: the session counts the silence
+			limited, cancel := context.WithTimeout(ctx, a.PingTime())
+			_ = conn.Ping(limited) // one that is not answered needs nothing here: the session counts the silence
 			cancel()
 		}
 	}
