@@ -167,10 +167,11 @@ func TestEmbedded(t *testing.T) {
 			t.Errorf("GET %s: %d", p, got.StatusCode)
 		}
 	}
-	named := regexp.MustCompile(`(?:src|href)="\.?(/[^"]+\.(?:js|css|svg|png|webmanifest))"`)
+	named := regexp.MustCompile(`(?:src|href)="\.?(/[^"]+\.(?:js|css|svg|png))"`)
 	for _, page := range []struct{ file, folder string }{{"/index.html", ""}, {"/sdk/index.html", "/sdk"}} {
 		f := s.files[page.file]
-		if f == nil {
+		if f == nil || !named.Match(f.body) {
+			t.Errorf("%s: missing, or names nothing", page.file)
 			continue
 		}
 		for _, m := range named.FindAllSubmatch(f.body, -1) {

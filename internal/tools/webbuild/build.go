@@ -1,11 +1,8 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -90,83 +87,59 @@ func buildExample(root string, out assets) error {
 	})
 }
 
-// buildApp makes the meeting app. All but its page gets a name that contains a hash.
+// buildApp makes the meeting app. What its page names under /src/ is built and gets a name that contains a hash; what is in
+// its folder public is taken as it is.
 func buildApp(root string, out assets) error {
 	dir := filepath.Join(root, appPath)
-	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the SDK alone
-	}
+	public, err := readTree(filepath.Join(dir, "public"))
 	if err != nil {
 		return err
+	}
+	maps.Copy(out, public)
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil {
+		return err
+	}
+	var entries []string
+	for _, m := range reference.FindAllStringSubmatch(string(page), -1) {
+		entries = append(entries, filepath.Join(dir, filepath.FromSlash(m[1])))
 	}
 	made := assets{}
 	err = bundle(root, made, appPath, api.BuildOptions{
-		EntryPointsAdvanced: []api.EntryPoint{{InputPath: filepath.Join(dir, "src/main.tsx"), OutputPath: "app"}},
-		EntryNames:          "assets/[name]-[hash]", AssetNames: "assets/[name]-[hash]", ChunkNames: "assets/[name]-[hash]",
-		Splitting: true,
+		EntryPoints: entries, EntryNames: "assets/[name]-[hash]", AssetNames: "assets/[name]-[hash]",
+		ChunkNames: "assets/[name]-[hash]", Splitting: true,
 	})
-	if err != nil {
-		return err
-	}
-	text, err := nameAssets(string(page), dir, made)
 	if err != nil {
 		return err
 	}
 	maps.Copy(out, made)
-	out["index.html"] = []byte(text)
-	out["licences.txt"], err = licences(dir)
+	out["index.html"], err = nameAssets(page, made)
 	return err
 }
 
-// reference is a file that the app's page names.
-var reference = regexp.MustCompile(`"/assets/([^"/]+)"`)
+// reference is a source that the app's page names.
+var reference = regexp.MustCompile(`"/(src/[^"]+)"`)
 
-// nameAssets puts the names with hashes into the page: for app.js and app.css those that were made, for any other file that
-// of its copy, which it makes.
-func nameAssets(page, dir string, made assets) (string, error) {
+// nameAssets puts the names of what was made into the page, in place of the sources'.
+func nameAssets(page []byte, made assets) ([]byte, error) {
 	var errs []error
-	text := reference.ReplaceAllStringFunc(page, func(quoted string) string {
-		name := reference.FindStringSubmatch(quoted)[1]
-		ext := path.Ext(name)
-		base := strings.TrimSuffix(name, ext)
-		if base == "app" {
-			built := regexp.MustCompile(`^assets/app-[A-Z0-9]{8}` + regexp.QuoteMeta(ext) + `$`)
-			for made := range made {
-				if built.MatchString(made) {
-					return `"/` + made + `"`
-				}
+	text := reference.ReplaceAllFunc(page, func(quoted []byte) []byte {
+		source := string(reference.FindSubmatch(quoted)[1])
+		ext := path.Ext(source)
+		base := strings.TrimSuffix(path.Base(source), ext)
+		if ext != ".css" {
+			ext = ".js"
+		}
+		built := regexp.MustCompile(`^assets/` + regexp.QuoteMeta(base) + `-[A-Z0-9]{8}` + regexp.QuoteMeta(ext) + `$`)
+		for name := range made {
+			if built.MatchString(name) {
+				return []byte(`"/` + name + `"`)
 			}
 		}
-		b, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s/index.html names %s: %w", appPath, quoted, err))
-			return quoted
-		}
-		sum := sha256.Sum256(b)
-		hashed := "assets/" + base + "-" + base32.StdEncoding.EncodeToString(sum[:5]) + ext
-		made[hashed] = b
-		return `"/` + hashed + `"`
+		errs = append(errs, fmt.Errorf("%s/index.html names %s, from which nothing was made", appPath, quoted))
+		return quoted
 	})
 	return text, errors.Join(errs...)
-}
-
-// licences gathers the texts that must go with what others wrote and the app contains.
-func licences(dir string) ([]byte, error) {
-	var out []byte
-	for _, part := range []struct{ title, file string }{
-		{"Preact", "node_modules/preact/LICENSE"},
-		{"@preact/signals", "node_modules/@preact/signals/LICENSE"},
-		{"@preact/signals-core", "node_modules/@preact/signals-core/LICENSE"},
-		{"Icons", "LICENSE-icons"},
-	} {
-		b, err := os.ReadFile(filepath.Join(dir, part.file))
-		if err != nil {
-			return nil, err
-		}
-		out = fmt.Appendf(out, "%s\n\n%s\n\n", part.title, strings.TrimSpace(string(b)))
-	}
-	return out, nil
 }
 
 // bundle runs esbuild with what all builds have in common.

@@ -4,10 +4,8 @@
 //	web/sdk/src/index.ts      → sdk/parley.js, sdk/parley.js.map
 //	web/sdk/src               → sdk/parley.d.ts, sdk/types/… (by the TypeScript compiler)
 //	web/sdk/example           → sdk/index.html with its script and style
-//	web/app/index.html        → index.html
-//	web/app/src/main.tsx      → assets/app-HASH.js and .css
-//	web/app/icon.svg, …       → assets/icon-HASH.svg, …: whatever the page names
-//	licences of what others wrote → licences.txt
+//	web/app/index.html        → index.html; the scripts and styles that it names under /src/ → assets/NAME-HASH.js, .css
+//	web/app/public/…          → as it is
 //
 // internal/webui/dist.sum holds the hash of all sources and of all that was built. With -check nothing is written: it fails
 // where the sums differ and, where the web packages are installed, where building again gives something else.

@@ -16,8 +16,8 @@ import (
 // sources are the files and folders that the assets are made from.
 var sources = []string{
 	"web/sdk/src", "web/sdk/example", "web/sdk/tsconfig.json", "web/sdk/tsconfig.types.json", "web/sdk/package-lock.json",
-	"web/app/src", "web/app/index.html", "web/app/icon.svg", "web/app/LICENSE-icons",
-	"web/app/tsconfig.json", "web/app/package-lock.json",
+	"web/app/src", "web/app/public", "web/app/index.html", "web/app/tsconfig.json",
+	"web/app/package-lock.json",
 }
 
 // bundler is the version of esbuild in go.mod: another one may write the same program in other words.

@@ -366,7 +366,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   #trackUnpublished(identity: string, id: string): void {
     if (identity === this.localParticipant.identity) {
       const own = this.localParticipant.publications.get(id);
-      if (own) void this.unpublish(own).catch(() => undefined);
+      if (own && !this.#media.isOffering) void this.unpublish(own).catch(() => undefined);
       return;
     }
     const participant = this.participants.get(identity);

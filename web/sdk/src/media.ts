@@ -18,7 +18,7 @@ export interface MediaOwner {
   offer(offer: Offer): Promise<Answer>;
   /** The room's common codecs. */
   readonly codecs: Codecs;
-  /** A new RTCPeerConnection has its first answer: slots are numbered anew and empty. */
+  /** A new RTCPeerConnection is offered for the first time: its slots are empty. */
   connectionReplaced(): void;
   /** The publication has another id than before, or its first. */
   named(publication: LocalPublication, id: string): void;
@@ -57,7 +57,7 @@ export class Media implements TransportOwner {
   #count: SlotCount = { pairs: 0, videos: 0 };
   #transport: Transport;
   #channels: Channels | undefined;
-  #answered = false;
+  #offered = false;
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reason: ParleyError | undefined;
@@ -75,6 +75,11 @@ export class Media implements TransportOwner {
     return this.#transport.peerConnection;
   }
 
+  /** An offer is on its way: what the server says of one's own publications may be about either side of it. */
+  get isOffering(): boolean {
+    return this.#transport.state.at === "offering";
+  }
+
   /** Makes the first offer. */
   start(): void {
     this.#transport.changed();
@@ -90,7 +95,7 @@ export class Media implements TransportOwner {
   replace(): void {
     this.close();
     this.#channels = undefined;
-    this.#answered = false;
+    this.#offered = false;
     for (const line of this.#lines) line.transceiver = undefined;
     this.#transport = new Transport(this.#owner.configuration, this);
     this.#owner.peerConnectionChanged();
@@ -171,9 +176,10 @@ export class Media implements TransportOwner {
   }
 
   async exchange(sdp: string): Promise<string> {
+    // Events about the new slots may overtake the answer.
+    if (!this.#offered) this.#owner.connectionReplaced();
+    this.#offered = true;
     const answer = await this.#owner.offer({ sdp, tracks: this.#offerTracks(), slots: this.#offerSlots() });
-    if (!this.#answered) this.#owner.connectionReplaced();
-    this.#answered = true;
     for (const { mid, publication: id } of answer.publications ?? []) {
       const publication = this.#lines.find((l) => l.transceiver?.mid === mid)?.publication;
       if (publication && id) this.#owner.named(publication, id);

@@ -11,7 +11,7 @@ export interface MediaOwner {
     offer(offer: Offer): Promise<Answer>;
     /** The room's common codecs. */
     readonly codecs: Codecs;
-    /** A new RTCPeerConnection has its first answer: slots are numbered anew and empty. */
+    /** A new RTCPeerConnection is offered for the first time: its slots are empty. */
     connectionReplaced(): void;
     /** The publication has another id than before, or its first. */
     named(publication: LocalPublication, id: string): void;
@@ -27,6 +27,8 @@ export declare class Media implements TransportOwner {
     #private;
     constructor(owner: MediaOwner, slots?: SlotCount);
     get peerConnection(): RTCPeerConnection;
+    /** An offer is on its way: what the server says of one's own publications may be about either side of it. */
+    get isOffering(): boolean;
     /** Makes the first offer. */
     start(): void;
     close(): void;
