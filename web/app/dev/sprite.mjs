@@ -29,6 +29,7 @@ const icons = {
   warning: "triangle-alert",
   shuffle: "shuffle",
   sound: "volume-2",
+  chevron: "chevron-down",
 };
 
 const folder = new URL("../node_modules/lucide-static/", import.meta.url);

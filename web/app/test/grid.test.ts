@@ -17,7 +17,7 @@ test("cells fit the space and keep an allowed shape", () => {
   for (const space of spaces) {
     for (let count = 1; count <= 60; count++) {
       const { columns, rows, cell } = fitGrid(count, space, 8);
-      const { narrowest, widest } = ratiosFor(space);
+      const { narrowest, widest } = ratiosFor(space, count);
       assert.ok(columns * rows >= count, `${count} cells have a place`);
       assert.ok((columns - 1) * rows < count || rows === 1, "no column is empty");
       assert.ok(columns * cell.width + (columns - 1) * 8 <= space.width);
@@ -48,14 +48,18 @@ test("the arrangement follows the viewport", () => {
   }
 });
 
+test("one face fills an upright phone", () => {
+  assert.deepEqual(fitGrid(1, { width: 390, height: 776 }, 8).cell, { width: 390, height: 776 });
+});
+
 test("an upright phone is filled by two faces", () => {
   const { cell } = fitGrid(2, { width: 390, height: 700 }, 8);
   assert.ok((2 * cell.width * cell.height) / (390 * 700) > 0.95);
 });
 
 test("a phone held upright allows tall cells, a wide screen does not", () => {
-  assert.equal(ratiosFor({ width: 390, height: 700 }), portraitRatios);
-  assert.equal(ratiosFor({ width: 1280, height: 704 }), landscapeRatios);
+  assert.equal(ratiosFor({ width: 390, height: 700 }, 2), portraitRatios);
+  assert.equal(ratiosFor({ width: 1280, height: 704 }, 2), landscapeRatios);
 });
 
 test("nothing fits nowhere", () => {

@@ -23,13 +23,14 @@ export const portraitRatios: Ratios = { narrowest: 9 / 16, widest: 16 / 9 };
 
 export const nothing: Fit = { columns: 0, rows: 0, cell: { width: 0, height: 0 } };
 
-/** The ratios that suit a space. */
-export function ratiosFor(space: Space): Ratios {
-  return space.height > space.width ? portraitRatios : landscapeRatios;
+/** The ratios that suit a space: a single face fills an upright phone whatever its shape. */
+export function ratiosFor(space: Space, count: number): Ratios {
+  if (space.height <= space.width) return landscapeRatios;
+  return count === 1 ? { ...portraitRatios, narrowest: space.width / space.height } : portraitRatios;
 }
 
 /** The arrangement of count equal cells with the largest area. Cells have whole pixels; rows may be one short. */
-export function fitGrid(count: number, space: Space, gap: number, ratios: Ratios = ratiosFor(space)): Fit {
+export function fitGrid(count: number, space: Space, gap: number, ratios: Ratios = ratiosFor(space, count)): Fit {
   let best = nothing;
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);

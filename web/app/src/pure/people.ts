@@ -12,7 +12,7 @@ export function initials(name: string): string {
 export function hueOf(identity: string): number {
   let hash = 2166136261;
   for (const character of identity) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 16777619) >>> 0;
-  return hash % 360;
+  return (Math.imul(hash ^ (hash >>> 15), 2246822519) >>> 0) % 360;
 }
 
 /** "Ann", "Ann and Bob", "Ann, Bob and 2 others". */

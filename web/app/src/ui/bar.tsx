@@ -22,8 +22,8 @@ export function Bar({ call }: { readonly call: Call }): JSX.Element {
       <div class="bar-buttons" role="toolbar" aria-label="Call">
         {call.mayPublish && (
           <>
-            <SwitchButton capture={call.microphone} shape="bar" shortcut="M" />
-            <SwitchButton capture={call.camera} shape="bar" shortcut="V" />
+            <SwitchButton capture={call.microphone} shape="in-bar" shortcut="M" />
+            <SwitchButton capture={call.camera} shape="in-bar" shortcut="V" />
             {canShareScreen() && (
               <BarButton
                 icon={isSharing ? "share-off" : "share"}

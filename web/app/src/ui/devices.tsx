@@ -73,6 +73,7 @@ function Choice({ icon, label, devices: list, chosen, onChoose }: ChoiceProps): 
           </option>
         ))}
       </select>
+      <Icon name="chevron" />
     </label>
   );
 }

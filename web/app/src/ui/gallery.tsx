@@ -18,7 +18,7 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
   const arrangement = arrange(people.flatMap(itemsOf), pinned.value);
   const isAlone = people.length === 1;
   return (
-    <main class={`gallery ${arrangement.is}`}>
+    <main class={`gallery as-${arrangement.is}`}>
       {arrangement.is === "grid" ? (
         <Grid call={call} tiles={arrangement.tiles} />
       ) : (

@@ -15,12 +15,8 @@ export function Brand(): JSX.Element {
     <span class="brand">
       <svg class="brand-mark" viewBox="0 0 32 32" aria-hidden="true">
         <rect class="brand-ground" width="32" height="32" rx="9" />
-        <path
-          class="brand-figure"
-          d="M8 9.5A2.5 2.5 0 0 1 10.5 7h11A2.5 2.5 0 0 1 24 9.5v8a2.5 2.5 0 0 1-2.5 2.5H15l-4.6 4.4c-.5.5-1.4.1-1.4-.6V20A2.5 2.5 0 0 1 8 17.5z"
-        />
-        <circle class="brand-ground" cx="13" cy="13.5" r="1.6" />
-        <circle class="brand-ground" cx="19" cy="13.5" r="1.6" />
+        <path class="brand-figure" d="M5.5 13a6.5 6.5 0 1 1 13 0a6.5 6.5 0 0 1-6.5 6.5H5.5z" />
+        <path class="brand-figure second" d="M26.5 19a6.5 6.5 0 1 1-13 0a6.5 6.5 0 0 1 6.5-6.5h6.5z" />
       </svg>
       Parley
     </span>

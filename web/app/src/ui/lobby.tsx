@@ -90,6 +90,9 @@ function Preview({ name }: { readonly name: string }): JSX.Element {
           <SwitchButton capture={microphone} shape="round" />
           <SwitchButton capture={camera} shape="round" />
         </div>
+      </div>
+      <div class="preview-sound">
+        <Icon name={microphone.on.value ? "mic" : "mic-off"} />
         <SoundMeter microphone={microphone} />
       </div>
       {merge(failures.map((f) => f.failure)).map((failure) => (

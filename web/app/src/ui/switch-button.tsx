@@ -5,7 +5,7 @@ import { Icon } from "./icon.js";
 
 interface Props {
   readonly capture: Capture;
-  readonly shape: "round" | "bar";
+  readonly shape: "round" | "in-bar";
   readonly shortcut?: string;
 }
 

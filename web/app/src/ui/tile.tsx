@@ -24,7 +24,7 @@ interface Props {
 const levelMs = 100;
 
 export function Tile({ item, call, size }: Props): JSX.Element {
-  const { person, isShare, isLocal } = item;
+  const { person, isShare } = item;
   const tile = useRef<HTMLElement>(null);
   const speaking = person.speaking && !isShare;
   useEffect(() => {
@@ -35,12 +35,13 @@ export function Tile({ item, call, size }: Props): JSX.Element {
     return () => clearInterval(interval);
   }, [speaking, call, person.identity]);
 
-  const caption = isShare ? `${person.name}’s screen` : isLocal ? `${person.name} (you)` : person.name;
+  const caption = captionOf(item, size);
   const isMuted = !isShare && person.microphone !== "on";
   return (
     <figure
       ref={tile}
       class={`tile ${size}${speaking ? " speaking" : ""}${isShare ? " share" : ""}`}
+      tabIndex={-1}
       aria-label={`${caption}${isMuted ? ", muted" : ""}`}
       onDblClick={() => togglePin(item.key)}
     >
@@ -52,6 +53,12 @@ export function Tile({ item, call, size }: Props): JSX.Element {
       <TileButtons item={item} call={call} caption={caption} />
     </figure>
   );
+}
+
+function captionOf({ person: { name }, isShare, isLocal }: TileItem, size: Props["size"]): string {
+  if (isShare) return `${name}’s screen`;
+  if (isLocal) return size === "small" ? "You" : `${name} (you)`;
+  return name;
 }
 
 function contentOf({ person, picture, isShare, isLocal }: TileItem, call: Call): JSX.Element {
@@ -74,15 +81,15 @@ function TileButtons({ item, call, caption }: { readonly item: TileItem; readonl
   const canFlip = item.isLocal && !item.isShare && item.picture.is === "shown" && isTouch();
   const action = isPinned ? "Unpin" : "Pin";
   return (
-    <div class={`tile-buttons${isPinned ? " stay" : ""}`}>
+    <div class="tile-buttons">
+      <button type="button" class={`over${isPinned ? " stay" : ""}`} aria-label={`${action} ${caption}`} aria-pressed={isPinned} data-tip={action} onClick={() => togglePin(item.key)}>
+        <Icon name={isPinned ? "unpin" : "pin"} />
+      </button>
       {canFlip && (
-        <button type="button" class="over" aria-label="Other camera" onClick={() => void call.camera.flip()}>
+        <button type="button" class="over stay" aria-label="Other camera" onClick={() => void call.camera.flip()}>
           <Icon name="flip" />
         </button>
       )}
-      <button type="button" class="over" aria-label={`${action} ${caption}`} aria-pressed={isPinned} data-tip={action} onClick={() => togglePin(item.key)}>
-        <Icon name={isPinned ? "unpin" : "pin"} />
-      </button>
     </div>
   );
 }
