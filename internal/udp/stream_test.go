@@ -10,9 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/udp"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var streamPair = datagram.Pair{
 	Local:  netip.MustParseAddrPort("192.0.2.1:8443"),

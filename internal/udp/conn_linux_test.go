@@ -8,13 +8,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/udp"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open listens and closes with the test.
 func open(t testing.TB, cfg udp.Config) udp.Conn {
