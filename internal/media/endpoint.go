@@ -165,6 +165,9 @@ func (s *Shard) drop(e *endpoint) {
 	delete(s.transports, e.spec.Transport)
 	s.forgetUfrags(e, 0)
 	for len(e.pairs) > 0 {
+		if e.pairs[0].Proto == datagram.TCP {
+			s.cfg.Sender.CloseStream(e.pairs[0])
+		}
 		s.forgetPair(e, e.pairs[0])
 	}
 	for len(e.producers) > 0 {

@@ -13,9 +13,13 @@ import (
 	"github.com/parley-rtc/parley/internal/transport"
 )
 
-// Sender writes datagrams to the network: the port, or a simulated one. Send never blocks; what it cannot send it drops and
-// counts.
-type Sender interface{ Send(*datagram.Egress) }
+// Sender writes datagrams to the network: the port, or a simulated one. It never blocks.
+type Sender interface {
+	// Send sends what it can, and drops and counts the rest.
+	Send(*datagram.Egress)
+	// CloseStream ends the TCP connection of a pair whose Transport is over.
+	CloseStream(datagram.Pair)
+}
 
 // Config of a shard.
 type Config struct {

@@ -45,7 +45,8 @@ type node struct {
 // sender writes to the simulated socket.
 type sender struct{ conn *sim.Conn }
 
-func (s sender) Send(e *datagram.Egress) { s.conn.Send(e) }
+func (s sender) Send(e *datagram.Egress)   { s.conn.Send(e) }
+func (s sender) CloseStream(datagram.Pair) {} // there is no TCP here
 
 func newNode(t *testing.T, link sim.Link) *node {
 	t.Helper()
