@@ -10,8 +10,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +21,7 @@ import (
 func main() {
 	suite := flag.String("suite", "tests", "`name` of the suite in the last line")
 	flag.Parse()
-	cmd := exec.Command("go", append([]string{"test", "-json"}, flag.Args()...)...)
+	cmd := exec.Command("go", append([]string{"test", "-json", "-timeout", "5m"}, flag.Args()...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -132,6 +134,7 @@ func (r *report) testEnds(e event, key string) {
 func (r *report) packageEnds(e event, key string) {
 	c := r.count(e.Package)
 	if e.Action == "fail" {
+		r.showUnfinished(e.Package)
 		if c.failed == 0 { // it did not build, or ended outside a test
 			c.failed++
 			r.failed++
@@ -150,6 +153,15 @@ func (r *report) packageEnds(e event, key string) {
 		mark = "FAIL"
 	}
 	fmt.Fprintf(r.w, "%s %4d  %6.1fs  %s\n", mark, c.passed, time.Duration(e.Elapsed*float64(time.Second)).Seconds(), e.Package)
+}
+
+// showUnfinished shows what the tests said that the end of their package cut short: by a panic, or by the time limit.
+func (r *report) showUnfinished(pkg string) {
+	for _, key := range slices.Sorted(maps.Keys(r.output)) {
+		if strings.HasPrefix(key, pkg+"\x00") && key != pkg+"\x00" {
+			r.show(key)
+		}
+	}
 }
 
 func (r *report) count(pkg string) *count {

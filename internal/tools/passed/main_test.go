@@ -34,6 +34,13 @@ func TestReport(t *testing.T) {
 {"Action":"output","Package":"p","Output":"panic: no\n"}
 {"Action":"fail","Package":"p"}`, "s: 1 passed, 1 failed", "panic: no", "quiet",
 		},
+		{
+			"cut short by the time limit",
+			`{"Action":"run","Package":"p","Test":"A"}
+{"Action":"output","Package":"p","Test":"A","Output":"panic: test timed out after 5m\n"}
+{"Action":"output","Package":"p","Output":"FAIL\n"}
+{"Action":"fail","Package":"p"}`, "s: 0 passed, 1 failed", "panic: test timed out", "quiet",
+		},
 		{"lines that are not events", "warning: odd", "s: 0 passed, 0 failed", "warning: odd", "quiet"},
 		{
 			"no tests, skipped",
