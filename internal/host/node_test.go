@@ -129,7 +129,7 @@ func TestNodeServes(t *testing.T) {
 	n := startNode(t)
 	c := n.client(t)
 	port := n.port.Local().Port()
-	for _, path := range []string{"/healthz", "/readyz", "/version", "/trust", "/trust/style.css", "/metrics", "/sdk/", "/sdk/parley.js"} {
+	for _, path := range []string{"/healthz", "/readyz", "/version", "/trust", "/trust/style.css", "/metrics", "/", "/r/tea", "/sdk/", "/sdk/parley.js"} {
 		for _, scheme := range []string{"http", "https"} {
 			r, body := get(t, c, fmt.Sprintf("%s://localhost:%d%s", scheme, port, path))
 			if r.StatusCode != 200 || r.Header.Get("X-Content-Type-Options") != "nosniff" {
