@@ -141,7 +141,7 @@ func drawCode(out io.Writer, text string) {
 	if err != nil {
 		return // too long for a code: the text stands above
 	}
-	const quiet = 2
+	const quiet = 4 // modules (ISO 18004)
 	var b strings.Builder
 	for y := -quiet; y < code.Size+quiet; y += 2 {
 		b.WriteString("  \x1b[40;97m")

@@ -114,8 +114,8 @@ const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; 
 
 // permissionsPolicy keeps what a call needs for this origin and gives up the rest.
 const permissionsPolicy = "camera=(self), microphone=(self), display-capture=(self), autoplay=(self), fullscreen=(self), " +
-	"picture-in-picture=(self), speaker-selection=(self), screen-wake-lock=(self), clipboard-write=(self), web-share=(self), " +
-	"geolocation=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), midi=(), gyroscope=(), magnetometer=(), accelerometer=()"
+	"picture-in-picture=(self), speaker-selection=(self), screen-wake-lock=(self), clipboard-write=(self), " +
+	"geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=(), gyroscope=(), magnetometer=(), accelerometer=()"
 
 func (f *front) headers(h http.Header, v visitor) {
 	h.Set("Content-Security-Policy", contentPolicy)
