@@ -6,6 +6,7 @@ import { emit } from "./events.js";
 import { Media, type MediaOwner } from "./media.js";
 import { LocalParticipant, type Participant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
+import { type Publishing, publishing } from "./publishing.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
 import { type SlotChange, SlotTable } from "./slots.js";
@@ -232,6 +233,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   peerConnectionChanged(): void {
     this.#path = "new";
     emit(this.#room, "peerconnection", { peerConnection: this.peerConnection });
+    this.#settleState();
   }
 
   // What publications and subscriptions ask.
@@ -496,25 +498,6 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     this.#path = "broken";
     this.#settleState(error);
   }
-}
-
-/** A publication that the server has not confirmed yet. */
-interface Publishing {
-  readonly promise: Promise<LocalPublication>;
-  readonly resolve: (publication: LocalPublication) => void;
-  readonly reject: (reason: ParleyError) => void;
-  readonly again: boolean; // published before, in a session that was lost
-}
-
-function publishing(again: boolean): Publishing {
-  let resolve: Publishing["resolve"] = () => undefined;
-  let reject: Publishing["reject"] = () => undefined;
-  const promise = new Promise<LocalPublication>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  if (again) promise.catch(() => undefined); // nobody may be waiting
-  return { promise, resolve, reject, again };
 }
 
 function pause(ms: number): Promise<void> {

@@ -13,7 +13,10 @@ export function codecName(c: Capability): string {
   return c.mimeType.slice(c.mimeType.indexOf("/") + 1).toLowerCase();
 }
 
-/** Codecs for a slot: Opus; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many slots fit into an offer. */
+/**
+ * Codecs for a slot: Opus; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many
+ * slots fit into an offer.
+ */
 export function slotCodecs(kind: "audio" | "video", all: readonly Capability[]): Capability[] {
   if (kind === "audio") return all.filter((c) => codecName(c) === "opus");
   const wanted = wantedVideo.flatMap((name) => all.filter((c) => codecName(c) === name && isForwarded(c)));

@@ -40,7 +40,7 @@ export function deviceError(reason: unknown, device: string): DeviceError {
         next:
           device === "screen"
             ? "Share again and choose a window or screen; on macOS, allow screen recording for the browser in the system's settings."
-            : `Click the ${device.split(" ")[0]} symbol beside the address, allow access, and try again; some systems have a switch in their privacy settings too.`,
+            : "Click the symbol beside the address, allow access, and try again; some systems have a switch of their own, too.",
         cause: reason,
       });
     case "NotFoundError":
@@ -53,8 +53,6 @@ export function deviceError(reason: unknown, device: string): DeviceError {
         cause: reason,
       });
     default:
-      return new DeviceError("device-failed", `The ${device} could not be opened: ${reason instanceof Error ? reason.message : String(reason)}`, {
-        cause: reason,
-      });
+      return new DeviceError("device-failed", `The ${device} could not be opened: ${String(reason)}`, { cause: reason });
   }
 }

@@ -30,7 +30,9 @@ export interface JoinOptions {
 /** Joins a room. Resolves when the server has let the participant in; media connect after that ("connectionstate"). */
 export async function join(options: JoinOptions): Promise<Room> {
   if (typeof RTCPeerConnection === "undefined") {
-    throw new ParleyError("unsupported", "This browser has no WebRTC.", { next: "Use a current version of Chrome, Edge, Firefox or Safari." });
+    throw new ParleyError("unsupported", "This browser has no WebRTC.", {
+      next: "Use a current version of Chrome, Edge, Firefox or Safari.",
+    });
   }
   const carrier = options.carrier ?? new SocketCarrier(options.url ?? location.origin);
   let call: Call | undefined;

@@ -1,6 +1,9 @@
 // The few changes that only the text of a session description can make.
 
-/** Lets the browser send Opus with discontinuous transmission on these m-lines: the receiver's wish decides (RFC 7587 §6.1), so it goes into the answer. */
+/**
+ * Lets the browser send Opus with discontinuous transmission on these m-lines: the receiver's wish decides (RFC 7587 §6.1), so
+ * it goes into the answer.
+ */
 export function allowDtx(answer: string, mids: ReadonlySet<string>): string {
   return sections(answer)
     .map((section) => (mids.has(/^a=mid:(.*?)\r?$/m.exec(section)?.[1] ?? "") ? withDtx(section) : section))

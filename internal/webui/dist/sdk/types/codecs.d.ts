@@ -3,7 +3,10 @@ import type { Codecs } from "./wire.gen.js";
 export type Capability = RTCRtpCodec;
 /** The wire's name of a codec: "vp8" for "video/VP8". */
 export declare function codecName(c: Capability): string;
-/** Codecs for a slot: Opus; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many slots fit into an offer. */
+/**
+ * Codecs for a slot: Opus; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many
+ * slots fit into an offer.
+ */
 export declare function slotCodecs(kind: "audio" | "video", all: readonly Capability[]): Capability[];
 /** Codecs for a published track: the one that is chosen, and RTX. */
 export declare function sendCodecs(chosen: string, all: readonly Capability[]): Capability[];
