@@ -270,7 +270,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   changed(subscription: Subscription, what: "track" | "status"): void {
     if (what === "status") {
-      emit(this.#room, subscription.status === "ended" ? "trackended" : "subscriptionstatus", { subscription });
+      if (subscription.status !== "ended") emit(this.#room, "subscriptionstatus", { subscription });
+      else if (this.#seen.has(subscription)) emit(this.#room, "trackended", { subscription });
       return;
     }
     if (subscription.mediaStreamTrack && !this.#seen.has(subscription)) {
