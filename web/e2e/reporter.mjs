@@ -4,8 +4,12 @@ import path from 'node:path';
 
 const indent = (text, by) => text.split('\n').map((line) => by + line).join('\n');
 
+/** Lines with which the runner itself sums up; ours is the last one. */
+const summary = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
+
 function reason(error) {
   const cause = error?.cause ?? error;
+  if (error?.exitCode !== undefined) return `the file's process ended with ${error.signal ?? error.exitCode}`;
   return cause?.stack ?? cause?.message ?? String(cause);
 }
 
@@ -23,7 +27,7 @@ export default async function* report(source) {
       file = event.file;
       yield `\n${path.basename(file)}\n`;
     }
-    if (type === 'test:diagnostic' && event.nesting > 0) yield `    ${event.message}\n`;
+    if (type === 'test:diagnostic' && !summary.test(event.message)) yield `    ${event.message}\n`;
     if (type !== 'test:pass' && type !== 'test:fail') continue;
     if (event.details?.type === 'suite') {
       // a suite that fails by itself, not through its tests: before or after threw
