@@ -57,20 +57,24 @@ func TestVerifyReadsClaims(t *testing.T) {
 		{"defaults", `{"room":"tea","roomJoin":true}`, wire.Grants{Publish: true, Subscribe: true, PublishData: true}, nil, false},
 		{
 			"all denied", `{"room":"tea","roomJoin":true,"canPublish":false,"canSubscribe":false,"canPublishData":false,"canUpdateOwnMetadata":false}`,
-			wire.Grants{}, nil, false,
+			wire.Grants{},
+			nil, false,
 		},
 		{
 			"all allowed", `{"room":"tea","roomJoin":true,"canPublish":true,"canSubscribe":true,"canPublishData":true,"roomAdmin":true,"hidden":true,"canUpdateOwnMetadata":true}`,
-			wire.Grants{Publish: true, Subscribe: true, PublishData: true, Admin: true, Hidden: true}, nil, true,
+			wire.Grants{Publish: true, Subscribe: true, PublishData: true, Admin: true, Hidden: true},
+			nil, true,
 		},
 		{
 			"some sources", `{"room":"tea","roomJoin":true,"canPublishSources":["microphone","screen_share","SCREEN_SHARE_AUDIO","camera"]}`,
 			wire.Grants{Publish: true, Subscribe: true, PublishData: true},
-			[]wire.Source{wire.SourceMicrophone, wire.SourceScreen, wire.SourceScreenAudio, wire.SourceCamera}, false,
+			[]wire.Source{wire.SourceMicrophone, wire.SourceScreen, wire.SourceScreenAudio, wire.SourceCamera},
+			false,
 		},
 		{
 			"claims for other services", `{"room":"tea","roomJoin":true,"ingressAdmin":true,"roomRecord":true,"agent":true}`,
-			wire.Grants{Publish: true, Subscribe: true, PublishData: true}, nil, false,
+			wire.Grants{Publish: true, Subscribe: true, PublishData: true},
+			nil, false,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

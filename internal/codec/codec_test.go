@@ -156,9 +156,15 @@ func TestInspectCutOff(t *testing.T) {
 		payload []byte
 		least   int // bytes that make it acceptable
 	}{
-		{codec.VP8, vp8Key, 7}, {codec.VP8, vp8Partition, 4}, {codec.VP8, vp8Bare, 2},
-		{codec.VP9, vp9Delta, 6}, {codec.VP9, vp9Flexible, 5}, {codec.VP9, vp9Narrow, 3},
-		{codec.H264, h264STAPA, len(h264STAPA)}, {codec.H264, h264FUAStart, 2}, {codec.H264, h264SPS, 1},
+		{codec.VP8, vp8Key, 7},
+		{codec.VP8, vp8Partition, 4},
+		{codec.VP8, vp8Bare, 2},
+		{codec.VP9, vp9Delta, 6},
+		{codec.VP9, vp9Flexible, 5},
+		{codec.VP9, vp9Narrow, 3},
+		{codec.H264, h264STAPA, len(h264STAPA)},
+		{codec.H264, h264FUAStart, 2},
+		{codec.H264, h264SPS, 1},
 		{codec.AV1, av1Key, 2},
 	}
 	for _, tt := range tests {

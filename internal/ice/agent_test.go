@@ -57,8 +57,10 @@ func TestRefusals(t *testing.T) {
 		{name: "wrong client ufrag", check: check{username: "server12:else"}, reason: drop.StunIntegrity, code: 401},
 		{name: "no colon", check: check{username: "server12"}, reason: drop.StunIntegrity, code: 401},
 		{name: "long username", check: check{username: "server12:" + strings.Repeat("x", 600)}, reason: drop.StunMalformed},
-		{name: "unknown attributes", check: check{extra: []stun.AttrType{0x7001, 0x7002, 0x7003}},
-			reason: drop.StunMalformed, code: 420, authenticated: true},
+		{
+			name: "unknown attributes", check: check{extra: []stun.AttrType{0x7001, 0x7002, 0x7003}},
+			reason: drop.StunMalformed, code: 420, authenticated: true,
+		},
 		{name: "unknown optional attribute", check: check{extra: []stun.AttrType{0xC057}}, reason: drop.None},
 		{name: "client is controlled", check: check{role: attrControlled}, reason: drop.StunRole, code: 487, authenticated: true},
 		{name: "fingerprint", change: flip(1), reason: drop.StunFingerprint},

@@ -80,7 +80,8 @@ func (c check) build(t testing.TB) []byte {
 		c.role = attrControlling
 	}
 	set := []stun.Setter{
-		stun.TransactionID, stun.BindingRequest, stun.RawAttribute{Type: stun.AttrUsername, Value: []byte(c.username)},
+		stun.TransactionID, stun.BindingRequest,
+		stun.RawAttribute{Type: stun.AttrUsername, Value: []byte(c.username)},
 		stun.RawAttribute{Type: attrPriority, Value: u32(c.priority)},
 		stun.RawAttribute{Type: c.role, Value: make([]byte, 8)},
 	}

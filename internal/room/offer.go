@@ -129,8 +129,10 @@ func (r *Room) commit(n *negotiation) {
 	r.emit(Negotiate{Transport: n.t.id, Sections: n.answer.Sections})
 	r.commitSlots(n)
 	publications := r.commitTracks(n, kept)
-	r.out = slices.Insert(r.out, mark, Effect(Reply{Type: wire.TypeAnswer,
-		Body: wire.Answer{SDP: n.answer.SDP, Publications: publications}}))
+	r.out = slices.Insert(r.out, mark, Effect(Reply{
+		Type: wire.TypeAnswer,
+		Body: wire.Answer{SDP: n.answer.SDP, Publications: publications},
+	}))
 	p.asked = wire.GrowSlots{}
 	r.recodec = true
 	r.unsettle(p)

@@ -375,8 +375,14 @@ func TestBrowserOffers(t *testing.T) {
 		s.must(Offer{
 			Session: name, SDP: o, Fingerprint: fingerprint(99),
 			Tracks: []wire.OfferTrack{{Mid: "0", Source: wire.SourceMicrophone}, {Mid: "1", Source: wire.SourceCamera}},
-			Slots: []wire.OfferSlot{{Audio: "2", Video: "3"}, {Audio: "4", Video: "5"}, {Audio: "6", Video: "7"},
-				{Audio: "8", Video: "9"}, {Video: "10"}, {Video: "11"}},
+			Slots: []wire.OfferSlot{
+				{Audio: "2", Video: "3"},
+				{Audio: "4", Video: "5"},
+				{Audio: "6", Video: "7"},
+				{Audio: "8", Video: "9"},
+				{Video: "10"},
+				{Video: "11"},
+			},
 		})
 	}
 	for name, c := range browsers {

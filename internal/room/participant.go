@@ -102,8 +102,10 @@ func (r *Room) admit(c Join, older *participant) *wire.Error {
 		}
 	}
 	if c.Grants.Hidden && hidden >= MaxHidden || !c.Grants.Hidden && visible >= MaxParticipants {
-		return &wire.Error{Code: wire.CodeLimit, Message: "this room is full", Next: "try again once somebody has left",
-			RetrySeconds: 30}
+		return &wire.Error{
+			Code: wire.CodeLimit, Message: "this room is full", Next: "try again once somebody has left",
+			RetrySeconds: 30,
+		}
 	}
 	return checkRoomMetadata(metadata)
 }

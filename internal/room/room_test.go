@@ -287,8 +287,17 @@ func TestStrangers(t *testing.T) {
 	s := newScene(t)
 	s.join("ann")
 	for _, c := range []Command{
-		Leave{Session: "x"}, Offer{Session: "x"}, Restart{Session: "x"}, Unpublish{Session: "x"}, Subscribe{Session: "x"},
-		SlotReady{Session: "x"}, Mute{Session: "x"}, Update{Session: "x"}, Chat{Session: "x"}, Kick{Session: "x"}, Resync{Session: "x"},
+		Leave{Session: "x"},
+		Offer{Session: "x"},
+		Restart{Session: "x"},
+		Unpublish{Session: "x"},
+		Subscribe{Session: "x"},
+		SlotReady{Session: "x"},
+		Mute{Session: "x"},
+		Update{Session: "x"},
+		Chat{Session: "x"},
+		Kick{Session: "x"},
+		Resync{Session: "x"},
 	} {
 		if _, refused := s.do(c); refused == nil || refused.Code != wire.CodeSessionExpired {
 			t.Errorf("%T: %v", c, refused)

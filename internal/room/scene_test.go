@@ -72,8 +72,10 @@ func (s *scene) do(c Command) (any, *wire.Error) {
 	s.log = nil
 	var reply *Reply
 	if j, ok := c.(Join); ok && s.clients[j.Session] == nil {
-		s.clients[j.Session] = &client{session: j.Session, carrier: j.Carrier, manual: j.ManualSubscribe,
-			subscribes: j.Grants.Subscribe && j.Carrier != WHIP}
+		s.clients[j.Session] = &client{
+			session: j.Session, carrier: j.Carrier, manual: j.ManualSubscribe,
+			subscribes: j.Grants.Subscribe && j.Carrier != WHIP,
+		}
 		defer func() {
 			if reply.Error != nil {
 				delete(s.clients, j.Session)

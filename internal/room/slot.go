@@ -200,8 +200,10 @@ func (r *Room) assign(p *participant) {
 		}
 		p.generation++
 		l.producer, l.generation = producer, p.generation
-		r.emit(Assign{Transport: p.transport.id, Mid: l.mid, Generation: l.generation, Producer: producer,
-			Immediate: p.carrier == WHEP})
+		r.emit(Assign{
+			Transport: p.transport.id, Mid: l.mid, Generation: l.generation, Producer: producer,
+			Immediate: p.carrier == WHEP,
+		})
 		r.tell(p, wire.TypeSlot, l.shown(l.generation))
 	}
 }

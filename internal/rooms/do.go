@@ -49,8 +49,10 @@ func do(ctx context.Context, b bus.Bus, name string, r Request) (Reply, error) {
 			return opened, err
 		}
 	}
-	return Reply{Error: &wire.Error{Code: wire.CodeOverloaded, Message: "the room ended again and again while it was joined",
-		Next: "join again", RetrySeconds: 1}}, nil
+	return Reply{Error: &wire.Error{
+		Code: wire.CodeOverloaded, Message: "the room ended again and again while it was joined",
+		Next: "join again", RetrySeconds: 1,
+	}}, nil
 }
 
 // open asks a node to become the room's home.

@@ -141,8 +141,10 @@ func (s *Service) open(name string) *wire.Error {
 	case s.rooms[name] != nil:
 		return nil
 	case len(s.rooms) >= MaxRooms:
-		return &wire.Error{Code: wire.CodeOverloaded, Message: "this server has too many rooms",
-			Next: "try again later, or join a room that there is", RetrySeconds: 30}
+		return &wire.Error{
+			Code: wire.CodeOverloaded, Message: "this server has too many rooms",
+			Next: "try again later, or join a room that there is", RetrySeconds: 30,
+		}
 	}
 	s.lastRoom++
 	a, err := newActor(s, name, s.lastRoom)
@@ -179,6 +181,8 @@ func (s *Service) count(e *wire.Error) {
 }
 
 func draining() *wire.Error {
-	return &wire.Error{Code: wire.CodeDraining, Message: "this server is going down and takes nobody new",
-		Next: "join again: another server may answer", RetrySeconds: 5}
+	return &wire.Error{
+		Code: wire.CodeDraining, Message: "this server is going down and takes nobody new",
+		Next: "join again: another server may answer", RetrySeconds: 5,
+	}
 }

@@ -205,8 +205,14 @@ func (x *session) offer(browser string) rooms.Reply {
 	reply := x.ask(wire.TypeOffer, wire.Offer{
 		SDP:    fixture(x.s.t, browser+"-session"),
 		Tracks: []wire.OfferTrack{{Mid: "0", Source: wire.SourceMicrophone}, {Mid: "1", Source: wire.SourceCamera}},
-		Slots: []wire.OfferSlot{{Audio: "2", Video: "3"}, {Audio: "4", Video: "5"}, {Audio: "6", Video: "7"},
-			{Audio: "8", Video: "9"}, {Video: "10"}, {Video: "11"}},
+		Slots: []wire.OfferSlot{
+			{Audio: "2", Video: "3"},
+			{Audio: "4", Video: "5"},
+			{Audio: "6", Video: "7"},
+			{Audio: "8", Video: "9"},
+			{Video: "10"},
+			{Video: "11"},
+		},
 	})
 	if reply.Error != nil {
 		x.s.t.Fatalf("offer of %s refused: %v", x.id, reply.Error)

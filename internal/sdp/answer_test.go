@@ -151,8 +151,12 @@ func TestExtensionDirections(t *testing.T) {
 		direction string // of the m-line
 		want      string // in the answer; empty: not there
 	}{
-		{"", "sendonly", "a=extmap:5 "}, {"/sendonly", "sendonly", "a=extmap:5/recvonly "}, {"/recvonly", "sendonly", ""},
-		{"/sendrecv", "recvonly", "a=extmap:5/sendrecv "}, {"/recvonly", "recvonly", "a=extmap:5/sendonly "}, {"/sendonly", "recvonly", ""},
+		{"", "sendonly", "a=extmap:5 "},
+		{"/sendonly", "sendonly", "a=extmap:5/recvonly "},
+		{"/recvonly", "sendonly", ""},
+		{"/sendrecv", "recvonly", "a=extmap:5/sendrecv "},
+		{"/recvonly", "recvonly", "a=extmap:5/sendonly "},
+		{"/sendonly", "recvonly", ""},
 		{"/inactive", "recvonly", ""},
 	}
 	for _, tt := range tests {

@@ -271,7 +271,8 @@ func TestMalformedMessages(t *testing.T) {
 	scenario(t, nil, func(n *node) {
 		s := n.connect()
 		s.join("ann")
-		for _, text := range []string{"", "{", "null", "[]", `"x"`, "7", `{"id":0,"type":"ping"}`, `{"id":-1,"type":"ping"}`, `{"id":1.5,"type":"ping"}`,
+		for _, text := range []string{
+			"", "{", "null", "[]", `"x"`, "7", `{"id":0,"type":"ping"}`, `{"id":-1,"type":"ping"}`, `{"id":1.5,"type":"ping"}`,
 			`{"id":"1","type":"ping"}`, `{"id":9007199254740992,"type":"ping"}`, `{"id":1}`, `{"id":1,"type":7}`,
 			`{"id":1,"type":"ping"} {}`, "{\"id\":1,\"type\":\"\xff\"}", `{"id":1,"type":"chat","body":{"text":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + "}}",
 		} {

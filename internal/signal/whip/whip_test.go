@@ -93,7 +93,8 @@ type answer struct {
 func (a answer) problem() (p struct {
 	Title, Detail, Code, Next string
 	Status                    int
-}) {
+},
+) {
 	if a.header.Get("Content-Type") == "application/problem+json" {
 		_ = json.Unmarshal([]byte(a.body), &p)
 	}
