@@ -64,14 +64,15 @@ type check struct {
 
 func (c check) build(t testing.TB) []byte {
 	t.Helper()
-	if c.from.Ufrag == "" {
-		c.from, c.to = client, server
+	from, to := c.from, c.to
+	if from.Ufrag == "" {
+		from, to = client, server
 	}
 	if c.username == "" {
-		c.username = c.to.Ufrag + ":" + c.from.Ufrag
+		c.username = to.Ufrag + ":" + from.Ufrag
 	}
 	if c.pwd == "" {
-		c.pwd = c.to.Pwd
+		c.pwd = to.Pwd
 	}
 	if c.priority == 0 {
 		c.priority = 1000

@@ -38,7 +38,6 @@ type node struct {
 	*testing.T
 	service *signal.Service
 	handler http.Handler
-	closed  bool
 	stop    func()
 }
 

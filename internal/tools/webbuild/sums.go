@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -69,7 +68,7 @@ func sumOf(files assets) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(h, "%d %s %d\n", len(name), name, len(files[name]))
-		_, _ = io.WriteString(h, string(files[name]))
+		_, _ = h.Write(files[name])
 	}
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
