@@ -12,7 +12,7 @@ import type { Connection } from "../src/state/call.js";
 import { speakingWhileMuted } from "../src/state/muted-hint.js";
 import { rememberRoom } from "../src/state/storage.js";
 import { say } from "../src/state/toasts.js";
-import { dialog, menuOpen, type Panel, panel, pinned } from "../src/state/view.js";
+import { dialog, menuOpen, type Panel, panel, pinned, watchOrientation } from "../src/state/view.js";
 import { App } from "../src/ui/app.js";
 import { FakeCall } from "./fake-call.js";
 
@@ -71,6 +71,7 @@ function showCall(): void {
 
 const root = document.getElementById("app");
 if (root) {
+  watchOrientation();
   showScene();
   render(<App />, root);
 }

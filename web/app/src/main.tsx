@@ -3,11 +3,13 @@
 import { render } from "preact";
 import { openAddress } from "./state/app.js";
 import { watchFullScreen } from "./state/full-screen.js";
+import { watchOrientation } from "./state/view.js";
 import { App } from "./ui/app.js";
 
 const root = document.getElementById("app");
 if (root) {
   watchFullScreen();
+  watchOrientation();
   openAddress();
   addEventListener("popstate", openAddress);
   render(<App />, root);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deviceAdvice, endAdvice, type DeviceKind, failureOf, type FailureCause, type Refusal } from "../src/pure/advice.js";
+import { deviceAdvice, endAdvice, type DeviceKind, failureOf, type FailureCause, mergeFailures, type Refusal } from "../src/pure/advice.js";
 
 const refusal = (changes: Partial<Refusal>): Refusal => ({
   device: "camera",
@@ -44,6 +44,20 @@ test("every cause has a title and a next step, for every device", () => {
       return advice.title;
     });
     assert.equal(new Set(titles).size, titles.length, "no two causes look the same");
+  }
+});
+
+test("camera and microphone fail as one where one step is for both", () => {
+  const failure = (device: DeviceKind, cause: FailureCause): ReturnType<typeof failureOf> => ({ device, cause, detail: "" });
+  const merged = mergeFailures([failure("camera", "denied"), failure("microphone", "denied")]);
+  assert.deepEqual(merged.map((f) => f.device), ["camera and microphone"]);
+  for (const failures of [
+    [],
+    [failure("camera", "denied")],
+    [failure("camera", "denied"), failure("microphone", "missing")],
+    [failure("camera", "missing"), failure("microphone", "missing")],
+  ]) {
+    assert.deepEqual(mergeFailures(failures), failures);
   }
 });
 

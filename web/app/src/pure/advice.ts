@@ -7,7 +7,7 @@ export type Permission = "granted" | "denied" | "prompt" | "unknown";
 export type FailureCause = "denied" | "denied-by-system" | "dismissed" | "busy" | "missing" | "insecure" | "unsupported" | "other";
 
 export interface Failure {
-  readonly device: DeviceKind;
+  readonly device: DeviceKind | "camera and microphone";
   readonly cause: FailureCause;
   /** What the browser said, where that is all there is. */
   readonly detail: string;
@@ -56,6 +56,24 @@ function causeOf({ device, name, message, permission, secure }: Refusal): Failur
       return "busy";
     default:
       return "other";
+  }
+}
+
+/** One failure where camera and microphone fail for the same reason, and one step is for both. */
+export function mergeFailures(failures: readonly Failure[]): readonly Failure[] {
+  const [first, second] = failures;
+  if (!first || !second || first.cause !== second.cause) return failures;
+  switch (first.cause) {
+    case "denied":
+    case "denied-by-system":
+    case "dismissed":
+    case "insecure":
+    case "unsupported":
+      return [{ ...first, device: "camera and microphone" }];
+    case "busy":
+    case "missing":
+    case "other":
+      return failures;
   }
 }
 
@@ -122,7 +140,7 @@ export function endAdvice(code: string, message: string, next: string | undefine
         actions: ["rejoin", "start"],
       };
     case "draining":
-      return { title: "The server is restarting", next: "Wait a moment, then join again.", actions: ["rejoin"] };
+      return { title: "The server is restarting", next: "Wait a moment, then join again.", actions: ["rejoin", "start"] };
     case "overloaded":
       return { title: "The server is full", next: "Try again in a few minutes, or tell whoever runs it.", actions: ["rejoin", "start"] };
     case "unauthorized":

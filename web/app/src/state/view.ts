@@ -14,6 +14,15 @@ export const pinned = signal("");
 /** Chat lines that were on screen. */
 export const linesRead = signal(0);
 
+/** The window is higher than wide. */
+export const portrait = signal(false);
+
+export function watchOrientation(): void {
+  const query = matchMedia("(orientation: portrait)");
+  portrait.value = query.matches;
+  query.addEventListener("change", () => (portrait.value = query.matches));
+}
+
 export function togglePanel(which: Panel): void {
   panel.value = panel.value === which ? "none" : which;
 }

@@ -108,7 +108,7 @@ function RemoveDialog({ call, person }: { readonly call: Call; readonly person: 
     <Dialog title={`Remove ${person.name}?`}>
       <p>Their call ends at once. They can come back if they still have the link.</p>
       <div class="dialog-actions">
-        <button type="button" onClick={closeDialog}>
+        <button type="button" autoFocus onClick={closeDialog}>
           Cancel
         </button>
         <button type="button" class="danger" onClick={() => void remove()}>

@@ -7,7 +7,7 @@ import { arrange } from "../pure/arrange.js";
 import { fitGrid, type Space } from "../pure/grid.js";
 import type { Call, Person } from "../state/call.js";
 import { copyLink, linkOf } from "../state/link.js";
-import { pinned } from "../state/view.js";
+import { pinned, portrait } from "../state/view.js";
 import { Icon } from "./icon.js";
 import { Tile, type TileItem } from "./tile.js";
 
@@ -17,22 +17,16 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
   const people = call.people.value;
   const arrangement = arrange(people.flatMap(itemsOf), pinned.value);
   const isAlone = people.length === 1;
+  const isUpright = arrangement.is === "stage" && arrangement.stage.isShare && portrait.value;
   return (
-    <main class={`gallery as-${arrangement.is}`}>
-      {arrangement.is === "grid" ? (
-        <Grid call={call} tiles={arrangement.tiles} />
-      ) : (
-        <>
-          <div class="stage">
-            <Tile key={arrangement.stage.key} item={arrangement.stage} call={call} size="large" />
-          </div>
-          <div class="strip">
-            {arrangement.strip.map((item) => (
-              <Tile key={item.key} item={item} call={call} size="small" />
-            ))}
-          </div>
-        </>
+    <main class={`gallery as-${arrangement.is}${isUpright ? " upright" : ""}`}>
+      {arrangement.is === "stage" && (
+        <div class="stage">
+          <Tile key={arrangement.stage.key} item={arrangement.stage} call={call} size="large" />
+        </div>
       )}
+      {arrangement.is === "grid" && <Grid call={call} tiles={arrangement.tiles} />}
+      {arrangement.is === "stage" && (isUpright ? <Grid call={call} tiles={arrangement.strip} /> : <Strip call={call} tiles={arrangement.strip} />)}
       {arrangement.is === "grid" && arrangement.floating && (
         <div class="floating">
           <Tile item={arrangement.floating} call={call} size="small" />
@@ -47,6 +41,16 @@ function itemsOf(person: Person): TileItem[] {
   const { identity, isLocal } = person;
   const face: TileItem = { key: identity, person, isLocal, isShare: false, picture: person.camera };
   return [face, ...person.shares.map(({ id, picture }): TileItem => ({ key: `${identity}/${id}`, person, isLocal, isShare: true, picture }))];
+}
+
+function Strip({ call, tiles }: { readonly call: Call; readonly tiles: readonly TileItem[] }): JSX.Element {
+  return (
+    <div class="strip">
+      {tiles.map((item) => (
+        <Tile key={item.key} item={item} call={call} size="small" />
+      ))}
+    </div>
+  );
 }
 
 function Grid({ call, tiles }: { readonly call: Call; readonly tiles: readonly TileItem[] }): JSX.Element {

@@ -2,8 +2,8 @@
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import { type Advice, deviceAdvice, type Failure } from "../pure/advice.js";
+import { useEffect, useRef } from "preact/hooks";
+import { type Advice, deviceAdvice, type Failure, mergeFailures } from "../pure/advice.js";
 import { hueOf } from "../pure/people.js";
 import { camera, enterRoom, go, microphone, ownName } from "../state/app.js";
 import { openTogether } from "../state/capture.js";
@@ -24,7 +24,9 @@ interface Props {
 export function Lobby({ room, joining, problem }: Props): JSX.Element {
   const name = useSignal(ownName.value);
   const isMissing = useSignal(false);
+  const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
+    if (name.value === "" && matchMedia("(pointer: fine)").matches) field.current?.focus();
     void openTogether(microphone, camera).then(findDevices);
     return watchDevices();
   }, []);
@@ -33,7 +35,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
     e.preventDefault();
     const given = name.value.trim();
     isMissing.value = given === "";
-    if (given === "") document.getElementById("name")?.focus();
+    if (given === "") field.current?.focus();
     else void enterRoom(room, given);
   };
 
@@ -53,6 +55,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
           <div class="field">
             <input
               id="name"
+              ref={field}
               value={name.value}
               maxLength={60}
               autocomplete="name"
@@ -81,7 +84,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
 }
 
 function Preview({ name }: { readonly name: string }): JSX.Element {
-  const failures = [camera, microphone].flatMap((c) => (c.state.value.is === "failed" ? [{ capture: c, failure: c.state.value.failure }] : []));
+  const failures = [camera, microphone].flatMap((c) => (c.state.value.is === "failed" ? [c.state.value.failure] : []));
   return (
     <section class="preview" aria-label="Preview">
       <div class="preview-picture">
@@ -95,23 +98,22 @@ function Preview({ name }: { readonly name: string }): JSX.Element {
         <Icon name={microphone.on.value ? "mic" : "mic-off"} />
         <SoundMeter microphone={microphone} />
       </div>
-      {merge(failures.map((f) => f.failure)).map((failure) => (
-        <AdviceNote
-          key={failure.device + failure.cause}
-          advice={deviceAdvice(failure)}
-          onRetry={() => {
-            for (const { capture } of failures) if (failure.device === capture.device) void capture.switchOn().then(findDevices);
-          }}
-        />
+      {mergeFailures(failures).map((failure) => (
+        <AdviceNote key={failure.device + failure.cause} advice={deviceAdvice(failure)} onRetry={() => void retry(failure)} />
       ))}
     </section>
   );
 }
 
-/** An insecure page is one problem, not two. */
-function merge(failures: readonly Failure[]): readonly Failure[] {
-  const insecure = failures.find((f) => f.cause === "insecure");
-  return insecure ? [insecure] : failures;
+/** Asks again, with one question for both where both have failed alike. */
+async function retry({ device }: Failure): Promise<void> {
+  const failed = [microphone, camera].filter((c) => device === c.device || device === "camera and microphone");
+  for (const capture of failed) {
+    capture.close();
+    capture.on.value = true;
+  }
+  await openTogether(microphone, camera);
+  await findDevices();
 }
 
 function Picture({ name }: { readonly name: string }): JSX.Element {
@@ -125,7 +127,7 @@ function Picture({ name }: { readonly name: string }): JSX.Element {
     case "failed":
       return (
         <>
-          <Avatar name={name} hue={hueOf(name)} />
+          {name.trim() !== "" && <Avatar name={name} hue={hueOf(name)} />}
           <p class="preview-note low">{state.is === "failed" ? <><Icon name="camera-off" /> No picture</> : "Camera is off"}</p>
         </>
       );

@@ -65,7 +65,13 @@ function contentOf({ person, picture, isShare, isLocal }: TileItem, call: Call):
   switch (picture.is) {
     case "shown": {
       const mirrored = isLocal && !isShare && call.camera.facing.value === "user";
-      return <Video media={picture.media} mirrored={mirrored} whole={isShare} label={isShare ? `Screen of ${person.name}` : person.name} />;
+      return (
+        <>
+          {/* what is seen until the first picture comes */}
+          {!isShare && <Avatar name={person.name} hue={hueOf(person.identity)} />}
+          <Video media={picture.media} mirrored={mirrored} whole={isShare} label={isShare ? `Screen of ${person.name}` : person.name} />
+        </>
+      );
     }
     case "none":
       return <Avatar name={person.name} hue={hueOf(person.identity)} />;
@@ -79,12 +85,15 @@ function contentOf({ person, picture, isShare, isLocal }: TileItem, call: Call):
 function TileButtons({ item, call, caption }: { readonly item: TileItem; readonly call: Call; readonly caption: string }): JSX.Element {
   const isPinned = pinned.value === item.key;
   const canFlip = item.isLocal && !item.isShare && item.picture.is === "shown" && isTouch();
+  const canPin = isPinned || call.people.value.length > 1;
   const action = isPinned ? "Unpin" : "Pin";
   return (
     <div class="tile-buttons">
-      <button type="button" class={`over${isPinned ? " stay" : ""}`} aria-label={`${action} ${caption}`} aria-pressed={isPinned} data-tip={action} onClick={() => togglePin(item.key)}>
-        <Icon name={isPinned ? "unpin" : "pin"} />
-      </button>
+      {canPin && (
+        <button type="button" class={`over${isPinned ? " stay" : ""}`} aria-label={`${action} ${caption}`} aria-pressed={isPinned} data-tip={action} onClick={() => togglePin(item.key)}>
+          <Icon name={isPinned ? "unpin" : "pin"} />
+        </button>
+      )}
       {canFlip && (
         <button type="button" class="over stay" aria-label="Other camera" onClick={() => void call.camera.flip()}>
           <Icon name="flip" />
