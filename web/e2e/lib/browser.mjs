@@ -10,7 +10,8 @@ import { frequencyOf, geometry, writeFilm, writeTone } from './media.mjs';
 import { soundCard } from './sound.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const pageScript = readFileSync(path.join(here, '../page/page.js'), 'utf8').replace('__GEOMETRY__', JSON.stringify(geometry));
+const script = (name) => readFileSync(path.join(here, '../page', name), 'utf8');
+const pageScript = script('page.js').replace('__GEOMETRY__', JSON.stringify(geometry)) + script('room.js');
 
 export const outFolder = path.join(here, '../out');
 
@@ -67,11 +68,21 @@ export class Person {
   }
 
   /**
-   * Opens an empty page of an origin and puts page.js into it. The page's answer comes from here, not from the origin's
-   * server: its content security policy would forbid the tests' own audio worklet.
+   * Opens an empty page of an origin and puts page.js and room.js into it. It has no content security policy, which would
+   * forbid the tests' own audio worklet: Chromium can be told so, for Firefox the page comes from here.
    */
   async open(origin) {
-    const url = new URL('/e2e', origin).href;
+    if (this.kind === 'chromium') {
+      await this.page.setBypassCSP(true);
+      await this.page.goto(new URL('/healthz', origin).href, { waitUntil: 'domcontentloaded' });
+    } else {
+      await this.#openOwn(new URL('/e2e', origin).href);
+    }
+    await this.page.evaluate(pageScript);
+  }
+
+  /** Answers for the server. Chromium would take such a page for one of another network, and cut it off from the server. */
+  async #openOwn(url) {
     const body = '<!doctype html><title>e2e</title><link rel="icon" href="data:,"><body>';
     const answer = (request) => (request.url() === url
       ? request.respond({ status: 200, contentType: 'text/html', body })
@@ -85,7 +96,6 @@ export class Person {
       await this.page.setRequestInterception(false);
       this.page.off('request', answer);
     }
-    await this.page.evaluate(pageScript);
   }
 
   /** Runs a function in the page; errors carry the person's name. */
@@ -95,6 +105,11 @@ export class Person {
     } catch (error) {
       throw new Error(`${this.name}: ${error.message}`, { cause: error });
     }
+  }
+
+  /** Stops, or continues, all processes of the browser: its sockets stay open and nobody reads them. */
+  freeze(frozen) {
+    process.kill(-this.browser.process().pid, frozen ? 'SIGSTOP' : 'SIGCONT');
   }
 
   async screenshot(name) {

@@ -20,18 +20,28 @@ table inet e2e {
 `);
 }
 
-/**
- * Drops TCP between a port of the server and one client port, both ways: a socket that dies without a word. Without
- * clientPort all connections of the server's port are cut.
- */
-export function cutTCP(serverPort, clientPort) {
+/** Resets every TCP connection of the server's port, old and new, both ends, until openAll: the server cannot be reached. */
+export function resetTCP(port) {
   assertInNamespace();
-  const to = clientPort ? `tcp dport ${serverPort} tcp sport ${clientPort}` : `tcp dport ${serverPort}`;
-  const from = clientPort ? `tcp sport ${serverPort} tcp dport ${clientPort}` : `tcp sport ${serverPort}`;
   nft(`table inet e2e
 delete table inet e2e
 table inet e2e {
-  chain in { type filter hook input priority 0; ${to} counter drop; ${from} counter drop; }
+  chain in {
+    type filter hook input priority 0;
+    tcp dport ${port} counter reject with tcp reset;
+    tcp sport ${port} counter reject with tcp reset;
+  }
+}
+`);
+}
+
+/** Drops every TCP segment of the server's port until openAll: the server answers nothing. */
+export function dropTCP(port) {
+  assertInNamespace();
+  nft(`table inet e2e
+delete table inet e2e
+table inet e2e {
+  chain in { type filter hook input priority 0; tcp dport ${port} counter drop; tcp sport ${port} counter drop; }
 }
 `);
 }

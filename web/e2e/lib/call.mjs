@@ -1,0 +1,69 @@
+// A call: the server, and people in one room. Everything ends with close, whatever has been started.
+
+import { Person } from './browser.mjs';
+import { Server, origin } from './server.mjs';
+
+export class Call {
+  people = [];
+
+  /** Starts the server, and a browser for each of people: [['ann', 'chromium', 1], …]. */
+  static async start(name, people, ...flags) {
+    const call = new Call();
+    try {
+      call.server = await Server.start(name, ...flags);
+      for (const [who, kind, number] of people) await call.person(who, kind, number);
+    } catch (error) {
+      await call.close();
+      throw error;
+    }
+    return call;
+  }
+
+  /** One more browser with an empty page. */
+  async person(name, kind, number) {
+    const person = await Person.start(kind, name, number);
+    this.people.push(person);
+    await person.open(origin);
+    return (this[name] = person);
+  }
+
+  /** Everybody joins the room and publishes camera and microphone. */
+  async meet(room) {
+    await Promise.all(this.people.map(async (person) => {
+      await person.evaluate(() => e2e.openCamera());
+      await person.evaluate((options) => e2e.enter(options), { room, identity: person.name, name: person.name });
+      await person.evaluate(() => e2e.publish(e2e.camera));
+    }));
+  }
+
+  /** Runs check(viewer, other) for everybody with everybody else, one viewer after the other. */
+  async each(check) {
+    for (const viewer of this.people) {
+      for (const other of this.people) if (other !== viewer) await check(viewer, other);
+    }
+  }
+
+  /** Everybody sees and hears everybody else. */
+  async allSeeAndHear(note = () => {}) {
+    await this.each(async (viewer, other) => {
+      const seen = await viewer.evaluate((name, looks) => e2e.see(name, looks), other.name, other.looks);
+      const heard = await viewer.evaluate((name, hz) => e2e.listen(name, hz), other.name, other.frequency);
+      note(`${viewer.name} sees ${other.name} (${seen.framesDecoded} frames, ${seen.codec}) and hears ${Math.round(heard.frequency)} Hz`);
+    });
+  }
+
+  /** A picture of every page, and what the pages said, for a person who looks for the cause of a failure. */
+  async evidence(name) {
+    const lines = [];
+    for (const person of this.people) {
+      await person.screenshot(`${name}-${person.name}`).catch(() => {});
+      lines.push(...person.log.map((line) => `${person.name}: ${line}`));
+    }
+    return lines;
+  }
+
+  async close() {
+    await Promise.all(this.people.map((person) => person.close()));
+    await this.server?.stop();
+  }
+}
