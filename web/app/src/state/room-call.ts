@@ -1,6 +1,6 @@
 // A call through the SDK's Room.
 
-import { type ChatMessage, type ConnectionState, type ParleyError, type RemoteParticipant, type RemotePublication, type Room } from "@parley-rtc/sdk";
+import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type RemoteParticipant, type RemotePublication, type Room } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
 import { deviceAdvice } from "../pure/advice.js";
 import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "./call.js";
@@ -120,7 +120,8 @@ export class RoomCall implements Call {
       changed();
     });
     room.addEventListener("participantleft", ({ participant, reason }) => {
-      say(reason === "kicked" ? `${participant.name} was removed` : reason === "timeout" ? `${participant.name} lost the connection` : `${participant.name} left`);
+      const farewell = farewellOf(participant.name, reason);
+      if (farewell) say(farewell);
       changed();
     });
     room.addEventListener("message", () => this.#refreshChat());
@@ -174,6 +175,20 @@ export class RoomCall implements Call {
   #refreshChat(): void {
     const own = this.#room.localParticipant.identity;
     this.chat.value = this.#room.messages.map((m) => lineOf(m, own));
+  }
+}
+
+function farewellOf(name: string, reason: Code): string | undefined {
+  switch (reason) {
+    case "replaced":
+      return undefined; // the same person comes in again at once
+    case "kicked":
+      return `${name} was removed`;
+    case "timeout":
+    case "session-expired":
+      return `${name} lost the connection`;
+    default:
+      return `${name} left`;
   }
 }
 

@@ -20,6 +20,7 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
   const isUpright = arrangement.is === "stage" && arrangement.stage.isShare && portrait.value;
   return (
     <main class={`gallery as-${arrangement.is}${isUpright ? " upright" : ""}`}>
+      <h1 class="hidden">{call.room}</h1>
       {arrangement.is === "stage" && (
         <div class="stage">
           <Tile key={arrangement.stage.key} item={arrangement.stage} call={call} size="large" />

@@ -25,7 +25,6 @@ export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
 
   return (
     <div class={`room${panel.value === "none" ? "" : " with-panel"}`}>
-      <h1 class="hidden">{call.room}</h1>
       <div class="banners">
         <ConnectionBanner call={call} />
         <SharingBanner call={call} sharing={call.sharing.value} />
