@@ -41,6 +41,7 @@ type Consumer struct {
 	types      [128]uint8 // the publisher's payload type → the subscriber's; 0: it has none
 	rtxTypes   [128]uint8 // the subscriber's payload type → that of its RTX; 0: it has none
 	first      int64      // the Producer's index with which this Consumer began
+	beganAt    time.Time  // when it did
 	seqOffset  int64      // outgoing number − index
 	tsOffset   uint32     // outgoing timestamp − the publisher's
 	ids        codec.Continuity
@@ -178,7 +179,7 @@ func (c *Consumer) Forward(now time.Time, p *Packet, h *rtp.Header) drop.Reason 
 
 // begin sets the offsets so that the first packet of a new Producer follows the last of the old one.
 func (c *Consumer) begin(now time.Time, p *Packet) {
-	c.phase, c.first = flowing, p.Index
+	c.phase, c.first, c.beganAt = flowing, p.Index, now
 	c.epoch++
 	if c.lastAt.IsZero() {
 		c.seqOffset, c.tsOffset = 0, 0

@@ -147,6 +147,22 @@ func (p *Producer) keyFrameDue(now time.Time) bool {
 	return true
 }
 
+// Restart says that another stream with numbers of its own feeds the Producer from now on: Consumers begin with it as with another
+// Producer.
+func (p *Producer) Restart() {
+	p.forget()
+	p.timeline.known, p.widener = false, codec.Widener{}
+	if p.cache != nil {
+		p.cache = nack.NewCache(nack.Window)
+	}
+	for _, c := range p.consumers {
+		c.phase = waiting
+	}
+	if len(p.consumers) > 0 {
+		p.RequestKeyFrame()
+	}
+}
+
 func (p *Producer) forget() { p.pending = p.pending[:0] }
 
 func (p *Producer) attach(c *Consumer) { p.consumers = append(p.consumers, c) }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/nack"
 	"github.com/parley-rtc/parley/internal/rtp"
 )
 
@@ -50,6 +51,9 @@ func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]by
 		return nil, drop.NackUnknown
 	}
 	index, epoch, r := c.sent.Resend(number, rtt, now)
+	if r == drop.NackUnknown && c.skipped(number, now) {
+		index, epoch, r = c.sent.Resend(number, rtt, now)
+	}
 	if r != drop.None {
 		return nil, r
 	}
@@ -64,4 +68,16 @@ func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]by
 		return nil, drop.NackTooOften
 	}
 	return raw, drop.None
+}
+
+// skipped notes as sent a number that was not, and reports whether there is one: where the first packet of a key frame was itself
+// repaired, what came between it and its repair passed while the Consumer still waited. A subscriber that asks for it soon gets
+// it; otherwise the hole would stay, and the decoder would stand still until the next key frame.
+func (c *Consumer) skipped(number uint16, now time.Time) bool {
+	index := c.highest + int64(int16(number-uint16(c.highest))) - c.seqOffset
+	if now.Sub(c.beganAt) > nack.MaxAge || index <= c.first || index+c.seqOffset >= c.highest || c.producer.cache.Get(index) == nil {
+		return false
+	}
+	c.sent.Put(number, index, c.epoch, 0, now.Add(-nack.MaxAge)) // long enough ago to go out at once
+	return true
 }

@@ -122,6 +122,22 @@ func TestSwitchIsContinuous(t *testing.T) {
 	check(t, flow(now, r, c), want)
 }
 
+// A publisher that goes on with another stream, whose numbers begin anywhere, is followed as a change of source is.
+func TestRestartIsContinuous(t *testing.T) {
+	r := route.NewRouter()
+	p := video(r, 1)
+	c := assigned(start, p)
+	add(t, p, 70000, frame(70000&0xffff, 1000, 7, true, true))
+	flow(start, r, c)
+	p.Restart()
+	if due := r.KeyFrameRequests(start, nil); len(due) != 1 {
+		t.Error("asks for no key frame")
+	}
+	add(t, p, 50, frame(50, 9000, 100, true, false))
+	add(t, p, 51, frame(51, 12000, 101, true, true))
+	check(t, flow(start.Add(time.Second), r, c), []sent{{reason: drop.NoKeyFrame}, {seq: 70001 & 0xffff, ts: 91000, picture: 8}})
+}
+
 // A subscriber that does not answer gets its track all the same, 250 ms later.
 func TestBlankingEnds(t *testing.T) {
 	r := route.NewRouter()
@@ -227,6 +243,41 @@ func TestResend(t *testing.T) {
 	for number, want := range map[uint16]drop.Reason{11: drop.NackTooOften, 10: drop.NackUnknown, 12: drop.NackUnknown} {
 		if reason := resend(number); reason != want {
 			t.Errorf("%d: %v, want %v", number, reason, want)
+		}
+	}
+}
+
+// Where a key frame's first packet comes late, by a repair, what had come meanwhile is given to the subscriber that asks for it
+// within a second: each of its packets as often as any other.
+func TestResendOfWhatPassedWhileWaiting(t *testing.T) {
+	r := route.NewRouter()
+	p := video(r, 1)
+	c := assigned(start, p)
+	add(t, p, 11, frame(11, 1000, 7, false, false))
+	add(t, p, 12, frame(12, 1000, 7, false, false))
+	add(t, p, 9, frame(9, 500, 6, false, false))
+	check(t, flow(start, r, c), []sent{{reason: drop.NoKeyFrame}, {reason: drop.NoKeyFrame}, {reason: drop.NoKeyFrame}})
+	add(t, p, 10, frame(10, 1000, 7, true, true))
+	add(t, p, 13, frame(13, 4000, 8, true, false))
+	check(t, flow(start, r, c), []sent{{seq: 10, ts: 1000, picture: 7}, {seq: 13, ts: 4000, picture: 8}})
+	var (
+		buf    [route.RepairBytes]byte
+		packet route.Packet
+		h      rtp.Header
+	)
+	for _, x := range []struct {
+		number uint16
+		after  time.Duration
+		want   drop.Reason
+	}{
+		{11, time.Second, drop.None},
+		{11, time.Second, drop.NackTooOften},
+		{9, time.Second, drop.NackUnknown},
+		{14, time.Second, drop.NackUnknown},
+		{12, time.Second + 1, drop.NackUnknown},
+	} {
+		if reason := c.Resend(start.Add(x.after), x.number, 50*time.Millisecond, buf[:], &packet, &h); reason != x.want {
+			t.Errorf("%d after %v: %v, want %v", x.number, x.after, reason, x.want)
 		}
 	}
 }
