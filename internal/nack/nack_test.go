@@ -275,6 +275,16 @@ func TestSentSpacing(t *testing.T) {
 	resend(t, &s, 2, 2*nack.MaxResendAge+ms, 0, 0, 0, drop.NackUnknown)
 }
 
+// A packet that fills a hole answers the requests for it that are under way: it is not sent again within a round-trip time.
+func TestSentFillsHole(t *testing.T) {
+	var s nack.Sent
+	s.Put(3, 11, 0, 1000, t0)
+	s.Put(2, 10, 0, 1000, t0)
+	resend(t, &s, 2, 99*ms, 100*ms, 0, 0, drop.NackTooOften)
+	resend(t, &s, 2, 100*ms, 100*ms, 10, 0, drop.None)
+	resend(t, &s, 3, 1*ms, 100*ms, 11, 0, drop.None)
+}
+
 // Limits: numbers further back than Window are forgotten, and do not drive out newer ones.
 func TestSentWindow(t *testing.T) {
 	var s nack.Sent
@@ -355,7 +365,7 @@ func TestHolesAreMirroredAndRepaired(t *testing.T) {
 	if out := forward(11, 1, "eleven"); out != 11 {
 		t.Errorf("the repaired packet goes out as %d", out)
 	}
-	index, epoch, r := s.Resend(11, 0, t0)
+	index, epoch, r := s.Resend(11, 0, t0.Add(nack.MinResendInterval))
 	if got := c.Get(index); string(got) != "eleven" || epoch != 1 || r != drop.None {
 		t.Errorf("%q of epoch %d, %v", got, epoch, r)
 	}

@@ -30,19 +30,22 @@ type entry struct {
 const tick = 100 * time.Microsecond
 
 // Put notes that the packet with the producer's index went out as seq, with size bytes on the wire, in the Consumer's present
-// epoch. Numbers may come in any order: a hole that is repaired later is put at its place. A number further back than Window
-// is not kept.
+// epoch. Numbers may come in any order: a hole that is repaired later is put at its place, as sent again once. A number
+// further back than Window is not kept.
 func (s *Sent) Put(seq uint16, index int64, epoch uint8, size int, now time.Time) {
 	if !s.started {
 		s.started, s.highest, s.since, s.budget = true, seq, now, resendBurst
 	}
 	s.budget = min(s.budget+size/resendShare, resendBurst)
+	tries := uint8(1)
 	if ahead := int16(seq - s.highest); ahead > 0 {
 		s.highest = seq
 	} else if ahead <= -Window {
 		return
+	} else if ahead < 0 {
+		tries = 2 // the subscriber has seen the hole: this answers the requests for it that are under way
 	}
-	s.entries[seq&(Window-1)] = entry{index: index, at: s.ticks(now), seq: seq, epoch: epoch, tries: 1}
+	s.entries[seq&(Window-1)] = entry{index: index, at: s.ticks(now), seq: seq, epoch: epoch, tries: tries}
 }
 
 // Resend answers a NACK for seq: the producer's index and the epoch that it was sent in, if it may be sent again now. The reason
