@@ -59,6 +59,10 @@ func (rc *receiver) deliver(p *rtp.Packet, index int64) drop.Reason {
 	return rc.section.producer.Add(p, index)
 }
 
+// repairMargin is what a repair may take beyond a round trip: both sides look at their lists only now and then. Without it, each
+// packet is asked for once more while its repair is arriving.
+const repairMargin = 20 * time.Millisecond
+
 // requestRepairs asks for what is missing and due.
 func (t *Transport) requestRepairs(now time.Time, out *Out) {
 	var numbers [maxNacksAtOnce]uint16
@@ -66,7 +70,7 @@ func (t *Transport) requestRepairs(now time.Time, out *Out) {
 		if ssrc != rc.ssrc {
 			continue // the RTX stream leads to the same receiver
 		}
-		if due := rc.register.Due(now, t.rtt, numbers[:0]); len(due) > 0 {
+		if due := rc.register.Due(now, t.rtt+repairMargin, numbers[:0]); len(due) > 0 {
 			t.rtcp = rtp.AppendNACK(t.rtcp[:0], t.cfg.Sender, rc.ssrc, due)
 			t.sendRTCP(out)
 		}

@@ -99,6 +99,9 @@ func (t *Transport) learn(s *section, ssrc uint32) *receiver {
 		return nil
 	}
 	r := &receiver{section: s, ssrc: ssrc}
+	if s.stream != nil && s.producer != nil {
+		s.producer.Restart()
+	}
 	t.forget(s)
 	t.receivers[ssrc], s.stream = r, r
 	return r

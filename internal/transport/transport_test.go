@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -396,15 +397,45 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// A client may send maxStreams streams and no more; a new SSRC on an m-line replaces the old one.
+// A new SSRC on an m-line replaces the old one, and the subscriber's numbers go on; a client that changes its SSRC with every
+// packet fills no table.
 func TestStreamsAreReplaced(t *testing.T) {
 	c := newCall(t)
 	for ssrc := uint32(100); ssrc < 300; ssrc++ {
-		h := rtp.Header{PayloadType: 96, SequenceNumber: 1, SSRC: ssrc}
-		if r := c.pub.send(start, h, mid0, payload(true)); r != drop.None && r != drop.SrtpSources {
+		h := rtp.Header{PayloadType: 96, SequenceNumber: uint16(ssrc * 777), SSRC: ssrc}
+		if r := c.pub.send(start, h, mid0, payload(true)); r != drop.None {
 			t.Fatalf("SSRC %d: %v", ssrc, r)
 		}
-		c.router.EndBatch()
+		c.forward(start)
+	}
+	media, _ := c.sub.received()
+	if len(media) != 200 {
+		t.Fatalf("%d packets", len(media))
+	}
+	for i := range media[1:] {
+		if media[i+1].SequenceNumber() != media[i].SequenceNumber()+1 {
+			t.Fatalf("number %d after %d", media[i+1].SequenceNumber(), media[i].SequenceNumber())
+		}
+	}
+}
+
+// The streams of one client are limited: an m-line beyond the limit stays without.
+func TestStreamLimit(t *testing.T) {
+	c := connect(t)
+	var sections []sdp.Negotiated
+	for i := range 80 {
+		s := videoSection(fmt.Sprint(i))
+		s.SSRCs = []uint32{uint32(1000 + i)}
+		sections = append(sections, s)
+	}
+	c.transport.Negotiate(sections)
+	last := rtp.Header{PayloadType: 96, SequenceNumber: 1, SSRC: 1079}
+	if r := c.send(start, last, nil, payload(true)); r != drop.RtpUnknownSSRC {
+		t.Errorf("beyond the limit: %v", r)
+	}
+	first := rtp.Header{PayloadType: 96, SequenceNumber: 1, SSRC: 1000}
+	if r := c.send(start, first, nil, payload(true)); r != drop.Unpublished {
+		t.Errorf("within it: %v", r)
 	}
 }
 
