@@ -71,6 +71,7 @@ var packages = []struct {
 	{"internal/signal/sip", adapter},
 	{"internal/signal/xmpp", adapter},
 	{"internal/signal/paste", adapter},
+	{"internal/scenario", testOnly},
 	{"internal/mcu", adapter},
 	{"internal/record", adapter},
 	{"internal/cdn", adapter},

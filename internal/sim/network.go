@@ -23,6 +23,9 @@ type Config struct {
 	Seed uint64
 	// Link is what each pair of addresses has unless SetLink says otherwise.
 	Link Link
+	// Watch, where set, sees every datagram as it is sent, and whether the link will deliver it. It is called under the
+	// network's lock: it must be quick, use nothing of the network, and keep nothing of b.
+	Watch func(from, to netip.AddrPort, b []byte, delivered bool)
 }
 
 // Stats counts datagrams by what became of them.
@@ -159,6 +162,9 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 	now := time.Now()
 	l := n.link(way{from.Addr(), to.Addr()})
 	due, fate := l.schedule(now, len(b))
+	if n.cfg.Watch != nil {
+		n.cfg.Watch(from, to, b, fate != lost && fate != overflowed)
+	}
 	switch fate {
 	case lost:
 		n.stats.Lost++

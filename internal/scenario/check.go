@@ -1,0 +1,308 @@
+package scenario
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
+)
+
+// Limits of what a check accepts.
+const (
+	repairTime = time.Second // within which a hole in a video stream is filled
+	inFlight   = 300 * time.Millisecond
+	maxBehind  = 10 // packets that may be lost one after the other at a source's end
+)
+
+// Sums counts what a check of media has seen.
+type Sums struct {
+	Streams, Packets, Repeated int
+	// Holes in video are numbers that came later than a higher one; Late took longer than a second, or never came, by losses
+	// of the links that the watch has seen; GivenUp never came because the source ended, or the slot got another.
+	Holes, Late, GivenUp int
+	// Missing audio packets, all of them lost on a link.
+	Missing int
+	Slowest time.Duration // that a hole was filled after
+}
+
+// CheckMedia looks at every number that every subscriber got so far:
+//
+//   - a packet comes only from the source that fills the slot, whose numbers it mirrors: outgoing = incoming + an offset that
+//     stays while the slot is not filled anew;
+//   - the numbers of a slot go on over changes of source;
+//   - a hole in video is filled within a second, a hole in audio stays; every hole that stays has a loss on a link as its
+//     cause, or a slot that changed before the repair.
+func (p *Plan) CheckMedia() (sums Sums) {
+	p.Helper()
+	for _, c := range p.clients {
+		c.mu.Lock()
+		receptions := c.all()
+		c.mu.Unlock()
+		for _, r := range receptions {
+			c.mu.Lock()
+			copied := *r
+			copied.arrivals = slices.Clone(r.arrivals)
+			copied.fills = slices.Clone(r.fills)
+			c.mu.Unlock()
+			p.checkReception(c, &copied, &sums)
+		}
+	}
+	return sums
+}
+
+// segment is a part of a reception that one fill has brought.
+type segment struct {
+	source      *Source
+	offset      int64 // outgoing number − the source's count
+	low, high   int64
+	first, last time.Time
+	until       time.Time // when the slot was filled anew; zero: it was not
+	seen        map[int64]time.Time
+	arrivals    []arrival
+}
+
+func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
+	p.Helper()
+	if len(r.arrivals) == 0 {
+		return
+	}
+	sums.Streams++
+	sums.Packets += len(r.arrivals)
+	segments := p.segments(r)
+	where := fmt.Sprintf("%s, mid %s", c.Name, r.mid)
+	p.matchFills(where, r, segments)
+	p.checkEnd(where, r)
+	for i, s := range segments {
+		for _, a := range s.arrivals {
+			if _, again := s.seen[a.number]; again {
+				sums.Repeated++
+				continue
+			}
+			s.seen[a.number] = a.at
+		}
+		end := s.high + 1
+		if i+1 < len(segments) {
+			end = segments[i+1].low
+			if end <= s.high {
+				p.Errorf("%s: numbers %d to %d are used by two sources", where, end, s.high)
+			}
+		}
+		p.checkHoles(where, c, r, s, end, sums)
+	}
+}
+
+// segments cuts a reception into parts by source and offset, in the order of their numbers.
+func (p *Plan) segments(r *reception) []*segment {
+	type key struct {
+		source uint16
+		offset int64
+	}
+	found := map[key]*segment{}
+	var out []*segment
+	for _, a := range r.arrivals {
+		k := key{a.source, a.number - int64(a.count)}
+		s := found[k]
+		if s == nil {
+			p.mu.Lock()
+			s = &segment{source: p.sources[a.source], offset: k.offset, low: a.number, high: a.number, first: a.at, seen: map[int64]time.Time{}}
+			p.mu.Unlock()
+			found[k] = s
+			out = append(out, s)
+		}
+		s.low, s.high, s.last = min(s.low, a.number), max(s.high, a.number), a.at
+		s.arrivals = append(s.arrivals, a)
+	}
+	slices.SortFunc(out, func(a, b *segment) int { return cmp.Compare(a.low, b.low) })
+	return out
+}
+
+// matchFills finds the slot event that brought each segment. Nothing comes before it, or after the next but what was on its way.
+func (p *Plan) matchFills(where string, r *reception, segments []*segment) {
+	p.Helper()
+	used := map[int]bool{}
+	for _, s := range segments {
+		s.source.client.mu.Lock()
+		names := slices.Clone(s.source.publications)
+		s.source.client.mu.Unlock()
+		at := -1
+		for i, f := range r.fills {
+			if !used[i] && !f.at.After(s.first) && slices.Contains(names, f.publication) {
+				at = i
+			}
+		}
+		if at < 0 {
+			p.Errorf("%s: %d packets of %s (%s) from number %d on, at %v, for which no slot event came, or numbers that jumped: slot events %v",
+				where, len(s.arrivals), s.source.client.Name, s.source.kind, s.low, s.first, r.fills)
+			continue
+		}
+		used[at] = true
+		if at+1 < len(r.fills) {
+			s.until = r.fills[at+1].at
+			if late := s.last.Sub(s.until); late > inFlight {
+				p.Errorf("%s: a packet of %s came %v after the slot had changed", where, s.source.client.Name, late)
+			}
+		}
+	}
+}
+
+// checkEnd: a slot that is filled has got what its source has sent, up to now, apart from losses.
+func (p *Plan) checkEnd(where string, r *reception) {
+	p.Helper()
+	f := r.fills[len(r.fills)-1]
+	if f.publication == "" || time.Since(f.at) < repairTime {
+		return
+	}
+	last := r.arrivals[0]
+	for _, a := range r.arrivals {
+		if a.number > last.number {
+			last = a
+		}
+	}
+	p.mu.Lock()
+	s := p.sources[last.source]
+	p.mu.Unlock()
+	if behind := s.count - last.count; s.stop == nil && behind > maxBehind {
+		p.Errorf("%s: %d packets at the end are missing", where, behind)
+	}
+}
+
+// checkHoles looks at every number of a segment below end.
+func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end int64, sums *Sums) {
+	p.Helper()
+	found := discoveries(s)
+	for n := s.low; n < end; n++ {
+		came, ok := s.seen[n]
+		since, discovered := found[n]
+		if ok && !discovered {
+			continue
+		}
+		cause := p.cause(c, r, s, n)
+		if !r.video {
+			if !ok {
+				sums.Missing++
+				if cause == "" {
+					p.Errorf("%s: audio number %d is missing, and no link has lost it", where, n)
+				}
+			}
+			continue
+		}
+		sums.Holes++
+		switch {
+		case ok && came.Sub(since) <= repairTime:
+			sums.Slowest = max(sums.Slowest, came.Sub(since))
+		case !ok && (!discovered || s.last.Sub(since) <= repairTime):
+			sums.GivenUp++
+			if cause == "" {
+				p.Errorf("%s: video number %d never came, and no link has lost it", where, n)
+			}
+		case cause != "":
+			sums.Late++
+			p.Logf("%s: video number %d was not there within a second: %s; came %v", where, n, cause, came)
+		default:
+			p.Errorf("%s: video number %d was missing for longer than a second (found %v, came %v, last %v), and no link has lost it", where, n, since, came, s.last)
+		}
+	}
+}
+
+// discoveries tells when each number of a segment could be known to be missing: when a higher one came.
+func discoveries(s *segment) map[int64]time.Time {
+	out := map[int64]time.Time{}
+	highest := s.arrivals[0].number
+	for n := s.low; n < highest; n++ {
+		out[n] = s.arrivals[0].at
+	}
+	for _, a := range s.arrivals {
+		for n := highest + 1; n < a.number; n++ {
+			out[n] = a.at
+		}
+		highest = max(highest, a.number)
+	}
+	return out
+}
+
+// cause tells which link has lost a packet on its first way; empty: none has.
+func (p *Plan) cause(c *Client, r *reception, s *segment, n int64) string {
+	from := s.source.client
+	from.mu.Lock()
+	ssrcs := slices.Clone(s.source.ssrc)
+	from.mu.Unlock()
+	up := neverSent
+	for _, ssrc := range ssrcs {
+		up = max(up, p.watch.fate(from.addr, true, ssrc, s.source.first+uint16(n-s.offset)))
+	}
+	switch down := p.watch.fate(c.addr, false, r.ssrc, uint16(n)); {
+	case down == lost:
+		return "lost on the way to the subscriber"
+	case down == delivered && up == delivered:
+		return ""
+	case up == lost:
+		return "lost on the way from the publisher"
+	case up == neverSent:
+		return "never sent"
+	}
+	return ""
+}
+
+// CheckIsolation: the server has sent nobody a stream that it had not announced to him, and nothing on a slot that was never
+// filled.
+func (p *Plan) CheckIsolation() {
+	p.Helper()
+	for _, c := range p.clients {
+		for ssrc, packets := range p.watch.sentTo(c.addr) {
+			c.mu.Lock()
+			i := slices.IndexFunc(c.all(), func(r *reception) bool { return r.ssrc == ssrc || r.rtx == ssrc })
+			filled := i >= 0 && len(c.all()[i].fills) > 0
+			c.mu.Unlock()
+			if !filled {
+				p.Errorf("%s was sent %d packets on SSRC %d, which fills no slot of his", c.Name, packets, ssrc)
+			}
+		}
+	}
+}
+
+// CheckReplicas: every client's copy of the room, made of events, is the room's own snapshot as somebody who joins now gets it,
+// and no client has missed a message or got one twice.
+func (p *Plan) CheckReplicas() {
+	p.Helper()
+	observer := p.Join("observer", Options{NoMedia: true, Manual: true})
+	p.Pass(time.Second)
+	for _, c := range p.clients {
+		if c.gone || c.socket == nil || c.options.Room != observer.options.Room {
+			continue
+		}
+		c.mu.Lock()
+		if have, want := c.replica.text(), observer.replica.text(); have != want {
+			p.Errorf("%s has another room than the server:\n%s\nthe server's:\n%s", c.Name, have, want)
+		}
+		if c.brokenOrder {
+			p.Errorf("%s missed a message, or got one twice", c.Name)
+		}
+		c.mu.Unlock()
+	}
+	observer.Leave()
+}
+
+// linkDrops are reasons that losses and changes of slot bring by themselves. Everything else is a fault.
+var linkDrops = []drop.Reason{
+	drop.UnknownSource, drop.UnknownUfrag, drop.DtlsClosed, drop.SrtpNoKeys, // before and after a Transport
+	drop.NoKeyFrame, drop.TooLate, drop.Unpublished, drop.SlotSwitching, // around a change of slot
+	drop.NackUnknown, drop.NackTooOften, drop.RtpDuplicate, // repairs
+	drop.SrtpReplay, // pion sends a repair again under the number that it had
+	drop.RtcpUnknown, drop.Consent,
+}
+
+// CheckDrops: nothing was dropped for a reason that has no place on lossy links.
+func (p *Plan) CheckDrops() {
+	p.Helper()
+	c := p.Counts()
+	for r, n := range c.Drops {
+		if n > 0 && !slices.Contains(linkDrops, drop.Reason(r)) {
+			p.Errorf("%d datagrams dropped: %s", n, drop.Reason(r))
+		}
+	}
+	if n := p.inboxFull.Load(); n > 0 || c.Panics > 0 {
+		p.Errorf("%d datagrams found a full inbox; %d faults", n, c.Panics)
+	}
+}

@@ -1,0 +1,245 @@
+package scenario
+
+import (
+	"encoding/json"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Options of a client.
+type Options struct {
+	Room string // default "tea"
+	// Pairs of slots that it offers at first, and how many it is willing to have; default 4, and as many as are wanted.
+	Pairs, MaxPairs int
+	// Manual: it subscribes to nothing by itself.
+	Manual bool
+	// NoMedia: it has no PeerConnection.
+	NoMedia bool
+}
+
+// Client is a participant: a session and a PeerConnection.
+type Client struct {
+	// static after construction
+	plan    *Plan
+	Name    string
+	addr    netip.Addr
+	options Options
+
+	// owned by the plan
+	socket *carrier // nil while cut
+	gone   bool
+
+	// a semaphore: one negotiation at a time (a mutex would freeze virtual time)
+	negotiating chan struct{}
+	growing     sync.WaitGroup
+	asking      sync.WaitGroup
+	stopAsking  chan struct{} // of the PeerConnection; owned by the plan
+
+	// guarded by mu
+	mu          sync.Mutex
+	pc          *webrtc.PeerConnection
+	sources     []*Source
+	slots       []*slot
+	receptions  map[uint32]*reception // by SSRC of the slot; also those of earlier PeerConnections
+	current     map[string]*reception // by mid, of this PeerConnection
+	generations map[string]uint64     // by mid, of the last slot event
+	early       map[string][]fill     // by mid, slot events that came before the answer
+	requestID   uint64
+	waiting     map[uint64]chan wire.Message
+	joined      wire.Joined
+	seq         uint64
+	replica     replica
+	transport   []string // states that the server told
+	ended       *wire.Ended
+	brokenOrder bool // a message came twice, or was left out
+}
+
+// Join lets somebody into a room, connected.
+func (p *Plan) Join(name string, o Options) *Client {
+	p.Helper()
+	if o.Room == "" {
+		o.Room = "tea"
+	}
+	if o.Pairs == 0 {
+		o.Pairs = 4
+	}
+	if o.MaxPairs == 0 {
+		o.MaxPairs = wire.MaxSlotPairs
+	}
+	n := len(p.clients) + 1
+	c := &Client{
+		plan: p, Name: name, addr: netip.AddrFrom4([4]byte{10, 0, byte(1 + n/250), byte(1 + n%250)}), options: o,
+		negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{},
+		current: map[string]*reception{}, generations: map[string]uint64{}, early: map[string][]fill{}, waiting: map[uint64]chan wire.Message{},
+	}
+	p.clients = append(p.clients, c)
+	c.connect()
+	m := c.request(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: o.Room, Identity: name, Name: name, ManualSubscribe: o.Manual})
+	if m.Type != wire.TypeJoined {
+		p.Fatalf("%s: %s %s", name, m.Type, m.Body)
+	}
+	if !o.NoMedia {
+		c.newConnection()
+		c.addSlots(o.Pairs, 0)
+		c.Offer()
+	}
+	return c
+}
+
+func (c *Client) connect() {
+	c.plan.Helper()
+	s, err := connect(c.plan.signal, c.receive)
+	if err != nil {
+		c.plan.Fatal(err)
+	}
+	c.socket = s
+}
+
+// receive takes a message of the server.
+func (c *Client) receive(m wire.Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m.Seq != 0 {
+		c.brokenOrder = c.brokenOrder || m.Seq != c.seq+1
+		c.seq = m.Seq
+	}
+	if reply := c.waiting[m.Reply]; m.Reply != 0 && reply != nil {
+		delete(c.waiting, m.Reply)
+		reply <- m
+	}
+	switch m.Type {
+	case wire.TypeJoined:
+		c.joined = body[wire.Joined](m)
+		c.replica.reset(c.joined.Room)
+	case wire.TypeAnswer:
+		c.learn(body[wire.Answer](m).SDP)
+	case wire.TypeSlot:
+		c.fill(body[wire.Slot](m))
+	case wire.TypeGrowSlots:
+		g := body[wire.GrowSlots](m)
+		c.growing.Go(func() { c.grow(g) })
+	case wire.TypeTransport:
+		c.transport = append(c.transport, body[wire.Transport](m).State)
+	case wire.TypeEnded:
+		e := body[wire.Ended](m)
+		c.ended = &e
+	default:
+		c.replica.apply(m)
+		if m.Type == wire.TypeResync {
+			for _, s := range body[wire.Resync](m).Slots {
+				c.fill(s)
+			}
+		}
+	}
+}
+
+// post sends a request and returns where its reply will come.
+func (c *Client) post(kind string, v any) chan wire.Message {
+	reply := make(chan wire.Message, 1)
+	c.mu.Lock()
+	c.requestID++
+	id := c.requestID
+	c.waiting[id] = reply
+	socket := c.socket
+	c.mu.Unlock()
+	if socket != nil {
+		socket.send(wire.Request{ID: id, Type: kind, Body: encode(v)})
+	}
+	return reply
+}
+
+func encode(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// request sends one and waits for its reply.
+func (c *Client) request(kind string, v any) wire.Message {
+	c.plan.Helper()
+	select {
+	case m := <-c.post(kind, v):
+		return m
+	case <-time.After(time.Minute):
+		c.plan.Fatalf("%s: no reply to %s", c.Name, kind)
+		return wire.Message{}
+	}
+}
+
+// Do sends a request that must be answered by ok.
+func (c *Client) Do(kind string, v any) {
+	c.plan.Helper()
+	if m := c.request(kind, v); m.Type != wire.TypeOK {
+		c.plan.Errorf("%s: %s answered by %s %s", c.Name, kind, m.Type, m.Body)
+	}
+}
+
+// Cut breaks the client's socket; its media stays.
+func (c *Client) Cut() {
+	c.mu.Lock()
+	socket := c.socket
+	c.socket = nil
+	c.mu.Unlock()
+	if socket != nil {
+		socket.cut()
+	}
+}
+
+// Resume goes on with the session over a new socket.
+func (c *Client) Resume() {
+	c.plan.Helper()
+	c.connect()
+	c.mu.Lock()
+	r := wire.Resume{Protocol: wire.Protocol, Session: c.joined.Session, Token: c.joined.ResumeToken, Seq: c.seq}
+	c.mu.Unlock()
+	if m := c.request(wire.TypeResume, r); m.Type != wire.TypeResumed {
+		c.plan.Errorf("%s: resume answered by %s %s", c.Name, m.Type, m.Body)
+	}
+}
+
+// Leave ends the session and closes the PeerConnection, as a page that is closed does.
+func (c *Client) Leave() {
+	c.plan.Helper()
+	c.Do(wire.TypeLeave, wire.Leave{})
+	c.close()
+}
+
+// close ends what the client runs.
+func (c *Client) close() {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	for _, s := range c.sources {
+		s.Pause()
+	}
+	c.growing.Wait()
+	c.Cut()
+	c.disconnect()
+}
+
+// disconnect closes the PeerConnection.
+func (c *Client) disconnect() {
+	if c.pc != nil {
+		close(c.stopAsking)
+		c.asking.Wait()
+		_ = c.pc.GracefulClose()
+	}
+}
+
+// Identity is the participant's in the room.
+func (c *Client) Identity() string { return c.joined.Identity }
+
+// Ended tells why the server has ended the session; nil: it has not.
+func (c *Client) Ended() *wire.Ended {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}

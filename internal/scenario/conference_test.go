@@ -1,0 +1,45 @@
+package scenario_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-rtc/parley/internal/scenario"
+	"github.com/parley-rtc/parley/internal/sim"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// maxLate is how many holes may take longer than a second by chance, of some 12,000: all tries of one packet are lost.
+const maxLate = 5
+
+// Eight people see and hear one another over links with 5 % loss and 80 ms delay each way. Every subscriber's video numbers are
+// without holes within a second; audio numbers mirror the publisher's, with a hole for each loss and no other; every hole has a
+// cause; somebody who subscribes to nothing is sent nothing; nothing is left running.
+func TestScenarioConference(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	scenario.Run(t, scenario.Conditions{Seed: 1, Link: sim.Link{Delay: 80 * time.Millisecond, Loss: 0.05}}, func(p *scenario.Plan) {
+		var sources []*scenario.Source
+		for i := range 8 {
+			c := p.Join(fmt.Sprint("client", i+1), scenario.Options{})
+			sources = append(sources, c.Publish(wire.SourceMicrophone), c.Publish(wire.SourceCamera))
+		}
+		p.Join("nobody", scenario.Options{Manual: true})
+		p.Pass(22 * time.Second)
+		for _, s := range sources {
+			s.Pause()
+		}
+		p.Pass(2 * time.Second)
+		sums := p.CheckMedia()
+		p.Logf("%+v", sums)
+		if sums.Streams != 8*7*2 || sums.Packets < 8*7*20*(90+45) || sums.Late > maxLate {
+			p.Errorf("%d streams, %d packets, %d late", sums.Streams, sums.Packets, sums.Late)
+		}
+		p.CheckIsolation()
+		p.CheckReplicas()
+		p.CheckDrops()
+		p.Logf("drops %v", p.Counts().Drops)
+	})
+}

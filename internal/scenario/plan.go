@@ -1,0 +1,197 @@
+// Package scenario runs plans: a whole node without sockets, and clients that call each other through it, on a simulated
+// network and in virtual time (testing/synctest, internal/sim). Only tests import it.
+//
+//	Run(t, Conditions{…}, func(p *Plan) {       network, shard, bus, rooms, sessions: what host builds, without the port
+//		ann := p.Join("ann", Options{…})    a session and a pion PeerConnection
+//		ann.Publish(wire.SourceCamera)
+//		p.Pass(20 * time.Second)
+//		p.CheckMedia()                      every number at every subscriber, every hole with its cause
+//	})                                          the bubble ends only when every goroutine has
+//
+// It owns what was seen: each datagram on the links (watch.go), each packet at the subscribers (reception.go), each client's
+// copy of the room (replica.go). Payloads name their source and its count, so that a check knows what a number ought to be.
+package scenario
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/sim"
+)
+
+// Conditions under which a plan runs.
+type Conditions struct {
+	// Seed of the losses.
+	Seed uint64
+	// Link between each client and the server, in each direction.
+	Link sim.Link
+}
+
+// Plan is a node with its clients. Its methods are called by the plan's goroutine only.
+type Plan struct {
+	// static after construction
+	*testing.T
+	network     *sim.Network
+	conn        *sim.Conn
+	shard       *media.Shard
+	bus         *local.Bus
+	rooms       *rooms.Service
+	signal      *signal.Service
+	fingerprint sdp.Fingerprint
+	watch       *watch
+	free        chan *datagram.Batch
+	read        chan struct{} // closed when the reader has ended
+
+	// owned by the plan
+	clients []*Client // also those that have left
+
+	// guarded by mu
+	mu      sync.Mutex
+	sources []*Source // by number
+
+	// atomic
+	inboxFull atomic.Uint64
+}
+
+var server = netip.MustParseAddrPort("10.0.0.1:8443")
+
+// Run builds a node, lets plan use it, and ends everything. It fails where a goroutine of anyone is left.
+func Run(t *testing.T, c Conditions, plan func(*Plan)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := start(t, c)
+		defer p.end()
+		plan(p)
+	})
+}
+
+func start(t *testing.T, c Conditions) *Plan {
+	p := &Plan{T: t, watch: newWatch(), free: make(chan *datagram.Batch, 64), read: make(chan struct{})}
+	p.network = sim.New(sim.Config{Seed: c.Seed, Link: c.Link, Watch: p.watch.see})
+	var err error
+	if p.conn, err = p.network.Listen(server); err != nil {
+		t.Fatal(err)
+	}
+	cert, fingerprint := certificate(t)
+	p.fingerprint = fingerprint
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	p.shard = media.NewShard(media.Config{Sender: sender{p.conn}, Recycle: p.recycle, Certificate: cert, Log: log})
+	go p.readLoop()
+	p.bus = local.New()
+	p.rooms, err = rooms.New(rooms.Config{
+		Bus: p.bus, Shard: func(media.RoomID) rooms.Media { return p.shard }, Fingerprint: fingerprint, Random: rand.Reader, Log: log,
+		Candidates: func() []sdp.Candidate {
+			return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: server.Addr().String(), Port: server.Port()}}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.signal = signal.New(signal.Config{Bus: p.bus, Log: log})
+	return p
+}
+
+// end closes clients and node in the order in which a process would.
+func (p *Plan) end() {
+	for _, c := range p.clients {
+		c.close()
+	}
+	p.signal.Close()
+	p.rooms.Close()
+	_ = p.bus.Close()
+	p.shard.Close()
+	_ = p.conn.Close()
+	<-p.read
+	p.network.Close()
+}
+
+// sender writes to the simulated socket.
+type sender struct{ conn *sim.Conn }
+
+func (s sender) Send(e *datagram.Egress) { s.conn.Send(e) }
+
+// CloseStream implements media.Sender: there is no TCP here.
+func (s sender) CloseStream(datagram.Pair) {}
+
+func (p *Plan) readLoop() {
+	defer close(p.read)
+	for {
+		var b *datagram.Batch
+		select {
+		case b = <-p.free:
+		default:
+			b = datagram.NewBatch()
+		}
+		if p.conn.ReadBatch(b) != nil {
+			return
+		}
+		if !p.shard.Batch(b) {
+			p.inboxFull.Add(uint64(b.N))
+			p.recycle(b)
+		}
+	}
+}
+
+func (p *Plan) recycle(b *datagram.Batch) {
+	b.Reset()
+	select {
+	case p.free <- b:
+	default:
+	}
+}
+
+// Pass lets time pass.
+func (p *Plan) Pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// Counts returns the shard's counts.
+func (p *Plan) Counts() media.Counts {
+	p.Helper()
+	c, err := p.shard.Counts(context.Background())
+	if err != nil {
+		p.Fatal(err)
+	}
+	return c
+}
+
+// SetLink changes the links of one client, in both directions.
+func (p *Plan) SetLink(c *Client, l sim.Link) { p.network.SetLinks(c.addr, server.Addr(), l) }
+
+func certificate(t *testing.T) (tls.Certificate, sdp.Fingerprint) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(der)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
+		sdp.Fingerprint{Algorithm: "sha-256", Value: strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")}
+}

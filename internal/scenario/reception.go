@@ -1,0 +1,110 @@
+package scenario
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// reception is what has come in on one receiving m-line. It is guarded by its client's mu.
+type reception struct {
+	mid       string
+	video     bool
+	ssrc, rtx uint32
+	fills     []fill
+	arrivals  []arrival
+	highest   int64
+	missing   map[int64]*request // in video
+}
+
+// fill is a slot event.
+type fill struct {
+	at          time.Time
+	publication string // empty: the slot is
+}
+
+// arrival is a packet.
+type arrival struct {
+	at     time.Time
+	number int64 // sequence number, unwrapped
+	time   uint32
+	source uint16
+	count  uint32
+}
+
+// reception returns the one with the SSRC. Called with mu held.
+func (c *Client) reception(ssrc, mid, kind string) *reception {
+	n := number(ssrc)
+	r := c.receptions[n]
+	if r == nil {
+		r = &reception{mid: mid, video: kind == "video", ssrc: n}
+		c.receptions[n], c.current[mid] = r, r
+		r.fills = c.early[mid]
+		delete(c.early, mid)
+	}
+	return r
+}
+
+// all returns the receptions. Called with mu held.
+func (c *Client) all() []*reception {
+	out := make([]*reception, 0, len(c.receptions))
+	for _, r := range c.receptions {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b *reception) int { return int(int64(a.ssrc) - int64(b.ssrc)) })
+	return out
+}
+
+// fill acknowledges a slot event and notes it; it may come before the answer that names the slot's SSRC. Called with mu held, on
+// the socket's goroutine; the reply is not waited for.
+func (c *Client) fill(s wire.Slot) {
+	if s.Generation <= c.generations[s.Mid] {
+		return
+	}
+	c.generations[s.Mid] = s.Generation
+	f := fill{time.Now(), s.Publication}
+	if r := c.current[s.Mid]; r != nil {
+		r.fills = append(r.fills, f)
+	} else {
+		c.early[s.Mid] = append(c.early[s.Mid], f)
+	}
+	c.requestID++
+	ready := wire.Request{ID: c.requestID, Type: wire.TypeSlotReady, Body: encode(wire.SlotReady{Mid: s.Mid, Generation: s.Generation})}
+	if c.socket != nil {
+		c.socket.send(ready)
+	}
+}
+
+// listen notes what arrives, until the PeerConnection is closed.
+func (c *Client) listen(t *webrtc.TrackRemote) {
+	for {
+		p, _, err := t.ReadRTP()
+		if err != nil {
+			return
+		}
+		c.arrived(uint32(t.SSRC()), p.SequenceNumber, p.Timestamp, p.Payload)
+	}
+}
+
+func (c *Client) arrived(ssrc uint32, number uint16, timestamp uint32, payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.receptions[ssrc]
+	if r == nil || len(payload) < tagBytes {
+		panic(fmt.Sprintf("scenario: %s got a packet of %d bytes on SSRC %d, which no answer names", c.Name, len(payload), ssrc))
+	}
+	tag := payload[len(payload)-tagBytes:]
+	if len(r.arrivals) == 0 {
+		r.highest = 1<<16 + int64(number)
+	}
+	at := r.highest + int64(int16(number-uint16(r.highest)))
+	r.note(at)
+	r.arrivals = append(r.arrivals, arrival{
+		time.Now(), at, timestamp, binary.BigEndian.Uint16(tag), binary.BigEndian.Uint32(tag[2:]),
+	})
+}
