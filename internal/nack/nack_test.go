@@ -252,7 +252,7 @@ func TestSentFindsPackets(t *testing.T) {
 	resend(t, &s, 0, 0, 0, 0, 0, drop.NackUnknown)
 	resend(t, &s, 3, 0, 0, 0, 0, drop.NackUnknown)
 	put(0, 1002, 1)
-	resend(t, &s, 0, 0, 0, 1002, 1, drop.None)
+	resend(t, &s, 0, nack.MinResendInterval, 0, 1002, 1, drop.None)
 }
 
 // One packet is sent again at most once per round-trip time, MaxTries times, and for MaxResendAge.
