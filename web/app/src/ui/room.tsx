@@ -14,6 +14,7 @@ import { Gallery } from "./gallery.js";
 import { Icon } from "./icon.js";
 import { SidePanel } from "./panel.js";
 import { Sounds } from "./sounds.js";
+import { isTouch } from "./tile.js";
 
 export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
   useEffect(() => {
@@ -40,7 +41,7 @@ export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
         {speakingWhileMuted.value && !talking.value && (
           <div class="banner" role="alert">
             <Icon name="mic-off" />
-            You are muted. Press M to talk, or hold Space.
+            {isTouch() ? "You are muted. Tap the microphone to talk." : "You are muted. Press M to talk, or hold Space."}
           </div>
         )}
         {talking.value && (
