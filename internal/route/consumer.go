@@ -48,6 +48,8 @@ type Consumer struct {
 	highest    int64      // highest outgoing number so far
 	lastTS     uint32     // its timestamp
 	lastAt     time.Time  // when it was forwarded; zero: nothing ever was
+	reportedTS uint32     // what the last sender report said,
+	reportedAt time.Time  // and when; zero: there was none
 	rate       uint32     // clock rate of the codec
 	packets    uint32     // forwarded, for sender reports
 	octets     uint32     // payload bytes of those
@@ -155,6 +157,7 @@ func (c *Consumer) Forward(now time.Time, p *Packet, h *rtp.Header) drop.Reason 
 	}
 	if c.phase == waiting {
 		if c.kind == sdp.Video && !(p.Frame.Key && p.Frame.Start) {
+			c.producer.RequestKeyFrame() // the one that was asked for may have been lost, or have come too early
 			return drop.NoKeyFrame
 		}
 		c.begin(now, p)
@@ -182,13 +185,32 @@ func (c *Consumer) begin(now time.Time, p *Packet) {
 	c.phase, c.first, c.beganAt = flowing, p.Index, now
 	c.epoch++
 	if c.lastAt.IsZero() {
-		c.seqOffset, c.tsOffset = 0, 0
-		return
+		return // the slot's first source: its numbers and timestamps are as good as any
 	}
 	c.seqOffset = c.highest + 1 - p.Index
-	elapsed := uint32(now.Sub(c.lastAt).Seconds() * float64(c.rate))
-	c.tsOffset = c.lastTS + max(elapsed, 1) - p.Timestamp
+	c.tsOffset = c.timestampAt(now, p) - p.Timestamp
 	c.ids.Switch()
+}
+
+// timestampAt returns the timestamp with which p goes on. It is chosen so that the line from timestamps to wall-clock time, which the
+// subscriber knows from sender reports, goes on too: receivers fit it over many reports, and lips would be off voices until the
+// old ones are forgotten. Where the new publisher has not reported yet, the time since the last packet has to do. Timestamps
+// never go back.
+func (c *Consumer) timestampAt(now time.Time, p *Packet) uint32 {
+	next := c.lastTS + max(c.ticks(now.Sub(c.lastAt)), 1)
+	if theirs, ok := c.producer.timeline.At(now); ok && !c.reportedAt.IsZero() {
+		line := c.reportedTS + c.ticks(now.Sub(c.reportedAt))
+		if ts := line - (theirs - p.Timestamp); int32(ts-c.lastTS) > 0 {
+			return ts
+		}
+		return c.lastTS + 1
+	}
+	return next
+}
+
+// ticks returns d in units of the codec's clock.
+func (c *Consumer) ticks(d time.Duration) uint32 {
+	return uint32(int64(d.Seconds() * float64(c.rate)))
 }
 
 // render writes the outgoing header.
@@ -205,8 +227,27 @@ func (c *Consumer) Report(now time.Time) (timestamp, packets, octets uint32, ok 
 	if c.phase != flowing {
 		return 0, 0, 0, false
 	}
-	theirs, ok := c.producer.Timeline().At(now)
-	return theirs + c.tsOffset, c.packets, c.octets, ok
+	theirs, ok := c.producer.timeline.At(now)
+	if !ok {
+		return 0, 0, 0, false
+	}
+	c.reportedTS, c.reportedAt = theirs+c.tsOffset, now
+	return c.reportedTS, c.packets, c.octets, true
+}
+
+// Began returns when the present Producer began to flow; zero: nothing flows.
+func (c *Consumer) Began() time.Time {
+	if c.phase != flowing {
+		return time.Time{}
+	}
+	return c.beganAt
+}
+
+// WantKeyFrame asks for the key frame that a waiting Consumer needs, once its subscriber can be sent to.
+func (c *Consumer) WantKeyFrame() {
+	if c.phase == waiting {
+		c.producer.RequestKeyFrame()
+	}
 }
 
 // RequestKeyFrame passes the subscriber's request on.

@@ -47,7 +47,7 @@ type Producer struct {
 	timeline  Timeline
 	widener   codec.Widener
 	pending   []Packet
-	cache     *nack.Cache // nil for audio, which is never sent again
+	cache     *nack.Cache // nil for audio, which is never sent again, and before the first packet
 	consumers []*Consumer
 	wantKey   bool      // somebody cannot go on without a key frame
 	askedAt   time.Time // when the publisher was last asked for one
@@ -66,9 +66,6 @@ func newProducer(cfg ProducerConfig, r *Router) *Producer {
 		}
 	}
 	p.timeline = Timeline{clock: cfg.Clock, rate: rate}
-	if cfg.Kind == sdp.Video {
-		p.cache = nack.NewCache(nack.Window)
-	}
 	return p
 }
 
@@ -102,14 +99,22 @@ func (p *Producer) Add(in *rtp.Packet, index int64) drop.Reason {
 		p.router.pending = append(p.router.pending, p)
 	}
 	p.pending = append(p.pending, out)
-	if p.cache != nil {
-		in.Resize(len(payload))
-		p.cache.Put(index, in.Bytes())
+	if p.cfg.Kind == sdp.Video {
+		p.keep(in, len(payload), index)
 	}
 	if out.Frame.Key && out.Frame.Start {
 		p.wantKey = false
 	}
 	return drop.None
+}
+
+// keep copies a packet into the cache, which is large and therefore made for the first one.
+func (p *Producer) keep(in *rtp.Packet, payloadBytes int, index int64) {
+	if p.cache == nil {
+		p.cache = nack.NewCache(nack.Window)
+	}
+	in.Resize(payloadBytes)
+	p.cache.Put(index, in.Bytes())
 }
 
 // view fills out with what Consumers need to know of a packet.
@@ -151,10 +156,7 @@ func (p *Producer) keyFrameDue(now time.Time) bool {
 // Producer.
 func (p *Producer) Restart() {
 	p.forget()
-	p.timeline.known, p.widener = false, codec.Widener{}
-	if p.cache != nil {
-		p.cache = nack.NewCache(nack.Window)
-	}
+	p.timeline.known, p.widener, p.cache = false, codec.Widener{}, nil
 	for _, c := range p.consumers {
 		c.phase = waiting
 	}
@@ -173,6 +175,7 @@ func (p *Producer) detach(c *Consumer) {
 			last := len(p.consumers) - 1
 			p.consumers[i], p.consumers[last] = p.consumers[last], nil
 			p.consumers = p.consumers[:last]
+			p.wantKey = p.wantKey && last > 0
 			return
 		}
 	}

@@ -300,6 +300,50 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// The line from a subscriber's timestamps to wall-clock time goes on when the source changes, however long the new publisher's
+// packets take from capture to arrival: or its lips would be off its voice until the subscriber has forgotten the old reports.
+func TestSwitchKeepsTheLine(t *testing.T) {
+	r := route.NewRouter()
+	a, b := video(r, 1), video(r, 2)
+	c := assigned(start, a)
+	add(t, a, 1, frame(1, 1000, 0, true, true))
+	flow(start, r, c)
+	a.Timeline().Observe(start, 1000, start) // no delay at all
+	before, _, _, _ := c.Report(start.Add(time.Second))
+
+	c.Assign(start, b, 2)
+	c.Ready(2)
+	now := start.Add(2 * time.Second)
+	b.Timeline().Observe(now, 500_000+90*150, now) // what was captured 150 ms ago arrives now
+	add(t, b, 1, frame(1, 500_000, 0, true, true))
+	flow(now, r, c)
+	after, _, _, ok := c.Report(start.Add(3 * time.Second))
+	if !ok || after-before != 2*90000 {
+		t.Errorf("the line moves by %d ticks in 2 s, want 180000", after-before)
+	}
+}
+
+// A Consumer that waits asks again with every packet that it cannot use: the key frame that came may have been lost.
+func TestWaitingAsksAgain(t *testing.T) {
+	r := route.NewRouter()
+	p := video(r, 1)
+	c := assigned(start, p)
+	add(t, p, 1, frame(1, 0, 0, true, true)) // passes before the subscriber can be sent to
+	r.EndBatch()
+	if due := r.KeyFrameRequests(start, nil); len(due) != 0 {
+		t.Error("asks while the key frame that came may do")
+	}
+	add(t, p, 2, frame(2, 0, 1, true, false))
+	check(t, flow(start, r, c), []sent{{reason: drop.NoKeyFrame}})
+	if due := r.KeyFrameRequests(start, nil); len(due) != 1 {
+		t.Error("does not ask again")
+	}
+	c.Clear()
+	if !r.NextKeyFrameRequest().IsZero() {
+		t.Error("asks for nobody")
+	}
+}
+
 // Removing a Producer leaves its subscribers silent and nothing behind.
 func TestRemove(t *testing.T) {
 	r := route.NewRouter()
