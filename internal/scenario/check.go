@@ -19,6 +19,7 @@ const (
 // Sums counts what a check of media has seen.
 type Sums struct {
 	Streams, Packets, Repeated int
+	Fills                      int // times that a slot got a source which then sent something
 	// Holes in video are numbers that came later than a higher one; Late took longer than a second, or never came, by losses
 	// of the links that the watch has seen; GivenUp never came because the source ended, or the slot got another.
 	Holes, Late, GivenUp int
@@ -73,7 +74,10 @@ func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 	segments := p.segments(r)
 	where := fmt.Sprintf("%s, mid %s", c.Name, r.mid)
 	p.matchFills(where, r, segments)
-	p.checkEnd(where, r)
+	if !c.gone {
+		p.checkEnd(where, r)
+	}
+	sums.Fills += len(segments)
 	for i, s := range segments {
 		for _, a := range s.arrivals {
 			if _, again := s.seen[a.number]; again {
@@ -178,7 +182,7 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 		if ok && !discovered {
 			continue
 		}
-		cause := p.cause(c, r, s, n)
+		cause := p.cause(c, r, s, n, since)
 		if !r.video {
 			if !ok {
 				sums.Missing++
@@ -222,8 +226,9 @@ func discoveries(s *segment) map[int64]time.Time {
 	return out
 }
 
-// cause tells which link has lost a packet on its first way; empty: none has.
-func (p *Plan) cause(c *Client, r *reception, s *segment, n int64) string {
+// cause tells which link has lost a packet on its first way; empty: none has. While it restarts ICE, pion takes nothing: at is
+// when the hole was seen.
+func (p *Plan) cause(c *Client, r *reception, s *segment, n int64, at time.Time) string {
 	from := s.source.client
 	from.mu.Lock()
 	ssrcs := slices.Clone(s.source.ssrc)
@@ -235,6 +240,8 @@ func (p *Plan) cause(c *Client, r *reception, s *segment, n int64) string {
 	switch down := p.watch.fate(c.addr, false, r.ssrc, uint16(n)); {
 	case down == lost:
 		return "lost on the way to the subscriber"
+	case down == delivered && !c.restarted.IsZero() && at.Sub(c.restarted) < repairTime && !at.Before(c.restarted):
+		return "not taken during an ICE restart"
 	case down == delivered && up == delivered:
 		return ""
 	case up == lost:

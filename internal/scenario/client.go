@@ -39,6 +39,8 @@ type Client struct {
 	growing     sync.WaitGroup
 	asking      sync.WaitGroup
 	stopAsking  chan struct{} // of the PeerConnection; owned by the plan
+	lines       []func()      // what made each m-line, in order; the holder of negotiating changes it
+	restarted   time.Time     // last ICE restart; owned by the plan
 
 	// guarded by mu
 	mu          sync.Mutex
@@ -236,6 +238,19 @@ func (c *Client) disconnect() {
 
 // Identity is the participant's in the room.
 func (c *Client) Identity() string { return c.joined.Identity }
+
+// Sources are those that the client has published, in order.
+func (c *Client) Sources() []*Source { return c.sources }
+
+// TransportState is what the server last told of the client's Transport.
+func (c *Client) TransportState() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.transport) == 0 {
+		return "new"
+	}
+	return c.transport[len(c.transport)-1]
+}
 
 // Ended tells why the server has ended the session; nil: it has not.
 func (c *Client) Ended() *wire.Ended {

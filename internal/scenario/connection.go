@@ -106,11 +106,15 @@ func (c *Client) addSlots(pairs, videos int) {
 		return t
 	}
 	for i := range pairs + videos {
-		s := &slot{video: add(webrtc.RTPCodecTypeVideo)}
-		if i < pairs {
-			s.audio = add(webrtc.RTPCodecTypeAudio)
+		line := func() {
+			s := &slot{video: add(webrtc.RTPCodecTypeVideo)}
+			if i < pairs {
+				s.audio = add(webrtc.RTPCodecTypeAudio)
+			}
+			c.slots = append(c.slots, s)
 		}
-		c.slots = append(c.slots, s)
+		line()
+		c.lines = append(c.lines, line)
 	}
 }
 
@@ -147,6 +151,7 @@ func (c *Client) RestartICE() {
 	c.plan.Helper()
 	c.negotiating <- struct{}{}
 	defer func() { <-c.negotiating }()
+	c.restarted = time.Now()
 	c.negotiate(&webrtc.OfferOptions{ICERestart: true})
 }
 
@@ -230,4 +235,27 @@ func (c *Client) Connected() {
 		time.Sleep(50 * time.Millisecond)
 	}
 	c.plan.Fatalf("%s: not connected after 30 s: %v", c.Name, c.pc.ConnectionState())
+}
+
+// Reconnect replaces a PeerConnection that has failed by one with the same m-lines.
+func (c *Client) Reconnect() {
+	c.plan.Helper()
+	c.negotiating <- struct{}{}
+	defer func() { <-c.negotiating }()
+	for _, s := range c.sources {
+		s.Pause()
+	}
+	c.disconnect()
+	c.newConnection()
+	c.slots = nil
+	for _, again := range c.lines {
+		again()
+	}
+	c.negotiate(nil)
+	c.Connected()
+	for _, s := range c.sources {
+		if s.published {
+			s.Resume()
+		}
+	}
 }

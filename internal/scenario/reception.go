@@ -108,3 +108,48 @@ func (c *Client) arrived(ssrc uint32, number uint16, timestamp uint32, payload [
 		time.Now(), at, timestamp, binary.BigEndian.Uint16(tag), binary.BigEndian.Uint32(tag[2:]),
 	})
 }
+
+// Got counts the packets of a publication.
+func (c *Client) Got(publication string) (packets int) {
+	c.each(func(a arrival, s *Source) {
+		if slices.Contains(s.publications, publication) {
+			packets++
+		}
+	})
+	return packets
+}
+
+// Gap is the longest time since start in which nothing of a source came, up to now.
+func (c *Client) Gap(s *Source, start time.Time) (longest time.Duration) {
+	times := []time.Time{start, time.Now()}
+	c.each(func(a arrival, from *Source) {
+		if from == s && a.at.After(start) {
+			times = append(times, a.at)
+		}
+	})
+	slices.SortFunc(times, time.Time.Compare)
+	for i := range times[1:] {
+		longest = max(longest, times[i+1].Sub(times[i]))
+	}
+	return longest
+}
+
+// each calls f for every packet that came, with its source.
+func (c *Client) each(f func(arrival, *Source)) {
+	c.plan.mu.Lock()
+	sources := slices.Clone(c.plan.sources)
+	c.plan.mu.Unlock()
+	c.mu.Lock()
+	receptions := c.all()
+	var all []arrival
+	for _, r := range receptions {
+		all = append(all, r.arrivals...)
+	}
+	c.mu.Unlock()
+	for _, a := range all {
+		s := sources[a.source]
+		s.client.mu.Lock()
+		f(a, s)
+		s.client.mu.Unlock()
+	}
+}

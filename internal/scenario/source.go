@@ -62,6 +62,7 @@ func (c *Client) Publish(kind wire.Source) *Source {
 	c.negotiating <- struct{}{}
 	c.sources = append(c.sources, s)
 	s.attach()
+	c.lines = append(c.lines, func() { s.attach() })
 	c.negotiate(nil)
 	<-c.negotiating
 	c.Connected()
@@ -111,6 +112,9 @@ func (s *Source) named(publication string) {
 	defer s.client.mu.Unlock()
 	s.publications = append(s.publications, publication)
 }
+
+// Kind is what it shows or sounds like.
+func (s *Source) Kind() wire.Source { return s.kind }
 
 // Publication is the newest name that the room gave it.
 func (s *Source) Publication() string {
