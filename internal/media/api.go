@@ -14,7 +14,9 @@ type (
 
 // Command changes what a shard does. Commands of one caller are carried out in order; none of them blocks or answers: what
 // comes of it arrives as an Event. A command about something that has gone meanwhile does nothing.
-type Command interface{ command() }
+type Command interface {
+	about() TransportID // whose fault it is if it cannot be carried out; 0: nobody's
+}
 
 // OpenTransport makes a Transport that waits for its client.
 type OpenTransport struct {
@@ -23,7 +25,6 @@ type OpenTransport struct {
 	// Identity names the participant in data messages.
 	Identity    string
 	PublishData bool
-	Hidden      bool
 	Local       sdp.ICE // ufrag and password that the answer carries; unique on the node
 	Remote      sdp.ICE
 	// Fingerprints of the client's certificate: one must match, else the Transport fails. Never empty.
@@ -75,14 +76,14 @@ type SlotReady struct {
 // CloseTransport ends a Transport and all its Producers. No Event follows.
 type CloseTransport struct{ Transport TransportID }
 
-func (OpenTransport) command()  {}
-func (RestartICE) command()     {}
-func (Negotiate) command()      {}
-func (Publish) command()        {}
-func (Unpublish) command()      {}
-func (Assign) command()         {}
-func (SlotReady) command()      {}
-func (CloseTransport) command() {}
+func (c OpenTransport) about() TransportID  { return c.Transport }
+func (c RestartICE) about() TransportID     { return c.Transport }
+func (c Negotiate) about() TransportID      { return c.Transport }
+func (c Publish) about() TransportID        { return c.Transport }
+func (Unpublish) about() TransportID        { return 0 }
+func (c Assign) about() TransportID         { return c.Transport }
+func (c SlotReady) about() TransportID      { return c.Transport }
+func (c CloseTransport) about() TransportID { return c.Transport }
 
 // Sink takes a Transport's events. Post never blocks; it reports false when the event could not be taken, and the shard then
 // closes the Transport.

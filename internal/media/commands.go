@@ -1,6 +1,7 @@
 package media
 
 import (
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -23,22 +24,31 @@ func (s *Shard) readMail(now time.Time) {
 }
 
 func (s *Shard) letter(now time.Time, l *letter) {
+	e := s.transports[l.about()]
+	defer s.recover(e)
 	switch {
 	case l.command != nil:
 		s.command(now, l.command)
-		return
 	case l.ask != nil:
 		l.ask(s)
+	case e != nil && l.event != nil:
+		s.associated(now, e, l.event)
+	case e != nil:
+		s.send(e, l.record)
+	default:
+		s.late(l)
+	}
+}
+
+// late takes what an association still says after its Transport is over.
+func (s *Shard) late(l *letter) {
+	f := s.ending[l.transport]
+	if f == nil || l.record == nil || !f.pair.Remote.IsValid() {
+		s.drops.Add(drop.DtlsClosed)
 		return
 	}
-	e := s.transports[l.transport]
-	switch {
-	case e == nil:
-		s.drops.Add(drop.DtlsClosed)
-	case l.event != nil:
-		s.associated(now, e, l.event)
-	default:
-		s.send(e, l.record)
+	if !s.out.Egress.Append(f.pair, l.record) {
+		s.drops.Add(drop.EgressFull)
 	}
 }
 
@@ -50,7 +60,7 @@ func (s *Shard) command(now time.Time, c Command) {
 		s.restart(now, c)
 	case Negotiate:
 		if e := s.transports[c.Transport]; e != nil {
-			e.transport.Negotiate(c.Sections)
+			e.transport.Negotiate(now, c.Sections)
 		}
 	case Publish:
 		s.publish(c)
@@ -60,9 +70,7 @@ func (s *Shard) command(now time.Time, c Command) {
 		s.assign(now, c)
 	case SlotReady:
 		if e := s.transports[c.Transport]; e != nil {
-			if slot := e.transport.Slot(c.Mid); slot != nil {
-				slot.Ready(c.Generation)
-			}
+			e.transport.SlotReady(now, c.Mid, c.Generation)
 		}
 	case CloseTransport:
 		if e := s.transports[c.Transport]; e != nil {
@@ -82,25 +90,27 @@ func (s *Shard) restart(now time.Time, c RestartICE) {
 	}
 	s.ufrags[c.Local.Ufrag] = e
 	e.ufrags = append(e.ufrags, c.Local.Ufrag)
-	s.forgetUfrags(e, maxUfrags)
+	if n := len(e.ufrags); n > maxUfrags { // the first is the one in use
+		delete(s.ufrags, e.ufrags[1])
+		e.ufrags = slices.Delete(e.ufrags, 1, 2)
+	}
 }
 
-// closeAll ends every Transport and waits for their associations.
+// closeAll ends every Transport, says farewell to the clients, and waits for the associations.
 func (s *Shard) closeAll() {
-	for _, l := range s.mail.close() {
-		if c, ok := l.command.(OpenTransport); ok {
-			c.Events.Post(Event{Transport: c.Transport, State: Failed, Reason: closing})
-		}
-		if l.ask != nil {
-			l.ask(s)
-		}
-	}
+	s.closing = true
 	for _, e := range s.transports {
-		s.fail(e, closing)
+		s.fail(e, "the server is closing")
 	}
-	for _, a := range s.ending {
-		<-a.Done()
+	tick := time.NewTicker(closeCheck)
+	defer tick.Stop()
+	for s.bury(time.Now()); len(s.ending) > 0; s.bury(time.Now()) {
+		select {
+		case <-s.mail.wake:
+		case <-tick.C:
+		}
+		s.readMail(time.Now())
 	}
+	s.mail.close()
+	s.readMail(time.Now())
 }
-
-const closing = "the server is closing"

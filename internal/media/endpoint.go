@@ -53,8 +53,8 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	t, err := transport.New(transport.Config{
 		ICE: ice.Lite, Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(ssrc[:]),
 	}, now)
-	if err != nil || len(s.transports) >= maxTransports {
-		spec.Events.Post(Event{Transport: spec.Transport, State: Failed, Reason: "the server is full"})
+	if err != nil || s.closing || len(s.transports) >= maxTransports {
+		spec.Events.Post(Event{Transport: spec.Transport, State: Failed, Reason: "the server takes no more connections"})
 		return
 	}
 	r := s.rooms[spec.Room]
@@ -72,16 +72,16 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 // checked acts on what an ICE check or its absence has changed.
 func (s *Shard) checked(now time.Time, e *endpoint) {
 	var end string
-	for _, ev := range s.out.ICE.Events {
-		switch ev.Kind {
+	for i := 0; i < len(s.out.ICE.Events); i++ { // claim may add some
+		switch ev := s.out.ICE.Events[i]; ev.Kind {
 		case ice.Validated:
 			s.claim(now, e, ev.Pair)
 		case ice.Restarted:
-			s.forgetUfrags(e, 1)
+			s.keepUfrags(e, len(e.ufrags)-1, len(e.ufrags))
 		case ice.Removed:
 			s.forgetPair(e, ev.Pair)
 		case ice.Selected, ice.ConsentFresh:
-			s.connected(e)
+			s.connected(now, e)
 		case ice.ConsentLate:
 			s.tell(e, Disconnected, "nothing heard from the client for 15 s")
 		case ice.ConsentLost:
@@ -105,6 +105,7 @@ func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 	if old := s.pairs[pair]; old != nil && old != e {
 		if old.transport.Agent().CanSend(now) {
 			s.drops.Add(drop.PairTaken)
+			e.transport.RemovePair(now, pair, &s.out) // its next check asks again
 			return
 		}
 		s.forgetPair(old, pair)
@@ -113,13 +114,14 @@ func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 	e.pairs = append(e.pairs, pair)
 }
 
-// forgetUfrags leaves the newest keep user fragments of e.
-func (s *Shard) forgetUfrags(e *endpoint, keep int) {
-	n := max(len(e.ufrags)-keep, 0)
-	for _, old := range e.ufrags[:n] {
-		delete(s.ufrags, old)
+// keepUfrags leaves the user fragments e.ufrags[from:to].
+func (s *Shard) keepUfrags(e *endpoint, from, to int) {
+	for i, ufrag := range e.ufrags {
+		if i < from || i >= to {
+			delete(s.ufrags, ufrag)
+		}
 	}
-	e.ufrags = append(e.ufrags[:0], e.ufrags[n:]...)
+	e.ufrags = slices.Clone(e.ufrags[from:to])
 }
 
 func (s *Shard) forgetPair(e *endpoint, pair datagram.Pair) {
@@ -135,8 +137,9 @@ func (s *Shard) forgetPair(e *endpoint, pair datagram.Pair) {
 }
 
 // connected tells the room, once there are both keys and a selected pair.
-func (s *Shard) connected(e *endpoint) {
-	if _, ok := e.transport.Agent().Selected(); ok && e.keyed {
+func (s *Shard) connected(now time.Time, e *endpoint) {
+	if _, ok := e.transport.Agent().Selected(); ok && e.keyed && e.state != Connected {
+		e.transport.Connected(now)
 		s.tell(e, Connected, "")
 	}
 }
@@ -163,11 +166,9 @@ func (s *Shard) drop(e *endpoint) {
 		return
 	}
 	delete(s.transports, e.spec.Transport)
-	s.forgetUfrags(e, 0)
+	s.keepUfrags(e, 0, 0)
+	s.farewell(e)
 	for len(e.pairs) > 0 {
-		if e.pairs[0].Proto == datagram.TCP {
-			s.cfg.Sender.CloseStream(e.pairs[0])
-		}
 		s.forgetPair(e, e.pairs[0])
 	}
 	for len(e.producers) > 0 {
@@ -175,19 +176,54 @@ func (s *Shard) drop(e *endpoint) {
 	}
 	e.transport.Close()
 	s.endHandshake(e)
-	if e.association != nil {
-		e.association.Close()
-		s.ending = append(slices.DeleteFunc(s.ending, ended), e.association)
-	}
 	s.leave(e)
 }
 
-func ended(a *dtls.Association) bool {
-	select {
-	case <-a.Done():
-		return true
-	default:
-		return false
+// farewell is a Transport that is over, but whose association still has its close_notify to send: for WHIP and WHEP clients there
+// is no other word of the end.
+type farewell struct {
+	association *dtls.Association
+	pair        datagram.Pair // where its records go; zero: nowhere, for want of consent
+	streams     []datagram.Pair
+}
+
+func (s *Shard) farewell(e *endpoint) {
+	now := time.Now()
+	f := &farewell{association: e.association}
+	for _, p := range e.pairs {
+		if p.Proto == datagram.TCP {
+			f.streams = append(f.streams, p)
+		}
+	}
+	if e.association == nil {
+		s.closeStreams(f)
+		return
+	}
+	if pair, ok := e.transport.Agent().Selected(); ok && e.transport.Agent().CanSend(now) {
+		f.pair = pair
+	}
+	e.association.Close()
+	s.ending[e.spec.Transport] = f
+	s.soon(now.Add(farewellCheck))
+}
+
+// bury forgets the farewells that have been said.
+func (s *Shard) bury(now time.Time) {
+	for id, f := range s.ending {
+		select {
+		case <-f.association.Done():
+			s.flush()
+			s.closeStreams(f)
+			delete(s.ending, id)
+		default:
+			s.soon(now.Add(farewellCheck))
+		}
+	}
+}
+
+func (s *Shard) closeStreams(f *farewell) {
+	for _, p := range f.streams {
+		s.cfg.Sender.CloseStream(p)
 	}
 }
 
@@ -197,7 +233,7 @@ func (s *Shard) closePair(now time.Time, pair datagram.Pair) {
 	if e == nil {
 		return
 	}
-	e.transport.Agent().RemovePair(now, pair, &s.out.ICE)
+	e.transport.RemovePair(now, pair, &s.out)
 	s.checked(now, e)
 	s.soon(e.transport.Next())
 }
@@ -269,7 +305,7 @@ func (s *Shard) associated(now time.Time, e *endpoint, ev *dtls.Event) {
 	switch ev.Kind {
 	case dtls.Connected:
 		s.endHandshake(e)
-		s.key(e, ev)
+		s.key(now, e, ev)
 	case dtls.Failed, dtls.Closed:
 		s.fail(e, ev.Reason)
 	case dtls.Message:
@@ -278,7 +314,7 @@ func (s *Shard) associated(now time.Time, e *endpoint, ev *dtls.Event) {
 }
 
 // key starts SRTP with the keys of the finished handshake: what the client writes with, the server reads with.
-func (s *Shard) key(e *endpoint, ev *dtls.Event) {
+func (s *Shard) key(now time.Time, e *endpoint, ev *dtls.Event) {
 	in, err := srtp.NewContext(ev.Profile, ev.Client)
 	if err != nil {
 		s.fail(e, err.Error())
@@ -289,9 +325,9 @@ func (s *Shard) key(e *endpoint, ev *dtls.Event) {
 		s.fail(e, err.Error())
 		return
 	}
-	e.transport.SetKeys(in, out)
+	e.transport.SetKeys(now, in, out)
 	e.keyed = true
-	s.connected(e)
+	s.connected(now, e)
 	s.soon(e.transport.Next())
 }
 
@@ -339,13 +375,6 @@ func (s *Shard) assign(now time.Time, c Assign) {
 	if e == nil {
 		return
 	}
-	slot := e.transport.Slot(c.Mid)
-	if slot == nil {
-		return
-	}
-	slot.Assign(now, e.room.router.Producer(uint64(c.Producer)), c.Generation)
-	if c.Immediate {
-		slot.Ready(c.Generation)
-	}
-	s.soon(slot.Next())
+	e.transport.Assign(now, c.Mid, e.room.router.Producer(uint64(c.Producer)), c.Generation, c.Immediate)
+	s.soon(e.transport.Next())
 }

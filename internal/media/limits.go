@@ -8,11 +8,13 @@ const (
 	drainBatches   = 4         // batches that are read before anything is forwarded
 	maxTransports  = 4096      // Transports, beyond which OpenTransport fails its Transport
 	maxLetters     = 16384     // commands, DTLS records and DTLS events that wait for the loop
+	maxLetterBytes = 64 << 20  // of DTLS records and data messages among them
 	maxHandshakes  = 1024      // DTLS handshakes at once
 	maxUfrags      = 4         // user fragments by which one Transport is found during ICE restarts
 	maxRepeats     = 16        // panics of Transports that are logged a minute
 	egressBytes    = 4 << 20   // of one flush
 	flushBytes     = 256 << 10 // of egress that is written before the next subscriber's turn
 	timerGrain     = 5 * time.Millisecond
-	handshakeLimit = 30 * time.Second
+	farewellCheck  = 100 * time.Millisecond // how often a Transport that is over is looked at until its last word is out
+	closeCheck     = 5 * time.Millisecond   // the same while the shard closes
 )

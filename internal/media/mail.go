@@ -15,6 +15,23 @@ type letter struct {
 	event     *dtls.Event
 }
 
+// about returns the Transport that the letter is about; 0: none.
+func (l *letter) about() TransportID {
+	if l.command != nil {
+		return l.command.about()
+	}
+	return l.transport
+}
+
+// bytes is what the letter holds beside itself.
+func (l *letter) bytes() int {
+	n := len(l.record)
+	if l.event != nil {
+		n += len(l.event.Payload)
+	}
+	return n
+}
+
 // mail is the bounded queue through which everything but datagrams reaches the loop. It is off the packet path.
 type mail struct {
 	wake chan struct{}
@@ -22,6 +39,7 @@ type mail struct {
 	// guarded by mu
 	mu      sync.Mutex
 	letters []letter
+	bytes   int // that they hold
 	closed  bool
 }
 
@@ -30,9 +48,10 @@ func newMail() *mail { return &mail{wake: make(chan struct{}, 1)} }
 // put reports false when the mail is full or closed.
 func (m *mail) put(l letter) bool {
 	m.mu.Lock()
-	ok := !m.closed && len(m.letters) < maxLetters
+	ok := !m.closed && len(m.letters) < maxLetters && m.bytes+l.bytes() <= maxLetterBytes
 	if ok {
 		m.letters = append(m.letters, l)
+		m.bytes += l.bytes()
 	}
 	m.mu.Unlock()
 	if ok {
@@ -49,16 +68,13 @@ func (m *mail) take(spare []letter) []letter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out := m.letters
-	m.letters = spare[:0]
+	m.letters, m.bytes = spare[:0], 0
 	return out
 }
 
-// close refuses further letters and returns those that wait.
-func (m *mail) close() []letter {
+// close refuses further letters. Those that wait can still be taken.
+func (m *mail) close() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.closed = true
-	out := m.letters
-	m.letters = nil
-	return out
+	m.mu.Unlock()
 }

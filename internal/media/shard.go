@@ -8,7 +8,6 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
-	"github.com/parley-rtc/parley/internal/dtls"
 	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/transport"
 )
@@ -48,10 +47,11 @@ type Shard struct {
 	rooms      map[RoomID]*room
 	producers  map[ProducerID]*room
 	handshakes int
-	held       []*datagram.Batch   // batches whose bytes are still in use
-	fed        []*room             // those that got packets in this batch
-	letters    []letter            // read, to be used again
-	ending     []*dtls.Association // told to end, not yet done
+	held       []*datagram.Batch // batches whose bytes are still in use
+	fed        []*room           // those that got packets in this batch
+	letters    []letter          // read, to be used again
+	ending     map[TransportID]*farewell
+	closing    bool
 	out        transport.Out
 	drops      drop.Counts
 	counts     Counts
@@ -64,7 +64,7 @@ func NewShard(cfg Config) *Shard {
 		cfg: cfg, inbox: make(chan *datagram.Batch, inboxBatches), mail: newMail(),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
-		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room),
+		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
 	}
 	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}
 	go s.loop()
@@ -200,17 +200,21 @@ func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte)
 	s.soon(e.transport.Next())
 }
 
-// recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone.
+// recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone. e may be nil.
 func (s *Shard) recover(e *endpoint) {
 	r := recover()
 	if r == nil {
 		return
 	}
+	s.out.DTLS = nil
+	s.out.ICE.Reset()
 	s.counts.Panics++
 	if s.counts.Panics <= maxRepeats {
 		s.cfg.Log.Error("transport failed on an internal fault", "panic", r, "stack", string(debug.Stack()))
 	}
-	s.fail(e, "internal fault")
+	if e != nil {
+		s.fail(e, "internal fault")
+	}
 }
 
 // forward sends what the batch brought, subscriber by subscriber.
@@ -255,6 +259,7 @@ func (s *Shard) timeouts(now time.Time) {
 	for _, r := range s.rooms {
 		s.askKeyFrames(now, r)
 	}
+	s.bury(now)
 	s.flush()
 }
 

@@ -34,7 +34,6 @@ type (
 		Transport     uint64
 		Identity      string
 		PublishData   bool
-		Hidden        bool
 		Local, Remote sdp.ICE
 		Fingerprints  []sdp.Fingerprint
 	}

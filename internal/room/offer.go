@@ -148,7 +148,7 @@ func (r *Room) openTransport(n *negotiation) {
 	r.transports[n.t.id] = p
 	r.emit(OpenTransport{
 		Transport: n.t.id, Identity: p.identity, PublishData: p.grants.PublishData && !p.grants.Hidden,
-		Hidden: p.grants.Hidden, Local: n.t.local, Remote: n.t.remote, Fingerprints: n.t.fingerprints,
+		Local: n.t.local, Remote: n.t.remote, Fingerprints: n.t.fingerprints,
 	})
 }
 

@@ -127,7 +127,7 @@ func (a *actor) translate(e room.Effect) media.Command {
 	case room.OpenTransport:
 		return media.OpenTransport{
 			Transport: media.TransportID(e.Transport), Room: a.id, Identity: e.Identity, PublishData: e.PublishData,
-			Hidden: e.Hidden, Local: e.Local, Remote: e.Remote, Fingerprints: e.Fingerprints, Events: a,
+			Local: e.Local, Remote: e.Remote, Fingerprints: e.Fingerprints, Events: a,
 		}
 	case room.RestartICE:
 		return media.RestartICE{Transport: media.TransportID(e.Transport), Local: e.Local, Remote: e.Remote}

@@ -22,23 +22,33 @@ func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
 	}
 	rc := t.receivers[p.SSRC()]
 	if rc == nil {
-		if rc, r = t.unknown(&p); rc == nil {
+		if rc, r = t.unknown(now, &p); rc == nil {
 			return r
 		}
 	}
-	t.feedback.record(now, &p)
+	r = t.take(now, rc, &p)
+	t.next = earliest(t.next, rc.register.Next())
+	t.next = earliest(t.next, t.feedback.next)
+	return r
+}
+
+// take gives a packet to the Producer of the stream that it belongs to.
+func (t *Transport) take(now time.Time, rc *receiver, p *rtp.Packet) drop.Reason {
+	t.feedback.record(now, p)
 	if primary := rc.section.primaries[p.PayloadType()&0x7f]; primary != 0 {
-		return t.repaired(now, rc, &p, primary)
+		return t.repaired(now, rc, p, primary)
 	}
 	if p.SSRC() != rc.ssrc {
 		return drop.RtpPayloadType // a media payload type on the RTX stream
 	}
-	index := rc.seq.Unwrap(p.SequenceNumber())
+	rc.heardAt = now
 	rc.stats.Received(p.SequenceNumber(), p.Timestamp(), rc.section.rate, now)
 	if rc.section.repairable {
-		rc.register.Add(p.SequenceNumber(), now)
+		if r := rc.register.Add(p.SequenceNumber(), now); r != drop.None {
+			return r // its repair was faster, or it is older than anybody remembers
+		}
 	}
-	return rc.deliver(&p, index)
+	return rc.deliver(p, rc.seq.Unwrap(p.SequenceNumber()))
 }
 
 // repaired takes a packet of the RTX stream: the one that was lost, unless that has come meanwhile.
@@ -46,10 +56,22 @@ func (t *Transport) repaired(now time.Time, rc *receiver, p *rtp.Packet, primary
 	if r := p.UnwrapRTX(primary, rc.ssrc); r != drop.None {
 		return r
 	}
-	if r := rc.register.Add(p.SequenceNumber(), now); r != drop.None {
+	number := p.SequenceNumber()
+	if r := rc.register.Add(number, now); r != drop.None {
 		return r
 	}
-	return rc.deliver(p, rc.seq.Unwrap(p.SequenceNumber()))
+	if t.asked.ssrc == rc.ssrc && t.asked.number == number {
+		t.measured(now.Sub(t.asked.at))
+	}
+	return rc.deliver(p, rc.seq.Unwrap(number))
+}
+
+// asked is the last request for repair, whose answer tells the round-trip time of a client that receives nothing and so reports
+// on nothing.
+type asked struct {
+	ssrc   uint32
+	number uint16
+	at     time.Time
 }
 
 func (rc *receiver) deliver(p *rtp.Packet, index int64) drop.Reason {
@@ -71,6 +93,7 @@ func (t *Transport) requestRepairs(now time.Time, out *Out) {
 			continue // the RTX stream leads to the same receiver
 		}
 		if due := rc.register.Due(now, t.rtt+repairMargin, numbers[:0]); len(due) > 0 {
+			t.asked = asked{rc.ssrc, due[len(due)-1], now}
 			t.rtcp = rtp.AppendNACK(t.rtcp[:0], t.cfg.Sender, rc.ssrc, due)
 			t.sendRTCP(out)
 		}

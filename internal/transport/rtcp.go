@@ -81,10 +81,15 @@ func (t *Transport) blocks(now time.Time, packet []byte) {
 		}
 		s.confirmed = true
 		if units, ok := block.RoundTrip(compact); ok {
-			if rtt := rtp.FromCompact(units); rtt < maxRTT {
-				t.rtt += (max(rtt, minRTT) - t.rtt) / 4
-			}
+			t.measured(rtp.FromCompact(units))
 		}
+	}
+}
+
+// measured takes a measurement of the round-trip time.
+func (t *Transport) measured(rtt time.Duration) {
+	if rtt < maxRTT {
+		t.rtt += (max(rtt, minRTT) - t.rtt) / 4
 	}
 }
 

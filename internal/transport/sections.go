@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -29,6 +30,7 @@ type receiver struct {
 	seq      rtp.SequenceUnwrapper
 	register nack.Register
 	stats    rtp.ReceiverStats
+	heardAt  time.Time // when its last packet came
 }
 
 // slot is an m-line on which the server sends.
@@ -51,7 +53,8 @@ func (s *slot) bind(out *srtp.Context) {
 
 // Negotiate sets the m-lines to those of the newest answer. Those that stay keep their state; a sending m-line that is no longer
 // active loses its Producer.
-func (t *Transport) Negotiate(sections []sdp.Negotiated) {
+func (t *Transport) Negotiate(now time.Time, sections []sdp.Negotiated) {
+	defer t.schedule(now)
 	for _, n := range sections {
 		switch n.Role {
 		case sdp.RoleReceive:
@@ -77,16 +80,15 @@ func (t *Transport) setSection(n sdp.Negotiated) {
 		s.rate = c.ClockRate
 		if c.RTX != 0 {
 			s.primaries[c.RTX&0x7f] = c.PayloadType
-			s.repairable = true
 		}
+		// Without RTX a publisher answers with the lost packet itself.
+		s.repairable = s.repairable || slices.Contains(c.Feedback, "nack")
 	}
-	for _, ssrc := range n.SSRCs {
-		if t.learn(s, ssrc) == nil {
-			return
-		}
-		if rtx, ok := n.RTX[ssrc]; ok && len(t.receivers) < maxStreams {
-			t.receivers[rtx] = t.receivers[ssrc]
-		}
+	if len(n.SSRCs) == 0 || t.learn(s, n.SSRCs[0]) == nil {
+		return
+	}
+	if rtx, ok := n.RTX[n.SSRCs[0]]; ok && len(t.receivers) < maxStreams {
+		t.receivers[rtx] = t.receivers[n.SSRCs[0]]
 	}
 }
 
@@ -191,12 +193,25 @@ func (t *Transport) Unpublish(p *route.Producer) {
 	}
 }
 
-// Slot returns the Consumer of the slot mid, or nil.
-func (t *Transport) Slot(mid string) *route.Consumer {
-	if s := t.slot(mid); s != nil {
-		return s.consumer
+// Assign fills the slot mid with p; nil empties it. Immediately means that nobody has to blank it first.
+func (t *Transport) Assign(now time.Time, mid string, p *route.Producer, generation uint64, immediately bool) {
+	s := t.slot(mid)
+	if s == nil {
+		return
 	}
-	return nil
+	s.consumer.Assign(now, p, generation)
+	if immediately {
+		s.consumer.Ready(generation)
+	}
+	t.schedule(now)
+}
+
+// SlotReady says that the client has blanked the slot mid for this generation.
+func (t *Transport) SlotReady(now time.Time, mid string, generation uint64) {
+	if s := t.slot(mid); s != nil {
+		s.consumer.Ready(generation)
+		t.schedule(now)
+	}
 }
 
 // Close empties all slots.
@@ -216,23 +231,58 @@ func (t *Transport) AskKeyFrame(now time.Time, p *route.Producer, out *Out) {
 	}
 }
 
-func (t *Transport) unknown(p *rtp.Packet) (*receiver, drop.Reason) {
+// unknown finds the m-line of a stream that no SSRC line announced (RFC 9143 §9.2): by its MID, or by its payload type where only
+// one m-line has that. A stream takes an m-line over only when the one before has fallen silent, or two of them would evict each
+// other with every packet.
+func (t *Transport) unknown(now time.Time, p *rtp.Packet) (*receiver, drop.Reason) {
+	s := t.sectionOf(p)
+	if s == nil {
+		return nil, drop.RtpUnknownSSRC
+	}
+	if s.primaries[p.PayloadType()&0x7f] == 0 {
+		if s.stream != nil && now.Sub(s.stream.heardAt) < takeover {
+			return nil, drop.RtpUnknownSSRC
+		}
+		if r := t.learn(s, p.SSRC()); r != nil {
+			return r, drop.None
+		}
+		return nil, drop.RtpUnknownSSRC
+	}
+	if s.stream == nil || len(t.receivers) >= maxStreams {
+		return nil, drop.RtpUnknownSSRC
+	}
+	t.receivers[p.SSRC()] = s.stream
+	return s.stream, drop.None
+}
+
+// takeover is how long a stream has been silent when another may take its m-line.
+const takeover = 200 * time.Millisecond
+
+func (t *Transport) sectionOf(p *rtp.Packet) (found *section) {
 	for _, s := range t.sections {
-		mid := p.Extension(s.neg.Extensions.Mid)
-		if mid == nil || string(mid) != s.mid {
+		if mid := p.Extension(s.neg.Extensions.Mid); mid != nil {
+			if string(mid) == s.mid {
+				return s
+			}
 			continue
 		}
-		if s.primaries[p.PayloadType()&0x7f] == 0 {
-			if r := t.learn(s, p.SSRC()); r != nil {
-				return r, drop.None
-			}
-			return nil, drop.RtpUnknownSSRC
+		if !s.takes(p.PayloadType()) {
+			continue
 		}
-		if s.stream == nil || len(t.receivers) >= maxStreams {
-			return nil, drop.RtpUnknownSSRC
+		if found != nil {
+			return nil
 		}
-		t.receivers[p.SSRC()] = s.stream
-		return s.stream, drop.None
+		found = s
 	}
-	return nil, drop.RtpUnknownSSRC
+	return found
+}
+
+// takes reports whether a payload type was negotiated for the m-line.
+func (s *section) takes(payloadType uint8) bool {
+	for _, c := range s.neg.Codecs {
+		if c.PayloadType == payloadType || c.RTX == payloadType {
+			return true
+		}
+	}
+	return false
 }

@@ -32,6 +32,9 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 			}
 			out.Drops.Add(r)
 		}
+		if ready && s.consumer.Began().Equal(now) {
+			t.reportAt, t.next = now, now // a new source: its report must not wait
+		}
 	}
 }
 

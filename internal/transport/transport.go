@@ -79,6 +79,8 @@ type Transport struct {
 	feedback  feedback
 	rtt       time.Duration
 	reportAt  time.Time
+	next      time.Time // when Timeout has something to do; zero: never
+	asked     asked
 	scratch   [maxHeaderBytes]byte
 	rtcp      []byte
 	repair    [route.RepairBytes]byte
@@ -98,7 +100,7 @@ func New(cfg Config, now time.Time) (*Transport, error) {
 	}
 	return &Transport{
 		cfg: cfg, agent: agent, sections: make(map[string]*section), receivers: make(map[uint32]*receiver),
-		rtt: initialRTT, rtcp: make([]byte, 0, maxCompoundBytes),
+		rtt: initialRTT, rtcp: make([]byte, 0, maxCompoundBytes), reportAt: now, next: agent.Next(),
 	}, nil
 }
 
@@ -110,20 +112,36 @@ func (t *Transport) Agent() *ice.Agent { return t.agent }
 
 // Restart replaces the ICE credentials after an offer with new ones. The selected pair goes on until a new one is nominated.
 func (t *Transport) Restart(now time.Time, local, remote sdp.ICE) error {
+	defer t.schedule(now)
 	return t.agent.Restart(now, credentials(local), credentials(remote))
 }
 
 func credentials(c sdp.ICE) ice.Credentials { return ice.Credentials{Ufrag: c.Ufrag, Pwd: c.Pwd} }
 
+// RemovePair forgets a pair that cannot be used any more; another takes its place where there is one.
+func (t *Transport) RemovePair(now time.Time, pair datagram.Pair, out *Out) {
+	t.agent.RemovePair(now, pair, &out.ICE)
+	t.schedule(now)
+}
+
 // Clock relates the client's clock to the server's, for the Producers that it feeds.
 func (t *Transport) Clock() *route.Clock { return &t.clock }
 
 // SetKeys starts SRTP, once DTLS has finished.
-func (t *Transport) SetKeys(in, out *srtp.Context) {
+func (t *Transport) SetKeys(now time.Time, in, out *srtp.Context) {
 	t.in, t.out = in, out
 	for _, s := range t.slots {
 		s.bind(out)
 	}
+	t.schedule(now)
+}
+
+// Connected asks for the key frames that slots have been waiting for, now that the client can be sent to.
+func (t *Transport) Connected(now time.Time) {
+	for _, s := range t.slots {
+		s.consumer.WantKeyFrame()
+	}
+	t.schedule(now)
 }
 
 // Ready reports whether media can be sent now: there are keys, a selected pair, and consent.
@@ -137,6 +155,7 @@ func (t *Transport) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out
 	}
 	switch first := b[0]; {
 	case first < 4:
+		defer t.schedule(now)
 		return t.agent.Handle(now, pair, b, &out.ICE)
 	case first >= 20 && first < 64:
 		out.DTLS = b
@@ -152,6 +171,7 @@ func (t *Transport) media(now time.Time, b []byte, out *Out) drop.Reason {
 		return drop.SrtpNoKeys
 	}
 	if rtp.IsRTCP(b) {
+		defer t.schedule(now)
 		return t.handleRTCP(now, b, out)
 	}
 	return t.handleRTP(now, b)
@@ -159,6 +179,7 @@ func (t *Transport) media(now time.Time, b []byte, out *Out) drop.Reason {
 
 // Timeout does what is due: consent, slots that were not blanked in time, repair requests, reports, feedback.
 func (t *Transport) Timeout(now time.Time, out *Out) {
+	defer t.schedule(now)
 	t.agent.Timeout(now, &out.ICE)
 	for _, s := range t.slots {
 		s.consumer.Timeout(now)
@@ -175,15 +196,22 @@ func (t *Transport) Timeout(now time.Time, out *Out) {
 }
 
 // Next returns when Timeout has something to do; zero: never.
-func (t *Transport) Next() time.Time {
-	next := earliest(t.agent.Next(), t.reportAt)
+func (t *Transport) Next() time.Time { return t.next }
+
+// schedule finds out when Timeout has something to do. What would be sent then is left out while nothing may be sent.
+func (t *Transport) schedule(now time.Time) {
+	t.next = t.agent.Next()
 	for _, s := range t.slots {
-		next = earliest(next, s.consumer.Next())
+		t.next = earliest(t.next, s.consumer.Next())
 	}
+	if !t.Ready(now) {
+		return
+	}
+	t.next = earliest(t.next, t.reportAt)
 	for _, r := range t.receivers {
-		next = earliest(next, r.register.Next())
+		t.next = earliest(t.next, r.register.Next())
 	}
-	return earliest(next, t.feedback.next)
+	t.next = earliest(t.next, t.feedback.next)
 }
 
 // earliest returns the earlier of two times, of which a zero one means never.

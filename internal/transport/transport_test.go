@@ -54,7 +54,7 @@ func connect(t *testing.T) *client {
 	}
 	theirs, ours := c.keys(1), c.keys(2)
 	c.in, c.out = ours, theirs
-	tr.SetKeys(c.keys(1), c.keys(2))
+	tr.SetKeys(start, c.keys(1), c.keys(2))
 	if !tr.Ready(start) {
 		t.Fatal("not ready")
 	}
@@ -114,7 +114,7 @@ func (c *client) received() (media []rtp.Packet, control [][]byte) {
 func videoSection(mid string) sdp.Negotiated {
 	return sdp.Negotiated{
 		Mid: mid, Kind: sdp.Video, Role: sdp.RoleReceive,
-		Codecs:     []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97}},
+		Codecs:     []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97, Feedback: []string{"nack", "nack pli"}}},
 		Extensions: sdp.Extensions{Mid: 4, VideoOrientation: 5, TransportCC: 6},
 	}
 }
@@ -137,16 +137,14 @@ type call struct {
 func newCall(t *testing.T) *call {
 	t.Helper()
 	c := &call{router: route.NewRouter(), pub: connect(t), sub: connect(t)}
-	c.pub.transport.Negotiate([]sdp.Negotiated{videoSection("0")})
-	c.sub.transport.Negotiate([]sdp.Negotiated{videoSlot("3")})
+	c.pub.transport.Negotiate(start, []sdp.Negotiated{videoSection("0")})
+	c.sub.transport.Negotiate(start, []sdp.Negotiated{videoSlot("3")})
 	n, _ := c.pub.transport.Section("0")
 	p := c.router.Add(route.ProducerConfig{ID: 1, Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Clock: c.pub.transport.Clock()})
 	if !c.pub.transport.Publish("0", p) {
 		t.Fatal("cannot publish")
 	}
-	slot := c.sub.transport.Slot("3")
-	slot.Assign(start, p, 1)
-	slot.Ready(1)
+	c.sub.transport.Assign(start, "3", p, 1, true)
 	c.pub.result.Egress.Reset()
 	c.sub.result.Egress.Reset()
 	return c
@@ -380,7 +378,7 @@ func TestDrops(t *testing.T) {
 		{"no protocol", c.pub.transport.Handle(start, pair, []byte{250, 1, 2}, &c.pub.result), drop.UnknownClass},
 		{"not sealed", c.pub.transport.Handle(start, pair, append(rtpPacket, make([]byte, 40)...), &c.pub.result), drop.SrtpAuth},
 		{"short", c.pub.transport.Handle(start, pair, []byte{0x80, 96, 1}, &c.pub.result), drop.RtpMalformed},
-		{"unknown stream", c.pub.send(start, rtp.Header{PayloadType: 96, SSRC: 99}, nil, payload(true)), drop.RtpUnknownSSRC},
+		{"unknown stream", c.pub.send(start, rtp.Header{PayloadType: 33, SSRC: 99}, nil, payload(true)), drop.RtpUnknownSSRC},
 		{"unknown mid", c.pub.send(start, rtp.Header{PayloadType: 96, SSRC: 98}, []rtp.Extension{{ID: 4, B: []byte("9")}}, payload(true)), drop.RtpUnknownSSRC},
 		{"payload type", c.pub.send(start, rtp.Header{PayloadType: 33, SSRC: 97}, mid0, payload(true)), drop.RtpPayloadType},
 	} {
@@ -397,19 +395,27 @@ func TestDrops(t *testing.T) {
 	}
 }
 
-// A new SSRC on an m-line replaces the old one, and the subscriber's numbers go on; a client that changes its SSRC with every
-// packet fills no table.
+// A new SSRC replaces the old one of its m-line once that is silent, and the subscriber's numbers go on; a client that changes its
+// SSRC all the time fills no table.
 func TestStreamsAreReplaced(t *testing.T) {
 	c := newCall(t)
-	for ssrc := uint32(100); ssrc < 300; ssrc++ {
+	now := start
+	for ssrc := uint32(100); ssrc < 170; ssrc++ {
 		h := rtp.Header{PayloadType: 96, SequenceNumber: uint16(ssrc * 777), SSRC: ssrc}
-		if r := c.pub.send(start, h, mid0, payload(true)); r != drop.None {
+		if ssrc > 100 {
+			if r := c.pub.send(now, h, mid0, payload(true)); r != drop.RtpUnknownSSRC {
+				t.Fatalf("SSRC %d while another is heard: %v", ssrc, r)
+			}
+		}
+		now = now.Add(200 * time.Millisecond)
+		h.SequenceNumber++
+		if r := c.pub.send(now, h, mid0, payload(true)); r != drop.None {
 			t.Fatalf("SSRC %d: %v", ssrc, r)
 		}
-		c.forward(start)
+		c.forward(now)
 	}
 	media, _ := c.sub.received()
-	if len(media) != 200 {
+	if len(media) != 70 {
 		t.Fatalf("%d packets", len(media))
 	}
 	for i := range media[1:] {
@@ -428,7 +434,7 @@ func TestStreamLimit(t *testing.T) {
 		s.SSRCs = []uint32{uint32(1000 + i)}
 		sections = append(sections, s)
 	}
-	c.transport.Negotiate(sections)
+	c.transport.Negotiate(start, sections)
 	last := rtp.Header{PayloadType: 96, SequenceNumber: 1, SSRC: 1079}
 	if r := c.send(start, last, nil, payload(true)); r != drop.RtpUnknownSSRC {
 		t.Errorf("beyond the limit: %v", r)
@@ -436,6 +442,53 @@ func TestStreamLimit(t *testing.T) {
 	first := rtp.Header{PayloadType: 96, SequenceNumber: 1, SSRC: 1000}
 	if r := c.send(start, first, nil, payload(true)); r != drop.Unpublished {
 		t.Errorf("within it: %v", r)
+	}
+}
+
+// A stream without SSRC lines and MID is known by a payload type that only one m-line has (RFC 9143 §9.2).
+func TestStreamByPayloadType(t *testing.T) {
+	c := connect(t)
+	other := videoSection("1")
+	other.Codecs = []sdp.Codec{{Name: "h264", PayloadType: 102, ClockRate: 90000, RTX: 97}}
+	c.transport.Negotiate(start, []sdp.Negotiated{videoSection("0"), other})
+	if r := c.send(start, rtp.Header{PayloadType: 102, SSRC: 1}, nil, payload(true)); r != drop.Unpublished {
+		t.Errorf("one m-line has it: %v", r)
+	}
+	if r := c.send(start, rtp.Header{PayloadType: 97, SSRC: 2}, nil, payload(true)); r != drop.RtpUnknownSSRC {
+		t.Errorf("two have it: %v", r)
+	}
+}
+
+// A publisher without RTX is asked for lost packets too, and answers with the packet itself.
+func TestRepairWithoutRTX(t *testing.T) {
+	c := newCall(t)
+	s := videoSection("0")
+	s.Codecs = []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, Feedback: []string{"nack", "nack pli"}}}
+	c.pub.transport.Negotiate(start, []sdp.Negotiated{s})
+	for _, seq := range []uint16{10, 12} {
+		c.packet(t, start, seq, mid0, payload(seq == 10))
+	}
+	later := start.Add(50 * time.Millisecond)
+	c.pub.transport.Timeout(later, &c.pub.result)
+	if _, control := c.pub.received(); len(nacks(t, control)) != 1 {
+		t.Error("did not ask")
+	}
+	c.packet(t, later, 11, mid0, payload(false))
+	c.forward(later)
+	if media, _ := c.sub.received(); len(media) != 3 {
+		t.Errorf("%d packets", len(media))
+	}
+}
+
+// While consent is late nothing is sent, and nothing keeps the loop awake for it.
+func TestLateConsentIsQuiet(t *testing.T) {
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.packet(t, start, 12, mid0, payload(false))
+	late := start.Add(16 * time.Second)
+	c.pub.transport.Timeout(late, &c.pub.result)
+	if next := c.pub.transport.Next(); !next.After(late.Add(time.Second)) {
+		t.Errorf("due %v later", next.Sub(late))
 	}
 }
 
