@@ -64,16 +64,18 @@ type Event struct {
 	Pair datagram.Pair
 }
 
-// entry is a pair on which a check was authenticated.
+// entry is a pair on which a check was authenticated. Its Agent owns it.
 type entry struct {
 	pair      datagram.Pair
-	checked   time.Time
-	priority  uint32 // of the client's candidate, as its last check says
-	nominated bool   // by the newest credentials that nominated anything
+	checked   time.Time   // the last check
+	by        *generation // whose credentials that had
+	nominated time.Time   // the last check with USE-CANDIDATE by the newest credentials that nominated anything; zero: none
+	priority  uint32      // of the client's candidate, as that check said: Firefox says another in checks for consent
 }
 
-// Agent is one side of an ICE session.
+// Agent is one side of an ICE session. One goroutine at a time may use it.
 type Agent struct {
+	// owned by the Transport's loop
 	current  *generation
 	previous *generation // until the current one nominates; nil: there is none
 	entries  []entry
@@ -83,7 +85,7 @@ type Agent struct {
 	lost     bool
 	next     time.Time
 
-	// scratch: what goes through an interface must not live on the stack
+	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
 	header [headerLen]byte
 	sum    [sha1.Size]byte
 	m      message

@@ -68,7 +68,7 @@ func TestConsentIsOfTheSelectedPair(t *testing.T) {
 	s.want(ice.Validated, ice.Selected)
 	for range 29 {
 		s.pass(time.Second)
-		s.checked(udp(2), check{})
+		s.checked(local(2), check{})
 	}
 	s.want(ice.Validated, ice.ConsentLate)
 	s.pass(time.Second)
@@ -84,8 +84,8 @@ func TestNobodyComes(t *testing.T) {
 	s.want(ice.ConsentLost)
 }
 
-// A pair is selected by USE-CANDIDATE only; among nominated pairs that were checked within 5 s UDP goes before TCP, then the higher
-// priority.
+// A pair is selected by USE-CANDIDATE; among pairs nominated within 5 s UDP goes before TCP, then the higher priority. A later
+// nomination wins when the selected pair has had none for 5 s, or no check at all for 7 s.
 func TestNomination(t *testing.T) {
 	type step struct {
 		wait     time.Duration
@@ -113,8 +113,83 @@ func TestNomination(t *testing.T) {
 		"a stale one gives way to a lower priority": {
 			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
 			{wait: 4 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: time.Second, pair: udp(2), priority: 5, want: udp(1)},
+			{wait: time.Second - 1, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+			{wait: 1, pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+		},
+		"Chromium leaves a pair, and goes on checking it": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+			{wait: 2 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
+			{pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+			{wait: 2 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
 			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+			{wait: time.Second, pair: udp(1), priority: 9, want: udp(2)},
+			{wait: 9 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+			{wait: time.Second, pair: udp(1), priority: 9, want: udp(2)},
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)}, // and comes back
+		},
+		"Chromium leaves UDP for TCP": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 4 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: udp(1)},
+			{wait: time.Second, pair: udp(1), priority: 9, want: udp(1)},
+			{pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
+		},
+		"the later of two single nominations, once the earlier is 5 s old": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+			{wait: 4*time.Second - 1, pair: udp(2), priority: 5, want: udp(1)},
+			{wait: 1, pair: udp(1), priority: 9, want: udp(1)}, // says nothing about the other
+			{pair: udp(2), priority: 5, want: udp(2)},
+			{pair: udp(1), priority: 9, want: udp(2)},
+		},
+		"a single nomination after a long time": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 6 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
+			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+			{wait: 6 * time.Second, pair: udp(2), priority: 5, want: udp(2)},
+			{pair: udp(1), priority: 9, want: udp(2)},
+		},
+		"aggressive nomination (RFC 5245): the best is checked on, whatever came last": {
+			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: time.Second, pair: local(2), priority: 5, nominate: true, want: udp(1)},
+			{wait: 6 * time.Second, pair: udp(1), priority: 11, want: udp(1)}, // for consent, with another priority
+			{wait: 6 * time.Second, pair: udp(1), priority: 11, want: udp(1)},
+		},
+		"priority is that of the nominating check": {
+			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+			{pair: udp(1), priority: 11, want: udp(1)},
+			{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
+		},
+		"a silent pair gives way to an earlier nomination that is alive": {
+			{pair: local(2), priority: 5, nominate: true, want: local(2)},
+			{wait: time.Second, pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 7*time.Second - 1, pair: local(2), priority: 5, want: udp(1)},
+			{wait: 1, pair: local(2), priority: 5, want: local(2)},
+		},
+		"NAT rebinding without USE-CANDIDATE, once the old address is silent": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 7*time.Second - 1, pair: udp(2), priority: 11, want: udp(1)},
+			{wait: 1, pair: udp(2), priority: 11, want: udp(2)},
+			{wait: 7 * time.Second, pair: udp(3), priority: 11, want: udp(3)}, // and again
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		},
+		"no rebinding while a nominated pair is alive": {
+			{pair: local(1), priority: 5, nominate: true, want: local(1)},
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: time.Second, pair: local(1), priority: 5, want: udp(1)},
+			{wait: 6 * time.Second, pair: udp(2), priority: 9, want: udp(1)},
+			{wait: time.Second, pair: udp(2), priority: 9, want: udp(2)},
+			{pair: local(1), priority: 5, want: local(1)}, // which has been nominated, once
+		},
+		"no rebinding to another address of the server": {
+			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+			{wait: 8 * time.Second, pair: local(1), priority: 9, want: udp(1)},
+		},
+		"no rebinding of TCP": {
+			{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
+			{wait: 8 * time.Second, pair: tcp(2), priority: 9, want: tcp(1)},
+			{pair: udp(2), priority: 9, want: tcp(1)},
 		},
 		"UDP goes before TCP": {
 			{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
@@ -278,4 +353,35 @@ func TestRestartGivesTime(t *testing.T) {
 	s.want(ice.Validated, ice.Restarted, ice.Selected)
 	s.pass(30 * time.Second)
 	s.want(ice.Removed, ice.ConsentLate, ice.ConsentLost)
+}
+
+// After a Restart the client may be elsewhere: a check with the new credentials that does not nominate is no NAT rebinding.
+func TestRestartIsNoRebinding(t *testing.T) {
+	s := newScene(t)
+	s.checked(udp(1), check{nominate: true})
+	if err := s.a.Restart(s.now, server2, client2); err != nil {
+		t.Fatal(err)
+	}
+	s.pass(ice.SilentFor)
+	s.checked(udp(2), check{from: client2, to: server2})
+	s.wantSelected(udp(1))
+	s.checked(udp(3), check{})
+	s.wantSelected(udp(3))
+}
+
+// Without a selected pair, its TCP connection having closed, a check on one that was nominated once selects it.
+func TestCheckAfterRemovePair(t *testing.T) {
+	s := newScene(t)
+	s.checked(tcp(2), check{nominate: true, priority: 5})
+	s.checked(tcp(1), check{nominate: true, priority: 9})
+	s.pass(ice.SilentFor)
+	s.a.RemovePair(s.now, tcp(1), &s.out)
+	s.want(ice.Validated, ice.Selected, ice.Validated, ice.Selected, ice.Removed, ice.ConsentLate)
+	s.checked(tcp(3), check{priority: 9})
+	s.want(ice.Validated)
+	s.checked(tcp(2), check{priority: 5})
+	s.want(ice.Selected)
+	if !s.a.CanSend(s.now) {
+		t.Error("cannot send on the pair that was nominated")
+	}
 }

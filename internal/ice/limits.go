@@ -20,8 +20,12 @@ const (
 	ConsentFor = 15 * time.Second
 	// ConsentEnds is how long after the last check, after New or after Restart, whichever is latest, it is over.
 	ConsentEnds = 30 * time.Second
-	// FreshFor is how long after its last check a nominated pair competes by priority.
+	// FreshFor is how long after its last check with USE-CANDIDATE a nominated pair competes by priority. Chromium repeats them every
+	// 2.5 s at the latest, and a round of aggressive nomination takes less.
 	FreshFor = 5 * time.Second
+	// SilentFor is how long after its last check a pair is taken for dead while another is checked. It is longer than the 6 s that may
+	// pass between two checks for consent (RFC 7675 §5.1).
+	SilentFor = 7 * time.Second
 )
 
 // maxUnknown is how many unknown attributes one 420 response lists. Each took at least 4 bytes of the request and takes 2 here.

@@ -6,6 +6,24 @@ import (
 	"github.com/parley-rtc/parley/internal/datagram"
 )
 
+// Which pair is selected. The client controls (RFC 8445 §7.3.1.5): it selects a pair by a check with USE-CANDIDATE. Clients
+// differ in how they do that, and what serves one would leave another on a pair that it does not read:
+//
+//   - RFC 8445 §8.1.1 wants one nomination, after which checks for consent come without the flag. So the latest nomination counts,
+//     be it never repeated.
+//   - The same section knows clients that nominate aggressively, as RFC 5245 had it and Firefox does: every pair in the first
+//     round of checks. Of those the highest priority counts, in whatever order they come, and only that pair is checked on.
+//   - Chromium nominates the pair that it uses towards a lite agent with every check, and leaves it for another, be it of lower
+//     priority, by repeating the flag there. It goes on checking the one that it has left, without the flag.
+//
+// Hence a pair competes by priority only for FreshFor after its last *nominating* check, and by the time of that check afterwards:
+//
+//  1. A nominating check elects, among the pairs nominated within FreshFor, the best: UDP before TCP, then priority.
+//  2. Another check on a nominated pair selects it if it was nominated later than the selected pair and the latter's FreshFor is
+//     over, or if the selected pair is silent: not checked for SilentFor.
+//  3. A check on a pair that nobody nominated selects it if the selected pair is silent, no nominated pair is alive, and only the
+//     client's address has changed: a NAT has given it another one, and a client that nominates once will not say so.
+
 // check notes an authentic check on pair with the credentials g.
 func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *message, out *Out) {
 	i := a.find(pair)
@@ -13,16 +31,19 @@ func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *messa
 		i = a.add(pair, out)
 	}
 	e := &a.entries[i]
-	e.checked = now
-	if m.priority != 0 {
-		e.priority = m.priority
-	}
-	if m.useCandidate {
+	e.checked, e.by = now, g
+	switch {
+	case m.useCandidate:
 		if g == a.current && a.previous != nil {
 			a.restarted(out)
 		}
-		e.nominated = true
-		a.nominated(now, i, out)
+		e.nominated = now
+		if m.priority != 0 {
+			e.priority = m.priority
+		}
+		a.choose(a.elect(now, i), out)
+	case i != a.selected && a.follows(now, i):
+		a.choose(i, out)
 	}
 	if i != a.selected {
 		return
@@ -38,20 +59,49 @@ func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *messa
 func (a *Agent) restarted(out *Out) {
 	a.previous = nil
 	for i := range a.entries {
-		a.entries[i].nominated = false
+		a.entries[i].nominated = time.Time{}
 	}
 	out.event(Restarted, datagram.Pair{})
 }
 
-// nominated follows a check with USE-CANDIDATE on entry i: of the nominated pairs that are fresh the best is selected.
-func (a *Agent) nominated(now time.Time, i int, out *Out) {
+// fresh reports whether the pair was nominated within FreshFor.
+func (e *entry) fresh(now time.Time) bool { return e.isNominated() && now.Sub(e.nominated) < FreshFor }
+
+func (e *entry) isNominated() bool { return !e.nominated.IsZero() }
+
+// alive reports whether the pair was checked within SilentFor.
+func (e *entry) alive(now time.Time) bool { return now.Sub(e.checked) < SilentFor }
+
+// elect returns the best of the fresh pairs after a nominating check on entry i (rule 1).
+func (a *Agent) elect(now time.Time, i int) int {
 	best := i
 	for j := range a.entries {
-		if e := &a.entries[j]; e.nominated && now.Sub(e.checked) < FreshFor && a.better(j, best, i) {
+		if a.entries[j].fresh(now) && a.better(j, best, i) {
 			best = j
 		}
 	}
-	a.choose(best, out)
+	return best
+}
+
+// follows reports whether a check without USE-CANDIDATE on entry i selects it (rules 2 and 3).
+func (a *Agent) follows(now time.Time, i int) bool {
+	e := &a.entries[i]
+	if a.selected < 0 { // its TCP connection has closed
+		return e.isNominated()
+	}
+	s := &a.entries[a.selected]
+	if e.isNominated() {
+		return !s.alive(now) || !s.fresh(now) && e.nominated.After(s.nominated)
+	}
+	if s.alive(now) || e.by != s.by || e.pair.Proto != datagram.UDP || e.pair.Proto != s.pair.Proto || e.pair.Local != s.pair.Local {
+		return false
+	}
+	for j := range a.entries {
+		if x := &a.entries[j]; x.isNominated() && x.alive(now) {
+			return false
+		}
+	}
+	return true
 }
 
 // better reports whether entry j is to be preferred to entry k, the check that asks having come on entry i: UDP to TCP, then the
@@ -120,7 +170,7 @@ func (a *Agent) remove(i int, out *Out) {
 }
 
 // RemovePair forgets a pair whose TCP connection has closed. If it was selected, the best other pair that the client nominated
-// and still checks takes its place; without one, consent is late until the client nominates again.
+// and still checks takes its place; without one, consent is late until the client checks one that it has nominated.
 func (a *Agent) RemovePair(now time.Time, pair datagram.Pair, out *Out) {
 	i := a.find(pair)
 	if i < 0 {
@@ -137,7 +187,7 @@ func (a *Agent) RemovePair(now time.Time, pair datagram.Pair, out *Out) {
 func (a *Agent) replace(now time.Time, gone datagram.Pair, out *Out) {
 	best := -1
 	for j := range a.entries {
-		if e := &a.entries[j]; e.nominated && now.Sub(e.checked) < FreshFor && (best < 0 || a.better(j, best, -1)) {
+		if e := &a.entries[j]; e.isNominated() && e.alive(now) && (best < 0 || a.outlasts(now, j, best)) {
 			best = j
 		}
 	}
@@ -149,6 +199,16 @@ func (a *Agent) replace(now time.Time, gone datagram.Pair, out *Out) {
 		a.late = true
 		out.event(ConsentLate, gone)
 	}
+}
+
+// outlasts reports whether entry j is to replace a closed pair rather than k: fresh ones compete by priority, others by the time of
+// their nomination.
+func (a *Agent) outlasts(now time.Time, j, k int) bool {
+	x, y := &a.entries[j], &a.entries[k]
+	if x.fresh(now) && y.fresh(now) {
+		return a.better(j, k, -1)
+	}
+	return x.nominated.After(y.nominated)
 }
 
 // Timeout does what is due: consent that is late or lost, pairs that nobody checks.
