@@ -1,0 +1,233 @@
+package media_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/stun/v4"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/sim"
+)
+
+// onlyWhenAsked is a publisher whose key frames come only by request, after the first.
+func onlyWhenAsked(t *testing.T, n *node, room media.RoomID) (stop func()) {
+	t.Helper()
+	pub := n.client()
+	tr, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "v", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := pub.AddTransceiverFromTrack(tr, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 100)
+	go func() {
+		for {
+			packets, _, err := x.Sender().ReadRTCP()
+			if err != nil {
+				return
+			}
+			for _, p := range packets {
+				if b, _ := p.Marshal(); b[1] == 206 {
+					asked <- struct{}{}
+				}
+			}
+		}
+	}()
+	n.connect(pub, room, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
+	pub.state(t, media.Connected)
+	n.shard.Do(media.Publish{Transport: pub.id, Mid: "0", Producer: 1})
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 1; ; i++ {
+			k := i*25 + 1
+			select {
+			case <-asked:
+				k = i * 25
+			default:
+			}
+			if i == 1 {
+				k = 25
+			}
+			write(t, tr, i, 3000, vp8(k))
+			select {
+			case <-time.After(33 * time.Millisecond):
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() { close(end); <-done }
+}
+
+// A subscriber whose slot is filled before its Transport can be sent to gets a key frame when it can.
+func TestLateJoinerSees(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{Delay: 20 * time.Millisecond})
+		stop := onlyWhenAsked(t, n, 1)
+		defer stop()
+		time.Sleep(3 * time.Second)
+		sub := n.client()
+		got := received(t, sub)
+		n.connect(sub, 1, map[string]sdp.LocalSection{
+			"0": {Role: sdp.RoleSend, StreamID: "slot-0", TrackID: "v", CNAME: "pair-0", SSRC: 1000, RTXSSRC: 1001},
+			"1": {Role: sdp.RoleSend, StreamID: "slot-0", TrackID: "a", CNAME: "pair-0", SSRC: 1002},
+		}, nil)
+		n.shard.Do(media.Assign{Transport: sub.id, Mid: "0", Generation: 1, Producer: 1, Immediate: true})
+		sub.state(t, media.Connected)
+		time.Sleep(10 * time.Second)
+		if packets := len(got.numbers["video"]); packets < 270 {
+			t.Errorf("%d packets in 10 s of 30 a second", packets)
+		}
+	})
+}
+
+// A client hears at once that the server has ended its Transport, also when all of the shard ends.
+func TestFarewell(t *testing.T) {
+	for name, end := range map[string]func(*node, *client){
+		"Transport": func(n *node, c *client) { n.shard.Do(media.CloseTransport{Transport: c.id}) },
+		"shard":     func(n *node, _ *client) { n.shard.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, sim.Link{})
+				c := n.client()
+				track(t, c, webrtc.MimeTypeVP8, "video")
+				states := make(chan webrtc.PeerConnectionState, 32)
+				c.OnConnectionStateChange(func(s webrtc.PeerConnectionState) { states <- s })
+				n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
+				c.state(t, media.Connected)
+				time.Sleep(time.Second)
+				for len(states) > 0 {
+					<-states
+				}
+				start := time.Now()
+				end(n, c)
+				select {
+				case s := <-states:
+					if took := time.Since(start); took > time.Second {
+						t.Errorf("%v after %v", s, took)
+					}
+				case <-time.After(time.Minute):
+					t.Error("nothing for a minute")
+				}
+			})
+		})
+	}
+}
+
+// An address that another Transport sends to stays with it; who claims it gets it when the other has lost its consent.
+func TestPairIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{})
+		socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const pwd = "0123456789012345678901ab"
+		for i := 1; i <= 2; i++ {
+			n.shard.Do(media.OpenTransport{
+				Transport: media.TransportID(i), Room: 1, Local: sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: pwd},
+				Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 9),
+			})
+		}
+		check := func(i int) {
+			m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fmt.Sprintf("server%d:client34", i)),
+				stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
+				stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(pwd), stun.Fingerprint)
+			if _, err := socket.WriteToAddrPort(m.Raw, serverAddress); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		check(1)
+		for range 10 {
+			check(2)
+		}
+		if c := n.counts(); c.Drops[drop.PairTaken] != 10 {
+			t.Errorf("refused %d times", c.Drops[drop.PairTaken])
+		}
+		for range 10 {
+			check(2)
+		}
+		if c := n.counts(); c.Drops[drop.PairTaken] > 15 {
+			t.Errorf("refused %d times, although the first has no consent any more", c.Drops[drop.PairTaken])
+		}
+	})
+}
+
+// A fault while a command is carried out ends nothing but what it is about.
+func TestFaultInCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{})
+		c := n.client()
+		track(t, c, webrtc.MimeTypeVP8, "video")
+		n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
+		c.state(t, media.Connected)
+		n.shard.Do(media.OpenTransport{Transport: 99, Room: 1, Local: sdp.ICE{Ufrag: "x"}}) // refused, and nobody to tell
+		if got := n.counts(); got.Panics != 1 || got.Transports != 1 {
+			t.Errorf("counts %+v", got)
+		}
+	})
+}
+
+// Transports are limited; the one beyond fails at once.
+func TestTransportLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{})
+		told := make(events, 1)
+		for i := range 4096 + 1 {
+			spec := media.OpenTransport{
+				Transport: media.TransportID(i + 1), Room: 1, Local: sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"},
+				Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 1),
+			}
+			if i == 4096 {
+				spec.Events = told
+			}
+			n.shard.Do(spec)
+			synctest.Wait()
+		}
+		if e := <-told; e.State != media.Failed {
+			t.Errorf("got %v", e.State)
+		}
+	})
+}
+
+// What waits for the loop is limited, in number and in bytes: while the loop is held up, everything beyond is refused.
+func TestOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{})
+		hold := make(chan struct{})
+		n.shard.Do(media.OpenTransport{
+			Transport: 1, Room: 1, Local: sdp.ICE{Ufrag: "x"}, Remote: sdp.ICE{Ufrag: "client34"}, Events: blocking(hold),
+		})
+		synctest.Wait()
+		taken := 0
+		for n.shard.Do(media.Unpublish{Producer: 1}) {
+			taken++
+		}
+		batches := 0
+		for n.shard.Batch(datagram.NewBatch()) {
+			batches++
+		}
+		close(hold)
+		if taken != 16384 || batches < 64 {
+			t.Errorf("%d commands and %d batches were taken", taken, batches)
+		}
+	})
+}
+
+// blocking is a Sink that holds the loop up.
+type blocking chan struct{}
+
+func (b blocking) Post(media.Event) bool { <-b; return true }
