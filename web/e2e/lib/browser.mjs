@@ -27,7 +27,7 @@ const chromiumArguments = [
   '--disable-renderer-backgrounding',
   '--autoplay-policy=no-user-gesture-required',
   '--use-fake-device-for-media-stream',
-  '--use-fake-ui-for-media-stream',
+  '--auto-accept-camera-and-microphone-capture', // --use-fake-ui-for-media-stream would make screens fake too
   '--allow-loopback-in-peer-connection',
   '--auto-accept-this-tab-capture',
 ];

@@ -1,6 +1,6 @@
 // The binary under test, and a server of empty pages for tests that need none.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { accessSync, constants, createWriteStream, mkdirSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import http from 'node:http';
@@ -61,6 +61,12 @@ export class Server {
     const values = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
       .map((line) => Number(line.slice(line.lastIndexOf(' ') + 1)));
     return values.length > 0 ? values.reduce((a, b) => a + b) : NaN;
+  }
+
+  /** Bytes that wait in the kernel's send queue of the server's fullest TCP connection. */
+  unsentBytes() {
+    const rows = execFileSync('ss', ['-Htn', 'state', 'established', `sport = :${port}`]).toString().trim().split('\n');
+    return Math.max(0, ...rows.filter(Boolean).map((row) => Number(row.trim().split(/\s+/)[1])));
   }
 
   async stop() {
