@@ -1,0 +1,145 @@
+package media
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/dtls"
+	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/srtp"
+)
+
+// counter is a Sender that counts.
+type counter struct{ datagrams, runs int }
+
+func (c *counter) Send(e *datagram.Egress) {
+	c.datagrams += e.Datagrams()
+	c.runs += len(e.Runs())
+}
+func (c *counter) CloseStream(datagram.Pair) {}
+
+type ignored struct{}
+
+func (ignored) Post(Event) bool { return true }
+
+var (
+	epoch = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	local = netip.MustParseAddrPort("10.0.0.1:8443")
+)
+
+func keys(fill byte) srtp.Keys {
+	return srtp.Keys{Key: bytes.Repeat([]byte{fill}, 16), Salt: bytes.Repeat([]byte{fill}, 12)}
+}
+
+// loopless is a shard whose loop the test plays, with Transports that are connected.
+func loopless(t testing.TB, transports int) (*Shard, *counter) {
+	t.Helper()
+	out := &counter{}
+	s := NewShard(Config{Sender: out, Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)})
+	s.Close() // its maps stay
+	s.closing = false
+	for i := 1; i <= transports; i++ {
+		ice := sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"}
+		s.open(epoch, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})
+		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ice.Ufrag+":client34"),
+			stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
+			stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(ice.Pwd), stun.Fingerprint)
+		s.receive(epoch, pairOf(i), m.Raw)
+		s.key(epoch, s.transports[TransportID(i)], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
+	}
+	return s, out
+}
+
+func pairOf(i int) datagram.Pair {
+	return datagram.Pair{Local: local, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 5000)}
+}
+
+// one publishes to all others.
+func fanOut(s *Shard, transports int) {
+	vp8 := []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97, Feedback: []string{"nack"}}}
+	s.command(epoch, Negotiate{Transport: 1, Sections: []sdp.Negotiated{{Mid: "0", Kind: sdp.Video, Role: sdp.RoleReceive, Codecs: vp8, SSRCs: []uint32{77}}}})
+	s.command(epoch, Publish{Transport: 1, Mid: "0", Producer: 1})
+	for i := 2; i <= transports; i++ {
+		s.command(epoch, Negotiate{Transport: TransportID(i), Sections: []sdp.Negotiated{{
+			Mid: "0", Kind: sdp.Video, Role: sdp.RoleSend, Codecs: vp8, SSRC: uint32(1000 + 2*i), RTXSSRC: uint32(1001 + 2*i), CNAME: "c",
+			Extensions: sdp.Extensions{Mid: 4, AbsSendTime: 2},
+		}}})
+		s.command(epoch, Assign{Transport: TransportID(i), Mid: "0", Generation: 1, Producer: 1, Immediate: true})
+	}
+	s.flush()
+}
+
+// frames returns batches of one frame of five sealed packets each.
+func frames(t testing.TB, n int) []*datagram.Batch {
+	t.Helper()
+	ctx, err := srtp.NewContext(srtp.AEADAES128GCM, keys(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, seq := ctx.Source(77), uint16(0)
+	out := make([]*datagram.Batch, n)
+	for i := range out {
+		out[i] = datagram.NewBatch()
+		for k := range 5 {
+			seq++
+			payload := append([]byte{0x80, 0x80, 0x80 | byte(i>>8), byte(i)}, make([]byte, 1160)...)
+			if k == 0 {
+				payload[0] |= 0x10
+				copy(payload[4:], []byte{0x11, 2, 0})
+				if i == 0 {
+					copy(payload[4:], []byte{0x10, 2, 0, 0x9d, 1, 0x2a, 0x80, 2, 0x68, 1})
+				}
+			}
+			h := rtp.AppendHeader(nil, rtp.Header{PayloadType: 96, SequenceNumber: seq, Timestamp: uint32(i) * 3000, SSRC: 77, Marker: k == 4}, nil)
+			b := make([]byte, 1500)
+			out[i].Append(pairOf(1), b[:source.SealRTP(b, h, payload)])
+		}
+	}
+	return out
+}
+
+// From a batch of datagrams to the runs that leave, for every subscriber, the shard allocates nothing, and each subscriber's share
+// of a frame is one run.
+func TestShardAllocatesNothing(t *testing.T) {
+	const transports, runs = 9, 50
+	s, out := loopless(t, transports)
+	fanOut(s, transports)
+	batches := frames(t, runs+2)
+	s.read(epoch, batches[0])
+	*out = counter{}
+	i := 1
+	n := testing.AllocsPerRun(runs, func() { s.read(epoch, batches[i]); i++ })
+	if n != 0 {
+		t.Errorf("%v allocations a batch", n)
+	}
+	if want := (runs + 1) * 5 * (transports - 1); out.datagrams != want || out.runs != want/5 {
+		t.Errorf("%d datagrams in %d runs, want %d in %d; drops %v", out.datagrams, out.runs, want, want/5, s.drops)
+	}
+}
+
+// BenchmarkFanOut is the shard's share of forwarding a packet to one subscriber: no socket is in it.
+func BenchmarkFanOut(b *testing.B) {
+	for _, subscribers := range []int{10, 50, 200} {
+		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {
+			s, _ := loopless(b, subscribers+1)
+			fanOut(s, subscribers+1)
+			n := b.N/(5*subscribers) + 2
+			batches := frames(b, n)
+			s.read(epoch, batches[0])
+			b.ReportAllocs()
+			b.ResetTimer()
+			for _, batch := range batches[1:] {
+				s.read(epoch, batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64((n-1)*5*subscribers), "ns/packet")
+		})
+	}
+}
