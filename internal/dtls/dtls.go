@@ -6,9 +6,14 @@
 //	shard ← Sink.Datagram, Sink.Event ← …
 //
 // The server is passive (RFC 5763 §5) and wants a certificate whose fingerprint the client's offer had (RFC 8122): before that is
-// verified no key and no message leaves this package. Whoever can write to the client's address cannot end a handshake by garbage:
-// records that no client sends are left out, each ClientHello gets an attempt of its own, and an attempt that fails ends nothing but
-// itself.
+// verified no key and no message leaves this package.
+//
+// Whoever forges the client's address cannot take an association over, and cannot end its handshake on this side before the deadline:
+// records that no client sends are left out, each ClientHello gets an attempt of its own, an attempt that fails ends nothing but
+// itself, and old attempts make way for new ones. He can delay it: beyond maxAttempts new ClientHellos in stalledAfter, which bound
+// the work, one has to be sent again, and a flood leaves the client's own little chance. And what the server answers to a ClientHello
+// that comes while the client waits for its own answer may end the handshake on the client's side, as a ServerHello forged without
+// the server would: DTLS 1.2 does not protect its first flights.
 package dtls
 
 import (
@@ -16,6 +21,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -70,7 +76,7 @@ type Event struct {
 
 // Association is one DTLS association. Its methods may be called from any goroutine.
 type Association struct {
-	// static after construction
+	// static after construction; expected and options by the loop, before it starts another goroutine
 	cfg      Config
 	expected expected
 	options  []pion.ServerOption
@@ -78,6 +84,7 @@ type Association struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	done     chan struct{}
+	results  chan result    // room for every attempt there may be
 	work     sync.WaitGroup // goroutines that the loop has started
 
 	// guarded by mu
@@ -86,10 +93,14 @@ type Association struct {
 	counts   Counts
 
 	// owned by loop
-	attempts []*attempt
+	attempts []*attempt // oldest first
 	ever     int
-	results  chan result
-	last     error // of an attempt that failed
+	begun    [maxAttempts]time.Time // when the last ones began; the oldest at ever%maxAttempts
+	last     error                  // of an attempt that failed
+
+	// atomic
+	latest atomic.Pointer[attempt] // whose ClientHello came last
+	proved atomic.Pointer[attempt] // which the client has finished
 }
 
 // Counts is what an association has discarded.
@@ -156,7 +167,7 @@ func (a *Association) run() {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})
 		return
 	}
-	a.options = serverOptions(&a.cfg, &a.expected)
+	a.options = serverOptions(&a.cfg)
 	won, err := a.handshake()
 	if err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})

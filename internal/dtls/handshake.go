@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/srtp"
@@ -13,9 +15,25 @@ import (
 
 // attempt is the handshake that one ClientHello began.
 type attempt struct {
+	// static after construction
 	random random
 	pipe   *pipe
 	conn   *pion.Conn
+
+	// atomic
+	fate atomic.Uint32
+}
+
+// Fates of an attempt. The second and the third exclude each other, so that a client that is connected is never forgotten.
+const (
+	undecided = iota
+	proved    // the other end holds the key of its certificate and has finished the handshake
+	replaced  // by a later one
+)
+
+// prove makes the attempt the one that is to win, and reports false when it has been replaced.
+func (t *attempt) prove() bool {
+	return t.fate.CompareAndSwap(undecided, proved) || t.fate.Load() == proved
 }
 
 type result struct {
@@ -31,14 +49,13 @@ var silent = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: 
 
 // serverOptions configures the DTLS library. A HelloVerifyRequest would only repeat what ICE has proved: that the client receives at
 // its address.
-func serverOptions(cfg *Config, e *expected) []pion.ServerOption {
+func serverOptions(cfg *Config) []pion.ServerOption {
 	return []pion.ServerOption{
 		pion.WithCertificates(cfg.Certificate),
 		pion.WithCipherSuites(pion.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, pion.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384),
 		pion.WithSRTPProtectionProfiles(profiles...),
 		pion.WithExtendedMasterSecret(pion.RequireExtendedMasterSecret),
 		pion.WithClientAuth(pion.RequestClientCert), // that there is one, and which, is for verify to say
-		pion.WithVerifyConnection(e.verify),
 		pion.WithInsecureSkipVerifyHello(true),
 		pion.WithMTU(mtu),
 		pion.WithReplayProtectionWindow(replayWindow),
@@ -95,6 +112,8 @@ func rootOf(err error) error {
 }
 
 // route gives a datagram to the attempt that it belongs to: a ClientHello to its own, anything else to all, as nothing in it tells.
+// A ClientHello that no attempt has begins one, at most maxAttempts in stalledAfter. Where as many are there, the oldest is replaced:
+// it is older than that, and the client would have answered it.
 func (a *Association) route(b []byte) {
 	hello, ok := helloRandom(b)
 	if !ok {
@@ -105,34 +124,73 @@ func (a *Association) route(b []byte) {
 	}
 	for _, t := range a.attempts {
 		if t.random == hello {
+			a.latest.Store(t)
 			t.pipe.put(b)
 			return
 		}
 	}
-	if len(a.attempts) < maxAttempts && a.ever < maxAttemptsEver {
+	now := time.Now()
+	if last := &a.begun[a.ever%maxAttempts]; last.IsZero() || now.Sub(*last) >= stalledAfter {
+		*last = now
+		a.ever++
+		a.replaceOldest()
 		a.attempt(hello, b)
+	}
+}
+
+// replaceOldest makes room for one more attempt.
+func (a *Association) replaceOldest() {
+	for i := 0; len(a.attempts) >= maxAttempts && i < len(a.attempts); i++ {
+		if t := a.attempts[i]; t.fate.CompareAndSwap(undecided, replaced) {
+			a.forget(t)
+			return
+		}
 	}
 }
 
 // attempt begins a handshake.
 func (a *Association) attempt(hello random, b []byte) {
-	a.ever++
-	t := &attempt{random: hello, pipe: newPipe(a.send)}
+	t := &attempt{random: hello}
+	t.pipe = newPipe(func(b []byte) { a.speak(t, b) })
+	verify := pion.WithVerifyConnection(func(s *pion.State) error {
+		if !t.prove() {
+			return errReplaced
+		}
+		a.proved.Store(t)
+		return a.expected.verify(s)
+	})
 	var err error
-	if t.conn, err = pion.ServerWithOptions(t.pipe, address{}, a.options...); err != nil {
+	if t.conn, err = pion.ServerWithOptions(t.pipe, address{}, append(slices.Clip(a.options), verify)...); err != nil {
 		a.last = err
 		return
 	}
 	a.attempts = append(a.attempts, t)
+	a.latest.Store(t)
 	t.pipe.put(b)
 	a.work.Go(func() {
 		defer a.recover()
 		err := t.conn.HandshakeContext(a.ctx)
+		if t.fate.Load() == replaced {
+			return
+		}
 		select {
 		case a.results <- result{t, err}:
 		case <-a.ctx.Done():
 		}
 	})
+}
+
+// speak sends what an attempt says, if it is its turn: until one is proved, only the attempt whose ClientHello came last is heard.
+// The flights of another one would end the handshake of a client that waits for its own, and a client that has lost a flight asks
+// for it by its ClientHello.
+func (a *Association) speak(t *attempt, b []byte) {
+	turn := a.proved.Load()
+	if turn == nil {
+		turn = a.latest.Load()
+	}
+	if t == turn {
+		a.send(b)
+	}
 }
 
 func (a *Association) forget(t *attempt) {

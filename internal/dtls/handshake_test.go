@@ -300,47 +300,6 @@ func TestAbortedHandshakesLeaveNothing(t *testing.T) {
 	}
 }
 
-// Limits: at most maxAttempts handshakes at once and maxAttemptsEver in all, whatever number of ClientHellos comes.
-func TestAttemptLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, sha256Of(clientCert))
-		captured := make([][]byte, 0, 2)
-		s.toServer = func(b []byte) bool {
-			captured = append(captured, bytes.Clone(b))
-			return false
-		}
-		client := s.client(pion.WithCertificates(clientCert))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
-		defer cancel()
-		_ = client.HandshakeContext(ctx)
-		_ = client.Close()
-		hello := captured[0]
-		for i := range byte(100) { // acceptable hellos, each with another random
-			b := bytes.Clone(hello)
-			b[recordHeader+handshakeHeader+2] = i
-			s.a.Deliver(b)
-			synctest.Wait()
-			if len(s.a.attempts) > maxAttempts {
-				t.Fatalf("%d attempts at once", len(s.a.attempts))
-			}
-		}
-		if len(s.a.attempts) != maxAttempts {
-			t.Errorf("%d attempts at once", len(s.a.attempts))
-		}
-		s.end()
-
-		s = newScene(t, sha256Of(clientCert))
-		for i := range byte(100) { // hellos that fail at once
-			s.a.Deliver(helloOf(t, i))
-			synctest.Wait()
-		}
-		if s.a.ever != maxAttemptsEver {
-			t.Errorf("%d attempts in all", s.a.ever)
-		}
-		s.end()
-	})
-}
-
 // Limits of Deliver: too long, malformed, more than the queue holds.
 func TestDeliverLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

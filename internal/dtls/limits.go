@@ -16,8 +16,8 @@ const MaxMessage = 2 + 255 + wire.MaxDataBytes
 const (
 	queueDatagrams     = 64                     // incoming datagrams that wait; more are dropped, as a network would
 	maxDatagram        = 2048                   // incoming bytes
-	maxAttempts        = 4                      // handshakes at once: one ClientHello each
-	maxAttemptsEver    = 32                     // until then
+	maxAttempts        = 8                      // handshakes at once, one ClientHello each; and those begun in stalledAfter
+	stalledAfter       = time.Second            // from then on an attempt may be replaced
 	maxHandshakeBytes  = 16 << 10               // one handshake message of the client: its certificates
 	maxMessageSequence = 8                      // handshake messages of the client; it has 5 without fragments
 	replayWindow       = 4096                   // records; no plaintext record may be numbered higher, so a forged one never outruns the window

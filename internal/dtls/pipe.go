@@ -16,8 +16,7 @@ type pipe struct {
 	send     func([]byte)
 	closed   chan struct{}
 	deadline *deadline.Deadline
-
-	once sync.Once
+	once     sync.Once // of Close
 }
 
 func newPipe(send func([]byte)) *pipe {

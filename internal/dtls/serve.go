@@ -13,6 +13,7 @@ import (
 
 // link is the net.Conn that SCTP has below it. SCTP may close it and DTLS goes on: the media's keys come from there.
 type link struct {
+	// static after construction
 	*pipe
 	conn io.Writer
 }

@@ -17,6 +17,7 @@ var (
 	errNoFingerprint  = errors.New("the offer has no fingerprint of SHA-256 or better")
 	errNoCertificate  = errors.New("the client has shown no certificate")
 	errNotFingerprint = errors.New("the client's certificate does not match the fingerprint in its offer")
+	errReplaced       = errors.New("another handshake has taken this one's place")
 	errNoProfile      = errors.New("the client offers no usable SRTP profile")
 )
 
