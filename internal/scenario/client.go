@@ -2,12 +2,15 @@ package scenario
 
 import (
 	"encoding/json"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
+	"github.com/parley-rtc/parley/internal/sim"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -29,10 +32,12 @@ type Client struct {
 	Name    string
 	addr    netip.Addr
 	options Options
+	closing chan struct{} // closed by close
 
 	// owned by the plan
 	socket *carrier // nil while cut
 	gone   bool
+	cuts   []cut // times without a socket
 
 	// a semaphore: one negotiation at a time (a mutex would freeze virtual time)
 	negotiating chan struct{}
@@ -40,7 +45,7 @@ type Client struct {
 	asking      sync.WaitGroup
 	stopAsking  chan struct{} // of the PeerConnection; owned by the plan
 	lines       []func()      // what made each m-line, in order; the holder of negotiating changes it
-	restarted   time.Time     // last ICE restart; owned by the plan
+	restarted   []time.Time   // ICE restarts; owned by the plan
 
 	// guarded by mu
 	mu          sync.Mutex
@@ -52,13 +57,21 @@ type Client struct {
 	generations map[string]uint64     // by mid, of the last slot event
 	early       map[string][]fill     // by mid, slot events that came before the answer
 	requestID   uint64
-	waiting     map[uint64]chan wire.Message
+	waiting     map[uint64]*call
 	joined      wire.Joined
 	seq         uint64
 	replica     replica
 	transport   []string // states that the server told
 	ended       *wire.Ended
 	brokenOrder bool // a message came twice, or was left out
+}
+
+// cut is a time without a socket; until is zero where it did not end.
+type cut struct{ from, until time.Time }
+
+// wasCut tells whether the client had no socket at a time.
+func (c *Client) wasCut(at time.Time) bool {
+	return slices.ContainsFunc(c.cuts, func(x cut) bool { return !at.Before(x.from) && (x.until.IsZero() || !at.After(x.until)) })
 }
 
 // Join lets somebody into a room, connected.
@@ -76,8 +89,8 @@ func (p *Plan) Join(name string, o Options) *Client {
 	n := len(p.clients) + 1
 	c := &Client{
 		plan: p, Name: name, addr: netip.AddrFrom4([4]byte{10, 0, byte(1 + n/250), byte(1 + n%250)}), options: o,
-		negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{},
-		current: map[string]*reception{}, generations: map[string]uint64{}, early: map[string][]fill{}, waiting: map[uint64]chan wire.Message{},
+		closing: make(chan struct{}), negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{},
+		current: map[string]*reception{}, generations: map[string]uint64{}, early: map[string][]fill{}, waiting: map[uint64]*call{},
 	}
 	p.clients = append(p.clients, c)
 	c.connect()
@@ -99,7 +112,9 @@ func (c *Client) connect() {
 	if err != nil {
 		c.plan.Fatal(err)
 	}
+	c.mu.Lock()
 	c.socket = s
+	c.mu.Unlock()
 }
 
 // receive takes a message of the server.
@@ -110,9 +125,9 @@ func (c *Client) receive(m wire.Message) {
 		c.brokenOrder = c.brokenOrder || m.Seq != c.seq+1
 		c.seq = m.Seq
 	}
-	if reply := c.waiting[m.Reply]; m.Reply != 0 && reply != nil {
+	if call := c.waiting[m.Reply]; m.Reply != 0 && call != nil {
 		delete(c.waiting, m.Reply)
-		reply <- m
+		call.reply <- m
 	}
 	switch m.Type {
 	case wire.TypeJoined:
@@ -140,17 +155,22 @@ func (c *Client) receive(m wire.Message) {
 	}
 }
 
+// call is a request whose reply has not come.
+type call struct {
+	request wire.Request
+	reply   chan wire.Message
+}
+
 // post sends a request and returns where its reply will come.
 func (c *Client) post(kind string, v any) chan wire.Message {
 	reply := make(chan wire.Message, 1)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.requestID++
-	id := c.requestID
-	c.waiting[id] = reply
-	socket := c.socket
-	c.mu.Unlock()
-	if socket != nil {
-		socket.send(wire.Request{ID: id, Type: kind, Body: encode(v)})
+	r := wire.Request{ID: c.requestID, Type: kind, Body: encode(v)}
+	c.waiting[r.ID] = &call{r, reply}
+	if c.socket != nil {
+		c.socket.send(r)
 	}
 	return reply
 }
@@ -163,12 +183,14 @@ func encode(v any) json.RawMessage {
 	return b
 }
 
-// request sends one and waits for its reply.
+// request sends one and waits for its reply, or until the client is closed.
 func (c *Client) request(kind string, v any) wire.Message {
 	c.plan.Helper()
 	select {
 	case m := <-c.post(kind, v):
 		return m
+	case <-c.closing:
+		return wire.Message{}
 	case <-time.After(time.Minute):
 		c.plan.Fatalf("%s: no reply to %s", c.Name, kind)
 		return wire.Message{}
@@ -191,6 +213,7 @@ func (c *Client) Cut() {
 	c.mu.Unlock()
 	if socket != nil {
 		socket.cut()
+		c.cuts = append(c.cuts, cut{from: time.Now()})
 	}
 }
 
@@ -198,11 +221,17 @@ func (c *Client) Cut() {
 func (c *Client) Resume() {
 	c.plan.Helper()
 	c.connect()
+	c.cuts[len(c.cuts)-1].until = time.Now()
 	c.mu.Lock()
 	r := wire.Resume{Protocol: wire.Protocol, Session: c.joined.Session, Token: c.joined.ResumeToken, Seq: c.seq}
 	c.mu.Unlock()
 	if m := c.request(wire.TypeResume, r); m.Type != wire.TypeResumed {
 		c.plan.Errorf("%s: resume answered by %s %s", c.Name, m.Type, m.Body)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(c.waiting)) { // as docs/protocol.md wants it
+		c.socket.send(c.waiting[id].request)
 	}
 }
 
@@ -219,6 +248,7 @@ func (c *Client) close() {
 		return
 	}
 	c.gone = true
+	close(c.closing)
 	for _, s := range c.sources {
 		s.Pause()
 	}
@@ -226,6 +256,15 @@ func (c *Client) close() {
 	c.Cut()
 	c.disconnect()
 }
+
+// Vanish ends the client as a power cut does: nobody is told.
+func (c *Client) Vanish() {
+	c.plan.SetLink(c, sim.Link{Loss: 1})
+	c.close()
+}
+
+// Close ends a client that the server has ended.
+func (c *Client) Close() { c.close() }
 
 // disconnect closes the PeerConnection.
 func (c *Client) disconnect() {

@@ -62,6 +62,7 @@ func (c *Client) api() (*webrtc.API, error) {
 		return nil, err
 	}
 	registry := &interceptor.Registry{}
+	registry.Add(tapFactory{c})
 	registry.Add(answer)
 	if err := webrtc.ConfigureRTCPReports(registry); err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (c *Client) newConnection() {
 	if err != nil {
 		c.plan.Fatal(err)
 	}
-	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { c.listen(t) })
+	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { drain(t) })
 	c.stopAsking = make(chan struct{})
 	c.asking.Go(func() { c.ask(pc, c.stopAsking) })
 	c.mu.Lock()
@@ -151,7 +152,7 @@ func (c *Client) RestartICE() {
 	c.plan.Helper()
 	c.negotiating <- struct{}{}
 	defer func() { <-c.negotiating }()
-	c.restarted = time.Now()
+	c.restarted = append(c.restarted, time.Now())
 	c.negotiate(&webrtc.OfferOptions{ICERestart: true})
 }
 
@@ -182,6 +183,9 @@ func (c *Client) negotiate(o *webrtc.OfferOptions) {
 		request.Slots = append(request.Slots, o)
 	}
 	m := c.request(wire.TypeOffer, request)
+	if c.gone || c.over(m) {
+		return
+	}
 	if m.Type != wire.TypeAnswer {
 		c.plan.Errorf("%s: offer answered by %s %s", c.Name, m.Type, m.Body)
 		return
@@ -193,6 +197,15 @@ func (c *Client) negotiate(o *webrtc.OfferOptions) {
 	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.SDP}); err != nil {
 		c.plan.Errorf("%s: answer: %v\n%s", c.Name, err, answer.SDP)
 	}
+}
+
+// over tells whether a request came too late: the session had ended meanwhile.
+func (c *Client) over(m wire.Message) bool {
+	if m.Type != wire.TypeError || body[wire.Error](m).Code != wire.CodeSessionExpired {
+		return false
+	}
+	time.Sleep(time.Second)
+	return c.Ended() != nil
 }
 
 // learn finds the SSRCs of the slots in an answer. Called with mu held, before the slot events that follow the answer.
@@ -255,6 +268,7 @@ func (c *Client) Reconnect() {
 	c.Connected()
 	for _, s := range c.sources {
 		if s.published {
+			s.jump()
 			s.Resume()
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pion/interceptor"
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/parley-rtc/parley/wire"
@@ -20,6 +22,7 @@ type reception struct {
 	arrivals  []arrival
 	highest   int64
 	missing   map[int64]*request // in video
+	tried     map[int64]int
 }
 
 // fill is a slot event.
@@ -80,23 +83,64 @@ func (c *Client) fill(s wire.Slot) {
 	}
 }
 
-// listen notes what arrives, until the PeerConnection is closed.
-func (c *Client) listen(t *webrtc.TrackRemote) {
+// drain reads a track until the PeerConnection is closed. What comes is noted by tap: pion gives repairs to a reader only when
+// the next packet comes.
+func drain(t *webrtc.TrackRemote) {
+	b := make([]byte, 1500)
 	for {
-		p, _, err := t.ReadRTP()
-		if err != nil {
+		if _, _, err := t.Read(b); err != nil {
 			return
 		}
-		c.arrived(uint32(t.SSRC()), p.SequenceNumber, p.Timestamp, p.Payload)
 	}
 }
 
-func (c *Client) arrived(ssrc uint32, number uint16, timestamp uint32, payload []byte) {
+// tap sees every packet that comes to a client, repairs too.
+type tap struct {
+	interceptor.NoOp
+	client *Client
+}
+
+type tapFactory struct{ client *Client }
+
+// NewInterceptor implements interceptor.Factory.
+func (f tapFactory) NewInterceptor(string) (interceptor.Interceptor, error) {
+	return &tap{client: f.client}, nil
+}
+
+// BindRemoteStream implements interceptor.Interceptor.
+func (t *tap) BindRemoteStream(_ *interceptor.StreamInfo, r interceptor.RTPReader) interceptor.RTPReader {
+	return interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+		n, a, err := r.Read(b, a)
+		var p rtp.Packet
+		if err == nil && p.Unmarshal(b[:n]) == nil {
+			t.client.arrived(&p)
+		}
+		return n, a, err
+	})
+}
+
+// repaired returns the reception that an RTX stream repairs. Called with mu held.
+func (c *Client) repaired(rtx uint32) *reception {
+	for _, r := range c.receptions {
+		if r.rtx == rtx && r.video {
+			return r
+		}
+	}
+	return nil
+}
+
+// arrived notes a packet, or the one that a repair has in it (RFC 4588 §4).
+func (c *Client) arrived(p *rtp.Packet) {
+	number, payload := p.SequenceNumber, p.Payload
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.receptions[ssrc]
+	r := c.receptions[p.SSRC]
+	if r == nil {
+		r = c.repaired(p.SSRC)
+		number, payload = binary.BigEndian.Uint16(payload), payload[2:]
+	}
 	if r == nil || len(payload) < tagBytes {
-		panic(fmt.Sprintf("scenario: %s got a packet of %d bytes on SSRC %d, which no answer names", c.Name, len(payload), ssrc))
+		panic(fmt.Sprintf("scenario: %s got a packet of %d bytes on SSRC %d, which no answer names", c.Name, len(payload), p.SSRC))
 	}
 	tag := payload[len(payload)-tagBytes:]
 	if len(r.arrivals) == 0 {
@@ -105,7 +149,7 @@ func (c *Client) arrived(ssrc uint32, number uint16, timestamp uint32, payload [
 	at := r.highest + int64(int16(number-uint16(r.highest)))
 	r.note(at)
 	r.arrivals = append(r.arrivals, arrival{
-		time.Now(), at, timestamp, binary.BigEndian.Uint16(tag), binary.BigEndian.Uint32(tag[2:]),
+		time.Now(), at, p.Timestamp, binary.BigEndian.Uint16(tag), binary.BigEndian.Uint32(tag[2:]),
 	})
 }
 

@@ -63,6 +63,10 @@ func (c *Client) wanted(now time.Time) []rtcp.Packet {
 			case now.Sub(q.asked) >= askAgain:
 				q.asked = now
 				q.tries++
+				if r.tried == nil {
+					r.tried = map[int64]int{}
+				}
+				r.tried[n] = q.tries
 				numbers = append(numbers, uint16(n))
 			}
 		}

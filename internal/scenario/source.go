@@ -136,8 +136,15 @@ func (s *Source) Republish() {
 	s.client.plan.Helper()
 	s.published = true
 	s.client.Offer()
+	s.jump()
 	s.Resume()
 }
+
+// jump leaves numbers out, so that what follows can be told from what was before a new publication.
+func (s *Source) jump() { s.count += 100 }
+
+// Published reports whether it is offered now.
+func (s *Source) Published() bool { return s.published }
 
 // Resume sends, until Pause.
 func (s *Source) Resume() {
