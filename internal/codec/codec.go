@@ -14,7 +14,6 @@ type Kind uint8
 // Kinds.
 const (
 	Opus Kind = iota + 1
-	RED       // RFC 2198 over Opus
 	VP8
 	VP9
 	H264
@@ -24,7 +23,7 @@ const (
 var kinds = [...]struct {
 	name  string
 	clock uint32
-}{Opus: {"opus", 48000}, RED: {"red", 48000}, VP8: {"vp8", 90000}, VP9: {"vp9", 90000}, H264: {"h264", 90000}, AV1: {"av1", 90000}}
+}{Opus: {"opus", 48000}, VP8: {"vp8", 90000}, VP9: {"vp9", 90000}, H264: {"h264", 90000}, AV1: {"av1", 90000}}
 
 // Parse returns the kind with the given encoding name, in lower case as sdp.Codec has it; false for any other codec.
 func Parse(name string) (Kind, bool) {

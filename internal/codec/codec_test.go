@@ -101,7 +101,6 @@ func TestInspect(t *testing.T) {
 		{"AV1 DD cut off is not used", codec.AV1, av1Key, false, ddDelta[:2], false, frame{start: true, key: true}},
 
 		{"Opus", codec.Opus, []byte{0x78}, false, nil, false, frame{true, true, true}},
-		{"RED", codec.RED, nil, false, nil, true, frame{true, true, true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -191,7 +190,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%v runs at %d Hz", k, k.ClockRate())
 		}
 	}
-	for _, name := range []string{"", "VP8", "rtx", "h265"} {
+	for _, name := range []string{"", "VP8", "rtx", "red", "h265"} {
 		if k, ok := codec.Parse(name); ok {
 			t.Errorf("%q is %v", name, k)
 		}

@@ -23,7 +23,7 @@ func TestMetricsLint(t *testing.T) {
 		s.Counter("dropped_total", "Datagrams dropped, by reason.", 4, "reason", "oversized")
 		s.Gauge("rooms", "Rooms that exist.", 2)
 	})
-	problems, err := testutil.GatherAndLint(m.Gatherer())
+	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
@@ -58,7 +58,7 @@ func TestAddressesBecomeMarks(t *testing.T) {
 	opErr := &net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{IP: v4.AsSlice(), Port: 5}, Err: errors.New("reset")}
 	attrs := []any{
 		"a", v4, "b", netip.AddrPortFrom(v6, 9), "c", opErr, "d", net.IP(v4.AsSlice()),
-		"e", &net.UDPAddr{IP: v6.AsSlice(), Port: 1}, "f", NewAddress(v4), "g", fmt.Errorf("dial %v: %w", v6, opErr),
+		"e", &net.UDPAddr{IP: v6.AsSlice(), Port: 1}, "f", fmt.Errorf("dial %v: %w", v6, opErr),
 	}
 	for _, asJSON := range []bool{false, true} {
 		var log bytes.Buffer
@@ -77,9 +77,6 @@ func TestAddressesBecomeMarks(t *testing.T) {
 		if !strings.Contains(log.String(), "203.0.113.7") {
 			t.Error("not shown although asked for:", log.String())
 		}
-	}
-	if s := fmt.Sprintf("%v %+v %#v %s", NewAddress(v4), NewAddress(v4), struct{ A Address }{NewAddress(v4)}, NewAddress(v4)); strings.Contains(s, "203.0.113.7") {
-		t.Error("shown:", s)
 	}
 }
 

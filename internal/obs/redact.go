@@ -40,22 +40,6 @@ func (s *Secret) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Address is a network address that shows itself as a mark only, wherever it is printed or encoded. The log does the same for
-// plain netip and net types; this one is for text that goes elsewhere.
-type Address struct{ addr netip.Addr }
-
-// NewAddress hides a.
-func NewAddress(a netip.Addr) Address { return Address{a.Unmap()} }
-
-// Reveal returns the address.
-func (a Address) Reveal() netip.Addr { return a.addr }
-
-// Format implements fmt.Formatter, so that no verb tells more.
-func (a Address) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, mark(a.addr)) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (a Address) MarshalText() ([]byte, error) { return []byte(mark(a.addr)), nil }
-
 // markKey makes marks useless outside this process: without a key, all of IPv4 could be tried in seconds.
 var markKey = func() (key [16]byte) {
 	_, _ = rand.Read(key[:]) // never fails

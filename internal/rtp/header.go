@@ -17,21 +17,6 @@ type Extension struct {
 	B  []byte
 }
 
-// HeaderSize returns how many bytes AppendHeader appends for these extensions.
-func HeaderSize(ext []Extension) int {
-	if len(ext) == 0 {
-		return fixedHeader
-	}
-	per, n := 1, 0
-	if !fitsOneByte(ext) {
-		per = 2
-	}
-	for i := range ext {
-		n += per + len(ext[i].B)
-	}
-	return fixedHeader + 4 + (n+3)&^3
-}
-
 // AppendHeader appends an RTP header. The extensions take the one-byte form where every id is at most 14 and every element
 // 1–16 bytes long, else all of them the two-byte form; a receiver must then have agreed to the two-byte form, as browsers do
 // (RFC 8285 §6). Ids must not be 0.
@@ -82,12 +67,4 @@ func fitsOneByte(ext []Extension) bool {
 		}
 	}
 	return true
-}
-
-// AudioLevel reads an audio-level element (RFC 6464): 0 is the loudest, 127 silence (dBov with the sign left out).
-func AudioLevel(b []byte) (level uint8, voice, ok bool) {
-	if len(b) < 1 {
-		return 0, false, false
-	}
-	return b[0] & 0x7F, b[0]&0x80 != 0, true
 }

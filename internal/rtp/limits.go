@@ -2,7 +2,6 @@ package rtp
 
 // Limits that the wire formats set.
 const (
-	maxBlocks      = 31  // report blocks in one SR or RR: a five-bit count
-	maxCNAME       = 255 // bytes of a CNAME: an eight-bit length
-	maxREMBStreams = 255 // streams in one REMB: an eight-bit count
+	maxBlocks = 31  // report blocks in one SR or RR: a five-bit count
+	maxCNAME  = 255 // bytes of a CNAME: an eight-bit length
 )

@@ -34,12 +34,6 @@ const (
 // IsRTCP tells RTCP from RTP on one port: the second byte of RTCP is 192–223 (RFC 5761 §4).
 func IsRTCP(b []byte) bool { return len(b) >= 2 && b[1] >= 192 && b[1] <= 223 }
 
-// SSRC reads the SSRC of a packet that HeaderLen has accepted, without parsing it: what SRTP needs before it decrypts.
-func SSRC(b []byte) uint32 { return binary.BigEndian.Uint32(b[8:]) }
-
-// SequenceNumber reads the sequence number of a packet that HeaderLen has accepted.
-func SequenceNumber(b []byte) uint16 { return binary.BigEndian.Uint16(b[2:]) }
-
 // HeaderLen returns the length of b's header with CSRCs and extensions. It needs clear text only up to there, so it serves
 // encrypted packets too.
 func HeaderLen(b []byte) (int, drop.Reason) {

@@ -42,9 +42,6 @@ func TestParseFieldPacket(t *testing.T) {
 	if p.Extension(1) != nil || p.Extension(0) != nil || p.Extension(15) != nil {
 		t.Error("an extension that is not there")
 	}
-	if rtp.SSRC(chromiumVP8) != want.SSRC || rtp.SequenceNumber(chromiumVP8) != want.SequenceNumber {
-		t.Error("fields by peeking differ")
-	}
 }
 
 func TestHeaderBounds(t *testing.T) {
@@ -167,9 +164,7 @@ func TestAppendHeaderAgainstPion(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := rtp.AppendHeader([]byte("before"), h, tt.ext)[6:]
-			if len(b) != rtp.HeaderSize(tt.ext) {
-				t.Errorf("%d bytes, HeaderSize says %d", len(b), rtp.HeaderSize(tt.ext))
-			}
+
 			b = append(b, "payload"...)
 			var want pion.Packet
 			if err := want.Unmarshal(b); err != nil {
@@ -251,18 +246,6 @@ func TestIsRTCP(t *testing.T) {
 	}
 	if rtp.IsRTCP([]byte{0x80}) {
 		t.Error("a single byte is RTCP")
-	}
-}
-
-func TestAudioLevel(t *testing.T) {
-	if level, voice, ok := rtp.AudioLevel([]byte{0x80 | 30}); level != 30 || !voice || !ok {
-		t.Error(level, voice, ok)
-	}
-	if level, voice, ok := rtp.AudioLevel([]byte{127, 0}); level != 127 || voice || !ok {
-		t.Error(level, voice, ok)
-	}
-	if _, _, ok := rtp.AudioLevel(nil); ok {
-		t.Error("no element has a level")
 	}
 }
 

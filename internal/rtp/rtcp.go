@@ -2,7 +2,6 @@ package rtp
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/parley-rtc/parley/internal/drop"
 )
@@ -12,7 +11,6 @@ const (
 	TypeSenderReport      = 200
 	TypeReceiverReport    = 201
 	TypeSDES              = 202
-	TypeBye               = 203
 	TypeTransportFeedback = 205 // RTPFB; Count is the format
 	TypePayloadFeedback   = 206 // PSFB; Count is the format
 )
@@ -23,7 +21,6 @@ const (
 	FormatTransportCC = 15 // of TypeTransportFeedback
 	FormatPLI         = 1  // of TypePayloadFeedback
 	FormatFIR         = 4  // of TypePayloadFeedback
-	FormatApplication = 15 // of TypePayloadFeedback: REMB
 )
 
 // RTCPHeader is the common beginning of an RTCP packet.
@@ -129,8 +126,8 @@ func (b *ReportBlock) RoundTrip(now uint32) (uint32, bool) {
 	return rtt, b.LastSR != 0 && rtt < 1<<31
 }
 
-// MediaSSRC returns the stream that a feedback packet is about (RFC 4585 §6.1), and whether the packet is long enough. FIR and
-// REMB have 0 there and name the streams in their entries.
+// MediaSSRC returns the stream that a feedback packet is about (RFC 4585 §6.1), and whether the packet is long enough. A FIR has 0
+// there and names the streams in its entries.
 func MediaSSRC(packet []byte) (uint32, bool) {
 	if len(packet) < 12 {
 		return 0, false
@@ -192,93 +189,3 @@ func (f *FIRIterator) Next() (ssrc uint32, number uint8, ok bool) {
 	f.fci = f.fci[8:]
 	return ssrc, number, true
 }
-
-// REMB returns the bit/s that a receiver estimates (draft-alvestrand-rmcat-remb-03 §2.2), and whether the packet is a REMB.
-func REMB(packet []byte) (bitrate uint64, ok bool) {
-	if len(packet) < 20 || string(packet[12:16]) != "REMB" {
-		return 0, false
-	}
-	v := binary.BigEndian.Uint32(packet[16:])
-	exp, mantissa := v>>18&0x3F, uint64(v&0x3FFFF)
-	if exp > 45 { // 18 bits of mantissa: more would overflow
-		return math.MaxUint64, true
-	}
-	return mantissa << exp, true
-}
-
-// ByeIterator yields the sources that leave.
-type ByeIterator struct {
-	b    []byte
-	left uint8
-}
-
-// Byes iterates over a BYE (RFC 3550 §6.6).
-func Byes(packet []byte) ByeIterator {
-	if len(packet) < 4 {
-		return ByeIterator{}
-	}
-	return ByeIterator{b: packet[4:], left: packet[0] & 0x1F}
-}
-
-// Next returns the next source; false at the end.
-func (y *ByeIterator) Next() (uint32, bool) {
-	if y.left == 0 || len(y.b) < 4 {
-		return 0, false
-	}
-	ssrc := binary.BigEndian.Uint32(y.b)
-	y.b, y.left = y.b[4:], y.left-1
-	return ssrc, true
-}
-
-// CNAMEIterator yields the canonical names of an SDES packet.
-type CNAMEIterator struct {
-	b    []byte
-	left uint8
-}
-
-// CNAMEs iterates over the chunks of an SDES packet that have a CNAME (RFC 3550 §6.5).
-func CNAMEs(packet []byte) CNAMEIterator {
-	if len(packet) < 4 {
-		return CNAMEIterator{}
-	}
-	return CNAMEIterator{b: packet[4:], left: packet[0] & 0x1F}
-}
-
-// Next returns the next source and its CNAME, which aliases the packet; false at the end or where lengths are out of bounds.
-func (c *CNAMEIterator) Next() (ssrc uint32, cname []byte, ok bool) {
-	for c.left > 0 && len(c.b) >= 8 {
-		ssrc, c.left = binary.BigEndian.Uint32(c.b), c.left-1
-		name, size := sdesItems(c.b[4:])
-		if size == 0 {
-			break
-		}
-		c.b = c.b[4+size:]
-		if name != nil {
-			return ssrc, name, true
-		}
-	}
-	c.left = 0
-	return 0, nil, false
-}
-
-// sdesItems returns the CNAME among a chunk's items, and the items' length up to the next 32-bit boundary; 0 if malformed.
-func sdesItems(b []byte) (cname []byte, size int) {
-	at := 0
-	for at < len(b) && b[at] != 0 {
-		if at+2 > len(b) || at+2+int(b[at+1]) > len(b) {
-			return nil, 0
-		}
-		end := at + 2 + int(b[at+1])
-		if b[at] == sdesCNAME {
-			cname = b[at+2 : end : end]
-		}
-		at = end
-	}
-	// The list ends with at least one null octet and continues with nulls to the boundary.
-	if size = at&^3 + 4; size > len(b) {
-		return nil, 0
-	}
-	return cname, size
-}
-
-const sdesCNAME = 1

@@ -43,6 +43,8 @@ func appendBlocks(dst []byte, blocks []ReportBlock) []byte {
 	return dst
 }
 
+const sdesCNAME = 1
+
 // AppendSDES appends an SDES packet with one source's CNAME, cut after 255 bytes.
 func AppendSDES(dst []byte, ssrc uint32, cname string) []byte {
 	cname = cname[:min(len(cname), maxCNAME)]
@@ -64,7 +66,7 @@ func AppendNACK(dst []byte, sender, media uint32, numbers []uint16) []byte {
 		return dst
 	}
 	at := len(dst)
-	dst = appendFeedback(dst, FormatNACK, TypeTransportFeedback, 0, sender, media)
+	dst = appendFeedback(dst, FormatNACK, TypeTransportFeedback, sender, media)
 	for i := 0; i < len(numbers); {
 		pid, blp := numbers[i], uint16(0)
 		for i++; i < len(numbers); i++ {
@@ -82,35 +84,8 @@ func AppendNACK(dst []byte, sender, media uint32, numbers []uint16) []byte {
 
 // AppendPLI appends a Picture Loss Indication (RFC 4585 §6.3.1).
 func AppendPLI(dst []byte, sender, media uint32) []byte {
-	return appendFeedback(dst, FormatPLI, TypePayloadFeedback, 0, sender, media)
+	return appendFeedback(dst, FormatPLI, TypePayloadFeedback, sender, media)
 }
-
-// AppendFIR appends a Full Intra Request for one stream (RFC 5104 §4.3.1). The number grows by one with each new request.
-func AppendFIR(dst []byte, sender, media uint32, number uint8) []byte {
-	dst = appendFeedback(dst, FormatFIR, TypePayloadFeedback, 8, sender, 0)
-	dst = binary.BigEndian.AppendUint32(dst, media)
-	return append(dst, number, 0, 0, 0)
-}
-
-// AppendREMB appends a receiver's estimate in bit/s for up to 255 streams (draft-alvestrand-rmcat-remb-03 §2.2), rounded down
-// to 18 significant bits.
-func AppendREMB(dst []byte, sender uint32, bitrate uint64, streams []uint32) []byte {
-	streams = streams[:min(len(streams), maxREMBStreams)]
-	exp := 0
-	for bitrate>>exp > 0x3FFFF {
-		exp++
-	}
-	dst = appendFeedback(dst, FormatApplication, TypePayloadFeedback, 8+4*len(streams), sender, 0)
-	dst = append(dst, "REMB"...)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(streams))<<24|uint32(exp)<<18|uint32(bitrate>>exp))
-	for _, s := range streams {
-		dst = binary.BigEndian.AppendUint32(dst, s)
-	}
-	return dst
-}
-
-// AppendBye appends a BYE of one source.
-func AppendBye(dst []byte, ssrc uint32) []byte { return appendRTCP(dst, 1, TypeBye, 8, ssrc) }
 
 // appendRTCP appends the common header of a packet of size bytes and the sender's SSRC.
 func appendRTCP(dst []byte, count int, kind byte, size int, ssrc uint32) []byte {
@@ -119,9 +94,9 @@ func appendRTCP(dst []byte, count int, kind byte, size int, ssrc uint32) []byte 
 	return binary.BigEndian.AppendUint32(dst, ssrc)
 }
 
-// appendFeedback appends the common part of a feedback packet with fci bytes of control information to follow.
-func appendFeedback(dst []byte, format int, kind byte, fci int, sender, media uint32) []byte {
-	dst = appendRTCP(dst, format, kind, 12+fci, sender)
+// appendFeedback appends the common part of a feedback packet, and the length that it has without control information.
+func appendFeedback(dst []byte, format int, kind byte, sender, media uint32) []byte {
+	dst = appendRTCP(dst, format, kind, 12, sender)
 	return binary.BigEndian.AppendUint32(dst, media)
 }
 

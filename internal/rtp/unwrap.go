@@ -14,17 +14,3 @@ func (u *SequenceUnwrapper) Unwrap(x uint16) int64 {
 	u.highest = max(u.highest, v)
 	return v
 }
-
-// TimestampUnwrapper extends 32-bit RTP timestamps to 64 bits, as SequenceUnwrapper does sequence numbers.
-type TimestampUnwrapper struct{ highest int64 }
-
-// Unwrap returns the extended timestamp nearest to the highest one so far.
-func (u *TimestampUnwrapper) Unwrap(x uint32) int64 {
-	if u.highest == 0 {
-		u.highest = 1<<32 + int64(x)
-		return u.highest
-	}
-	v := u.highest + int64(int32(x-uint32(u.highest)))
-	u.highest = max(u.highest, v)
-	return v
-}

@@ -282,7 +282,8 @@ func TestRepairDownstream(t *testing.T) {
 // A subscriber's request for a key frame reaches the publisher, by either kind of request.
 func TestKeyFrameRequest(t *testing.T) {
 	for name, request := range map[string][]byte{
-		"PLI": rtp.AppendPLI(nil, 1, 5000), "FIR": rtp.AppendFIR(nil, 1, 5000, 3),
+		"PLI": rtp.AppendPLI(nil, 1, 5000),
+		"FIR": {0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 5000 >> 8, 5000 & 0xff, 3, 0, 0, 0},
 	} {
 		c := newCall(t)
 		c.packet(t, start, 10, mid0, payload(true))
