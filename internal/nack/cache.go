@@ -1,9 +1,12 @@
 package nack
 
-// Cache keeps the newest packets of one Producer encoding, as plaintext, by index. It belongs to one goroutine.
+// Cache keeps the newest packets of one Producer encoding, as plaintext, by index.
 type Cache struct {
+	// static after construction: their sizes; what is in them is owned by the Producer's loop
 	entries []cached
 	bytes   []byte // MaxPacket for each entry
+
+	// owned by the Producer's loop
 	highest int64
 }
 

@@ -27,7 +27,7 @@ func add(t *testing.T, g *nack.Register, at time.Duration, numbers ...uint16) {
 
 func due(t *testing.T, g *nack.Register, at, rtt time.Duration, want ...uint16) {
 	t.Helper()
-	if got := g.Due(t0.Add(at), rtt, nil); !slices.Equal(got, want) {
+	if got := g.Due(t0.Add(at), rtt, make([]uint16, 0, nack.Window)); !slices.Equal(got, want) {
 		t.Errorf("at %v: asks for %v, want %v", at, got, want)
 	}
 }
@@ -108,7 +108,7 @@ func TestRegisterGivesUp(t *testing.T) {
 		add(t, &g, 0, 1, 3)
 		asked := 0
 		for at := time.Duration(0); at < 2*time.Second; at += 10 * ms {
-			asked += len(g.Due(t0.Add(at), 20*ms, nil))
+			asked += len(g.Due(t0.Add(at), 20*ms, make([]uint16, 0, 1)))
 		}
 		if asked != nack.MaxTries || !g.Next().IsZero() {
 			t.Errorf("asked %d times", asked)
@@ -120,7 +120,7 @@ func TestRegisterGivesUp(t *testing.T) {
 		add(t, &g, 0, 1, 3)
 		asked := 0
 		for at := time.Duration(0); at < 5*time.Second; at += 10 * ms {
-			asked += len(g.Due(t0.Add(at), 300*ms, nil))
+			asked += len(g.Due(t0.Add(at), 300*ms, make([]uint16, 0, 1)))
 		}
 		if asked != 4 || !g.Next().IsZero() { // at 10, 310, 610, 910 ms
 			t.Errorf("asked %d times", asked)
@@ -381,6 +381,34 @@ func TestHolesAreMirroredAndRepaired(t *testing.T) {
 	}
 	if _, epoch, _ = s.Resend(12, 0, t0); epoch != 1 {
 		t.Errorf("what went out before the switch is of epoch %d", epoch)
+	}
+}
+
+// Due appends no more than there is room for, so it never allocates, and says that there is more.
+func TestDueIsBounded(t *testing.T) {
+	var g nack.Register
+	add(t, &g, 0, 0, nack.Window)
+	room := make([]uint16, 0, 64)
+	at, asked := nack.Reordering, []uint16(nil)
+	for range (nack.Window - 1) / 64 {
+		if room = g.Due(t0.Add(at), 100*ms, room[:0]); len(room) != 64 || cap(room) != 64 {
+			t.Fatalf("%d numbers, room for %d", len(room), cap(room))
+		}
+		asked = append(asked, room...)
+		next(t, &g, at)
+	}
+	asked = append(asked, g.Due(t0.Add(at), 100*ms, room[:0])...)
+	next(t, &g, at+100*ms)
+	if len(asked) != nack.Window-1 {
+		t.Errorf("%d numbers asked for", len(asked))
+	}
+	for i, n := range asked {
+		if n != uint16(i+1) {
+			t.Fatalf("%d at place %d", n, i)
+		}
+	}
+	if got := g.Due(t0.Add(time.Second), 100*ms, nil); len(got) != 0 {
+		t.Errorf("%d numbers without room", len(got))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 // Register notes which packets of one stream have arrived, and says which are to be asked for again. The zero value is ready.
 type Register struct {
+	// owned by the loop of the Transport that receives the stream
 	unwrap  rtp.SequenceUnwrapper
 	highest int64 // 0: nothing yet
 	epoch   time.Time
@@ -26,7 +27,7 @@ type Register struct {
 	slots   [Window]slot
 }
 
-// slot is the state of one of the last Window numbers.
+// slot is the state of one of the last Window numbers. Its Register owns it.
 type slot struct {
 	found time.Duration // when it was found missing, since epoch
 	due   time.Duration // when to ask next
@@ -102,8 +103,9 @@ func (g *Register) replace(index int64, s slot) {
 
 func (g *Register) slot(index int64) *slot { return &g.slots[index&(Window-1)] }
 
-// Due appends the numbers to ask for now, oldest first. Each is asked for after Reordering, and again after every rtt, or
-// MinInterval where that is longer, until it arrives, MaxTries or MaxAge is reached, or it is further back than Window.
+// Due appends the numbers to ask for now, oldest first, as many as dst has capacity for; Next says when more are due, which may be
+// at once. Each is asked for after Reordering, and again after every rtt, or MinInterval where that is longer, until it arrives,
+// MaxTries or MaxAge is reached, or it is further back than Window.
 func (g *Register) Due(now time.Time, rtt time.Duration, dst []uint16) []uint16 {
 	at := now.Sub(g.epoch)
 	if g.missing == 0 || at < g.next {
@@ -120,6 +122,10 @@ func (g *Register) Due(now time.Time, rtt time.Duration, dst []uint16) []uint16 
 			s.state = abandoned
 			g.missing--
 			continue
+		}
+		if s.due <= at && len(dst) == cap(dst) {
+			g.next = at
+			return dst
 		}
 		if s.due <= at {
 			dst = append(dst, uint16(i))

@@ -10,6 +10,7 @@ import (
 // What is the same for all packets between two switches of source (the producer, the offsets of timestamp and ids) is not
 // kept per packet: the Consumer keeps it per epoch, and an entry names its epoch. The zero value is ready.
 type Sent struct {
+	// owned by the Consumer's loop
 	entries [Window]entry
 	highest uint16
 	started bool
