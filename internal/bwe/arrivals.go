@@ -18,6 +18,7 @@ import (
 
 // Arrivals collects the arrival times of one Transport's packets and makes feedback of them. The zero value is ready.
 type Arrivals struct {
+	// owned by the Transport's loop
 	unwrap  rtp.SequenceUnwrapper
 	epoch   time.Time // reference times count from here
 	next    int64     // first number not yet reported; 0: nothing recorded
@@ -55,11 +56,19 @@ func (a *Arrivals) Record(seq uint16, at time.Time) {
 
 func (a *Arrivals) slot(index int64) *int64 { return &a.at[index&(Window-1)] }
 
-// AppendFeedback appends feedback on everything that has arrived since the last call, in as many packets as it takes, and
-// nothing when nothing has arrived. media is any stream of the publisher. It is called about every 100 ms.
+// AppendFeedback appends feedback on what has arrived since the last call, and nothing when nothing has. It takes as many packets
+// as are needed and fit maxFeedback bytes, which one datagram can carry; the next call goes on with what is left. media is any
+// stream of the publisher. It is called about every 100 ms.
 func (a *Arrivals) AppendFeedback(dst []byte, sender, media uint32) []byte {
-	for a.next != 0 && a.next <= a.highest { // the highest one has arrived, so each packet reports at least one
-		dst = a.appendPacket(dst, sender, media)
+	room, full := maxFeedback, false
+	for a.next != 0 && a.next <= a.highest && !full {
+		var r report
+		if full = a.collect(&r, room); !r.arrived {
+			break
+		}
+		at := len(dst)
+		dst = a.appendPacket(dst, sender, media, &r)
+		room -= len(dst) - at
 	}
 	return dst
 }
@@ -71,17 +80,29 @@ const (
 	large   // arrived, delta of two bytes
 )
 
+// headerSize is the length of a packet before its chunks.
+const headerSize = 20
+
 // report is what one feedback packet says: symbols of the numbers from next, and where times start.
 type report struct {
 	symbols   [Window]uint8
 	n         int
+	arrived   bool // one of them at least
 	reference int64
 }
 
-// collect fills r with what fits one packet: at most maxArrivals arrivals, whose deltas are in range.
-func (a *Arrivals) collect(r *report) {
+// worstSize is how long a packet about n numbers gets at most when so many of them have arrived: a chunk covers 7 or more, a delta
+// takes two bytes or one, and there is padding.
+func worstSize(n, arrived int) int { return headerSize + 2*((n+6)/7) + 2*arrived + 3 }
+
+// collect fills r with what fits one packet, with deltas in range, and reports whether room bytes were too few for more. The highest
+// number has arrived, so maxFeedback bytes suffice for one arrival at least.
+func (a *Arrivals) collect(r *report, room int) (full bool) {
 	arrived, last := 0, int64(0)
-	for i := a.next; i <= a.highest && arrived < maxArrivals; i++ {
+	for i := a.next; i <= a.highest; i++ {
+		if worstSize(r.n+1, arrived+1) > room {
+			return true
+		}
 		t := *a.slot(i)
 		if t != 0 {
 			if arrived == 0 {
@@ -90,7 +111,7 @@ func (a *Arrivals) collect(r *report) {
 			}
 			delta := t - last
 			if delta != int64(int16(delta)) {
-				return
+				return false
 			}
 			r.symbols[r.n] = large
 			if delta >= 0 && delta <= 255 {
@@ -98,14 +119,14 @@ func (a *Arrivals) collect(r *report) {
 			}
 			last = t
 			arrived++
+			r.arrived = true
 		}
 		r.n++
 	}
+	return false
 }
 
-func (a *Arrivals) appendPacket(dst []byte, sender, media uint32) []byte {
-	var r report
-	a.collect(&r)
+func (a *Arrivals) appendPacket(dst []byte, sender, media uint32, r *report) []byte {
 	at := len(dst)
 	dst = append(dst, 0x80|rtp.FormatTransportCC, rtp.TypeTransportFeedback, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, sender)
@@ -118,7 +139,7 @@ func (a *Arrivals) appendPacket(dst []byte, sender, media uint32) []byte {
 		chunk, s = nextChunk(s)
 		dst = binary.BigEndian.AppendUint16(dst, chunk)
 	}
-	dst = a.appendDeltas(dst, &r)
+	dst = a.appendDeltas(dst, r)
 	if pad := -(len(dst) - at) & 3; pad > 0 {
 		dst[at] |= 0x20
 		for i := 1; i < pad; i++ {

@@ -179,16 +179,72 @@ func TestFeedbackRandom(t *testing.T) {
 	}
 }
 
-// Limits: what is further back than Window is forgotten, a full window is reported in packets below 1,200 bytes, and a jump
+// drain calls AppendFeedback until there is nothing left, and returns what the calls appended.
+func drain(t *testing.T, a *bwe.Arrivals) (all []byte, calls int) {
+	t.Helper()
+	for {
+		b := a.AppendFeedback(nil, 1, 2)
+		if len(b) == 0 {
+			return all, calls
+		}
+		if len(b) > 1100 {
+			t.Errorf("%d bytes for one datagram", len(b))
+		}
+		all, calls = append(all, b...), calls+1
+	}
+}
+
+// What one call appends fits one datagram, whatever was lost and however late the rest came; the next call goes on where it ended.
+func TestFeedbackFitsOneDatagram(t *testing.T) {
+	for name, arrives := range map[string]func(i int) (time.Duration, bool){
+		"all, close together": func(i int) (time.Duration, bool) { return time.Duration(i) * time.Millisecond, true },
+		"all, far apart":      func(i int) (time.Duration, bool) { return time.Duration(i) * 100 * time.Millisecond, true },
+		"all beyond 16 bits":  func(i int) (time.Duration, bool) { return time.Duration(i) * 9 * time.Second, true },
+		"every other":         func(i int) (time.Duration, bool) { return time.Duration(i) * 100 * time.Millisecond, i%2 == 0 },
+		"runs of losses":      func(i int) (time.Duration, bool) { return time.Duration(i) * 9 * time.Second, i%200 == 0 },
+		"deltas of all sizes": func(i int) (time.Duration, bool) {
+			return time.Duration(i/2) * 100 * time.Millisecond, i%3 > 0
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a bwe.Arrivals
+			want := map[uint16]time.Duration{}
+			for i := range bwe.Window {
+				if at, ok := arrives(i); ok {
+					a.Record(uint16(i), t0.Add(at))
+					want[uint16(i)] = at
+				}
+			}
+			b, _ := drain(t, &a)
+			got, packets := decode(t, b)
+			if len(got) != len(want) {
+				t.Errorf("%d of %d arrivals", len(got), len(want))
+			}
+			for seq, at := range want {
+				if got[seq] != int64(at/(250*time.Microsecond)) {
+					t.Fatalf("%d arrived at %d×250 µs, want %v", seq, got[seq], at)
+				}
+			}
+			for i, p := range packets {
+				if p.FbPktCount != uint8(i) {
+					t.Fatalf("packet %d is counted as %d", i, p.FbPktCount)
+				}
+			}
+		})
+	}
+}
+
+// Limits: what is further back than Window is forgotten, a full window is reported in packets that fit a datagram each, and a jump
 // over the window leaves one arrival.
 func TestWindow(t *testing.T) {
 	var a bwe.Arrivals
 	for i := range bwe.Window + 500 {
 		a.Record(uint16(i), t0.Add(time.Duration(i)*100*time.Millisecond)) // every delta is large
 	}
-	got, packets := decode(t, a.AppendFeedback(nil, 1, 2))
-	if len(got) != bwe.Window || len(packets) != 3 {
-		t.Errorf("%d arrivals in %d packets", len(got), len(packets))
+	b, calls := drain(t, &a)
+	got, packets := decode(t, b)
+	if len(got) != bwe.Window || len(packets) != 3 || calls != 3 {
+		t.Errorf("%d arrivals in %d packets of %d calls", len(got), len(packets), calls)
 	}
 	a.Record(5, t0.Add(time.Hour))
 	if b := a.AppendFeedback(nil, 1, 2); len(b) != 0 {
