@@ -14,17 +14,24 @@ const cmTagLen = 10
 
 // cm is AES128_CM_HMAC_SHA1_80 (RFC 3711 §4.1.1, §4.2.1), for clients without GCM.
 type cm struct {
+	// static after construction
 	rtp, rtcp cmKeys
-	counter   [aes.BlockSize]byte // scratch: what goes through an interface must not live on the stack
-	stream    [aes.BlockSize]byte
-	roc       [4]byte
-	sum       [sha1.Size]byte
+
+	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
+	counter [aes.BlockSize]byte
+	stream  [aes.BlockSize]byte
+	roc     [4]byte
+	sum     [sha1.Size]byte
 }
 
+// cmKeys are the session keys for RTP or RTCP.
 type cmKeys struct {
+	// static after construction
 	block cipher.Block
-	mac   hash.Hash
 	salt  [14]byte
+
+	// owned by the Transport's loop: it is reset for each packet
+	mac hash.Hash
 }
 
 func newCM(s session) *cm {

@@ -10,10 +10,13 @@ const gcmTagLen = 16
 
 // gcm is AEAD_AES_128_GCM (RFC 7714).
 type gcm struct {
+	// static after construction
 	rtp, rtcp         cipher.AEAD
 	rtpSalt, rtcpSalt [12]byte
-	nonce             [12]byte // scratch: what goes through an interface must not live on the stack
-	aad               [minRTCP + indexLen]byte
+
+	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
+	nonce [12]byte
+	aad   [minRTCP + indexLen]byte
 }
 
 func newGCM(s session) *gcm {

@@ -5,8 +5,11 @@ const windowWords = WindowSize/64 + 1 // one word is being filled while WindowSi
 // Source is what a Context knows about one SSRC: the newest packet index, which counts on where the sequence number wraps (RFC 3711
 // §3.3.1), and which of the last WindowSize indices were used.
 type Source struct {
-	c       *Context
-	ssrc    uint32
+	// static after construction
+	c    *Context
+	ssrc uint32
+
+	// owned by the Transport's loop
 	started bool
 	newest  uint64
 	seen    [windowWords]uint64 // bit i%64 of word i/64%windowWords: index i was used

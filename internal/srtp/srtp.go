@@ -97,9 +97,12 @@ type transform interface {
 // Context holds one direction's keys and what was seen or sent under them: use one to seal and another to open. Nothing in it may
 // be used by two goroutines at once.
 type Context struct {
-	profile  Profile
-	t        transform
-	tag      int                // bytes of tag after an RTP packet
+	// static after construction
+	profile Profile
+	t       transform
+	tag     int // bytes of tag after an RTP packet
+
+	// owned by the Transport's loop
 	sources  map[uint32]*Source // RTP by SSRC
 	senders  map[uint32]*Source // incoming RTCP by SSRC
 	sentRTCP uint32             // index of the last SRTCP packet sealed
