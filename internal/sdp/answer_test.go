@@ -171,6 +171,49 @@ func TestExtensionDirections(t *testing.T) {
 	}
 }
 
+// The dependency descriptor is accepted only where extmap-allow-mixed was offered, at either level, and the answer then says
+// that too: with its template structure it does not fit a one-byte header.
+func TestDependencyDescriptorNeedsMixedHeaders(t *testing.T) {
+	lines := "a=extmap:5 " + URIDependencyDescriptor + "\na=recvonly"
+	for what, tt := range map[string]struct {
+		text string
+		want uint8
+	}{
+		"not offered":          {strings.Replace(smallest, "a=recvonly", lines, 1), 0},
+		"offered for all":      {strings.Replace(strings.Replace(smallest, "a=recvonly", lines, 1), "t=0 0\n", "t=0 0\na=extmap-allow-mixed\n", 1), 5},
+		"offered for the line": {strings.Replace(smallest, "a=recvonly", "a=extmap-allow-mixed\n"+lines, 1), 5},
+		"of another line":      {strings.Replace(strings.Replace(smallest, "a=recvonly", lines, 1), "a=sendonly", "a=extmap-allow-mixed\na=sendonly", 1), 0},
+	} {
+		a := answer(t, offer(t, tt.text), nil)
+		_, video, _ := strings.Cut(a.SDP, "m=video")
+		if got := a.Sections[1].Extensions.DependencyDescriptor; got != tt.want || strings.Contains(video, URIDependencyDescriptor) != (tt.want != 0) ||
+			strings.Contains(video, "a=extmap-allow-mixed\r\n") != (tt.want != 0) {
+			t.Errorf("%s: id %d in %s", what, got, video)
+		}
+	}
+}
+
+// A slot is asked for packets again only where its codec has RTX; a publisher is asked with and without.
+func TestNackNeedsRTXTowardsSubscribers(t *testing.T) {
+	without := strings.NewReplacer("RTP/SAVPF 96 97", "RTP/SAVPF 96", "a=rtpmap:97 rtx/90000\n", "", "a=fmtp:97 apt=96\n", "").Replace(smallest)
+	colliding := strings.NewReplacer("RTP/SAVPF 96 97", "RTP/SAVPF 96 72", ":97 ", ":72 ").Replace(smallest)
+	for what, tt := range map[string]struct {
+		text string
+		want bool
+	}{
+		"a slot with RTX":                {smallest, true},
+		"a slot without RTX":             {without, false},
+		"a slot with RTX that is no RTX": {colliding, false},
+		"a publisher with RTX":           {strings.Replace(smallest, "a=recvonly", "a=sendonly", 1), true},
+		"a publisher without RTX":        {strings.Replace(without, "a=recvonly", "a=sendonly", 1), true},
+	} {
+		a := answer(t, offer(t, tt.text), nil)
+		if got := slices.Contains(a.Sections[1].Codecs[0].Feedback, "nack"); got != tt.want || strings.Contains(a.SDP, "a=rtcp-fb:96 nack\r\n") != tt.want {
+			t.Errorf("%s: nack %v in %s", what, got, a.SDP)
+		}
+	}
+}
+
 // What Parley does not do yet is said so, with a value that callers can test for.
 func TestNotSupported(t *testing.T) {
 	if _, err := (&Local{}).Offer(); !errors.Is(err, ErrNotSupported) {

@@ -78,10 +78,10 @@ func accept(s *Section, role Role) []Codec {
 			continue
 		}
 		c.Parameters = answerParameters(c)
-		c.Feedback = answerFeedback(s.Kind, role, c.Feedback)
 		if s.Kind == Audio || collidesWithRTCP(c.RTX) {
 			c.RTX = 0
 		}
+		c.Feedback = answerFeedback(s.Kind, role, c)
 		accepted = append(accepted, c)
 	}
 	return accepted
@@ -143,13 +143,17 @@ func opusParameters(offered string) string {
 }
 
 // answerFeedback gives the feedback messages (RFC 4585 §4.2) that both sides will use. Transport-wide feedback is only
-// sent by the server, to publishers (see field for inactive m-lines); audio has no retransmission in browsers.
-func answerFeedback(kind Kind, role Role, offered []string) []string {
+// sent by the server, to publishers (see field for inactive m-lines); audio has no retransmission in browsers. What a slot
+// sends can be asked for again only where there is RTX: a packet that is repeated as it was is a replay to SRTP (RFC 3711
+// §3.3.2). A publisher without RTX may encrypt such packets anew, so it is still asked.
+func answerFeedback(kind Kind, role Role, c Codec) []string {
 	var accepted []string
-	for _, f := range offered {
+	for _, f := range c.Feedback {
 		var ok bool
 		switch f {
-		case "nack", "nack pli", "ccm fir":
+		case "nack":
+			ok = kind == Video && (role != RoleSend || c.RTX != 0)
+		case "nack pli", "ccm fir":
 			ok = kind == Video
 		case "transport-cc":
 			ok = role != RoleSend

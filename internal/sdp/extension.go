@@ -55,6 +55,11 @@ func acceptExtensions(s *Section, role Role) (ids Extensions, lines []Extension)
 		if f == nil || *f != 0 || !flows(e.Direction, role) {
 			continue
 		}
+		// A descriptor with its template structure is longer than the 16 bytes of the one-byte form, and packets around it
+		// use that form: without both in one stream (RFC 8285 §4.1.2, §6) the packet that begins a key frame could not be sent.
+		if e.URI == URIDependencyDescriptor && !s.MixedHeaders {
+			continue
+		}
 		*f = e.ID
 		lines = append(lines, Extension{ID: e.ID, URI: e.URI, Direction: reverse(e.Direction)})
 	}

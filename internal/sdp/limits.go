@@ -8,7 +8,7 @@ const (
 	MaxFragmentBytes = 64 << 10 // a trickle fragment's text
 	MaxCandidates    = 64       // candidates in a fragment
 
-	maxMidBytes     = 32  // it travels in header extensions
+	maxMidBytes     = 16  // it travels in a one-byte header extension, which carries no more (RFC 8285 §4.2)
 	maxValueBytes   = 512 // stream, track, CNAME, URI, feedback and format parameters, each
 	maxExtensions   = 64  // of one m-line
 	maxSSRCs        = 32  // of one m-line

@@ -218,8 +218,8 @@ func TestLimits(t *testing.T) {
 		{"m-lines", smallest + strings.Repeat(stopped, MaxSections-2), smallest + strings.Repeat(stopped, MaxSections-1)},
 		{"bytes", pad(smallest, MaxBytes), pad(smallest, MaxBytes+1)},
 		{
-			"mid", strings.NewReplacer("BUNDLE 0 1", "BUNDLE 0 "+strings.Repeat("m", 32), "mid:1", "mid:"+strings.Repeat("m", 32)).Replace(smallest),
-			strings.NewReplacer("BUNDLE 0 1", "BUNDLE 0 "+strings.Repeat("m", 33), "mid:1", "mid:"+strings.Repeat("m", 33)).Replace(smallest),
+			"mid", strings.NewReplacer("BUNDLE 0 1", "BUNDLE 0 "+strings.Repeat("m", 16), "mid:1", "mid:"+strings.Repeat("m", 16)).Replace(smallest),
+			strings.NewReplacer("BUNDLE 0 1", "BUNDLE 0 "+strings.Repeat("m", 17), "mid:1", "mid:"+strings.Repeat("m", 17)).Replace(smallest),
 		},
 		{"ufrag", strings.Replace(smallest, "MODa", strings.Repeat("u", 256), 1), strings.Replace(smallest, "MODa", strings.Repeat("u", 257), 1)},
 		{"value", beforeDirection("a=x:" + strings.Repeat("v", maxValueBytes) + "\n"), beforeDirection("a=x:" + strings.Repeat("v", maxValueBytes+1) + "\n")},

@@ -113,8 +113,14 @@ func parseDirection(word string) (Direction, bool) {
 }
 
 func (p *sectionParser) mid(value string) error {
-	if !token(value) || len(value) > maxMidBytes || p.s.Mid != "" {
+	if !token(value) || p.s.Mid != "" {
 		return badLine("mid", value)
+	}
+	if len(value) > maxMidBytes {
+		return &Error{
+			Reason: fmt.Sprintf("this a=mid is longer than the %d bytes that a header extension carries", maxMidBytes),
+			Next:   "use shorter ones, such as numbers", Line: shorten("a=mid:" + value),
+		}
 	}
 	p.s.Mid = value
 	return nil
