@@ -28,6 +28,10 @@ func (r *Room) offer(c Offer) *wire.Error {
 	if refused != nil {
 		return refused
 	}
+	if !slices.ContainsFunc(c.SDP.Sections, func(s sdp.Section) bool { return !s.Rejected }) {
+		// Such an offer need not have credentials or fingerprints, and there is nothing to carry.
+		return wire.NewError(wire.CodeSDP, "every m-line of the offer is stopped", "keep one m-line, or leave the room")
+	}
 	n := &negotiation{p: p, sdp: c.SDP, sections: map[string]*sdp.Section{}, results: map[string]*sdp.Negotiated{}}
 	for i := range c.SDP.Sections {
 		n.sections[c.SDP.Sections[i].Mid] = &c.SDP.Sections[i]
@@ -50,6 +54,9 @@ func (r *Room) offer(c Offer) *wire.Error {
 		return refused
 	}
 	if refused := n.checkCodecs(); refused != nil {
+		return refused
+	}
+	if refused := n.checkEncrypted(); refused != nil {
 		return refused
 	}
 	r.commit(n)
@@ -114,6 +121,22 @@ func (n *negotiation) checkCodecs() *wire.Error {
 	}
 	return wire.NewError(wire.CodeUnsupportedCodec, "the offer has no codec of what "+n.p.follow+" publishes",
 		"offer to receive all codecs that can be decoded")
+}
+
+// checkEncrypted refuses an encrypted publication that could never start: the payload descriptors of VP8 and H.264 do not say
+// where key frames are, and the server does not look behind them.
+func (n *negotiation) checkEncrypted() *wire.Error {
+	for _, t := range n.tracks {
+		if !t.Encrypted || !sends(n.sections[t.Mid]) {
+			continue
+		}
+		result := n.results[t.Mid]
+		if c := result.Codecs[0].Name; (c == "vp8" || c == "h264") && result.Extensions.DependencyDescriptor == 0 {
+			return wire.NewError(wire.CodeUnsupported, "encrypted "+c+" on m-line "+t.Mid+" without a dependency descriptor: its key frames cannot be found",
+				"offer the dependency descriptor header extension and extmap-allow-mixed, or publish vp9 or av1")
+		}
+	}
+	return nil
 }
 
 // commit makes the answered offer the truth: first the Transport, then what is gone, then what is new.

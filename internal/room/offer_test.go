@@ -31,6 +31,16 @@ func TestOfferRefused(t *testing.T) {
 		}},
 		{"a name with a control character", wire.CodeBadRequest, allGrants, func(p *pc) { p.tracks[0].Name = "\x07" }},
 		{"no codec to publish with", wire.CodeUnsupportedCodec, allGrants, func(p *pc) { p.lines[0].codecs = []string{"g722"} }},
+		{"every m-line is stopped", wire.CodeSDP, allGrants, func(p *pc) {
+			for i := range p.lines {
+				p.lines[i].stopped = true
+			}
+			p.tracks, p.slots = nil, nil
+		}},
+		{"encrypted VP8 without a descriptor", wire.CodeUnsupported, allGrants, func(p *pc) { p.tracks[1].Encrypted = true }},
+		{"encrypted H.264 without a descriptor", wire.CodeUnsupported, allGrants, func(p *pc) {
+			p.tracks[1].Encrypted, p.lines[1].codecs = true, []string{"h264", "vp9"}
+		}},
 		{"no grant to publish", wire.CodeForbidden, wire.Grants{Subscribe: true}, func(*pc) {}},
 		{"too many tracks", wire.CodeLimit, allGrants, func(p *pc) {
 			for i := range wire.MaxPublications {
@@ -56,6 +66,28 @@ func TestOfferRefused(t *testing.T) {
 			if e := s.refused(ann.offer(t), test.code); e.Next == "" || e.Message == "" {
 				t.Errorf("no next step: %+v", e)
 			}
+		})
+	}
+}
+
+// Rule: what is encrypted is published where its key frames can be found: with a dependency descriptor, or by a codec whose
+// payload descriptor tells. Audio has none, and an m-line that does not send needs none.
+func TestEncryptedPublications(t *testing.T) {
+	for name, change := range map[string]func(p *pc){
+		"VP8 with a descriptor":   func(p *pc) { p.lines[1].descriptor = true },
+		"H.264 with a descriptor": func(p *pc) { p.lines[1].descriptor, p.lines[1].codecs = true, []string{"h264"} },
+		"VP9":                     func(p *pc) { p.lines[1].codecs = []string{"vp9", "vp8"} },
+		"AV1":                     func(p *pc) { p.lines[1].codecs = []string{"av1"} },
+		"VP8 that is not sent":    func(p *pc) { p.lines[1].direction = "inactive" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			ann := s.join("ann")
+			ann.pc.publish("0", wire.SourceMicrophone, "opus")
+			ann.pc.publish("1", wire.SourceCamera, "vp8")
+			ann.pc.tracks[0].Encrypted, ann.pc.tracks[1].Encrypted = true, true
+			change(&ann.pc)
+			s.offer(ann)
 		})
 	}
 }
@@ -127,7 +159,7 @@ func TestReoffer(t *testing.T) {
 		{"one does not send", func(p *pc) { p.lines[0].direction = "inactive" }, []wire.AnswerTrack{{Mid: "0"}, {Mid: "1", Publication: "p2"}}, []string{"p2"}},
 		{"one is stopped", func(p *pc) { p.lines[1].stopped = true }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1"}}, []string{"p1"}},
 		{"another source", func(p *pc) { p.tracks[1].Source = wire.SourceScreen }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1", Publication: "p3"}}, []string{"p1", "p3"}},
-		{"encrypted from now on", func(p *pc) { p.tracks[1].Encrypted = true }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1", Publication: "p3"}}, []string{"p1", "p3"}},
+		{"encrypted from now on", func(p *pc) { p.tracks[1].Encrypted, p.lines[1].descriptor = true, true }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1", Publication: "p3"}}, []string{"p1", "p3"}},
 		{"another codec first", func(p *pc) { p.lines[1].codecs = []string{"av1", "vp8"} }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1", Publication: "p3"}}, []string{"p1", "p3"}},
 		{"one more", func(p *pc) { p.publish("2", wire.SourceScreen, "vp8") }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1", Publication: "p2"}, {Mid: "2", Publication: "p3"}}, []string{"p1", "p2", "p3"}},
 		{"a new connection", func(p *pc) { p.renew() }, []wire.AnswerTrack{{Mid: "0", Publication: "p1"}, {Mid: "1", Publication: "p2"}}, []string{"p1", "p2"}},

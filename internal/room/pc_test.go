@@ -22,6 +22,7 @@ type mline struct {
 	mid, direction, stream string
 	codecs                 []string // "opus" makes it audio
 	stopped                bool
+	descriptor             bool // the dependency descriptor is offered
 }
 
 func fingerprint(certificate int) sdp.Fingerprint {
@@ -70,6 +71,9 @@ func (l *mline) write(line func(string, ...any)) {
 		port = 0
 	}
 	line("m=%s %d UDP/TLS/RTP/SAVPF%s\r\nc=IN IP4 0.0.0.0\r\na=mid:%s\r\na=%s\r\na=rtcp-mux", kind, port, types, l.mid, l.direction)
+	if l.descriptor {
+		line("a=extmap-allow-mixed\r\na=extmap:12 %s", sdp.URIDependencyDescriptor)
+	}
 	if l.stream != "" {
 		line("a=msid:%s %s", l.stream, l.mid)
 	}

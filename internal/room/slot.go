@@ -1,8 +1,6 @@
 package room
 
 import (
-	"slices"
-
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -47,10 +45,11 @@ func (s *slot) lines() []*line {
 }
 
 func (s *slot) free() bool {
-	return !slices.ContainsFunc(s.lines(), func(l *line) bool { return l.filled != nil })
+	return (s.audio == nil || s.audio.filled == nil) && (s.video == nil || s.video.filled == nil)
 }
 
-// fits tells whether the m-line can carry the publication, be it free or not.
+// fits tells whether the m-line can carry the publication, be it free or not. Comparing codecs reads their parameters: where
+// many slots are looked at, what is cheaper is asked first.
 func (l *line) fits(pub *publication) bool {
 	return l != nil && l.open && l.kind == pub.Kind && matches(l.codecs, pub.codec)
 }
@@ -91,7 +90,7 @@ func (p *participant) place(pub *publication) *line {
 		}
 	}
 	for _, s := range p.slots {
-		if l := s.line(pub.Kind); l.fits(pub) && s.free() && p.suits(s, pub) {
+		if l := s.line(pub.Kind); s.free() && p.suits(s, pub) && l.fits(pub) {
 			return l
 		}
 	}

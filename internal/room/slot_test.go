@@ -290,3 +290,24 @@ func TestSubscribe(t *testing.T) {
 	}
 	s.refused(Subscribe{Session: "deaf", Publications: []string{"p2"}, Subscribed: true}, wire.CodeForbidden)
 }
+
+// Rule: looking for a place among slots that are taken compares no codecs: a full room does that for everyone at every change.
+func TestPlaceAmongTakenSlots(t *testing.T) {
+	s := newScene(t)
+	ann := s.join("ann")
+	for i := range 3 {
+		bob := s.join(fmt.Sprint("bob", i))
+		bob.pc.publish("0", wire.SourceCamera, "h264")
+		s.offer(bob)
+	}
+	ann.pc.receive(2, 1, "h264")
+	s.offer(ann)
+	p := s.r.sessions["ann"]
+	if len(p.waiting) != 1 {
+		t.Fatalf("%d wait", len(p.waiting))
+	}
+	pub := p.waiting[0].publication
+	if n := testing.AllocsPerRun(10, func() { p.place(pub) }); n != 0 { // reading H.264 parameters would allocate
+		t.Errorf("%v allocations", n)
+	}
+}
