@@ -15,8 +15,11 @@ type Reply struct {
 	Error *wire.Error
 }
 
-// Restarted has the server's new credentials.
-type Restarted struct{ ICE sdp.ICE }
+// Restarted has the server's credentials.
+type Restarted struct {
+	ICE   sdp.ICE
+	Fresh bool // they are new; false where the client's were those of before, so that nothing was restarted
+}
 
 // Tell sends one event to sessions.
 type Tell struct {

@@ -61,10 +61,11 @@ func (r *Room) restart(c Restart) *wire.Error {
 	if c.ICE.Ufrag == "" || c.ICE.Pwd == "" {
 		return wire.NewError(wire.CodeBadRequest, "an ICE restart needs a user fragment and a password", "send both")
 	}
-	if c.ICE != t.remote {
+	fresh := c.ICE.Ufrag != t.remote.Ufrag || c.ICE.Pwd != t.remote.Pwd
+	if fresh {
 		t.local, t.remote = r.credentials(), c.ICE
 		r.emit(RestartICE{Transport: t.id, Local: t.local, Remote: t.remote})
 	}
-	r.emit(Reply{Body: Restarted{ICE: t.local}})
+	r.emit(Reply{Body: Restarted{ICE: t.local, Fresh: fresh}})
 	return nil
 }

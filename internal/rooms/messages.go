@@ -107,7 +107,8 @@ type Restart struct {
 	ICE sdp.ICE `json:"ice"` // the client's new ones
 }
 
-// Restarted has the server's new credentials.
+// Restarted has the server's credentials. They are fresh unless the client's were those of before: then nothing was restarted.
 type Restarted struct {
-	ICE sdp.ICE `json:"ice"`
+	ICE   sdp.ICE `json:"ice"`
+	Fresh bool    `json:"fresh,omitempty"`
 }

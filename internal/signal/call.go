@@ -177,22 +177,25 @@ func (c *Call) Authorize(token string) *wire.Error {
 	return nil
 }
 
-// Restart gives the client's new ICE credentials to the room and returns the server's.
-func (c *Call) Restart(remote sdp.ICE) (sdp.ICE, *wire.Error) {
+// Restart gives the client's new ICE credentials to the room and returns the server's with their entity tag. Where the client's
+// are those of before, as in a request that was sent again, nothing restarts, and both are the ones of before too.
+func (c *Call) Restart(remote sdp.ICE) (local sdp.ICE, tag string, err *wire.Error) {
 	reply, err := c.service.ask(c.seat.room, rooms.Request{
 		Session: c.seat.id, Type: rooms.TypeRestart, Body: encode(rooms.Restart{ICE: remote}),
 	})
 	if err != nil {
-		return sdp.ICE{}, err
+		return sdp.ICE{}, "", err
 	}
 	var r rooms.Restarted
 	if err := json.Unmarshal(reply.Body, &r); err != nil || reply.Type != rooms.TypeRestarted {
-		return sdp.ICE{}, c.service.fault("read the room's reply to restart", fmt.Errorf("%s: %w", reply.Type, err))
+		return sdp.ICE{}, "", c.service.fault("read the room's reply to restart", fmt.Errorf("%s: %w", reply.Type, err))
 	}
 	c.mu.Lock()
-	c.tag = secret(8)
-	c.mu.Unlock()
-	return r.ICE, nil
+	defer c.mu.Unlock()
+	if r.Fresh {
+		c.tag = secret(8)
+	}
+	return r.ICE, c.tag, nil
 }
 
 // Hangup ends the call and waits until the room knows.

@@ -176,7 +176,7 @@ func (c *Carrier) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragme
 		fail(w, wire.NewError(wire.CodeSDP, "the fragment has no ice-ufrag and ice-pwd", "send the new ones to restart ICE"))
 		return
 	}
-	local, err := call.Restart(f.ICE)
+	local, tag, err := call.Restart(f.ICE)
 	if err != nil {
 		fail(w, err)
 		return
@@ -185,7 +185,7 @@ func (c *Carrier) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragme
 	if len(f.Mids) > 0 {
 		mid = f.Mids[0]
 	}
-	w.Header().Set("ETag", `"`+call.Tag()+`"`)
+	w.Header().Set("ETag", `"`+tag+`"`)
 	w.Header().Set("Content-Type", fragmentType)
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(sdp.AppendFragment(nil, local, mid, c.candidates()))
