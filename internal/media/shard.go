@@ -109,6 +109,7 @@ func (s *Shard) loop() {
 	for {
 		select {
 		case b := <-s.inbox:
+			s.readMailFirst()
 			s.read(time.Now(), b)
 		case <-s.mail.wake:
 			s.readMail(time.Now())
@@ -121,6 +122,16 @@ func (s *Shard) loop() {
 			s.timeouts(now)
 		}
 		s.arm(timer, now)
+	}
+}
+
+// readMailFirst carries out what was ordered before a batch is read: a client may send its first check as soon as it has the
+// answer, and the command to expect it was given before that.
+func (s *Shard) readMailFirst() {
+	select {
+	case <-s.mail.wake:
+		s.readMail(time.Now())
+	default:
 	}
 }
 
@@ -146,7 +157,7 @@ func (s *Shard) read(now time.Time, b *datagram.Batch) {
 			s.receive(now, b.D[i].Pair, b.D[i].B)
 		}
 		s.held = append(s.held, b)
-		if n == drainBatches {
+		if n == drainBatches || len(s.mail.wake) > 0 {
 			break
 		}
 		select {

@@ -19,6 +19,7 @@ import (
 
 	pionice "github.com/pion/ice/v4"
 	"github.com/pion/rtp"
+	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -448,4 +449,45 @@ func TestStrangersAndClose(t *testing.T) {
 			t.Error("a closed shard answers")
 		}
 	})
+}
+
+// What was ordered before a datagram came is in force when it is read: the first check of a client that is as fast as can be
+// finds its Transport, whatever else waits.
+func TestCommandsComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{})
+		const clients = 200
+		for i := range clients {
+			from := datagram.Pair{Local: serverAddress, Remote: netip.AddrPortFrom(netip.MustParseAddr("10.0.1.1"), uint16(1000+i))}
+			ufrag := fmt.Sprintf("server%04d", i)
+			n.shard.Do(media.OpenTransport{
+				Transport: media.TransportID(i + 1), Room: 1, Local: sdp.ICE{Ufrag: ufrag, Pwd: testPwd},
+				Remote:       sdp.ICE{Ufrag: "client", Pwd: testPwd},
+				Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 16),
+			})
+			check := checkFor(t, ufrag)
+			b := datagram.NewBatch()
+			b.Append(from, check)
+			for !n.shard.Batch(b) { // the loop does not keep up with this loop
+				time.Sleep(time.Millisecond)
+			}
+		}
+		synctest.Wait()
+		if c := n.counts(); c.Received != clients || c.Drops[drop.UnknownUfrag] != 0 {
+			t.Errorf("%d received, %d for unknown transports", c.Received, c.Drops[drop.UnknownUfrag])
+		}
+	})
+}
+
+const testPwd = "0123456789012345678901ab"
+
+// checkFor is an authentic check for the Transport with that ufrag.
+func checkFor(t *testing.T, ufrag string) []byte {
+	t.Helper()
+	m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername(ufrag+":client"),
+		stun.NewShortTermIntegrity(testPwd), stun.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Raw
 }
