@@ -86,6 +86,9 @@ func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 			}
 			s.seen[a.number] = a.at
 		}
+		if i == 0 { // what is older than the first that came, nobody knows to be missing
+			s.low = r.arrivals[0].number
+		}
 		end := s.high + 1
 		if i+1 < len(segments) {
 			end = segments[i+1].low
@@ -206,14 +209,15 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 		case !ok && (!discovered || s.last.Sub(since) <= repairTime):
 			sums.GivenUp++
 			if cause == "" {
-				p.Errorf("%s: video number %d never came, and no link has lost it", where, n)
+				p.Errorf("%s: video number %d never came, and no link has lost it; from %d on of %s, found %v, last %v, asked %d times, slot events %v",
+					where, n, s.low, s.source.client.Name, since, s.last, r.tried[n], r.fills)
 			}
 		case cause != "":
 			sums.Late++
 			p.Logf("%s: video number %d was not there within a second: %s; came %v", where, n, cause, came)
 		default:
-			println("RTX", c.Name, p.watch.streams[stream{c.addr, false, r.rtx}], r.tried[n], n-s.low, p.watch.fate(c.addr, false, r.ssrc, uint16(n)))
-			p.Errorf("%s: video number %d was missing for longer than a second (found %v, came %v, last %v), and no link has lost it", where, n, since, came, s.last)
+			p.Errorf("%s: video number %d was missing for longer than a second, and no link has lost it; from %d on, found %v, came %v, last %v, asked %d times",
+				where, n, s.low, since, came, s.last, r.tried[n])
 		}
 	}
 }
@@ -221,10 +225,7 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 // discoveries tells when each number of a segment could be known to be missing: when a higher one came.
 func discoveries(s *segment) map[int64]time.Time {
 	out := map[int64]time.Time{}
-	highest := s.arrivals[0].number
-	for n := s.low; n < highest; n++ {
-		out[n] = s.arrivals[0].at
-	}
+	highest := s.low - 1
 	for _, a := range s.arrivals {
 		for n := highest + 1; n < a.number; n++ {
 			out[n] = a.at
