@@ -99,6 +99,9 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		}
 	}()
 	ctx, err = k.Parse(args)
+	if s.failed != nil {
+		err = s.failed
+	}
 	if err != nil {
 		return nil, nil, exit, &usageError{err}
 	}

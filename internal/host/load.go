@@ -31,6 +31,7 @@ type sources struct {
 	read    bool // the file was read, if there is one
 	path    string
 	file    map[string]entry
+	failed  error // of the file: kong would tell it as a fault of whichever flag asked first
 }
 
 // entry is a key of the configuration file.
@@ -133,10 +134,11 @@ func (s *sources) readFile(ctx *kong.Context, parent *kong.Path) error {
 	}
 	b, err := readLimited(s.path, maxConfigBytes)
 	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
+		s.failed = fmt.Errorf("read configuration: %w", err)
+		return s.failed
 	}
-	s.file, err = parseSettings(s.path, b, s.known)
-	return err
+	s.file, s.failed = parseSettings(s.path, b, s.known)
+	return s.failed
 }
 
 // parseSettings reads a configuration file. Its keys are the names of settings; any other is refused.
