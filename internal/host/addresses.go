@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/sdp"
@@ -211,19 +212,25 @@ func foundation(a netip.Addr, proto datagram.Proto) string {
 
 // names are what the private certificate is for: this machine's names and every address that could stand in a browser.
 func ownNames(offers []offer) certNames {
-	n := certNames{dns: []string{"localhost"}, addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}}
-	if host, err := os.Hostname(); err == nil && validName.MatchString(host) && host != "localhost" {
-		n.dns = append(n.dns, host)
-		if !slices.Contains([]byte(host), '.') {
-			n.dns = append(n.dns, host+".local")
-		}
-	}
+	n := certNames{dns: machineNames(), addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}}
 	for _, o := range offers {
 		if !o.address.IsLinkLocalUnicast() && !slices.Contains(n.addresses, o.address) {
 			n.addresses = append(n.addresses, o.address)
 		}
 	}
 	return n
+}
+
+// machineNames are those by which this machine is known without anybody's doing.
+func machineNames() []string {
+	names := []string{"localhost"}
+	if host, err := os.Hostname(); err == nil && validName.MatchString(host) && host != "localhost" {
+		names = append(names, host)
+		if !strings.Contains(host, ".") {
+			names = append(names, host+".local")
+		}
+	}
+	return names
 }
 
 var validName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)

@@ -103,7 +103,7 @@ func (c *Config) check() error {
 			return fmt.Errorf("--domain %s: give a public name, such as meet.example.org", d)
 		}
 	}
-	if _, err := signal.NewOrigins(c.Origins); err != nil {
+	if _, err := signal.NewOrigins(c.Origins, nil); err != nil {
 		return fmt.Errorf("--origins: %w", err)
 	}
 	return nil

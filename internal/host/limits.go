@@ -16,8 +16,12 @@ const (
 	fewFiles       = 4096             // below this, the start warns
 	maxHeaderBytes = 32 << 10         // headers of one request
 	headerTimeout  = 5 * time.Second  // for a request's headers: slow ones are an attack
+	bodyTimeout    = 15 * time.Second // for a request's body: an offer is 384 KiB at most
+	answerTimeout  = 2 * time.Minute  // for an answer to be read: pages are less than 1 MiB, and phones may be slow
 	idleTimeout    = 2 * time.Minute  // between two requests of a connection
 	watchInterval  = 10 * time.Second // between looks at addresses and certificate files
 	drainInterval  = 100 * time.Millisecond
-	stopTimeout    = 10 * time.Second // for what is left after the drain
+	stopTimeout    = 10 * time.Second // for requests that are under way after the drain
+	exitTimeout    = time.Second      // for everything, when told again to end
+	keysInterval   = 500 * time.Millisecond
 )

@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +44,7 @@ type node struct {
 	signal      *signal.Service
 	metrics     *obs.Metrics
 	fingerprint sdp.Fingerprint // of the DTLS certificate
+	names       []string        // of this machine
 	stops       []func()        // what stop does, last one first
 
 	// atomic
@@ -87,6 +90,7 @@ func (n *node) buildData() error {
 	if err := n.chooseAddresses(number); err != nil {
 		return err
 	}
+	n.names = machineNames()
 	n.certs, err = newCertificates(n.cfg, n.log, time.Now(), ownNames(*n.offers.Load()))
 	return err
 }
@@ -106,6 +110,20 @@ func (n *node) chooseAddresses(number uint16) error {
 	n.offers.Store(&offers)
 	n.candidates.Store(&found)
 	return nil
+}
+
+// goesBy reports whether the server goes by a name: one of --domain, of --origins, of this machine, or of the certificate.
+func (n *node) goesBy(name string) bool {
+	same := func(own string) bool { return strings.EqualFold(own, name) }
+	listed := func(origin string) bool {
+		u, err := url.Parse(origin)
+		return err == nil && same(u.Hostname())
+	}
+	if slices.ContainsFunc(n.cfg.Domain, same) || slices.ContainsFunc(n.names, same) || slices.ContainsFunc(n.cfg.Origins, listed) {
+		return true
+	}
+	leaf := n.certs.leaf.Load()
+	return leaf != nil && leaf.Leaf != nil && leaf.Leaf.VerifyHostname(name) == nil
 }
 
 func (n *node) buildPort() error {
@@ -164,21 +182,27 @@ func (n *node) buildSessions() error {
 
 func (n *node) currentCandidates() []sdp.Candidate { return *n.candidates.Load() }
 
+// newServer is a web server that gives slow clients no more time than it has to; front limits the rest.
+func newServer(f *front, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           f,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          obs.StandardLog(log, slog.LevelDebug, "http"),
+	}
+}
+
 // buildWeb opens the routes and begins to serve; it comes last, so that nobody finds half a server.
 func (n *node) buildWeb() error {
 	handler, err := n.routes()
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler: &front{
-			next: handler, trusted: n.cfg.Behind, plainHTTP: n.cfg.PlainHTTP, secure: len(n.cfg.Domain) > 0 || n.cfg.Cert != "",
-		},
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          obs.StandardLog(n.log, slog.LevelDebug, "http"),
-	}
+	server := newServer(&front{
+		next: handler, trusted: n.cfg.Behind, plainHTTP: n.cfg.PlainHTTP, secure: len(n.cfg.Domain) > 0 || n.cfg.Cert != "",
+		named: n.goesBy,
+	}, n.log)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -218,7 +242,7 @@ func (n *node) startACME() error {
 
 // routes is every path that the server has.
 func (n *node) routes() (http.Handler, error) {
-	origins, err := signal.NewOrigins(n.cfg.Origins)
+	origins, err := signal.NewOrigins(n.cfg.Origins, hostOf)
 	if err != nil {
 		return nil, err
 	}

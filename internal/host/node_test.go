@@ -159,6 +159,39 @@ func TestNodeServes(t *testing.T) {
 	c.CloseIdleConnections()
 }
 
+// A page under a stranger's name that leads to this machine opens no session and reads no metrics; one under a name that the
+// server is known by does.
+func TestReboundNames(t *testing.T) {
+	n := startNode(t, "--origins", "http://app.example.org:3000")
+	defer n.stop()
+	port := n.port.Local().Port()
+	for name, want := range map[string]int{
+		"evil.example": 403, "localhost.evil.example": 403, "localhost": 101, "127.0.0.1": 101, "app.example.org": 101, n.names[len(n.names)-1]: 101,
+	} {
+		host := fmt.Sprintf("%s:%d", name, port)
+		conn, answer, err := websocket.Dial(t.Context(), fmt.Sprintf("ws://127.0.0.1:%d/v1/session", port), &websocket.DialOptions{
+			Host: host, HTTPHeader: http.Header{"Origin": {"http://" + host}},
+		})
+		if err == nil {
+			_ = conn.CloseNow()
+		}
+		if answer == nil || answer.StatusCode != want {
+			t.Errorf("%s: %v, %v", name, answer, err)
+		}
+		r, _ := http.NewRequestWithContext(t.Context(), "GET", fmt.Sprintf("http://127.0.0.1:%d/metrics", port), nil)
+		r.Host = host
+		answer, err = http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if (answer.StatusCode == 200) != (want == 101) {
+			t.Errorf("metrics by %s: %d", name, answer.StatusCode)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // While it drains, a node takes nobody new and says so, lets calls go on, and ends as soon as the last has left, or when told
 // again.
 func TestDrain(t *testing.T) {

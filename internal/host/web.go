@@ -10,24 +10,30 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
 
-// front is what every request passes first: it finds out who really asks, over what, and sets the headers that every answer has.
+// front is what every request passes first: it finds out who really asks, over what, sets the headers that every answer has, and
+// limits how long the request's body and the answer may take.
 type front struct {
+	// static after construction
 	next      http.Handler
-	trusted   []netip.Prefix // reverse proxies whose headers are believed
-	plainHTTP bool           // answer plain HTTP from elsewhere too
-	secure    bool           // a public certificate: browsers may remember that this is an https site
+	trusted   []netip.Prefix         // reverse proxies whose headers are believed
+	plainHTTP bool                   // answer plain HTTP from elsewhere too
+	secure    bool                   // a public certificate: browsers may remember that this is an https site
+	named     func(name string) bool // names of this server; nil: none but those of the local network
 }
 
 // visitor is what front found out about a request.
 type visitor struct {
 	address netip.Addr // of the client; invalid when it cannot be known
 	secure  bool       // it came over TLS, here or at a proxy
-	local   bool       // it comes from this machine, and not through a proxy, known or unknown
+	local   bool       // it comes from this machine, not through a proxy, known or unknown, and not from a stranger's page
+	host    string     // under which the client sees this server, with its port
+	own     bool       // that host is this server's: no stranger can make it lead here
 }
 
 type visitorKey struct{}
@@ -41,17 +47,29 @@ func visitorOf(r *http.Request) visitor {
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := f.identify(r)
 	f.headers(w.Header(), v)
+	limitTime(w, r)
 	if !v.secure && !f.plainHTTP && !v.local && !isProbe(r.URL.Path) {
-		f.insecure(w, r)
+		f.insecure(w, r, v)
 		return
 	}
 	f.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), visitorKey{}, v)))
 }
 
+// limitTime gives the body of a request, and then its answer, their time: whoever sends or reads them slower holds a connection
+// that others could have. Where a connection is taken over, as by WebSockets, both limits end. Those of one request do not
+// count for the next one of its connection, which has its own.
+func limitTime(w http.ResponseWriter, r *http.Request) {
+	now, c := time.Now(), http.NewResponseController(w)
+	if r.Body != nil && r.Body != http.NoBody {
+		_ = c.SetReadDeadline(now.Add(bodyTimeout)) // a writer without deadlines is a test's
+	}
+	_ = c.SetWriteDeadline(now.Add(answerTimeout))
+}
+
 // identify believes X-Forwarded-For and X-Forwarded-Proto only of proxies that the configuration names. The client is the last
 // address that is not such a proxy: whatever stands before it, the client could have written itself.
 func (f *front) identify(r *http.Request) visitor {
-	v := visitor{secure: r.TLS != nil}
+	v := visitor{secure: r.TLS != nil, host: r.Host, own: f.goesBy(r.Host)}
 	forwarded := r.Header.Values("X-Forwarded-For")
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -59,9 +77,16 @@ func (f *front) identify(r *http.Request) visitor {
 	}
 	v.address = remote.Addr().Unmap().WithZone("")
 	direct := len(forwarded) == 0 && len(r.Header.Values("Forwarded")) == 0
-	v.local = direct && (v.address.IsLoopback() || v.address == localAddress(r))
+	// A page under a stranger's name that leads here (DNS rebinding) is shown by this machine's browser, but is none of ours.
+	v.local = direct && v.own && (v.address.IsLoopback() || v.address == localAddress(r))
 	if !f.trusts(v.address) {
 		return v
+	}
+	if !direct { // the proxy is set up for the names that it passes on
+		v.own = true
+		if host := r.Header.Get("X-Forwarded-Host"); validHost(host) {
+			v.host = host
+		}
 	}
 	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" {
 		v.secure = strings.EqualFold(proto, "https")
@@ -81,6 +106,17 @@ func (f *front) identify(r *http.Request) visitor {
 		v.address = a
 	}
 	return v
+}
+
+// goesBy reports whether a host is this server's: an address, or a name that it is known by.
+func (f *front) goesBy(host string) bool {
+	return signal.SafeHost(host) || f.named != nil && f.named(signal.HostName(host))
+}
+
+// hostOf tells the carriers what front found out.
+func hostOf(r *http.Request) (host string, own bool) {
+	v := visitorOf(r)
+	return v.host, v.own
 }
 
 // localAddress is the address at which the request arrived. A client that has the same one is this machine itself.
@@ -130,10 +166,15 @@ func (f *front) headers(h http.Header, v visitor) {
 
 // insecure answers a request over plain HTTP from another machine. Browsers give pages no camera there, so pages are sent to
 // https at the same port; an API call is refused, because its secrets have already crossed the network once and must not again.
-func (f *front) insecure(w http.ResponseWriter, r *http.Request) {
+func (f *front) insecure(w http.ResponseWriter, r *http.Request, v visitor) {
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == "" && !isAPI(r.URL.Path) && validHost(r.Host) {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "https://"+r.Host+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+		return
+	}
+	if !v.own && v.address.IsLoopback() {
+		signal.WriteProblem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden, "this server does not go by the name that was used",
+			"use localhost or the server's address, or name the page's origin with --origins"))
 		return
 	}
 	signal.WriteProblem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden, "this call came over plain HTTP from another machine",
@@ -170,8 +211,8 @@ func metricsGate(token string, next http.Handler) http.Handler {
 		byToken := token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
 		if !byToken && !v.local {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			signal.WriteProblem(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine",
-				"set --metrics-token and send it as Authorization: Bearer TOKEN"))
+			signal.WriteProblem(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine, by its address, localhost or its own name",
+				"ask there, or set --metrics-token and send it as Authorization: Bearer TOKEN"))
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")

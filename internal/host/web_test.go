@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -38,7 +39,10 @@ func request(remote, url string, header ...string) *http.Request {
 // The client's address is that of the connection, and only of trusted proxies is another one believed: the last that is no
 // trusted proxy itself.
 func TestVisitor(t *testing.T) {
-	f := &front{next: echo, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, plainHTTP: true}
+	f := &front{
+		next: echo, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, plainHTTP: true,
+		named: func(name string) bool { return name == "h" },
+	}
 	const fwd, proto = "X-Forwarded-For", "X-Forwarded-Proto"
 	for _, c := range []struct {
 		name, remote, url string
@@ -48,6 +52,10 @@ func TestVisitor(t *testing.T) {
 		{"direct", "203.0.113.7:5", "https://h/", nil, "203.0.113.7 secure"},
 		{"loopback", "[::1]:5", "http://h/", nil, "::1 plain local"},
 		{"own address", "192.0.2.1:5", "http://h/", nil, "192.0.2.1 plain local"}, // where request says that it arrived
+		{"loopback, by its name", "127.0.0.1:5", "http://H.:8443/", nil, "127.0.0.1 plain local"},
+		{"loopback, by localhost", "127.0.0.1:5", "http://localhost:8443/", nil, "127.0.0.1 plain local"},
+		{"loopback, by a stranger's name", "127.0.0.1:5", "http://evil.example:8443/", nil, "127.0.0.1 plain"},
+		{"own address, by a stranger's name", "192.0.2.1:5", "http://evil.example/", nil, "192.0.2.1 plain"},
 		{"own address, passed on", "192.0.2.1:5", "http://h/", []string{fwd, "192.0.2.1"}, "192.0.2.1 plain"},
 		{"v4 in v6", "[::ffff:203.0.113.7]:5", "http://h/", nil, "203.0.113.7 plain"},
 		{"forged by a stranger", "203.0.113.7:5", "http://h/", []string{fwd, "127.0.0.1", proto, "https"}, "203.0.113.7 plain"},
@@ -76,6 +84,44 @@ func TestVisitor(t *testing.T) {
 	}
 }
 
+// The host that carriers compare with Origin is this server's own where no stranger can make its name lead here: addresses, names of
+// the local network, names that it is known by, and what a trusted proxy has passed on.
+func TestOwnHost(t *testing.T) {
+	f := &front{
+		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32")}, plainHTTP: true,
+		named: func(name string) bool { return name == "meet.example.org" },
+	}
+	origins, err := signal.NewOrigins(nil, hostOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fwd = "X-Forwarded-For"
+	for _, c := range []struct {
+		name, remote, url, origin string
+		header                    []string
+		want                      bool
+	}{
+		{"localhost", "127.0.0.1:5", "http://localhost:8443/", "http://localhost:8443", nil, true},
+		{"LAN address", "192.168.1.30:5", "https://192.168.1.20:8443/", "https://192.168.1.20:8443", nil, true},
+		{"machine on the LAN", "192.168.1.30:5", "https://laptop.local:8443/", "https://laptop.local:8443", nil, true},
+		{"own name", "203.0.113.7:5", "https://meet.example.org/", "https://meet.example.org", nil, true},
+		{"rebound name", "127.0.0.1:5", "http://evil.example:8443/", "http://evil.example:8443", nil, false},
+		{"rebound name over TLS", "203.0.113.7:5", "https://evil.example/", "https://evil.example", nil, false},
+		{"a proxy's name", "10.0.0.1:5", "http://proxied.example/", "https://proxied.example", []string{fwd, "203.0.113.7"}, true},
+		{"a proxy that tells the name", "10.0.0.1:5", "http://10.0.0.9:8443/", "https://proxied.example", []string{fwd, "203.0.113.7", "X-Forwarded-Host", "proxied.example"}, true},
+		{"a proxy's machine itself", "127.0.0.1:5", "http://evil.example:8443/", "http://evil.example:8443", nil, false},
+		{"a proxy that nobody named", "203.0.113.9:5", "https://proxied.example/", "https://proxied.example", []string{fwd, "203.0.113.7"}, false},
+		{"a forged name", "203.0.113.9:5", "https://meet.example.org/", "https://evil.example", []string{fwd, "1.2.3.4", "X-Forwarded-Host", "evil.example"}, false},
+	} {
+		f.next = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if _, refused := origins.Allowed(r); (refused == nil) != c.want {
+				t.Errorf("%s: %v", c.name, refused)
+			}
+		})
+		f.ServeHTTP(httptest.NewRecorder(), request(c.remote, c.url, append(c.header, "Origin", c.origin)...))
+	}
+}
+
 // Plain HTTP from elsewhere than loopback: pages go to https on the same port, API calls are refused with a code, probes are
 // answered; from loopback, and with --plain-http, everything is.
 func TestPlainHTTP(t *testing.T) {
@@ -97,6 +143,7 @@ func TestPlainHTTP(t *testing.T) {
 		{"loopback", front{}, request("127.0.0.1:5", "http://localhost:8443/v1/session"), 200, ""},
 		{"IPv6 loopback", front{}, request("[::1]:5", "http://localhost:8443/"), 200, ""},
 		{"through a proxy nobody named", front{}, request("127.0.0.1:5", "http://h/v1/session", "X-Forwarded-For", "203.0.113.7"), 403, ""},
+		{"loopback, by a stranger's name", front{}, request("127.0.0.1:5", "http://evil.example:8443/v1/session"), 403, ""},
 		{"TLS", front{}, request("192.168.1.30:5", "https://h/v1/session"), 200, ""},
 		{"--plain-http", front{plainHTTP: true}, request("192.168.1.30:5", "http://h/v1/session"), 200, ""},
 	} {
@@ -151,13 +198,15 @@ func TestMetricsGate(t *testing.T) {
 		r           *http.Request
 		status      int
 	}{
-		{"loopback", "", request("127.0.0.1:5", "http://h/metrics"), 200},
+		{"loopback", "", request("127.0.0.1:5", "http://localhost/metrics"), 200},
+		{"loopback, by a stranger's name", "", request("127.0.0.1:5", "http://evil.example:8443/metrics"), 403},
+		{"loopback, by a stranger's name over TLS", "", request("127.0.0.1:5", "https://evil.example:8443/metrics"), 401},
 		{"elsewhere", "", request("192.168.1.30:5", "https://h/metrics"), 401},
 		{"empty bearer, no token set", "", request("192.168.1.30:5", "https://h/metrics", "Authorization", "Bearer "), 401},
 		{"passed on by a proxy here", "", request("127.0.0.1:5", "https://h/metrics", "X-Forwarded-For", "127.0.0.1"), 401},
 		{"token", "hunter2", request("192.168.1.30:5", "https://h/metrics", "Authorization", "Bearer hunter2"), 200},
 		{"wrong token", "hunter2", request("192.168.1.30:5", "https://h/metrics", "Authorization", "Bearer hunter3"), 401},
-		{"loopback with token set", "hunter2", request("127.0.0.1:5", "http://h/metrics"), 200},
+		{"loopback with token set", "hunter2", request("127.0.0.1:5", "http://127.0.0.1:8443/metrics"), 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := httptest.NewRecorder()

@@ -23,6 +23,7 @@ type entry struct {
 //
 // Numbers stay without holes: what is discarded before a socket has taken it gives its number to what follows.
 type outbox struct {
+	// guarded by mu of the Session
 	entries []entry
 	first   uint64 // number of entries[0]
 	next    uint64 // number of the message to be taken next
@@ -46,7 +47,6 @@ func (o *outbox) add(e entry) uint64 {
 }
 
 // count adds a message to the backlog, or takes it off.
-
 func (o *outbox) count(e entry, n int) {
 	o.waiting += n
 	if !e.whole {

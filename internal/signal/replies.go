@@ -4,6 +4,7 @@ import "time"
 
 // replies remembers what was answered, so that a repeated request is answered again and not done again.
 type replies struct {
+	// guarded by mu of the Session
 	byID  map[uint64]entry
 	order []kept // oldest first
 	bytes int
@@ -48,6 +49,7 @@ func (r *replies) drop() {
 
 // bucket limits the pace of requests.
 type bucket struct {
+	// guarded by mu of the Session
 	tokens float64
 	at     time.Time
 }

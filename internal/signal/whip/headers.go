@@ -13,15 +13,15 @@ import (
 // exposed are the headers that a page of another origin may read.
 const exposed = "Location, Link, ETag, Retry-After, Accept-Post, Accept-Patch"
 
-// cors names the origin in the answer, exactly, or reports false. There are no cookies, hence no credentials to allow.
-func (c *Carrier) cors(w http.ResponseWriter, r *http.Request) bool {
+// cors names the origin in the answer, exactly, or refuses it. There are no cookies, hence no credentials to allow.
+func (c *Carrier) cors(w http.ResponseWriter, r *http.Request) *wire.Error {
 	w.Header().Add("Vary", "Origin")
-	origin, ok := c.origins.Allowed(r)
+	origin, refused := c.origins.Allowed(r)
 	if origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
 		w.Header().Set("Access-Control-Expose-Headers", exposed)
 	}
-	return ok
+	return refused
 }
 
 // token reads the Authorization header (RFC 6750 §2.1). It reports false where there is none.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/parley-rtc/parley/internal/rooms"
@@ -28,8 +29,9 @@ const (
 	fragmentType = "application/trickle-ice-sdpfrag"
 )
 
-// Carrier serves Paths. It never changes after construction.
+// Carrier serves Paths. It is safe for concurrent use.
 type Carrier struct {
+	// static after construction
 	service    *signal.Service
 	origins    signal.Origins
 	candidates func() []sdp.Candidate
@@ -48,8 +50,8 @@ type target struct {
 
 // ServeHTTP answers one request.
 func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !c.cors(w, r) {
-		fail(w, wire.NewError(wire.CodeForbidden, "pages of this origin may not use this server", "ask whoever runs it to allow the origin"))
+	if refused := c.cors(w, r); refused != nil {
+		fail(w, refused)
 		return
 	}
 	t, ok := parse(r.URL)
@@ -242,13 +244,15 @@ func (c *Carrier) options(w http.ResponseWriter, r *http.Request, t target, allo
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// readBody reads at most limit bytes, or answers 413.
+// readBody reads at most limit bytes, or answers 413; or 408, where host's time limit for bodies is over.
 func readBody(w http.ResponseWriter, r *http.Request, limit int) (string, bool) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		fail(w, wire.NewError(wire.CodeTooLarge, "the body is too large", "leave out what is not needed"))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		signal.WriteProblem(w, http.StatusRequestTimeout, wire.NewError(wire.CodeTimeout, "the body came too slowly", "send it again, at once"))
 	case err != nil:
 		fail(w, wire.NewError(wire.CodeBadRequest, "the body could not be read", "send it again"))
 	}

@@ -53,7 +53,7 @@ func newNode(t *testing.T, keys func() auth.Keys) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	origins, err := signal.NewOrigins([]string{"https://app.example"})
+	origins, err := signal.NewOrigins([]string{"https://app.example"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

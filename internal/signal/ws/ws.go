@@ -1,7 +1,7 @@
 // Package ws carries sessions over WebSockets (RFC 6455): one text message for each wire.Request and wire.Message.
 //
-// For each socket it owns the connection and three goroutines: the HTTP server's, which reads, one that writes, and one that
-// pings. The socket ends when writing does.
+// For each socket it owns the connection and four goroutines: the HTTP server's, which reads, one that writes, one that pings, and
+// one that cuts short what is being written when it is time to close. The socket ends when writing does.
 package ws
 
 import (
@@ -15,7 +15,6 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/parley-rtc/parley/internal/signal"
-	"github.com/parley-rtc/parley/wire"
 )
 
 // Path is where the carrier belongs.
@@ -41,8 +40,9 @@ var statuses = map[signal.End]websocket.StatusCode{
 	signal.EndClosing:  websocket.StatusGoingAway,
 }
 
-// Carrier accepts sockets. It never changes after construction.
+// Carrier accepts sockets. It is safe for concurrent use.
 type Carrier struct {
+	// static after construction
 	service *signal.Service
 	origins signal.Origins
 }
@@ -52,9 +52,8 @@ func New(s *signal.Service, o signal.Origins) *Carrier { return &Carrier{s, o} }
 
 // ServeHTTP serves one socket until it ends.
 func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, ok := c.origins.Allowed(r); !ok {
-		signal.WriteProblem(w, http.StatusForbidden, wire.NewError(wire.CodeForbidden,
-			"pages of this origin may not open sessions here", "ask whoever runs this server to allow the origin"))
+	if _, refused := c.origins.Allowed(r); refused != nil {
+		signal.WriteProblem(w, signal.Status(refused), refused)
 		return
 	}
 	a, refused := c.service.Attach()
@@ -80,13 +79,33 @@ func serve(conn *websocket.Conn, a *signal.Attachment) {
 	conn.SetReadLimit(-1) // read has its own, which tells the client before it closes
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
-	stop := context.AfterFunc(a.Context(), func() { time.AfterFunc(graceTime, interrupt) })
-	defer stop()
 	var done sync.WaitGroup
 	done.Go(func() { ping(ctx, conn, a) })
-	done.Go(func() { write(ctx, conn, a) })
+	done.Go(func() {
+		defer interrupt()
+		write(ctx, conn, a)
+	})
+	done.Go(func() {
+		defer interrupt()
+		grace(ctx, a)
+	})
 	read(conn, a)
 	done.Wait()
+}
+
+// grace waits until what is being written has had its time after the socket shall be closed, or ctx has ended.
+func grace(ctx context.Context, a *signal.Attachment) {
+	select {
+	case <-a.Context().Done():
+	case <-ctx.Done():
+		return
+	}
+	timer := time.NewTimer(graceTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // read carries out what the client sends. It ends at the first error; what the client is still told is for write to say.

@@ -51,7 +51,7 @@ func newNode(t *testing.T, keys func() auth.Keys, allowed ...string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := signal.NewOrigins(allowed)
+	o, err := signal.NewOrigins(allowed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
