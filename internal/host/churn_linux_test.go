@@ -142,6 +142,7 @@ type visit struct {
 	number int
 	room   string
 	socket *websocket.Conn
+	conn   *net.UDPConn // of its newest PeerConnection
 	id     uint64
 }
 
@@ -278,6 +279,7 @@ func (v *visit) connection() (pc *webrtc.PeerConnection, kill func(), err error)
 	if err != nil {
 		return nil, nil, err
 	}
+	v.conn = conn
 	silent := &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 	mux := webrtc.NewICEUDPMux(silent.NewLogger("ice"), conn)
 	s := webrtc.SettingEngine{LoggerFactory: silent}
@@ -494,20 +496,21 @@ func (v *visit) publishAndLeave() error {
 	})
 }
 
-func (v *visit) subscribeAndDie() error {
-	return v.with(func(pc *webrtc.PeerConnection) error {
-		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-			if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-				return err
-			}
+// subscribe offers a pair of slots, and connects.
+func (v *visit) subscribe(pc *webrtc.PeerConnection) error {
+	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+		if _, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+			return err
 		}
-		answer, err := v.offer(pc, wire.Offer{Slots: []wire.OfferSlot{{Audio: "0", Video: "1"}}})
-		if err == nil {
-			err = v.connected(pc, answer)
-		}
-		return err
-	})
+	}
+	answer, err := v.offer(pc, wire.Offer{Slots: []wire.OfferSlot{{Audio: "0", Video: "1"}}})
+	if err == nil {
+		err = v.connected(pc, answer)
+	}
+	return err
 }
+
+func (v *visit) subscribeAndDie() error { return v.with(v.subscribe) }
 
 func (v *visit) whip() (location string, err error) {
 	err = v.with(func(pc *webrtc.PeerConnection) error {
