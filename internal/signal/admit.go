@@ -1,8 +1,11 @@
 package signal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
@@ -14,32 +17,45 @@ type wish struct {
 	token, room, identity, name, metadata string
 }
 
+// permit is what somebody was let in with.
+type permit struct {
+	auth.Claims
+	secret auth.Secret // that signed the token; none in open mode
+}
+
+// holds reports whether the key pair that signed the token is still there.
+func (p permit) holds(keys auth.Keys) bool {
+	now, ok := keys[p.Key]
+	return ok && bytes.Equal(now.Reveal(), p.secret.Reveal())
+}
+
 // admit decides whether, as whom, and where.
-func (s *Service) admit(now time.Time, w wish) (auth.Claims, *wire.Error) {
+func (s *Service) admit(now time.Time, w wish) (permit, *wire.Error) {
 	for _, n := range []struct{ what, name string }{{"the room", w.room}, {"the identity", w.identity}, {"the name", w.name}} {
 		if err := checkName(n.what, n.name); err != nil {
-			return auth.Claims{}, err
+			return permit{}, err
 		}
 	}
 	if len(w.metadata) > wire.MaxMetadataBytes {
-		return auth.Claims{}, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("metadata is longer than %d bytes", wire.MaxMetadataBytes), "keep large things elsewhere, and put a reference here")
+		return permit{}, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("metadata is longer than %d bytes", wire.MaxMetadataBytes), "keep large things elsewhere, and put a reference here")
 	}
 	if s.config.Keys == nil {
 		return admitOpen(w)
 	}
-	c, err := auth.Verify(now, w.token, s.config.Keys())
+	keys := s.config.Keys()
+	c, err := auth.Verify(now, w.token, keys)
 	if err != nil {
 		var refused *wire.Error
 		if !errors.As(err, &refused) {
 			refused = wire.NewError(wire.CodeUnauthorized, "the token is not valid", "get a fresh token")
 		}
-		return auth.Claims{}, refused
+		return permit{}, refused
 	}
 	switch {
 	case w.room != "" && w.room != c.Room:
-		return auth.Claims{}, wire.NewError(wire.CodeForbidden, "the token is for another room", "get a token for this room")
+		return permit{}, wire.NewError(wire.CodeForbidden, "the token is for another room", "get a token for this room")
 	case w.identity != "" && w.identity != c.Identity:
-		return auth.Claims{}, wire.NewError(wire.CodeForbidden, "the token is for another identity", "leave the identity out, or get a token for it")
+		return permit{}, wire.NewError(wire.CodeForbidden, "the token is for another identity", "leave the identity out, or get a token for it")
 	}
 	if c.Name == "" {
 		c.Name = w.name
@@ -47,21 +63,39 @@ func (s *Service) admit(now time.Time, w wish) (auth.Claims, *wire.Error) {
 	if c.Metadata == "" && c.UpdateOwn {
 		c.Metadata = w.metadata
 	}
-	return c, nil
+	return permit{c, keys[c.Key]}, nil
 }
 
-func admitOpen(w wish) (auth.Claims, *wire.Error) {
+func admitOpen(w wish) (permit, *wire.Error) {
 	if w.room == "" {
-		return auth.Claims{}, wire.NewError(wire.CodeBadRequest, "no room was named", "give a room name, any that you like")
+		return permit{}, wire.NewError(wire.CodeBadRequest, "no room was named", "give a room name, any that you like")
 	}
-	return auth.Claims{
+	return permit{Claims: auth.Claims{
 		Room: w.room, Identity: w.identity, Name: w.name, Metadata: w.metadata, UpdateOwn: true,
 		Grants: wire.Grants{Publish: true, Subscribe: true, PublishData: true},
-	}, nil
+	}}, nil
 }
 
 // Admits reports whether the token lets its holder into the room; in open mode everybody may come in.
 func (s *Service) Admits(token, room string) bool {
 	_, err := s.admit(time.Now(), wish{token: token, room: room})
 	return err == nil
+}
+
+// Recheck ends every session and call whose token was signed with a key pair that Config.Keys does not return any more, with the
+// code unauthorized. It is to be called after the keys have changed. It does not wait for the ends.
+func (s *Service) Recheck() {
+	if !s.TokenMode() {
+		return
+	}
+	keys := s.config.Keys()
+	s.mu.Lock()
+	sessions, calls := slices.Collect(maps.Values(s.sessions)), slices.Collect(maps.Values(s.calls))
+	s.mu.Unlock()
+	for _, v := range sessions {
+		v.recheck(keys)
+	}
+	for _, c := range calls {
+		c.recheck(keys)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -45,7 +46,7 @@ func scenario(t *testing.T, keys func() auth.Keys, run func(n *node)) {
 		var err error
 		n.rooms, err = rooms.New(rooms.Config{
 			Bus: n.bus, Shard: func(media.RoomID) rooms.Media { return noMedia{} }, Candidates: func() []sdp.Candidate { return nil },
-			Fingerprint: sdp.Fingerprint{Algorithm: "sha-256", Value: "00"}, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
+			Fingerprint: sdp.Fingerprint{Algorithm: "sha-256", Value: strings.Repeat(":AA", 32)[1:]}, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

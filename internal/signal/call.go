@@ -33,10 +33,9 @@ type Call struct {
 	as      string            // identity in the room
 	token   [sha256.Size]byte // of the token that opened it
 	stop    chan struct{}     // capacity 1; Hangup
+	revoked chan struct{}     // capacity 1; the key of the token is gone
 	done    chan struct{}     // closed when it is over
-
-	// owned by loop
-	seat seat
+	seat    seat
 
 	// guarded by mu
 	mu  sync.Mutex
@@ -60,12 +59,12 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 		err = checkName("the participant", o.Follow)
 	}
 	if err == nil {
-		err = permitCall(o.Carrier, claims)
+		err = permitCall(o.Carrier, claims.Claims)
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	p, reply, err := s.sit(o.Carrier, claims, callAdmission(o, claims))
+	p, reply, err := s.sit(o.Carrier, claims, callAdmission(o, claims.Claims))
 	if err != nil {
 		return nil, "", err
 	}
@@ -74,7 +73,7 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 	answer, err := s.offer(&p, o.SDP)
 	c := &Call{
 		service: s, carrier: o.Carrier, id: secret(16), as: joined.Identity, token: sha256.Sum256([]byte(o.Token)), tag: secret(8),
-		stop: make(chan struct{}, 1), done: make(chan struct{}), seat: p,
+		stop: make(chan struct{}, 1), revoked: make(chan struct{}, 1), done: make(chan struct{}), seat: p,
 	}
 	if err == nil {
 		err = s.enter(func() *wire.Error {
@@ -90,6 +89,9 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 		return nil, "", err
 	}
 	go c.run()
+	if s.TokenMode() {
+		c.recheck(s.config.Keys()) // they may have changed while Recheck could not see this call yet
+	}
 	return c, answer, nil
 }
 
@@ -171,7 +173,7 @@ func (c *Call) Authorize(token string) *wire.Error {
 	if err != nil {
 		return err
 	}
-	if claims.Room != c.seat.room || claims.Identity != c.seat.claims.Identity {
+	if claims.Room != c.seat.room || claims.Identity != c.seat.permit.Identity {
 		return wire.NewError(wire.CodeForbidden, "the token is for another room or identity", "use the token that the session was opened with")
 	}
 	return nil
@@ -202,6 +204,13 @@ func (c *Call) Restart(remote sdp.ICE) (local sdp.ICE, tag string, err *wire.Err
 func (c *Call) Hangup() {
 	nudge(c.stop)
 	<-c.done
+}
+
+// recheck ends a call whose token was signed with none of these keys.
+func (c *Call) recheck(keys auth.Keys) {
+	if !c.seat.permit.holds(keys) {
+		nudge(c.revoked)
+	}
 }
 
 // run waits for the end.
@@ -239,6 +248,8 @@ func (c *Call) wait() wire.Code {
 			}
 		case <-c.stop:
 			return wire.CodeLeft
+		case <-c.revoked:
+			return wire.CodeUnauthorized
 		case <-c.service.closing:
 			return wire.CodeDraining
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/wire"
@@ -18,14 +17,14 @@ import (
 type seat struct {
 	id     string
 	room   string
-	claims auth.Claims
+	permit permit
 	events bus.Subscription
 	after  uint64 // Seq of the last event that is dealt with
 }
 
 // sit takes a place in the room of c. The reply is the room's.
-func (s *Service) sit(carrier rooms.Carrier, c auth.Claims, admission rooms.Admission) (seat, rooms.Reply, *wire.Error) {
-	p := seat{id: secret(16), room: c.Room, claims: c}
+func (s *Service) sit(carrier rooms.Carrier, c permit, admission rooms.Admission) (seat, rooms.Reply, *wire.Error) {
+	p := seat{id: secret(16), room: c.Room, permit: c}
 	// First listen, then join: events may come before the reply does.
 	events, err := s.config.Bus.Subscribe(rooms.SessionSubject(p.id), eventQueue)
 	if err != nil {
@@ -72,7 +71,7 @@ func (a *Attachment) join(r wire.Request) *wire.Error {
 		return err
 	}
 	refused := checkProtocol(j.Protocol)
-	var c auth.Claims
+	var c permit
 	if refused == nil {
 		c, refused = a.service.admit(time.Now(), wish{token: j.Token, room: j.Room, identity: j.Identity, name: j.Name, metadata: j.Metadata})
 	}
@@ -95,7 +94,7 @@ func checkProtocol(version int) *wire.Error {
 }
 
 // begin joins the room and starts the session.
-func (a *Attachment) begin(request uint64, c auth.Claims, manual bool) *wire.Error {
+func (a *Attachment) begin(request uint64, c permit, manual bool) *wire.Error {
 	v := a.service
 	p, reply, refused := v.sit(rooms.CarrierWS, c, rooms.Admission{
 		Identity: c.Identity, Name: c.Name, Metadata: c.Metadata, Grants: c.Grants, Sources: c.Sources, ManualSubscribe: manual,
@@ -128,6 +127,9 @@ func (a *Attachment) begin(request uint64, c auth.Claims, manual bool) *wire.Err
 	s.attach(a)
 	a.joined()
 	go s.run()
+	if v.TokenMode() {
+		s.recheck(v.config.Keys()) // they may have changed while Recheck could not see this session yet
+	}
 	return nil
 }
 

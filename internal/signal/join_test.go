@@ -1,12 +1,16 @@
 package signal_test
 
 import (
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/auth/authtest"
+	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -251,4 +255,96 @@ func TestKeysAreNotKept(t *testing.T) {
 			t.Error("admitted without a key")
 		}
 	})
+}
+
+// Sessions and calls end within a second with the code unauthorized when the key that signed their token is taken away or has
+// another secret, also one that has no socket; those of other keys go on.
+func TestRevokedKeys(t *testing.T) {
+	for name, change := range map[string]func(auth.Keys){
+		"taken away":     func(k auth.Keys) { delete(k, authtest.KeyName) },
+		"another secret": func(k auth.Keys) { k[authtest.KeyName] = k["APIother"] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var keys atomic.Pointer[auth.Keys]
+			first := authtest.Keys()
+			keys.Store(&first)
+			scenario(t, func() auth.Keys { return *keys.Load() }, func(n *node) {
+				grants := wire.Grants{Publish: true, Subscribe: true}
+				token := func(key, identity string) string {
+					token, err := auth.Sign(time.Now(), auth.Claims{Key: key, Identity: identity, Room: "tea", Grants: grants, Expires: time.Now().Add(time.Hour)}, first)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return token
+				}
+				ann, bob, eve := n.connect(), n.connect(), n.connect()
+				joined := body[wire.Joined](ann.reply(1, wire.TypeJoin, wire.Join{Protocol: 1, Token: token(authtest.KeyName, "ann")}))
+				ann.cut()
+				bob.reply(1, wire.TypeJoin, wire.Join{Protocol: 1, Token: token("APIother", "bob")})
+				eve.reply(1, wire.TypeJoin, wire.Join{Protocol: 1, Token: token(authtest.KeyName, "eve")})
+				camera, _, refused := n.service.OpenCall(signal.CallOffer{
+					Carrier: rooms.CarrierWHIP, Token: token(authtest.KeyName, "camera"), Room: "tea", SDP: published(t),
+				})
+				if refused != nil {
+					t.Fatal(refused)
+				}
+				n.service.Recheck()
+				synctest.Wait()
+				if s := n.service.Stats(); s.Sessions != 3 || s.Calls != 1 {
+					t.Errorf("nothing has changed, and yet %+v", s)
+				}
+				next := authtest.Keys()
+				change(next)
+				keys.Store(&next)
+				n.service.Recheck()
+				synctest.Wait()
+				if last := eve.last(); last.Type != wire.TypeEnded || body[wire.Ended](last).Code != wire.CodeUnauthorized || body[wire.Ended](last).Rejoin {
+					t.Errorf("eve: %+v", last)
+				}
+				select {
+				case <-camera.Done():
+				default:
+					t.Error("the call goes on")
+				}
+				if n := count(bob.messages(), wire.TypeParticipantLeft); n != 3 {
+					t.Errorf("bob saw %d leave", n)
+				}
+				if m := bob.reply(2, wire.TypePing, nil); m.Type != wire.TypeOK {
+					t.Errorf("bob: %+v", m)
+				}
+				back := n.connect()
+				back.resume(joined, 2, 1)
+				if last := back.last(); last.Type != wire.TypeEnded || body[wire.Ended](last).Code != wire.CodeUnauthorized {
+					t.Errorf("ann: %+v", last)
+				}
+			})
+		})
+	}
+}
+
+// Whose key goes while the room is asked gets no session that lasts.
+func TestRevokedWhileJoining(t *testing.T) {
+	var calls atomic.Int64
+	scenario(t, func() auth.Keys {
+		if calls.Add(1) > 1 {
+			return auth.Keys{}
+		}
+		return authtest.Keys()
+	}, func(n *node) {
+		s := n.connect()
+		s.reply(1, wire.TypeJoin, wire.Join{Protocol: 1, Token: authtest.Good(time.Now(), nil)})
+		if last := s.last(); last.Type != wire.TypeEnded || body[wire.Ended](last).Code != wire.CodeUnauthorized {
+			t.Errorf("%+v", last)
+		}
+	})
+}
+
+// published is a browser's offer to send.
+func published(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("../sdp/testdata/chromium-publish.offer.sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -104,7 +104,7 @@ func (s *Session) expire() {
 
 // permit refuses what the token does not allow and the room does not know of.
 func (s *Session) permit(r wire.Request) *wire.Error {
-	c := s.seat.claims
+	c := s.seat.permit
 	switch {
 	case !slices.Contains(roomRequests, r.Type):
 		return wire.NewError(wire.CodeBadRequest, "there is no request of type "+printable(r.Type), "see docs/protocol.md, section 15.1")

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -26,9 +27,9 @@ type Session struct {
 	token   [sha256.Size]byte // of the resume token
 	turn    chan struct{}     // held by the one request that is carried out
 	wake    chan struct{}     // the loop shall look again; capacity 1
+	seat    seat
 
 	// owned by loop
-	seat  seat
 	after uint64 // Seq of the last event that is dealt with
 	lost  uint64 // seat.events.Lost() at that time
 
@@ -47,6 +48,7 @@ type Session struct {
 	resyncTime time.Time // when it was
 	slow       bool      // overfull again before the resync was taken
 	expired    bool      // the room does not know this session
+	revoked    bool      // the key of its token is gone
 	left       bool      // the client said leave, and the room knows
 	over       bool      // the last message is in the outbox
 }
@@ -91,13 +93,15 @@ func (s *Session) run() {
 // step does what is due, and reports whether the session is over.
 func (s *Session) step(now time.Time) bool {
 	s.mu.Lock()
-	over, expired, left, due := s.over, s.expired, s.left, s.due(now)
+	over, expired, revoked, left, due := s.over, s.expired, s.revoked, s.left, s.due(now)
 	fetch := s.resync == wanted
 	s.mu.Unlock()
 	switch {
 	case over:
 	case left:
 		s.conclude(wire.CodeLeft, "you left", true)
+	case revoked:
+		s.conclude(wire.CodeUnauthorized, "the key that signed the token was taken away", false)
 	case due == wire.CodeSlowReader:
 		s.service.counts.slowReaders.Add(1)
 		s.setSlow()
@@ -180,6 +184,17 @@ func (s *Session) event(b []byte) {
 	default:
 		s.add(entry{rev: e.Rev, typ: e.Type, body: e.Body})
 	}
+}
+
+// recheck ends a session whose token was signed with none of these keys.
+func (s *Session) recheck(keys auth.Keys) {
+	if s.seat.permit.holds(keys) {
+		return
+	}
+	s.mu.Lock()
+	s.revoked = true
+	s.mu.Unlock()
+	nudge(s.wake)
 }
 
 // drain looks for the end among the events that are there.
