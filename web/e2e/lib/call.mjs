@@ -1,6 +1,8 @@
 // A call: the server, and people in one room. Everything ends with close, whatever has been started.
 
-import { Person } from './browser.mjs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Person, outFolder } from './browser.mjs';
 import { Server, origin } from './server.mjs';
 
 export class Call {
@@ -9,6 +11,7 @@ export class Call {
   /** Starts the server, and a browser for each of people: [['ann', 'chromium', 1], …]. */
   static async start(name, people, ...flags) {
     const call = new Call();
+    call.name = name;
     try {
       call.server = await Server.start(name, ...flags);
       for (const [who, kind, number] of people) await call.person(who, kind, number);
@@ -52,17 +55,19 @@ export class Call {
     });
   }
 
-  /** A picture of every page, and what the pages said, for a person who looks for the cause of a failure. */
-  async evidence(name) {
+  /** Leaves a picture of every page in out/, and what the pages said, for a person who looks for the cause of a failure. */
+  async #evidence() {
+    mkdirSync(outFolder, { recursive: true });
     const lines = [];
     for (const person of this.people) {
-      await person.screenshot(`${name}-${person.name}`).catch(() => {});
-      lines.push(...person.log.map((line) => `${person.name}: ${line}`));
+      await person.screenshot(`${this.name}-${person.name}`).catch(() => {}); // its browser may be what failed
+      lines.push(...person.log.map((line) => `${person.name}: ${line}\n`));
     }
-    return lines;
+    writeFileSync(path.join(outFolder, `${this.name}-pages.log`), lines.join(''));
   }
 
   async close() {
+    await this.#evidence();
     await Promise.all(this.people.map((person) => person.close()));
     await this.server?.stop();
   }

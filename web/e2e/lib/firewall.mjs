@@ -1,6 +1,7 @@
-// Rules of the namespace that this process runs in.
+// Rules of the namespace that this process runs in, and its sockets.
 
 import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 const nft = (text) => execFileSync('nft', ['-f', '-'], { input: text, stdio: ['pipe', 'pipe', 'pipe'] });
 
@@ -20,7 +21,7 @@ table inet e2e {
 `);
 }
 
-/** Resets every TCP connection of the server's port, old and new, both ends, until openAll: the server cannot be reached. */
+/** Ends every TCP connection of the server's port at once, at both ends, and refuses new ones until openAll. */
 export function resetTCP(port) {
   assertInNamespace();
   nft(`table inet e2e
@@ -28,26 +29,28 @@ delete table inet e2e
 table inet e2e {
   chain in {
     type filter hook input priority 0;
+    tcp flags rst accept
     tcp dport ${port} counter reject with tcp reset;
-    tcp sport ${port} counter reject with tcp reset;
   }
 }
 `);
-}
-
-/** Drops every TCP segment of the server's port until openAll: the server answers nothing. */
-export function dropTCP(port) {
-  assertInNamespace();
-  nft(`table inet e2e
-delete table inet e2e
-table inet e2e {
-  chain in { type filter hook input priority 0; tcp dport ${port} counter drop; tcp sport ${port} counter drop; }
-}
-`);
+  execFileSync('ss', ['-KHtn', 'sport', '=', `:${port}`]);
 }
 
 /** Removes the rules. */
 export function openAll() {
   assertInNamespace();
   nft('table inet e2e\ndelete table inet e2e\n');
+}
+
+/**
+ * Sockets of the namespace that are made from now on take in at most 64 KiB that nobody reads, so that a client that stops
+ * reading closes its TCP window soon. Returns what undoes it.
+ */
+export function smallReceiveBuffers() {
+  assertInNamespace();
+  const file = '/proc/sys/net/ipv4/tcp_rmem';
+  const before = readFileSync(file, 'utf8');
+  writeFileSync(file, '4096 65536 65536');
+  return () => writeFileSync(file, before);
 }

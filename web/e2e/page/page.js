@@ -120,12 +120,12 @@
   };
 
   /** Plays a stream in an element of its own, muted, and gives the element. */
-  e2e.play = async (stream) => {
+  e2e.play = (stream) => {
     const video = document.createElement('video');
     Object.assign(video, { srcObject: stream, muted: true, autoplay: true, playsInline: true });
     document.body.append(video);
     e2e.kept.push(video);
-    await video.play().catch(() => {}); // a stream that is empty so far plays as soon as it has a track
+    video.play().catch(() => {}); // a stream that is empty so far plays as soon as it has a track
     return video;
   };
 

@@ -15,10 +15,7 @@ describe('a call', () => {
     call = await Call.start('call', [['ann', 'chromium', 1], ['bob', 'chromium', 2], ['eve', 'firefox', 3]]);
     await call.meet('tea');
   }, { timeout: 180_000 });
-  after(async () => {
-    for (const line of (await call?.evidence('call')) ?? []) console.log(line);
-    await call?.close();
-  });
+  after(() => call?.close());
 
   test("everybody decodes everybody else's picture and hears the tone", { timeout }, async (t) => {
     await call.allSeeAndHear((line) => t.diagnostic(line));

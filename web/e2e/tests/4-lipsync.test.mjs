@@ -21,13 +21,10 @@ describe('lip-sync', () => {
       await viewer.evaluate((options) => e2e.enter(options), { room: 'clap', identity: viewer.name, manualSubscribe: true });
     }
   }, { timeout: 180_000 });
-  after(async () => {
-    for (const line of (await call?.evidence('lipsync')) ?? []) console.log(line);
-    await call?.close();
-  });
+  after(() => call?.close());
 
   /** Subscribes to one source alone, and tells which m-line of the viewer its picture comes in, and how far its sound is off. */
-  const measure = async (viewer, name) => {
+  const measure = async (viewer, name, within) => {
     const mid = await viewer.evaluate(async (name) => {
       for (const participant of e2e.room.participants.values()) {
         if (participant.identity === name) continue;
@@ -38,26 +35,28 @@ describe('lip-sync', () => {
       await e2e.subscription(name, 'microphone');
       return e2e.room.peerConnection.getTransceivers().find((t) => t.receiver.track === subscription.mediaStreamTrack)?.mid;
     }, name);
-    const result = await viewer.evaluate(async (name) => {
+    const result = await viewer.evaluate(async (name, within) => {
       const video = await e2e.play(e2e.room.participants.get(name).stream);
       try {
-        return await e2e.lipSync(video);
+        return await e2e.lipSync(video, { within });
       } finally {
         video.srcObject = null;
         video.remove();
       }
-    }, name);
+    }, name, within);
     return { mid, ...result };
   };
 
-  for (const who of ['zoe', 'eve']) {
-    test(`flash and beep are within 60 ms at ${who === 'eve' ? 'Firefox' : 'Chromium'}, before and after its slot changes`, { timeout }, async (t) => {
-      const first = await measure(call[who], 'ann');
+  // Firefox alone, called by a Chromium without any server between them, was measured at 50 to 100 ms, now and then 180: more
+  // says nothing about the server, but a clock that the server mapped wrongly is off by more.
+  for (const [who, browser, within] of [['zoe', 'Chromium', 60], ['eve', 'Firefox', 200]]) {
+    test(`flash and beep are within ${within} ms at ${browser}, before and after its slot changes`, { timeout }, async (t) => {
+      const first = await measure(call[who], 'ann', within);
       t.diagnostic(`ann in m-line ${first.mid}: ${first.offsets} ms`);
-      const second = await measure(call[who], 'bob');
+      const second = await measure(call[who], 'bob', within);
       t.diagnostic(`bob in m-line ${second.mid}: ${second.offsets} ms`);
       assert.equal(second.mid, first.mid, 'the slot was not used again');
-      const third = await measure(call[who], 'ann');
+      const third = await measure(call[who], 'ann', within);
       t.diagnostic(`ann again: ${third.offsets} ms`);
     });
   }
