@@ -39,12 +39,22 @@ type certificates struct {
 	leaf atomic.Pointer[tls.Certificate]
 }
 
-// fileTimes tell whether the certificate files have changed.
-type fileTimes struct {
-	cert, key time.Time
-	certSize  int64
-	keySize   int64
+// fileTime tells whether a file has changed; the zero value is of one that cannot be looked at.
+type fileTime struct {
+	at   time.Time
+	size int64
 }
+
+func timeOf(path string) fileTime {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return fileTime{}
+	}
+	return fileTime{fi.ModTime(), fi.Size()}
+}
+
+// fileTimes tell whether the certificate files have changed.
+type fileTimes struct{ cert, key fileTime }
 
 func newCertificates(cfg *Config, log *slog.Logger, now time.Time, names certNames) (*certificates, error) {
 	c := &certificates{cfg: cfg, log: log, dir: filepath.Join(cfg.Data, "tls")}
@@ -142,13 +152,10 @@ func (c *certificates) readFiles() error {
 }
 
 func (c *certificates) times() (fileTimes, error) {
-	cert, err := os.Stat(c.cfg.Cert)
-	if err != nil {
-		return fileTimes{}, err
+	for _, path := range []string{c.cfg.Cert, c.cfg.Key} {
+		if _, err := os.Stat(path); err != nil {
+			return fileTimes{}, err
+		}
 	}
-	key, err := os.Stat(c.cfg.Key)
-	if err != nil {
-		return fileTimes{}, err
-	}
-	return fileTimes{cert.ModTime(), key.ModTime(), cert.Size(), key.Size()}, nil
+	return fileTimes{timeOf(c.cfg.Cert), timeOf(c.cfg.Key)}, nil
 }

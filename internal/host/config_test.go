@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -252,4 +253,29 @@ func TestHelp(t *testing.T) {
 	if out, _, exit := run(nil, "version"); exit != 0 || !strings.HasPrefix(out, "parley ") {
 		t.Errorf("exit %d: %s", exit, out)
 	}
+}
+
+// Whatever a configuration file holds, it gives values of known settings, each with its line, or a refusal that names the file.
+func FuzzSettings(f *testing.F) {
+	known := []string{"listen", "advertise", "keys", "config", "drain", "ice-server"}
+	for _, s := range []string{
+		"listen: :1\n", "advertise: [a, 'b,c']\n", "keys:\n  a: b\n", "drain: |\n  1s\n", "listen: [\n", "- x", "a: b: c", "lisen: 1", "---\nlisten: 1\n---\nlisten: 2\n",
+		"ice-server:\n  - url: stun:a\n  - turn:b,c,d\n", "listen: &a x\ndrain: *a\n", "? a\n: b\n", "<<: {listen: x}\n",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		entries, err := parseSettings("c.yaml", []byte(text), known)
+		if err != nil {
+			if !strings.Contains(err.Error(), "c.yaml") {
+				t.Errorf("%q: %v", text, err)
+			}
+			return
+		}
+		for name, e := range entries {
+			if !slices.Contains(known, name) || name == "config" || e.line < 1 {
+				t.Errorf("%q: %s line %d", text, name, e.line)
+			}
+		}
+	})
 }

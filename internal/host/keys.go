@@ -32,23 +32,42 @@ func loadKeys(s *Shared) (keyring, error) {
 		k.origin = "--keys"
 		return k, err
 	}
-	path := filepath.Join(s.Data, keysFile)
-	b, err := readLimited(path, maxConfigBytes)
+	path := s.keysPath()
 	made := ""
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		made = " (new)"
-		if b, err = makeKeys(); err == nil {
+		b, err := makeKeys()
+		if err == nil {
 			err = writePrivate(path, b)
 		}
+		if err != nil {
+			return keyring{}, fmt.Errorf("keys: %w", err)
+		}
 	}
+	k, err := readKeys(path)
+	k.origin = path + made
+	return k, err
+}
+
+// keysPath is the file that the key pairs come from; empty: they come from --keys.
+func (s *Shared) keysPath() string {
+	if s.Keys.Reveal() != "" {
+		return ""
+	}
+	return filepath.Join(s.Data, keysFile)
+}
+
+// readKeys reads a keys file.
+func readKeys(path string) (keyring, error) {
+	b, err := readLimited(path, maxConfigBytes)
 	if err != nil {
 		return keyring{}, fmt.Errorf("keys: %w", err)
 	}
 	k, err := parseKeys(b)
 	if err != nil {
-		return k, fmt.Errorf("%s: %w", path, err)
+		return keyring{}, fmt.Errorf("%s: %w", path, err)
 	}
-	k.origin = path + made
+	k.origin = path
 	return k, nil
 }
 

@@ -2,14 +2,18 @@ package host
 
 import (
 	"io/fs"
+	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/obs"
+	"github.com/parley-rtc/parley/internal/signal"
 )
 
 const aSecret = "0123456789abcdef0123456789abcdef"
@@ -29,6 +33,53 @@ func TestKeysAreMadeOnce(t *testing.T) {
 		if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v, want %v", path, fi.Mode(), err, want)
 		}
+	}
+}
+
+// Keys are read again once their file has changed and rests; a file that is still being written, is bad, or is gone changes
+// nothing, and neither does one that nobody reads because of --keys.
+func TestWatchKeys(t *testing.T) {
+	cfg := &Config{Shared: Shared{Data: t.TempDir()}}
+	n := &node{cfg: cfg, log: slog.New(slog.DiscardHandler), signal: signal.New(signal.Config{})}
+	keys, err := loadKeys(&cfg.Shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.keys.Store(&keys)
+	n.keysRead = timeOf(cfg.keysPath())
+	first := keys.first
+	for i, step := range []struct{ text, want string }{
+		{"", first}, // as it was
+		{"ann: " + aSecret, first},
+		{"ann: " + aSecret + "\nbob: " + aSecret + "x", first}, // changed again before the next look
+		{"", "ann bob"},
+		{"", "ann bob"},
+		{"ann: short", "ann bob"},
+		{"", "ann bob"},
+		{"gone", "ann bob"},
+		{"", "ann bob"},
+		{"eve: " + aSecret, "ann bob"},
+		{"", "eve"},
+	} {
+		switch step.text {
+		case "":
+		case "gone":
+			err = os.Remove(cfg.keysPath())
+		default:
+			err = writePrivate(cfg.keysPath(), []byte(step.text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.watchKeys()
+		if got := strings.Join(slices.Sorted(maps.Keys(n.keys.Load().keys)), " "); got != step.want {
+			t.Errorf("step %d: %s, want %s", i, got, step.want)
+		}
+	}
+	cfg.Keys = obs.NewSecret("flag: " + aSecret)
+	n.watchKeys()
+	if n.keys.Load().first != "eve" {
+		t.Error("the file was read although there is --keys")
 	}
 }
 
@@ -90,4 +141,25 @@ func TestTokenCommand(t *testing.T) {
 			t.Errorf("%v: exit %d, %s", args, exit, stderr)
 		}
 	}
+}
+
+// Whatever a keys file holds, it gives keys that are long enough, or a refusal that quotes no value.
+func FuzzKeys(f *testing.F) {
+	for _, s := range []string{"ann: " + aSecret, "ann=" + aSecret, "{ann: " + aSecret + "}", "- x", "a: &x " + aSecret + "\nb: *x", "12: x", "a: [", "? x", "# nothing"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		k, err := parseKeys([]byte(text))
+		if err != nil {
+			return
+		}
+		if _, ok := k.keys[k.first]; !ok || len(k.keys) > maxKeys {
+			t.Fatalf("first %q of %d", k.first, len(k.keys))
+		}
+		for name, secret := range k.keys {
+			if len(secret.Reveal()) < auth.MinSecretBytes {
+				t.Errorf("key %q has %d bytes", name, len(secret.Reveal()))
+			}
+		}
+	})
 }

@@ -21,7 +21,7 @@ const (
 	idleTimeout    = 2 * time.Minute  // between two requests of a connection
 	watchInterval  = 10 * time.Second // between looks at addresses and certificate files
 	drainInterval  = 100 * time.Millisecond
-	stopTimeout    = 10 * time.Second // for requests that are under way after the drain
-	exitTimeout    = time.Second      // for everything, when told again to end
-	keysInterval   = 500 * time.Millisecond
+	stopTimeout    = 10 * time.Second       // for requests that are under way after the drain
+	exitTimeout    = time.Second            // for everything, when told again to end
+	keysInterval   = 200 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
 )

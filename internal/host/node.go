@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -36,7 +37,6 @@ type node struct {
 	// static after construction
 	cfg         *Config
 	log         *slog.Logger
-	keys        keyring
 	certs       *certificates
 	port        *port.Port
 	shard       *media.Shard
@@ -46,9 +46,15 @@ type node struct {
 	fingerprint sdp.Fingerprint // of the DTLS certificate
 	names       []string        // of this machine
 	stops       []func()        // what stop does, last one first
+	urgent      context.Context // ends when stop shall wait for nobody
+	hurry       func()          // ends urgent
+
+	// owned by the goroutine of startWatch
+	keysRead, keysLast fileTime // when the keys were read, and at the last look
 
 	// atomic
 	draining   atomic.Bool
+	keys       atomic.Pointer[keyring]
 	offers     atomic.Pointer[[]offer]
 	candidates atomic.Pointer[[]sdp.Candidate]
 }
@@ -56,6 +62,7 @@ type node struct {
 // newNode builds and starts a server. When it fails, nothing of it is left running.
 func newNode(cfg *Config, log *slog.Logger) (*node, error) {
 	n := &node{cfg: cfg, log: log, metrics: obs.NewMetrics(Version())}
+	n.urgent, n.hurry = context.WithCancel(context.Background())
 	for _, build := range []func() error{n.buildData, n.buildPort, n.buildMedia, n.buildSessions, n.buildWeb} {
 		if err := build(); err != nil {
 			n.stop()
@@ -75,14 +82,20 @@ func (n *node) stop() {
 		f()
 	}
 	n.stops = nil
+	n.hurry() // nobody is left to wait for
 }
 
 // buildData reads or makes what is in the data folder, and chooses addresses.
 func (n *node) buildData() error {
-	var err error
-	if n.keys, err = loadKeys(&n.cfg.Shared); err != nil {
+	n.keysRead = timeOf(n.cfg.keysPath()) // before they are read: what changes meanwhile is read again
+	keys, err := loadKeys(&n.cfg.Shared)
+	if err != nil {
 		return err
 	}
+	if n.keysRead == (fileTime{}) { // they were made just now
+		n.keysRead = timeOf(n.cfg.keysPath())
+	}
+	n.keys.Store(&keys)
 	_, number, err := splitListen(n.cfg.Listen)
 	if err != nil {
 		return err
@@ -173,7 +186,7 @@ func (n *node) buildSessions() error {
 	n.onStop(n.rooms.Close)
 	sessions := signal.Config{Bus: b, Log: n.log}
 	if n.cfg.Auth == "token" {
-		sessions.Keys = func() auth.Keys { return n.keys.keys }
+		sessions.Keys = func() auth.Keys { return n.keys.Load().keys }
 	}
 	n.signal = signal.New(sessions)
 	n.onStop(n.signal.Close)
@@ -211,7 +224,7 @@ func (n *node) buildWeb() error {
 		}
 	}()
 	n.onStop(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		ctx, cancel := context.WithTimeout(n.urgent, stopTimeout)
 		defer cancel()
 		if server.Shutdown(ctx) != nil {
 			_ = server.Close()
@@ -267,17 +280,21 @@ func (n *node) routes() (http.Handler, error) {
 	return mux, nil
 }
 
-// startWatch looks now and then whether addresses or certificate files have changed.
+// startWatch looks now and then whether addresses or certificate files have changed, and more often whether the keys have.
 func (n *node) startWatch() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(watchInterval)
 		defer tick.Stop()
+		keysTick := time.NewTicker(keysInterval)
+		defer keysTick.Stop()
 		for {
 			select {
 			case <-tick.C:
 				n.watch(time.Now())
+			case <-keysTick.C:
+				n.watchKeys()
 			case <-stop:
 				return
 			}
@@ -300,8 +317,58 @@ func (n *node) watch(now time.Time) {
 	n.certs.refresh(now, ownNames(*n.offers.Load()))
 }
 
-// drain takes nobody new and waits until everyone has left, or the time is over, or again is told.
-func (n *node) drain(limit time.Duration, again <-chan struct{}) {
+// watchKeys reads the keys again where their file has changed, and was not changed any more since the last look: half a file has
+// half of the keys. Whoever came with a key that is gone now is sent away. What goes wrong is logged, and the keys of before stay.
+func (n *node) watchKeys() {
+	path := n.cfg.keysPath()
+	if path == "" {
+		return
+	}
+	now, before := timeOf(path), n.keysLast
+	n.keysLast = now
+	if now == n.keysRead || now != before {
+		return
+	}
+	n.keysRead = now
+	keys, err := readKeys(path)
+	if err != nil {
+		n.log.Error("keys: those of before stay in use", "err", err)
+		return
+	}
+	n.keys.Store(&keys)
+	n.log.Info("the keys have changed and were read again", "file", path, "keys", len(keys.keys))
+	n.signal.Recheck()
+}
+
+// end ends a server that was told to: it drains, then stops. Told again, it cuts both short and is over within exitTimeout; the
+// error says that it could not be.
+func (n *node) end(limit time.Duration, signals <-chan os.Signal) error {
+	again := n.drain(limit, signals)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		n.stop()
+	}()
+	if !again {
+		select {
+		case <-stopped:
+			return nil
+		case <-signals:
+		}
+	}
+	n.hurry()
+	over := time.NewTimer(exitTimeout)
+	defer over.Stop()
+	select {
+	case <-stopped:
+		return nil
+	case <-over.C:
+		return fmt.Errorf("told twice to end, and something is not over after %v: it is cut off", exitTimeout)
+	}
+}
+
+// drain takes nobody new and waits until everyone has left, or the time is over, or a signal comes, which it reports.
+func (n *node) drain(limit time.Duration, signals <-chan os.Signal) (again bool) {
 	n.draining.Store(true)
 	n.rooms.Drain()
 	over := time.NewTimer(limit)
@@ -310,15 +377,15 @@ func (n *node) drain(limit time.Duration, again <-chan struct{}) {
 	defer tick.Stop()
 	for {
 		if s := n.signal.Stats(); s.Sessions+s.Calls == 0 {
-			return
+			return false
 		}
 		select {
 		case <-tick.C:
 		case <-over.C:
 			n.log.Warn("the time to drain is over: whoever is left is cut off")
-			return
-		case <-again:
-			return
+			return false
+		case <-signals:
+			return true
 		}
 	}
 }

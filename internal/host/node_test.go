@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -200,8 +203,8 @@ func TestDrain(t *testing.T) {
 		s := dial(t, n)
 		s.send(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: "tea"})
 		s.await(wire.TypeJoined)
-		drained, again := make(chan struct{}), make(chan struct{})
-		go func() { n.drain(time.Hour, again); close(drained) }()
+		drained, again := make(chan bool, 1), make(chan os.Signal, 1)
+		go func() { drained <- n.drain(time.Hour, again) }()
 		for !n.draining.Load() {
 			s.send(wire.TypePing, nil)
 			s.await(wire.TypeOK)
@@ -225,15 +228,89 @@ func TestDrain(t *testing.T) {
 		default:
 		}
 		if impatient {
-			close(again)
+			again <- syscall.SIGTERM
 		} else {
 			s.send(wire.TypeLeave, wire.Leave{})
 		}
 		go s.readToEnd()
 		go late.readToEnd()
-		<-drained
+		if told := <-drained; told != impatient {
+			t.Errorf("told again: %v", told)
+		}
 		n.stop()
 	}
+}
+
+// The second signal ends the server within a second or so, whoever holds it: a call that goes on, a client that never answers the
+// server's close, a request whose body does not come.
+func TestSecondSignal(t *testing.T) {
+	for _, drained := range []bool{false, true} {
+		n := startNode(t)
+		address := n.port.Local().String()
+		s := dial(t, n) // which does not read, and so does not take part in closing
+		s.send(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: "tea"})
+		s.await(wire.TypeJoined)
+		slow, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer slow.Close()
+		if _, err := io.WriteString(slow, "POST /whip/tea HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 9\r\n\r\nv=0"); err != nil {
+			t.Fatal(err)
+		}
+		limit := time.Hour
+		if drained {
+			limit = 0 // the first signal's wait is for those who are cut off
+		}
+		signals, ended := make(chan os.Signal, 1), make(chan error, 1)
+		go func() { ended <- n.end(limit, signals) }()
+		for !n.draining.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		start := time.Now()
+		signals <- syscall.SIGTERM
+		err = <-ended
+		if took := time.Since(start); took > 2*exitTimeout {
+			t.Errorf("drained %v: ended after %v, %v", drained, took, err)
+		}
+	}
+}
+
+// Keys that change in the data folder count within a second: tokens of new ones let in, sessions of old ones end.
+func TestKeysAreReadAgain(t *testing.T) {
+	n := startNode(t, "--auth", "token")
+	defer n.stop()
+	join := func(keys keyring) *session {
+		token, err := auth.Sign(time.Now(), auth.Claims{
+			Key: keys.first, Identity: keys.first, Room: "tea", Expires: time.Now().Add(time.Hour), Grants: wire.Grants{Subscribe: true},
+		}, keys.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := dial(t, n)
+		s.send(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Token: token})
+		return s
+	}
+	ann := join(*n.keys.Load())
+	ann.await(wire.TypeJoined)
+	if err := writePrivate(n.cfg.keysPath(), []byte("APInew: "+aSecret)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	var ended wire.Ended
+	if err := json.Unmarshal(ann.await(wire.TypeEnded).Body, &ended); err != nil || ended.Code != wire.CodeUnauthorized {
+		t.Errorf("%+v, %v", ended, err)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("ended after %v", took)
+	}
+	ann.readToEnd()
+	bob := join(*n.keys.Load())
+	bob.await(wire.TypeJoined)
+	if n.keys.Load().first != "APInew" {
+		t.Error(n.keys.Load().first)
+	}
+	go bob.readToEnd()
 }
 
 // In token mode only a valid token gets in, into the room that it names; parley token makes such tokens.
@@ -241,8 +318,8 @@ func TestTokenMode(t *testing.T) {
 	n := startNode(t, "--auth", "token")
 	defer n.stop()
 	token, err := auth.Sign(time.Now(), auth.Claims{
-		Key: n.keys.first, Identity: "ann", Room: "tea", Expires: time.Now().Add(time.Hour), Grants: wire.Grants{Publish: true},
-	}, n.keys.keys)
+		Key: n.keys.Load().first, Identity: "ann", Room: "tea", Expires: time.Now().Add(time.Hour), Grants: wire.Grants{Publish: true},
+	}, n.keys.Load().keys)
 	if err != nil {
 		t.Fatal(err)
 	}

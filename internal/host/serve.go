@@ -11,8 +11,7 @@ import (
 	"github.com/parley-rtc/parley/internal/obs"
 )
 
-// serve runs a server until the process is told to end. The first signal drains, a second one ends the waiting, a third one the
-// process.
+// serve runs a server until the process is told to end. The first signal drains, a second one ends the process within exitTimeout.
 func (p process) serve(cfg *Config) error {
 	log := obs.NewLogger(p.stderr, obs.LogConfig{Level: cfg.LogLevel, JSON: cfg.LogFormat == "json", Addresses: cfg.LogAddress})
 	raiseFileLimit(log)
@@ -29,23 +28,9 @@ func (p process) serve(cfg *Config) error {
 	s := <-signals
 	tellSupervisor(log, "STOPPING=1")
 	log.Info("draining: nobody new is taken; the same signal again ends it now", "signal", s.String(), "atMost", cfg.Drain)
-	again, over := make(chan struct{}), make(chan struct{})
-	go func() { // ends with over
-		select {
-		case <-signals:
-			close(again)
-		case <-over:
-			return
-		}
-		select {
-		case <-signals:
-			os.Exit(1)
-		case <-over:
-		}
-	}()
-	n.drain(cfg.Drain, again)
-	n.stop()
-	close(over)
+	if err := n.end(cfg.Drain, signals); err != nil {
+		return err
+	}
 	log.Info("ended")
 	return nil
 }
@@ -54,7 +39,7 @@ func (p process) serve(cfg *Config) error {
 func (n *node) summary(codes bool) *summary {
 	local := n.port.Local()
 	s := &summary{
-		cfg: n.cfg, port: local.Port(), loopback: local.Addr().IsLoopback(), offers: *n.offers.Load(), keys: n.keys.origin,
+		cfg: n.cfg, port: local.Port(), loopback: local.Addr().IsLoopback(), offers: *n.offers.Load(), keys: n.keys.Load().origin,
 		container: inContainer(), codes: codes,
 	}
 	if n.certs.ca != nil {

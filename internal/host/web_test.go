@@ -251,3 +251,22 @@ func TestRedirectFromPort80(t *testing.T) {
 		}
 	}
 }
+
+// An address of X-Forwarded-For that is taken is one, without the frills, and reads the same when it is written again.
+func FuzzHop(f *testing.F) {
+	for _, s := range []string{"192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:77", "[::1]", "::ffff:192.0.2.1", "fe80::1%eth0", "[fe80::1%eth0]:1", "unknown", "_hidden", "[[::1]]", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		a, err := parseHop(s)
+		if err != nil {
+			return
+		}
+		if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
+			t.Fatalf("%q: %v", s, a)
+		}
+		if again, err := parseHop(a.String()); err != nil || again != a {
+			t.Errorf("%q: %v, then %v, %v", s, a, again, err)
+		}
+	})
+}
