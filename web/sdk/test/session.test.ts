@@ -5,8 +5,14 @@ import { backoff, Session, type SessionState } from "../src/session.js";
 import type { EventMessage, Joined } from "../src/wire.gen.js";
 import { FakeServer, joined, pass, settle } from "./fake-server.js";
 
-beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
-afterEach(() => mock.timers.reset());
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  mock.method(Math, "random", () => 0.5); // pauses of the length that they have on average
+});
+afterEach(() => {
+  mock.timers.reset();
+  mock.restoreAll();
+});
 
 interface Told {
   readonly events: EventMessage[];
