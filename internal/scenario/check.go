@@ -11,9 +11,11 @@ import (
 
 // Limits of what a check accepts.
 const (
-	repairTime = time.Second // within which a hole in a video stream is filled
-	inFlight   = 300 * time.Millisecond
-	maxBehind  = 10 // packets that may be lost one after the other at a source's end
+	repairTime   = time.Second // within which a hole in a video stream is filled
+	inFlight     = 300 * time.Millisecond
+	startPackets = 100             // that may pass until a key frame's first packet is repaired
+	restartTime  = 3 * time.Second // that an ICE restart of pion may take on a lossy link
+	maxBehind    = 10              // packets that may be lost one after the other at a source's end
 )
 
 // Sums counts what a check of media has seen.
@@ -89,14 +91,14 @@ func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 		if i == 0 { // what is older than the first that came, nobody knows to be missing
 			s.low = r.arrivals[0].number
 		}
-		end := s.high + 1
+		end, next := s.high+1, time.Time{}
 		if i+1 < len(segments) {
-			end = segments[i+1].low
+			end, next = segments[i+1].low, segments[i+1].first
 			if end <= s.high {
 				p.Errorf("%s: numbers %d to %d are used by two sources", where, end, s.high)
 			}
 		}
-		p.checkHoles(where, c, r, s, end, sums)
+		p.checkHoles(where, c, r, s, end, next, sums)
 	}
 }
 
@@ -182,8 +184,8 @@ func (p *Plan) checkEnd(where string, r *reception) {
 	}
 }
 
-// checkHoles looks at every number of a segment below end.
-func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end int64, sums *Sums) {
+// checkHoles looks at every number of a segment below end, where the next one begins, at the time next.
+func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end int64, next time.Time, sums *Sums) {
 	p.Helper()
 	found := discoveries(s)
 	for n := s.low; n < end; n++ {
@@ -192,12 +194,19 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 		if ok && !discovered {
 			continue
 		}
+		if !discovered {
+			since = s.until // the next segment shows it
+		}
 		cause := p.cause(c, r, s, n, since)
+		if cause == "" && !discovered { // it may also have been the first of the next segment
+			cause = p.cause(c, r, s, n, next)
+		}
 		if !r.video {
 			if !ok {
 				sums.Missing++
 				if cause == "" {
-					p.Errorf("%s: audio number %d is missing, and no link has lost it", where, n)
+					p.Errorf("%s: audio number %d is missing, and no link has lost it; %d of %d to %d of %s, found %v, slot events %v, restarts %v", where, n,
+						p.watch.fate(c.addr, false, r.ssrc, uint16(n)), s.low, s.high, s.source.client.Name, since, r.fills, c.restarted)
 				}
 			}
 			continue
@@ -209,8 +218,8 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 		case !ok && (!discovered || s.last.Sub(since) <= repairTime):
 			sums.GivenUp++
 			if cause == "" {
-				p.Errorf("%s: video number %d never came, and no link has lost it; from %d on of %s, found %v, last %v, asked %d times, slot events %v",
-					where, n, s.low, s.source.client.Name, since, s.last, r.tried[n], r.fills)
+				p.Errorf("%s: video number %d never came, and no link has lost it; %d, from %d on of %s, found %v, last %v, asked %d times, slot events %v",
+					where, n, p.watch.fate(c.addr, false, r.ssrc, uint16(n)), s.low, s.source.client.Name, since, s.last, r.tried[n], r.fills)
 			}
 		case cause != "":
 			sums.Late++
@@ -249,10 +258,12 @@ func (p *Plan) cause(c *Client, r *reception, s *segment, n int64, at time.Time)
 	switch down := p.watch.fate(c.addr, false, r.ssrc, uint16(n)); {
 	case down == lost:
 		return "lost on the way to the subscriber"
-	case down == delivered && slices.ContainsFunc(c.restarted, func(t time.Time) bool { return !at.Before(t) && at.Sub(t) < repairTime }):
+	case down == delivered && slices.ContainsFunc(c.restarted, func(t time.Time) bool { return !at.Before(t) && at.Sub(t) < restartTime }):
 		return "not taken during an ICE restart"
 	case down == delivered && up == delivered:
 		return ""
+	case down == neverSent && up == delivered && r.video && n-s.low < startPackets && s.last.Sub(s.first) < repairTime:
+		return "passed before the first packet of its key frame was repaired, and the slot was not filled for long enough to ask for it"
 	case up == lost:
 		return "lost on the way from the publisher"
 	case up == neverSent:
@@ -269,7 +280,7 @@ func (p *Plan) CheckIsolation() {
 		for ssrc, packets := range p.watch.sentTo(c.addr) {
 			c.mu.Lock()
 			i := slices.IndexFunc(c.all(), func(r *reception) bool { return r.ssrc == ssrc || r.rtx == ssrc })
-			filled := i >= 0 && (len(c.all()[i].fills) > 0 || len(c.cuts) > 0)
+			filled := i >= 0 && (len(c.all()[i].fills) > 0 || len(c.cuts) > 0) || i < 0 && c.gone && c.unanswered
 			c.mu.Unlock()
 			if !filled {
 				p.Errorf("%s was sent %d packets on SSRC %d, which fills no slot of his", c.Name, packets, ssrc)
@@ -305,7 +316,8 @@ var linkDrops = []drop.Reason{
 	drop.UnknownSource, drop.UnknownUfrag, drop.DtlsClosed, drop.SrtpNoKeys, drop.RtpUnknownSSRC, // before and after a Transport, or a section
 	drop.NoKeyFrame, drop.TooLate, drop.Unpublished, drop.SlotSwitching, // around a change of slot
 	drop.NackUnknown, drop.NackTooOften, drop.RtpDuplicate, // repairs
-	drop.SrtpReplay, // pion sends a repair again under the number that it had
+	drop.StunIntegrity, // a check that pion makes between two restarts
+	drop.SrtpReplay,    // pion sends a repair again under the number that it had
 	drop.RtcpUnknown, drop.Consent,
 }
 

@@ -184,6 +184,7 @@ func (c *Client) negotiate(o *webrtc.OfferOptions) {
 	}
 	m := c.request(wire.TypeOffer, request)
 	if c.gone || c.over(m) {
+		c.unanswered = true
 		return
 	}
 	if m.Type != wire.TypeAnswer {

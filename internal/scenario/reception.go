@@ -31,6 +31,9 @@ type fill struct {
 	publication string // empty: the slot is
 }
 
+// String is short: failures list many.
+func (f fill) String() string { return f.at.Format("05.000 ") + f.publication }
+
 // arrival is a packet.
 type arrival struct {
 	at     time.Time
