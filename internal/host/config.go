@@ -34,6 +34,7 @@ type Config struct {
 
 	Listen     string         `group:"Network" placeholder:"[HOST]:PORT" help:"TCP and UDP port for everything. Default: :8443, with --domain :443."`
 	Advertise  []netip.Addr   `group:"Network" placeholder:"IP" help:"Further addresses under which clients reach this server, such as the public one of a router in front of it."`
+	ICEServers iceServers     `group:"Network" name:"ice-server" placeholder:"URL[,USER,CREDENTIAL]" help:"STUN or TURN server of somebody else that clients are given, for networks that let nothing else out; may be repeated. Default: none."`
 	Domain     []string       `group:"Certificate" placeholder:"NAME" help:"Get a public certificate for this name, by ACME."`
 	ACMEEmail  string         `group:"Certificate" name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority writes to when something is wrong."`
 	ACMECA     string         `group:"Certificate" name:"acme-ca" placeholder:"URL" help:"ACME directory. Default: Let's Encrypt."`
@@ -90,6 +91,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("--drain %v: give a duration from 0s to %v", c.Drain, maxDrain)
 	case c.Linger < time.Second || c.Linger > maxLinger:
 		return fmt.Errorf("--linger %v: give a duration from 1s to %v", c.Linger, maxLinger)
+	case len(c.ICEServers) > maxICEServers:
+		return fmt.Errorf("--ice-server %d times; %d are enough for anyone, and each slows connecting down", len(c.ICEServers), maxICEServers)
 	case len(c.Advertise) > maxAdvertised:
 		return fmt.Errorf("--advertise has %d addresses; %d are enough for anyone", len(c.Advertise), maxAdvertised)
 	}

@@ -5,6 +5,8 @@ import "time"
 // Limits.
 const (
 	maxAdvertised  = 16               // addresses of --advertise
+	maxICEServers  = 8                // of --ice-server
+	maxICEURIBytes = 256              // of one of them
 	maxCandidates  = 32               // addresses offered to a client; the rest is shown as left out
 	maxConfigBytes = 1 << 20          // a configuration or keys file
 	maxSecretBytes = 64 << 10         // a file that PARLEY_…_FILE names

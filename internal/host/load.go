@@ -92,7 +92,7 @@ func (s *sources) isSetting(name string) bool { return slices.Contains(s.known, 
 func (s *sources) fromEnvironment(flag *kong.Flag) (value, origin string, err error) {
 	name := variable(flag.Name)
 	value, ok := s.env(name)
-	if flag.Target.Type() != reflect.TypeFor[obs.Secret]() {
+	if t := flag.Target.Type(); t != reflect.TypeFor[obs.Secret]() && t != reflect.TypeFor[iceServers]() {
 		if ok {
 			origin = "environment " + name
 		}
@@ -167,7 +167,7 @@ func parseSettings(path string, b []byte, known []string) (map[string]entry, err
 			if name == "config" || !slices.Contains(known, name) {
 				return nil, fmt.Errorf("%s line %d: there is no setting %q%s", path, line, name, suggestion(name, known))
 			}
-			value, set, err := settingValue(p.Value, name == "keys")
+			value, set, err := settingValue(p.Value, name)
 			if err != nil {
 				return nil, fmt.Errorf("%s line %d: %s: %w", path, line, name, err)
 			}
@@ -179,9 +179,8 @@ func parseSettings(path string, b []byte, known []string) (map[string]entry, err
 	return entries, nil
 }
 
-// settingValue writes a YAML value as a flag would have it: lists with commas and, where maps are possible, those as
-// lines of name: value.
-func settingValue(n ast.Node, maps bool) (value string, set bool, err error) {
+// settingValue writes a YAML value as the flag of this name would have it: lists with commas; key pairs, and ICE servers, in lines.
+func settingValue(n ast.Node, name string) (value string, set bool, err error) {
 	switch n := n.(type) {
 	case *ast.NullNode:
 		return "", false, nil
@@ -190,23 +189,52 @@ func settingValue(n ast.Node, maps bool) (value string, set bool, err error) {
 	case *ast.LiteralNode:
 		return n.Value.Value, true, nil
 	case *ast.SequenceNode:
-		var items []string
-		for _, v := range n.Values {
-			item, ok, err := settingValue(v, false)
-			if err != nil || !ok {
-				return "", false, errors.Join(err, errors.New("a list holds plain values"))
-			}
-			items = append(items, strings.ReplaceAll(item, ",", `\,`))
-		}
-		return strings.Join(items, ","), len(items) > 0, nil
+		return listValue(n, name)
 	case *ast.MappingNode, *ast.MappingValueNode:
-		if maps {
+		if name == "keys" {
 			return n.String(), true, nil
 		}
 	case ast.ScalarNode:
 		return n.GetToken().Value, true, nil
 	}
 	return "", false, fmt.Errorf("a %s is not possible here", strings.ToLower(n.Type().String()))
+}
+
+func listValue(n *ast.SequenceNode, name string) (value string, set bool, err error) {
+	servers := name == "ice-server"
+	var items []string
+	for _, v := range n.Values {
+		var item string
+		ok := true
+		switch m := v.(type) {
+		case *ast.MappingNode:
+			item, ok, err = mapValue(m.Values, servers)
+		case *ast.MappingValueNode:
+			item, ok, err = mapValue([]*ast.MappingValueNode{m}, servers)
+		default:
+			item, ok, err = settingValue(v, "")
+		}
+		if err != nil || !ok {
+			return "", false, errors.Join(err, errors.New("a list holds plain values"))
+		}
+		if !servers {
+			item = strings.ReplaceAll(item, ",", `\,`)
+		}
+		items = append(items, item)
+	}
+	if servers {
+		return strings.Join(items, "\n"), len(items) > 0, nil
+	}
+	return strings.Join(items, ","), len(items) > 0, nil
+}
+
+// mapValue writes a map in a list, which only ICE servers can be.
+func mapValue(pairs []*ast.MappingValueNode, server bool) (value string, ok bool, err error) {
+	if !server {
+		return "", false, nil
+	}
+	value, err = iceServerText(pairs)
+	return value, err == nil, err
 }
 
 // suggestion names the setting that was probably meant.

@@ -28,6 +28,7 @@ import (
 	"github.com/parley-rtc/parley/internal/signal/whip"
 	"github.com/parley-rtc/parley/internal/signal/ws"
 	"github.com/parley-rtc/parley/internal/webui"
+	"github.com/parley-rtc/parley/wire"
 )
 
 // node is a server: everything that one configuration builds.
@@ -184,7 +185,13 @@ func (n *node) buildSessions() error {
 		return err
 	}
 	n.onStop(n.rooms.Close)
-	sessions := signal.Config{Bus: b, Log: n.log}
+	sessions := signal.Config{Bus: b, Log: n.log, ICEServers: func(string) []wire.ICEServer {
+		given, _ := n.iceServers()
+		return given
+	}}
+	if _, kept := n.iceServers(); len(kept) > 0 {
+		n.log.Warn("--ice-server: not given to clients, because Chromium would ignore media from this server's own address", "servers", kept)
+	}
 	if n.cfg.Auth == "token" {
 		sessions.Keys = func() auth.Keys { return n.keys.Load().keys }
 	}
