@@ -275,7 +275,11 @@ func TestPatch(t *testing.T) {
 		}
 	}
 	// RFC 9725 §4.3.3: a restart has updated credentials. With those of before it is none, however often it is asked for.
-	before := strings.NewReplacer("EsAw", "MODa", "P2uYro0UCOQ4zxjKXaWCBui1", "kHCNl2A9oxlX35pM5yirBav1").Replace(trickle)
+	offered, err := sdp.ParseOffer(offer(t, "chromium-publish"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := strings.NewReplacer("EsAw", offered.ICE.Ufrag, "P2uYro0UCOQ4zxjKXaWCBui1", offered.ICE.Pwd).Replace(trickle)
 	var same answer
 	for range 2 {
 		same = n.do("PATCH", location, before, "Content-Type", fragment, "If-Match", "*")
