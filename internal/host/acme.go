@@ -106,6 +106,7 @@ func (a *acme) start(http80 net.Listener, httpsPort uint16) error {
 		a.web = &http.Server{
 			Handler:           a.issuer.HTTPChallengeHandler(http.HandlerFunc(redirectToHTTPS(httpsPort))),
 			ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+			ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, // redirects and short checks: there is nothing to upload
 		}
 		go func() {
 			defer close(a.done)
