@@ -36,8 +36,8 @@ const (
 	// streamReadBytes is a TCP connection's read buffer. It holds more than one frame of datagram.MaxBytes.
 	streamReadBytes = 8 << 10
 
-	// StallTimeout: a TCP connection that takes no byte for so long has been closed by then, and not before half of it.
-	StallTimeout = 10 * time.Second
+	// StallTimeout: a TCP connection that does not take chunkBytes in it carries no call and is closed.
+	StallTimeout = 8 * time.Second
 	// AnswerTimeout: a TCP connection to which nothing is sent for so long after it opened is nobody's and is closed.
 	AnswerTimeout = 10 * time.Second
 	// IdleTimeout: a TCP connection from which no datagram has come for so long is closed. Consent would have ended it as well.

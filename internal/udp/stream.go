@@ -164,18 +164,12 @@ func (s *StreamConn) writeLoop() {
 	}
 }
 
-// write writes b to its end, for a cut frame would take the framing with it, as long as the client takes some of it in each
-// half of StallTimeout.
+// write writes b to its end, for a cut frame would take the framing with it, unless the client takes longer than StallTimeout.
+// Single bytes that it takes meanwhile are no progress: kernels make room for some when they tidy up a full receive buffer.
 func (s *StreamConn) write(b []byte) bool {
-	for len(b) > 0 {
-		_ = s.conn.SetWriteDeadline(time.Now().Add(StallTimeout / 2))
-		n, err := s.conn.Write(b)
-		b = b[n:]
-		if err != nil && !(n > 0 && errors.Is(err, os.ErrDeadlineExceeded)) {
-			return false
-		}
-	}
-	return true
+	_ = s.conn.SetWriteDeadline(time.Now().Add(StallTimeout))
+	_, err := s.conn.Write(b)
+	return err == nil
 }
 
 // readLoop reads until the connection ends, or one of its times is over.
