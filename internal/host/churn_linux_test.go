@@ -144,6 +144,10 @@ type visit struct {
 	socket *websocket.Conn
 	conn   *net.UDPConn // of its newest PeerConnection
 	id     uint64
+
+	// how it differs from others
+	dial   *http.Client // for its WebSocket; nil: the default one
+	bridge *bridge      // its media goes by TCP; nil: by UDP
 }
 
 func (c *churn) visit(i int, s stage) error {
@@ -173,9 +177,9 @@ func (v *visit) openTCP() error {
 
 func (v *visit) openSocket() error {
 	var err error
-	v.socket, _, err = websocket.Dial(v.ctx, fmt.Sprintf("ws://%s/v1/session", v.address), nil) //nolint:bodyclose
+	v.socket, _, err = websocket.Dial(v.ctx, fmt.Sprintf("ws://%s/v1/session", v.address), &websocket.DialOptions{HTTPClient: v.dial})
 	if err == nil {
-		v.socket.SetReadLimit(wire.MaxMessageBytes)
+		v.socket.SetReadLimit(4 << 20) // joined has the chat of late
 	}
 	return err
 }
@@ -262,6 +266,9 @@ func (v *visit) offer(pc *webrtc.PeerConnection, o wire.Offer) (answer string, e
 	}
 	var a wire.Answer
 	err = json.Unmarshal(m.Body, &a)
+	if v.bridge != nil {
+		a.SDP = v.bridge.through(a.SDP)
+	}
 	return a.SDP, err
 }
 

@@ -73,6 +73,7 @@ type quietCall struct {
 	ends                []func()
 	track               *webrtc.TrackLocalStaticRTP
 	ufrags              string // user name of the publisher's checks
+	payload             []byte // of each packet
 
 	// owned by the goroutine that talks; by the test while there is none
 	next uint16 // number of the next packet
@@ -87,7 +88,7 @@ func (c *churn) callUp() (*quietCall, error) {
 	x := &quietCall{
 		churn:     c,
 		publisher: &visit{churn: c, ctx: ctx, number: 1, room: "flooded"}, listener: &visit{churn: c, ctx: ctx, number: 2, room: "flooded"},
-		next: 100, counts: map[uint16]bool{},
+		next: 100, payload: []byte("\x78not sent again"), counts: map[uint16]bool{},
 	}
 	pub, kill, err := x.publisher.connection()
 	if err != nil {
@@ -177,7 +178,7 @@ func (x *quietCall) talk(stop chan struct{}) int {
 		}
 		h := rtp.Header{Version: 2, SequenceNumber: x.next, Timestamp: uint32(x.next) * 240}
 		x.next++
-		_ = x.track.WriteRTP(&rtp.Packet{Header: h, Payload: []byte("\x78not sent again")})
+		_ = x.track.WriteRTP(&rtp.Packet{Header: h, Payload: x.payload})
 	}
 }
 
