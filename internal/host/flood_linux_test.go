@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -253,10 +252,7 @@ func (x *quietCall) tally() (s tally) {
 	s.drops, s.kernel = p.Drops, p.UDP.KernelDrops
 	m, _ := x.node.shard.Counts(context.Background())
 	s.drops.Merge(&m.Drops)
-	runtime.GC()
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	s.heap = mem.HeapAlloc
+	s.heap = heap()
 	return s
 }
 
