@@ -22,6 +22,7 @@ type keyring struct {
 	keys   auth.Keys
 	first  string // the name with which `parley token` signs: the first of the file
 	origin string // for people
+	made   bool   // just now: there were none
 }
 
 // loadKeys returns the key pairs of --keys, else of keys.yaml in the data folder, which is made with one random pair where there
@@ -33,9 +34,9 @@ func loadKeys(s *Shared) (keyring, error) {
 		return k, err
 	}
 	path := s.keysPath()
-	made := ""
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		made = " (new)"
+	_, err := os.Stat(path)
+	made := errors.Is(err, fs.ErrNotExist)
+	if made {
 		b, err := makeKeys()
 		if err == nil {
 			err = writePrivate(path, b)
@@ -45,7 +46,9 @@ func loadKeys(s *Shared) (keyring, error) {
 		}
 	}
 	k, err := readKeys(path)
-	k.origin = path + made
+	if k.made = made; made {
+		k.origin += " (new)"
+	}
 	return k, err
 }
 

@@ -52,9 +52,9 @@ func (s *summary) write(out io.Writer) {
 		fmt.Fprintf(w, "%s%s\t%s\t%s\n", verb, o.address, o.place, o.why)
 	}
 	fmt.Fprintf(w, "  access\t%s\n", s.access())
-	fmt.Fprintf(w, "  keys\t%s\tparley token --room ROOM --name NAME\n", s.keys)
+	fmt.Fprintf(w, "  keys\t%s\tparley token%s --room ROOM --name NAME\n", s.keys, s.dataFlag())
 	if s.authority != "" {
-		fmt.Fprintf(w, "  authority\t%s\n", s.authority)
+		fmt.Fprintf(w, "  authority\t%s\tSHA-256, to compare at /trust\n", s.authority)
 	}
 	_ = w.Flush()
 	for _, hint := range s.hints() {
@@ -64,6 +64,14 @@ func (s *summary) write(out io.Writer) {
 		drawCode(out, phones)
 	}
 	fmt.Fprintln(out)
+}
+
+// dataFlag is what `parley token` needs to find this server's keys.
+func (s *summary) dataFlag() string {
+	if s.cfg.Data == "" || s.cfg.Data == defaultData(os.LookupEnv) {
+		return ""
+	}
+	return " --data " + s.cfg.Data
 }
 
 // localHost is how this machine's own browser gets here; plain HTTP will do, because browsers take localhost for secure.

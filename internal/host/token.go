@@ -39,6 +39,9 @@ func (p process) token(c *tokenCommand) error {
 	if err != nil {
 		return err
 	}
+	if k.made {
+		fmt.Fprintf(p.stderr, "parley: made new keys in %s; a server with another --data or --keys will refuse this token\n", c.keysPath())
+	}
 	claims, err := c.claims(time.Now(), k.first, rand.Reader)
 	if err != nil {
 		return &usageError{err}
