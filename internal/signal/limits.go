@@ -18,7 +18,7 @@ const (
 	KeptReplyTime      = 30 * time.Second
 	MaxWaiting         = 256     // messages that a socket has not taken
 	MaxWaitingBytes    = 1 << 20 // of them, without snapshots
-	MaxKeptBytes       = 2 << 20 // of messages kept for a resume
+	MaxKeptBytes       = 1 << 20 // of messages kept for a resume
 	MaxDepth           = 32      // nesting of a request's JSON
 	MaxRequestID       = 1<<53 - 1
 	RequestsPerSecond  = 50

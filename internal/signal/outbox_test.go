@@ -80,7 +80,7 @@ func TestOutboxNumbersHaveNoHoles(t *testing.T) {
 	}
 }
 
-// The limits of an outbox: 256 messages and 1 MiB wait, snapshots aside; 1000 messages and 2 MiB are kept, and always the newest.
+// The limits of an outbox: 256 messages and 1 MiB wait, snapshots aside; 1000 messages and 1 MiB are kept, and always the newest.
 func TestOutboxLimits(t *testing.T) {
 	big := entry{typ: "x", body: json.RawMessage(`"` + strings.Repeat("x", MaxWaitingBytes/4-2) + `"`)}
 	o := newOutbox()
