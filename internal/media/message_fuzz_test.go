@@ -12,7 +12,11 @@ import (
 // message, nothing of it lost, within the limit; and who may not publish data gets nothing through.
 func FuzzParseData(f *testing.F) {
 	for _, seed := range [][]byte{
-		nil, {1}, {0, 0}, {1, 3, 'A', 'n'}, []byte("\x01\x03Annhello"), []byte("\x00\x00everyone"), []byte("\xff\xffshort"),
+		nil,
+		{1},
+		{0, 0},
+		{1, 3, 'A', 'n'},
+		[]byte("\x01\x03Annhello"), []byte("\x00\x00everyone"), []byte("\xff\xffshort"),
 		append([]byte{0, 255}, bytes.Repeat([]byte{0x80}, 255)...),
 		append([]byte{1, 1, 'B'}, make([]byte, wire.MaxDataBytes)...),
 		append([]byte{1, 1, 'B'}, make([]byte, wire.MaxDataBytes+1)...),
