@@ -76,7 +76,7 @@ func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 	segments := p.segments(r)
 	where := fmt.Sprintf("%s, mid %s", c.Name, r.mid)
 	p.matchFills(where, c, r, segments)
-	if !c.gone {
+	if now := c.current[r.mid]; !c.gone && now != nil && now.ssrc == r.ssrc {
 		p.checkEnd(where, r)
 	}
 	sums.Fills += len(segments)

@@ -243,6 +243,16 @@ func (c *Client) Leave() {
 	c.close()
 }
 
+// isClosing reports whether close has begun. Any goroutine may ask.
+func (c *Client) isClosing() bool {
+	select {
+	case <-c.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 // close ends what the client runs.
 func (c *Client) close() {
 	if c.gone {

@@ -132,7 +132,7 @@ func (c *Client) grow(g wire.GrowSlots) {
 		}
 	}
 	more := max(0, min(g.Pairs, c.options.MaxPairs)-pairs)
-	if c.gone || more == 0 && g.Videos <= videos {
+	if c.isClosing() || more == 0 && g.Videos <= videos {
 		return
 	}
 	c.addSlots(more, max(0, g.Videos-videos))
@@ -183,7 +183,7 @@ func (c *Client) negotiate(o *webrtc.OfferOptions) {
 		request.Slots = append(request.Slots, o)
 	}
 	m := c.request(wire.TypeOffer, request)
-	if c.gone || c.over(m) {
+	if c.isClosing() || c.over(m) {
 		c.unanswered = true
 		return
 	}
