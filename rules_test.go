@@ -48,6 +48,7 @@ var packages = []struct {
 	{"internal/nack", core},
 	{"internal/bwe", core},
 	{"internal/pacer", core},
+	{"internal/voice", core},
 	{"internal/turn", core},
 	{"internal/state", core},
 	{"internal/route", core},

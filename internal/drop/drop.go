@@ -64,6 +64,7 @@ const (
 	NackUnknown   // asked for again, but not in the cache
 	NackTooOften  // asked for again too often or too soon
 	Consent       // the subscriber's consent has expired
+	NotLoudest    // others in the room are louder
 
 	NumReasons // not a reason: the number of them
 )
@@ -83,7 +84,7 @@ var names = [NumReasons]string{
 	RtpDuplicate: "rtp_duplicate", RtpPadding: "rtp_padding", RtcpMalformed: "rtcp_malformed", RtcpUnknown: "rtcp_unknown",
 	Unpublished: "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
 	CodecMismatch: "codec_mismatch", TooLate: "too_late", NackUnknown: "nack_unknown", NackTooOften: "nack_too_often",
-	Consent: "consent",
+	Consent: "consent", NotLoudest: "not_loudest",
 }
 
 // String returns the reason's metric label.

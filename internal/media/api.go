@@ -50,6 +50,14 @@ type Publish struct {
 	Mid       string
 	Producer  ProducerID
 	Encrypted bool
+	// Microphone: its level counts for who speaks.
+	Microphone bool
+}
+
+// Rank lets a Producer's packets pass only while it is among the loudest of the room, or in any case, which is how it begins.
+type Rank struct {
+	Producer ProducerID
+	Ranked   bool
 }
 
 // Unpublish ends a Producer. Slots that it filled fall silent; the room assigns them anew.
@@ -80,6 +88,7 @@ func (c OpenTransport) about() TransportID  { return c.Transport }
 func (c RestartICE) about() TransportID     { return c.Transport }
 func (c Negotiate) about() TransportID      { return c.Transport }
 func (c Publish) about() TransportID        { return c.Transport }
+func (Rank) about() TransportID             { return 0 }
 func (Unpublish) about() TransportID        { return 0 }
 func (c Assign) about() TransportID         { return c.Transport }
 func (c SlotReady) about() TransportID      { return c.Transport }

@@ -64,6 +64,10 @@ func (s *Shard) command(now time.Time, c Command) {
 		}
 	case Publish:
 		s.publish(c)
+	case Rank:
+		if r := s.producers[c.Producer]; r != nil {
+			r.router.Rank(uint64(c.Producer), c.Ranked)
+		}
 	case Unpublish:
 		s.unpublish(c.Producer)
 	case Assign:

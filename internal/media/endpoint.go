@@ -342,7 +342,7 @@ func (s *Shard) publish(c Publish) {
 	}
 	p := e.room.router.Add(route.ProducerConfig{
 		ID: uint64(c.Producer), Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Encrypted: c.Encrypted,
-		Clock: e.transport.Clock(),
+		Microphone: c.Microphone, Clock: e.transport.Clock(),
 	})
 	e.transport.Publish(c.Mid, p)
 	e.producers = append(e.producers, p)

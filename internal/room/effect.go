@@ -56,6 +56,13 @@ type (
 		Mid       string
 		Producer  uint64
 		Encrypted bool
+		// Microphone: its level counts for who speaks.
+		Microphone bool
+	}
+	// Rank lets a Producer pass only while it is among the loudest, or in any case, which is how it begins.
+	Rank struct {
+		Producer uint64
+		Ranked   bool
 	}
 	// StopProducer ends a Producer.
 	StopProducer struct{ Producer uint64 }
@@ -83,6 +90,7 @@ func (OpenTransport) effect()  {}
 func (RestartICE) effect()     {}
 func (Negotiate) effect()      {}
 func (StartProducer) effect()  {}
+func (Rank) effect()           {}
 func (StopProducer) effect()   {}
 func (Assign) effect()         {}
 func (OpenSlot) effect()       {}

@@ -154,9 +154,10 @@ func newPublication(p *participant, t wire.OfferTrack, result *sdp.Negotiated) *
 }
 
 func (r *Room) startProducer(pub *publication) {
-	pub.producer = r.nextID()
+	pub.producer, pub.ranked = r.nextID(), false
 	r.emit(StartProducer{
 		Transport: pub.owner.transport.id, Mid: pub.mid, Producer: pub.producer, Encrypted: pub.Encrypted,
+		Microphone: pub.Source == wire.SourceMicrophone,
 	})
 }
 

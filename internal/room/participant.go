@@ -28,6 +28,7 @@ type participant struct {
 	slots          []*slot        // of the transport, in the order of the offers
 	subscriptions  map[*publication]*subscription
 	waiting        []*subscription // wanted, and in no slot
+	hears          []*publication  // microphones in its slots, as they are counted there
 	generation     uint64          // of the slot that changed last
 	asked          wire.GrowSlots  // what the client was asked for since its last offer
 	unsettled      bool
@@ -185,6 +186,7 @@ func (r *Room) remove(p *participant, reason wire.Code) {
 	for _, pub := range p.publications {
 		r.forget(pub)
 	}
+	r.hear(p, nil)
 	r.participants = slices.DeleteFunc(r.participants, func(o *participant) bool { return o == p })
 	delete(r.identities, p.identity)
 	delete(r.sessions, p.session)

@@ -6,6 +6,7 @@ import "github.com/parley-rtc/parley/internal/sdp"
 type plane struct {
 	transports map[uint64]*planeTransport
 	producers  map[uint64]uint64 // to its Transport
+	ranked     map[uint64]bool   // producers
 	lastID     uint64            // ids are never used again
 }
 
@@ -41,6 +42,11 @@ func (p *plane) command(t fataler, e Effect) {
 			t.Fatalf("producer on m-line %s: role %d, feeds %d", e.Mid, n.Role, x.producing[e.Mid])
 		}
 		x.producing[e.Mid], p.producers[e.Producer] = e.Producer, e.Transport
+	case Rank:
+		if p.producers[e.Producer] == 0 || p.ranked[e.Producer] == e.Ranked {
+			t.Fatalf("useless %+v", e)
+		}
+		p.ranked[e.Producer] = e.Ranked
 	case StopProducer:
 		if x := p.transports[p.producers[e.Producer]]; x != nil {
 			for mid, producer := range x.producing {

@@ -17,7 +17,10 @@ type publication struct {
 	codec sdp.Codec
 
 	// owned by the room
-	producer uint64 // another one with each Transport of its owner
+	producer  uint64 // another one with each Transport of its owner; 0: withdrawn
+	listeners int    // who have it in a slot,
+	alone     int    // and those of them who listen to few
+	ranked    bool   // as the media plane was told
 }
 
 // publish announces a new publication. Its Producer has yet to be started.
@@ -46,6 +49,7 @@ func (r *Room) withdraw(pub *publication) {
 // forget takes a publication out of the room and out of everyone's slots.
 func (r *Room) forget(pub *publication) {
 	r.publications = slices.DeleteFunc(r.publications, func(o *publication) bool { return o == pub })
+	pub.producer = 0
 	for _, p := range r.participants {
 		s := p.subscriptions[pub]
 		if s == nil {

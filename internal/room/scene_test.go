@@ -52,7 +52,7 @@ func newScene(t fataler) *scene {
 	return &scene{
 		t: t, r: New(Config{Name: "tea", ID: 7, Seed: [32]byte{1}}), now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
 		clients: map[string]*client{},
-		plane:   plane{transports: map[uint64]*planeTransport{}, producers: map[uint64]uint64{}, lastID: 7 << 32},
+		plane:   plane{transports: map[uint64]*planeTransport{}, producers: map[uint64]uint64{}, ranked: map[uint64]bool{}, lastID: 7 << 32},
 	}
 }
 
@@ -275,6 +275,7 @@ func (s *scene) check() {
 		s.t.Fatalf("%d participants, %d sessions, %d identities", len(s.r.participants), len(s.r.sessions), len(s.r.identities))
 	}
 	s.checkPlane()
+	s.checkRanks()
 	if len(s.r.unsettled) != 0 || len(s.r.chat) > wire.MaxChatKept || len(s.r.publications) > MaxRoomPublications {
 		s.t.Fatalf("limits crossed, or slots left unsettled")
 	}
@@ -384,6 +385,27 @@ func (s *scene) checkPlane() {
 	}
 }
 
+// checkRanks checks that a microphone is ranked while all who listen to it listen to more than three, and nothing else is.
+func (s *scene) checkRanks() {
+	s.t.Helper()
+	listeners, alone := map[*publication]int{}, map[*publication]int{}
+	for _, p := range s.r.participants {
+		heard := p.microphones()
+		for _, pub := range heard {
+			listeners[pub]++
+			if len(heard) <= 3 {
+				alone[pub]++
+			}
+		}
+	}
+	for _, pub := range s.r.publications {
+		want := pub.Source == wire.SourceMicrophone && listeners[pub] > 0 && alone[pub] == 0
+		if s.plane.ranked[pub.producer] != want {
+			s.t.Fatalf("%s is ranked: %v; %d listeners, %d of them listen to few", pub.ID, !want, listeners[pub], alone[pub])
+		}
+	}
+}
+
 // describe is one line of a transcript.
 func describe(e Effect) string {
 	switch e := e.(type) {
@@ -406,6 +428,8 @@ func describe(e Effect) string {
 		return fmt.Sprintf("negotiate %d: %d m-lines", e.Transport&0xff, len(e.Sections))
 	case StartProducer:
 		return fmt.Sprintf("start producer %d on %d/%s", e.Producer&0xff, e.Transport&0xff, e.Mid)
+	case Rank:
+		return fmt.Sprintf("rank producer %d: %v", e.Producer&0xff, e.Ranked)
 	case StopProducer:
 		return fmt.Sprintf("stop producer %d", e.Producer&0xff)
 	case Assign:

@@ -155,6 +155,7 @@ func (r *Room) settle() {
 		if r.sessions[p.session] == p && p.transport != nil {
 			r.fill(p)
 			r.assign(p)
+			r.hear(p, p.microphones())
 			r.grow(p)
 		}
 	}

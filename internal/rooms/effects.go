@@ -136,7 +136,10 @@ func (a *actor) translate(e room.Effect) media.Command {
 	case room.StartProducer:
 		return media.Publish{
 			Transport: media.TransportID(e.Transport), Mid: e.Mid, Producer: media.ProducerID(e.Producer), Encrypted: e.Encrypted,
+			Microphone: e.Microphone,
 		}
+	case room.Rank:
+		return media.Rank{Producer: media.ProducerID(e.Producer), Ranked: e.Ranked}
 	case room.StopProducer:
 		return media.Unpublish{Producer: media.ProducerID(e.Producer)}
 	case room.Assign:

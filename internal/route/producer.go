@@ -8,6 +8,7 @@ import (
 	"github.com/parley-rtc/parley/internal/nack"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/voice"
 )
 
 // ProducerConfig describes a Producer.
@@ -17,6 +18,7 @@ type ProducerConfig struct {
 	Codecs     []sdp.Codec // what the publisher may send, by payload type
 	Extensions sdp.Extensions
 	Encrypted  bool // end to end: no look into the payload
+	Microphone bool // a voice, which is ranked where it tells how loud it is; other sounds are not
 	Clock      *Clock
 }
 
@@ -45,6 +47,8 @@ type Producer struct {
 
 	// owned by loop
 	timeline  Timeline
+	voice     *voice.Voice // nil: no voice, or one that tells no levels
+	gate      gate
 	widener   codec.Widener
 	pending   []Packet
 	cache     *nack.Cache // nil for audio, which is never sent again, and before the first packet
@@ -66,6 +70,9 @@ func newProducer(cfg ProducerConfig, r *Router) *Producer {
 		}
 	}
 	p.timeline = Timeline{clock: cfg.Clock, rate: rate}
+	if cfg.Microphone && cfg.Kind == sdp.Audio && cfg.Extensions.AudioLevel != 0 {
+		p.voice = voice.New(cfg.ID)
+	}
 	return p
 }
 
@@ -86,15 +93,24 @@ func (p *Producer) Watched() bool { return len(p.consumers) > 0 }
 
 // Add takes a packet that the publisher sent, index being its unwrapped sequence number. It keeps in's bytes until the Router's
 // EndBatch, and copies them into the cache.
-func (p *Producer) Add(in *rtp.Packet, index int64) drop.Reason {
+func (p *Producer) Add(now time.Time, in *rtp.Packet, index int64) drop.Reason {
 	if p.kinds[in.PayloadType()&0x7f] == 0 {
 		return drop.RtpPayloadType
+	}
+	first := false
+	if p.voice != nil {
+		open := p.router.floor.Hear(now, p.voice, in.Extension(p.cfg.Extensions.AudioLevel))
+		var r drop.Reason
+		if index, first, r = p.gate.pass(index, open); r != drop.None {
+			return r
+		}
 	}
 	var out Packet
 	payload := p.widener.Widen(p.kinds[in.PayloadType()&0x7f], in.Payload())
 	if r := p.view(in, payload, index, &out); r != drop.None {
 		return r
 	}
+	out.Marker = out.Marker || first // RFC 3551 §4.1: a talkspurt begins
 	if len(p.pending) == 0 {
 		p.router.pending = append(p.router.pending, p)
 	}
@@ -156,7 +172,7 @@ func (p *Producer) keyFrameDue(now time.Time) bool {
 // Producer.
 func (p *Producer) Restart() {
 	p.forget()
-	p.timeline.known, p.widener, p.cache = false, codec.Widener{}, nil
+	p.timeline.known, p.widener, p.cache, p.gate = false, codec.Widener{}, nil, gate{}
 	for _, c := range p.consumers {
 		c.phase = waiting
 	}

@@ -42,7 +42,7 @@ func add(t *testing.T, p *route.Producer, index int64, b []byte) {
 	if r := in.Parse(append(b, make([]byte, 16)...)[:len(b)]); r != drop.None {
 		t.Fatal(r)
 	}
-	if r := p.Add(&in, index); r != drop.None {
+	if r := p.Add(start, &in, index); r != drop.None {
 		t.Fatal(r)
 	}
 }
@@ -369,7 +369,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 	step := func(b []byte) {
 		var in rtp.Packet
 		in.Parse(buf[:copy(buf, b)])
-		p.Add(&in, index)
+		p.Add(start, &in, index)
 		var h rtp.Header
 		c.Forward(start, &p.Pending()[0], &h)
 		r.EndBatch()

@@ -11,12 +11,17 @@
 // Nothing here is safe for concurrent use: everything belongs to the shard's loop.
 package route
 
-import "time"
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/voice"
+)
 
 // Router holds the Producers of one room.
 type Router struct {
 	producers map[uint64]*Producer
 	pending   []*Producer // those with packets in this batch
+	floor     voice.Floor
 }
 
 // NewRouter returns an empty Router.
@@ -26,6 +31,10 @@ func NewRouter() *Router { return &Router{producers: make(map[uint64]*Producer)}
 func (r *Router) Add(cfg ProducerConfig) *Producer {
 	p := newProducer(cfg, r)
 	r.producers[cfg.ID] = p
+	if p.voice != nil {
+		r.floor.SetAlways(p.voice, true)
+		r.floor.Join(p.voice)
+	}
 	return p
 }
 
@@ -41,8 +50,22 @@ func (r *Router) Remove(id uint64) {
 	for len(p.consumers) > 0 {
 		p.consumers[0].Clear()
 	}
+	if p.voice != nil {
+		r.floor.Leave(p.voice)
+	}
 	p.forget()
 	delete(r.producers, id)
+}
+
+// Floor ranks the microphones of the room. Its Voices have the ids of their Producers.
+func (r *Router) Floor() *voice.Floor { return &r.floor }
+
+// Rank lets a Producer's packets pass only while it is among the loudest of the room, or however loud others are, which is how it
+// begins. Only what tells levels can be ranked.
+func (r *Router) Rank(id uint64, ranked bool) {
+	if p := r.producers[id]; p != nil && p.voice != nil {
+		r.floor.SetAlways(p.voice, !ranked)
+	}
 }
 
 // Pending reports whether anything was added since the last EndBatch.

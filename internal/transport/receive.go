@@ -48,7 +48,7 @@ func (t *Transport) take(now time.Time, rc *receiver, p *rtp.Packet) drop.Reason
 			return r // its repair was faster, or it is older than anybody remembers
 		}
 	}
-	return rc.deliver(p, rc.seq.Unwrap(p.SequenceNumber()))
+	return rc.deliver(now, p, rc.seq.Unwrap(p.SequenceNumber()))
 }
 
 // repaired takes a packet of the RTX stream: the one that was lost, unless that has come meanwhile.
@@ -63,7 +63,7 @@ func (t *Transport) repaired(now time.Time, rc *receiver, p *rtp.Packet, primary
 	if t.asked.ssrc == rc.ssrc && t.asked.number == number {
 		t.measured(now.Sub(t.asked.at))
 	}
-	return rc.deliver(p, rc.seq.Unwrap(number))
+	return rc.deliver(now, p, rc.seq.Unwrap(number))
 }
 
 // asked is the last request for repair, whose answer tells the round-trip time of a client that receives nothing and so reports
@@ -74,11 +74,11 @@ type asked struct {
 	at     time.Time
 }
 
-func (rc *receiver) deliver(p *rtp.Packet, index int64) drop.Reason {
+func (rc *receiver) deliver(now time.Time, p *rtp.Packet, index int64) drop.Reason {
 	if rc.section.producer == nil {
 		return drop.Unpublished
 	}
-	return rc.section.producer.Add(p, index)
+	return rc.section.producer.Add(now, p, index)
 }
 
 // repairMargin is what a repair may take beyond a round trip: both sides look at their lists only now and then. Without it, each
