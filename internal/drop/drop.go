@@ -27,6 +27,7 @@ const (
 	StunMethod      // a method or class that is not served
 	StunRole        // role conflict that a lite agent refuses
 	PairTaken       // a pair that another Transport sends on
+	PairLimit       // too many validated pairs on this node
 
 	// DTLS and SCTP.
 	DtlsQueueFull // the association did not keep up
@@ -75,6 +76,7 @@ var names = [NumReasons]string{
 	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full",
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
 	StunMethod: "stun_method", StunRole: "stun_role", PairTaken: "pair_taken",
+	PairLimit:     "pair_limit",
 	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DtlsMalformed: "dtls_malformed",
 	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",

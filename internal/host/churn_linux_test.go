@@ -74,7 +74,7 @@ func (c *churn) left() string {
 	s, r, p := c.node.signal.Stats(), c.node.rooms.Stats(), c.node.port.Stats()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	m, err := c.node.shard.Counts(ctx)
+	m, err := c.node.shards.Counts(ctx)
 	if err != nil {
 		return err.Error()
 	}

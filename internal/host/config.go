@@ -13,9 +13,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/obs"
 	"github.com/parley-rtc/parley/internal/signal"
 )
@@ -46,6 +48,7 @@ type Config struct {
 	Auth       string         `group:"Access" enum:",open,token" default:"" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
 	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
 	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
+	Shards     int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
 	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM."`
 	Linger     time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant."`
 	LogLevel   slog.Level     `group:"Log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
@@ -73,6 +76,14 @@ func (c *Config) complete(env environment) error {
 	return c.check()
 }
 
+// shards is the number of media loops.
+func (c *Config) shards() int {
+	if c.Shards > 0 {
+		return c.Shards
+	}
+	return min(runtime.GOMAXPROCS(0), ice.MaxShards)
+}
+
 // public reports whether the server is set up to be reached from elsewhere by name: then strangers will come.
 func (c *Config) public() bool { return len(c.Domain) > 0 || c.Cert != "" || len(c.Behind) > 0 }
 
@@ -87,6 +98,8 @@ func (c *Config) check() error {
 		return errors.New("--domain gets a certificate and --cert brings one: give one of them")
 	case len(c.Domain) == 0 && (c.ACMECA != "" || c.ACMEEmail != "" || c.ACMERoots != ""):
 		return errors.New("--acme-… without --domain: name the domain that the certificate is for")
+	case c.Shards < 0 || c.Shards > ice.MaxShards:
+		return fmt.Errorf("--shards %d: give a number from 1 to %d, or 0 for as many as cores", c.Shards, ice.MaxShards)
 	case c.Drain < 0 || c.Drain > maxDrain:
 		return fmt.Errorf("--drain %v: give a duration from 0s to %v", c.Drain, maxDrain)
 	case c.Linger < time.Second || c.Linger > maxLinger:

@@ -250,7 +250,7 @@ type tally struct {
 func (x *quietCall) tally() (s tally) {
 	p := x.node.port.Stats()
 	s.drops, s.kernel = p.Drops, p.UDP.KernelDrops
-	m, _ := x.node.shard.Counts(context.Background())
+	m, _ := x.node.shards.Counts(context.Background())
 	s.drops.Merge(&m.Drops)
 	s.heap = heap()
 	return s

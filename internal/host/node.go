@@ -33,14 +33,14 @@ import (
 
 // node is a server: everything that one configuration builds.
 //
-//	certificates, keys → port → shard → bus → rooms → signal → web server → watch
+//	certificates, keys → port → shards → bus → rooms → signal → web server → watch
 type node struct {
 	// static after construction
 	cfg         *Config
 	log         *slog.Logger
 	certs       *certificates
 	port        *port.Port
-	shard       *media.Shard
+	shards      media.Shards
 	rooms       *rooms.Service
 	signal      *signal.Service
 	metrics     *obs.Metrics
@@ -145,7 +145,7 @@ func (n *node) buildPort() error {
 	p, err := port.Open(port.Config{
 		Listen:       n.cfg.Listen,
 		TLS:          func() *tls.Config { return base },
-		StreamClosed: func(pair datagram.Pair) { n.shard.StreamClosed(pair) },
+		StreamClosed: func(pair datagram.Pair) { n.shards.StreamClosed(pair) },
 		Exempt:       n.cfg.Behind,
 	})
 	if err != nil {
@@ -161,9 +161,15 @@ func (n *node) buildMedia() error {
 	if err != nil {
 		return fmt.Errorf("make DTLS certificate: %w", err)
 	}
-	n.shard = media.NewShard(media.Config{Sender: n.port, Recycle: n.port.Recycle, Certificate: cert, Log: n.log})
-	n.onStop(n.shard.Close)
-	n.port.Start(n.shard)
+	n.shards = media.NewShards(n.cfg.shards(), media.Config{
+		Sender: n.port, Pairs: n.port.Pairs(), Recycle: n.port.Recycle, Certificate: cert, Log: n.log,
+	})
+	n.onStop(n.shards.Close)
+	owners := make([]port.Owner, len(n.shards))
+	for i, s := range n.shards {
+		owners[i] = s
+	}
+	n.port.Start(owners...)
 	n.fingerprint = sdp.Fingerprint{Algorithm: "sha-256", Value: fingerprint(cert.Certificate[0])}
 	return nil
 }
@@ -171,10 +177,14 @@ func (n *node) buildMedia() error {
 func (n *node) buildSessions() error {
 	b := local.New()
 	n.onStop(func() { _ = b.Close() })
+	shards := make([]rooms.Media, len(n.shards))
+	for i, s := range n.shards {
+		shards[i] = s
+	}
 	var err error
 	n.rooms, err = rooms.New(rooms.Config{
 		Bus:         b,
-		Shard:       func(media.RoomID) rooms.Media { return n.shard },
+		Shards:      shards,
 		Candidates:  n.currentCandidates,
 		Fingerprint: n.fingerprint,
 		Linger:      n.cfg.Linger,

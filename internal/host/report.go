@@ -62,13 +62,14 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	c, err := n.shard.Counts(ctx)
+	c, err := n.shards.Counts(ctx)
 	if err != nil {
-		return // the shard is overloaded; the other metrics show it
+		return // a shard is overloaded; the other metrics show it
 	}
 	for r := drop.None + 1; r < drop.NumReasons; r++ {
 		s.Counter(name, help, float64(c.Drops[r]), "owner", "shard", "reason", r.String())
 	}
+	s.Gauge("shards", "Shards that the media of all rooms is spread over.", float64(len(n.shards)))
 	s.Counter("shard_received_datagrams_total", "Datagrams that reached a shard.", float64(c.Received))
 	s.Counter("shard_sent_datagrams_total", "Datagrams that shards sent.", float64(c.Sent))
 	s.Counter("shard_sent_bytes_total", "Bytes that shards sent.", float64(c.SentBytes))

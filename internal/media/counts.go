@@ -19,6 +19,20 @@ type Counts struct {
 	Drops                                    drop.Counts
 }
 
+// add adds o to c. A room that is on several shards counts on each.
+func (c *Counts) add(o *Counts) {
+	c.Received += o.Received
+	c.Sent += o.Sent
+	c.SentBytes += o.SentBytes
+	c.Messages += o.Messages
+	c.Panics += o.Panics
+	c.Rooms += o.Rooms
+	c.Transports += o.Transports
+	c.Producers += o.Producers
+	c.Handshakes += o.Handshakes
+	c.Drops.Merge(&o.Drops)
+}
+
 // ErrClosed is the answer of a shard that is closing or overloaded.
 var ErrClosed = errors.New("media: the shard takes no questions: closed or overloaded")
 

@@ -100,18 +100,39 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 }
 
 // claim makes e the owner of a pair. A pair that another Transport sends on stays with it: a client that forges the source of its
-// checks gains nothing by it.
+// checks gains nothing by it. Who is refused is asked again by the client's next check.
 func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 	if old := s.pairs[pair]; old != nil && old != e {
 		if old.transport.Agent().CanSend(now) {
-			s.drops.Add(drop.PairTaken)
-			e.transport.RemovePair(now, pair, &s.out) // its next check asks again
+			s.refuse(now, e, pair, drop.PairTaken)
 			return
 		}
 		s.forgetPair(old, pair)
 	}
+	switch holder, ok := s.cfg.Pairs.Claim(pair, s.index); {
+	case ok:
+	case holder < 0:
+		s.refuse(now, e, pair, drop.PairLimit)
+		return
+	default:
+		s.refuse(now, e, pair, drop.PairTaken)
+		s.peers[holder].mail.put(letter{ask: func(o *Shard) { o.giveUp(time.Now(), pair) }})
+		return
+	}
 	s.pairs[pair] = e
 	e.pairs = append(e.pairs, pair)
+}
+
+func (s *Shard) refuse(now time.Time, e *endpoint, pair datagram.Pair, r drop.Reason) {
+	s.drops.Add(r)
+	e.transport.RemovePair(now, pair, &s.out)
+}
+
+// giveUp lets another shard have a pair on which nothing may be sent any more.
+func (s *Shard) giveUp(now time.Time, pair datagram.Pair) {
+	if e := s.pairs[pair]; e != nil && !e.transport.Agent().CanSend(now) {
+		s.forgetPair(e, pair)
+	}
 }
 
 // keepUfrags leaves the user fragments e.ufrags[from:to].
@@ -127,6 +148,7 @@ func (s *Shard) keepUfrags(e *endpoint, from, to int) {
 func (s *Shard) forgetPair(e *endpoint, pair datagram.Pair) {
 	if s.pairs[pair] == e {
 		delete(s.pairs, pair)
+		s.cfg.Pairs.Release(pair, s.index)
 	}
 	for i, p := range e.pairs {
 		if p == pair {

@@ -96,7 +96,7 @@ func TestLateJoinerSees(t *testing.T) {
 func TestFarewell(t *testing.T) {
 	for name, end := range map[string]func(*node, *client){
 		"Transport": func(n *node, c *client) { n.shard.Do(media.CloseTransport{Transport: c.id}) },
-		"shard":     func(n *node, _ *client) { n.shard.Close() },
+		"shard":     func(n *node, _ *client) { n.shards.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -126,44 +126,58 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
-// An address that another Transport sends to stays with it; who claims it gets it when the other has lost its consent.
+// An address that another Transport sends to stays with it, be it on the same shard or another; who claims it gets it when the other
+// has lost its consent.
 func TestPairIsTaken(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t, sim.Link{})
-		socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
-		if err != nil {
+	for shards := 1; shards <= 2; shards++ {
+		t.Run(fmt.Sprint(shards), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { pairIsTaken(t, shards) })
+		})
+	}
+}
+
+func pairIsTaken(t *testing.T, shards int) {
+	n := newNodeOf(t, sim.Link{}, shards)
+	socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pwd = "0123456789012345678901ab"
+	for i := 1; i <= 2; i++ {
+		n.shards[i%shards].Do(media.OpenTransport{
+			Transport: media.TransportID(i), Room: 1, Local: sdp.ICE{Ufrag: ufrag(i%shards, media.TransportID(i)), Pwd: pwd},
+			Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 9),
+		})
+	}
+	check := func(i int) {
+		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ufrag(i%shards, media.TransportID(i))+":client34"),
+			stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
+			stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(pwd), stun.Fingerprint)
+		if _, err := socket.WriteToAddrPort(m.Raw, serverAddress); err != nil {
 			t.Fatal(err)
 		}
-		const pwd = "0123456789012345678901ab"
-		for i := 1; i <= 2; i++ {
-			n.shard.Do(media.OpenTransport{
-				Transport: media.TransportID(i), Room: 1, Local: sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: pwd},
-				Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 9),
-			})
+		time.Sleep(time.Second)
+	}
+	owner := func() int {
+		o, ok := n.port.Pairs().Owner(&datagram.Pair{Local: serverAddress, Remote: netip.MustParseAddrPort("10.7.7.7:1000")})
+		if !ok {
+			t.Error("nobody's pair")
 		}
-		check := func(i int) {
-			m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fmt.Sprintf("server%d:client34", i)),
-				stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
-				stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(pwd), stun.Fingerprint)
-			if _, err := socket.WriteToAddrPort(m.Raw, serverAddress); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Second)
-		}
-		check(1)
-		for range 10 {
-			check(2)
-		}
-		if c := n.counts(); c.Drops[drop.PairTaken] != 10 {
-			t.Errorf("refused %d times", c.Drops[drop.PairTaken])
-		}
-		for range 10 {
-			check(2)
-		}
-		if c := n.counts(); c.Drops[drop.PairTaken] > 15 {
-			t.Errorf("refused %d times, although the first has no consent any more", c.Drops[drop.PairTaken])
-		}
-	})
+		return o
+	}
+	check(1)
+	for range 10 {
+		check(2)
+	}
+	if c := n.counts(); c.Drops[drop.PairTaken] != 10 || owner() != 1%shards {
+		t.Errorf("refused %d times, owner %d", c.Drops[drop.PairTaken], owner())
+	}
+	for range 10 {
+		check(2)
+	}
+	if c := n.counts(); c.Drops[drop.PairTaken] > 16 || owner() != 2%shards {
+		t.Errorf("refused %d times, owner %d, although the first has no consent any more", c.Drops[drop.PairTaken], owner())
+	}
 }
 
 // A fault while a command is carried out ends nothing but what it is about.
@@ -188,7 +202,7 @@ func TestTransportLimit(t *testing.T) {
 		told := make(events, 1)
 		for i := range 4096 + 1 {
 			spec := media.OpenTransport{
-				Transport: media.TransportID(i + 1), Room: 1, Local: sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"},
+				Transport: media.TransportID(i + 1), Room: 1, Local: sdp.ICE{Ufrag: ufrag(0, media.TransportID(i)), Pwd: "0123456789012345678901ab"},
 				Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 1),
 			}
 			if i == 4096 {

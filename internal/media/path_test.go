@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/dtls"
+	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/srtp"
@@ -43,9 +44,7 @@ func keys(fill byte) srtp.Keys {
 func loopless(t testing.TB, transports int) (*Shard, *counter) {
 	t.Helper()
 	out := &counter{}
-	s := NewShard(Config{Sender: out, Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)})
-	s.Close() // its maps stay
-	s.closing = false
+	s := newShard(Config{Sender: out, Pairs: port.NewPairs(), Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)}, 0, nil)
 	for i := 1; i <= transports; i++ {
 		ice := sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"}
 		s.open(epoch, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})

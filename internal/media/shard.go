@@ -20,11 +20,21 @@ type Sender interface {
 	CloseStream(datagram.Pair)
 }
 
-// Config of a shard.
+// Pairs is where shards say which pairs of addresses are theirs, so that what comes from there reaches them: port.Pairs.
+type Pairs interface {
+	// Claim makes a pair the shard's. Where it is another's, it returns that one and false; -1: there are too many.
+	Claim(pair datagram.Pair, shard int) (holder int, ok bool)
+	// Release gives a pair up.
+	Release(pair datagram.Pair, shard int)
+}
+
+// Config of the shards of a node.
 type Config struct {
-	// Sender takes what the shard sends.
+	// Sender takes what the shards send.
 	Sender Sender
-	// Recycle takes batches back that the shard has done with.
+	// Pairs is shared with whoever sorts datagrams.
+	Pairs Pairs
+	// Recycle takes batches back that a shard has done with.
 	Recycle func(*datagram.Batch)
 	// Certificate of the DTLS handshakes. Its fingerprint is in every answer.
 	Certificate tls.Certificate
@@ -35,6 +45,8 @@ type Config struct {
 type Shard struct {
 	// static after construction
 	cfg   Config
+	index int      // its place among the node's
+	peers []*Shard // all shards of the node, this one among them
 	inbox chan *datagram.Batch
 	mail  *mail
 	stop  chan struct{}
@@ -58,16 +70,14 @@ type Shard struct {
 	next       time.Time
 }
 
-// NewShard starts a shard. Close ends it.
-func NewShard(cfg Config) *Shard {
+func newShard(cfg Config, index int, peers []*Shard) *Shard {
 	s := &Shard{
-		cfg: cfg, inbox: make(chan *datagram.Batch, inboxBatches), mail: newMail(),
+		cfg: cfg, index: index, peers: peers, inbox: make(chan *datagram.Batch, inboxBatches), mail: newMail(),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
 		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
 	}
 	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}
-	go s.loop()
 	return s
 }
 
@@ -86,19 +96,13 @@ func (s *Shard) Batch(b *datagram.Batch) bool {
 // use.
 func (s *Shard) Do(c Command) bool { return s.mail.put(letter{command: c}) }
 
-// StreamClosed tells the shard that the TCP connection behind a pair is gone. Safe for concurrent use.
-func (s *Shard) StreamClosed(pair datagram.Pair) {
-	s.mail.put(letter{ask: func(s *Shard) { s.closePair(time.Now(), pair) }})
-}
-
-// Close ends the loop and all Transports, and waits for both.
-func (s *Shard) Close() {
+// end lets the loop end, with all Transports.
+func (s *Shard) end() {
 	select {
 	case <-s.stop:
 	default:
 		close(s.stop)
 	}
-	<-s.done
 }
 
 func (s *Shard) loop() {

@@ -24,60 +24,64 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/sim"
 )
 
 var serverAddress = netip.MustParseAddrPort("10.0.0.1:8443")
 
-// node is a shard on a simulated network, with a reader in front of it.
+// node is shards on a simulated network, with a port in front of them.
 type node struct {
 	t           *testing.T
 	network     *sim.Network
-	conn        *sim.Conn
-	shard       *media.Shard
+	port        *port.Port
+	shards      media.Shards
+	shard       *media.Shard // the first
 	fingerprint sdp.Fingerprint
-	read        chan struct{} // closed when the reader has ended
 	clients     int
 	next        media.TransportID
 }
 
-// sender writes to the simulated socket.
-type sender struct{ conn *sim.Conn }
-
-func (s sender) Send(e *datagram.Egress)   { s.conn.Send(e) }
-func (s sender) CloseStream(datagram.Pair) {} // there is no TCP here
-
 func newNode(t *testing.T, link sim.Link) *node {
 	t.Helper()
-	n := &node{t: t, network: sim.New(sim.Config{Seed: 1, Link: link}), read: make(chan struct{})}
-	var err error
-	if n.conn, err = n.network.Listen(serverAddress); err != nil {
+	return newNodeOf(t, link, 1)
+}
+
+func newNodeOf(t *testing.T, link sim.Link, shards int) *node {
+	t.Helper()
+	n := &node{t: t, network: sim.New(sim.Config{Seed: 1, Link: link})}
+	conn, err := n.network.Listen(serverAddress)
+	if err != nil {
 		t.Fatal(err)
 	}
+	n.port = port.New(port.Config{}, conn, nil)
 	var cert tls.Certificate
 	cert, n.fingerprint = certificate(t)
-	n.shard = media.NewShard(media.Config{
-		Sender: sender{n.conn}, Recycle: func(*datagram.Batch) {}, Certificate: cert, Log: slog.New(slog.DiscardHandler),
+	n.shards = media.NewShards(shards, media.Config{
+		Sender: n.port, Pairs: n.port.Pairs(), Recycle: n.port.Recycle, Certificate: cert, Log: slog.New(slog.DiscardHandler),
 	})
-	go func() {
-		defer close(n.read)
-		for {
-			b := datagram.NewBatch()
-			if n.conn.ReadBatch(b) != nil {
-				return
-			}
-			n.shard.Batch(b)
-		}
-	}()
+	n.shard = n.shards[0]
+	var owners []port.Owner
+	for _, s := range n.shards {
+		owners = append(owners, s)
+	}
+	n.port.Start(owners...)
 	t.Cleanup(func() {
-		n.shard.Close()
-		_ = n.conn.Close()
-		<-n.read
+		n.shards.Close()
+		if err := n.port.Close(); err != nil {
+			t.Error(err)
+		}
 		n.network.Close()
 	})
 	return n
+}
+
+// ufrag is a user fragment of a Transport.
+func ufrag(shard int, id media.TransportID) string {
+	return fmt.Sprintf("%cserver%d", ice.ShardLetter(shard), id)
 }
 
 func certificate(t *testing.T) (tls.Certificate, sdp.Fingerprint) {
@@ -112,6 +116,7 @@ func (e events) Post(ev media.Event) bool {
 type client struct {
 	*webrtc.PeerConnection
 	id     media.TransportID
+	shard  int
 	events events
 	open   media.OpenTransport
 	answer *sdp.Answer
@@ -148,7 +153,7 @@ func (n *node) connect(c *client, room media.RoomID, roles map[string]sdp.LocalS
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	local := sdp.ICE{Ufrag: fmt.Sprintf("server%d", c.id), Pwd: "0123456789012345678901ab", Lite: true}
+	local := sdp.ICE{Ufrag: ufrag(c.shard, c.id), Pwd: "0123456789012345678901ab", Lite: true}
 	c.answer, err = parsed.Answer(&sdp.Local{
 		ICE: local, Fingerprint: n.fingerprint, Setup: "passive", SessionID: uint64(c.id), Version: 1, SCTPPort: 5000, MaxMessage: 65536,
 		Candidates: []sdp.Candidate{{Foundation: "1", Priority: 1, Address: "10.0.0.1", Port: 8443}},
@@ -164,19 +169,22 @@ func (n *node) connect(c *client, room media.RoomID, roles map[string]sdp.LocalS
 	if change != nil {
 		change(&c.open)
 	}
-	n.shard.Do(c.open)
-	n.shard.Do(media.Negotiate{Transport: c.id, Sections: c.answer.Sections})
+	n.shards[c.shard].Do(c.open)
+	n.shards[c.shard].Do(media.Negotiate{Transport: c.id, Sections: c.answer.Sections})
 	if err := c.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: c.answer.SDP}); err != nil {
 		n.t.Fatal(err)
 	}
 }
 
+// counts are those of all shards, with what the port has dropped.
 func (n *node) counts() media.Counts {
 	n.t.Helper()
-	c, err := n.shard.Counts(context.Background())
+	c, err := n.shards.Counts(context.Background())
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	s := n.port.Stats()
+	c.Drops.Merge(&s.Drops)
 	return c
 }
 
@@ -441,7 +449,7 @@ func TestStrangersAndClose(t *testing.T) {
 		if c.Drops[drop.UnknownSource] != 2 || c.Drops[drop.UnknownUfrag] != 1 {
 			t.Errorf("drops %v", c.Drops)
 		}
-		n.shard.Close()
+		n.shards.Close()
 		if n.shard.Do(media.Unpublish{Producer: 1}) {
 			t.Error("a closed shard takes commands")
 		}
@@ -459,13 +467,13 @@ func TestCommandsComeFirst(t *testing.T) {
 		const clients = 200
 		for i := range clients {
 			from := datagram.Pair{Local: serverAddress, Remote: netip.AddrPortFrom(netip.MustParseAddr("10.0.1.1"), uint16(1000+i))}
-			ufrag := fmt.Sprintf("server%04d", i)
+			local := ufrag(0, media.TransportID(i))
 			n.shard.Do(media.OpenTransport{
-				Transport: media.TransportID(i + 1), Room: 1, Local: sdp.ICE{Ufrag: ufrag, Pwd: testPwd},
+				Transport: media.TransportID(i + 1), Room: 1, Local: sdp.ICE{Ufrag: local, Pwd: testPwd},
 				Remote:       sdp.ICE{Ufrag: "client", Pwd: testPwd},
 				Fingerprints: []sdp.Fingerprint{n.fingerprint}, Events: make(events, 16),
 			})
-			check := checkFor(t, ufrag)
+			check := checkFor(t, local)
 			b := datagram.NewBatch()
 			b.Append(from, check)
 			for !n.shard.Batch(b) { // the loop does not keep up with this loop

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/parley-rtc/parley/internal/datagram"
 )
 
 const (
@@ -62,35 +60,6 @@ func FuzzClassifyTCP(f *testing.F) {
 			t.Errorf("%x: %d, want %d", b, got, want)
 		}
 	})
-}
-
-// Of the 256 first bytes exactly those of STUN, DTLS, RTP and RTCP stay in a batch (RFC 7983 section 7), in their order.
-func TestKeepMedia(t *testing.T) {
-	kept := map[byte]bool{}
-	for first := 0; first < 256; first += datagram.BatchSize {
-		b := datagram.NewBatch()
-		for i := range datagram.BatchSize {
-			b.Append(datagram.Pair{}, []byte{byte(first + i), byte(i)})
-		}
-		removed := keepMedia(b)
-		if removed+b.N != datagram.BatchSize {
-			t.Fatalf("%d removed, %d left", removed, b.N)
-		}
-		last := -1
-		for _, d := range b.D[:b.N] {
-			kept[d.B[0]] = true
-			if int(d.B[0]) <= last || d.B[1] != d.B[0]-byte(first) {
-				t.Fatalf("out of order, or another's bytes: %x", d.B)
-			}
-			last = int(d.B[0])
-		}
-	}
-	for i := range 256 {
-		want := i <= 3 || i >= 20 && i <= 63 || i >= 128 && i <= 191
-		if kept[byte(i)] != want {
-			t.Errorf("first byte %d kept: %v", i, kept[byte(i)])
-		}
-	}
 }
 
 // A socket on all addresses offers those that others can use: no link-local ones, loopback only when there is nothing else,

@@ -45,9 +45,11 @@ const (
 
 	sniffBytes = 10 // up to the end of STUN's magic cookie in an RFC 4571 frame
 
-	maxBacklog     = 128 // HTTP connections that nobody has accepted yet
-	maxIdleBatches = 128 // batches kept for the next reader
-	maxTries       = 16  // to find a number that is free for both protocols
+	maxBacklog     = 128     // HTTP connections that nobody has accepted yet
+	maxIdleBatches = 128     // batches kept for the next reader
+	maxPairs       = 1 << 18 // pairs of addresses that all owners together have validated
+	firstBuckets   = 1 << 10 // where the table of pairs starts
+	maxTries       = 16      // to find a number that is free for both protocols
 
 	readPause      = 10 * time.Millisecond // after an error of the UDP socket
 	acceptPause    = 5 * time.Millisecond  // after an error of the listener, doubling

@@ -146,6 +146,7 @@ func (b *bubble) send(all ...string) {
 // room for is dropped and counted, and those behind it are not held up.
 func TestUDPToOwner(t *testing.T) {
 	inBubble(t, port.Config{}, func(t *testing.T, b *bubble) {
+		b.Pairs().Claim(datagram.Pair{Local: serverAddr, Remote: clientAddr}, 0)
 		b.send("\x00stun", "GET unknown", "\x16dtls", "\x80rtp", "\x40turn")
 		var got []string
 		for len(b.owner) > 0 { // one batch or more, as the reader is scheduled
@@ -206,8 +207,10 @@ func TestSendSplits(t *testing.T) {
 }
 
 const (
-	// iceCheck begins an ICE-TCP connection: a STUN header in a frame.
-	iceCheck = "\x00\x14\x00\x01\x00\x00\x21\x12\xa4\x42transaction."
+	// check is a Binding request for the first owner, as far as a port looks at it: header and USERNAME.
+	check = "\x00\x01\x00\x10\x21\x12\xa4\x42transaction.\x00\x06\x00\x09Aser:them\x00\x00\x00"
+	// iceCheck begins an ICE-TCP connection: the same in a frame.
+	iceCheck = "\x00\x24" + check
 	// httpFirst is as much of a request as the port reads itself: a write in memory waits until all of it has been read.
 	httpFirst = "GET / HTTP"
 )

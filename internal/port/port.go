@@ -2,10 +2,10 @@
 //
 // UDP, by the first byte (RFC 7983 section 7):
 //
-//	  0 …   3  STUN ──────────┐
-//	 20 …  63  DTLS ──────────┼─→ media, in batches
-//	128 … 191  RTP and RTCP ──┘
-//	all others: dropped as drop.UnknownClass
+//	  0 …   3  STUN: a check by its user fragment ──────────────────────┐
+//	 20 …  63  DTLS ──────────┬─→ by its pair of addresses (Pairs) ─────┼─→ its owner, in batches
+//	128 … 191  RTP and RTCP ──┘   that a check has validated            ┘
+//	all others, and what is nobody's: dropped for a reason
 //
 // TCP, by the first bytes, once there are ten of them or five seconds are over:
 //
@@ -63,11 +63,12 @@ type Port struct {
 	conn     udp.Conn
 	listener net.Listener // nil: UDP only
 	http     *listener
+	pairs    *Pairs
 	free     chan *datagram.Batch
 	stop     chan struct{}
 
 	// static after Start
-	owner Owner
+	owners []Owner
 
 	running sync.WaitGroup
 	gate    gate
@@ -120,7 +121,7 @@ func listenTCP(local netip.AddrPort) (net.Listener, error) {
 func New(cfg Config, conn udp.Conn, l net.Listener) *Port {
 	cfg.Limits = cfg.Limits.withDefaults()
 	p := &Port{
-		cfg: cfg, conn: conn, listener: l,
+		cfg: cfg, conn: conn, listener: l, pairs: NewPairs(),
 		free: make(chan *datagram.Batch, maxIdleBatches), stop: make(chan struct{}),
 		gate:    gate{limits: cfg.Limits, exempt: cfg.Exempt},
 		streams: make(map[datagram.Pair]*stream),
@@ -137,9 +138,13 @@ func (p *Port) addr() net.Addr {
 	return net.UDPAddrFromAddrPort(p.conn.Local())
 }
 
-// Start begins to read. It is called once.
-func (p *Port) Start(owner Owner) {
-	p.owner = owner
+// Pairs is where owners say which pairs of addresses are theirs.
+func (p *Port) Pairs() *Pairs { return p.pairs }
+
+// Start begins to read. It is called once, with ice.MaxShards owners at most: their places are the numbers by which user fragments
+// and Pairs name them.
+func (p *Port) Start(owners ...Owner) {
+	p.owners = owners
 	p.running.Add(1)
 	go func() {
 		defer p.running.Done()
@@ -269,38 +274,6 @@ func (p *Port) pause(d time.Duration) bool {
 	case <-p.stop:
 		return false
 	}
-}
-
-// hand gives b to its owner and reports whether it did: otherwise it is the caller's again.
-func (p *Port) hand(b *datagram.Batch) bool {
-	if n := keepMedia(b); n > 0 {
-		p.drops[drop.UnknownClass].Add(uint64(n))
-	}
-	switch {
-	case b.N == 0:
-		return false
-	case p.owner.Batch(b):
-		return true
-	}
-	p.drops[drop.InboxFull].Add(uint64(b.N))
-	return false
-}
-
-// keepMedia removes from b what is not STUN, DTLS, RTP or RTCP (RFC 7983 section 7), and returns how many that were.
-func keepMedia(b *datagram.Batch) (removed int) {
-	kept := 0
-	for i := range b.N {
-		first := b.D[i].B[0]
-		if first <= 3 || first >= 20 && first <= 63 || first >= 128 && first <= 191 {
-			if kept != i {
-				b.D[kept] = b.D[i]
-			}
-			kept++
-		}
-	}
-	removed = b.N - kept
-	b.N = kept
-	return removed
 }
 
 // Take returns an empty batch. It implements udp.Inbox.

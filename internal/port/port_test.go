@@ -242,9 +242,11 @@ func TestOpenErrors(t *testing.T) {
 // From the socket to the owner and back out nothing is allocated.
 func TestNoAllocation(t *testing.T) {
 	p, o := serve(t, port.Config{Listen: "127.0.0.1:0"})
+	pair := datagram.Pair{Local: p.Local(), Remote: p.Local()}
+	p.Pairs().Claim(pair, 0)
 	e := datagram.NewEgress(1 << 16)
 	for range 10 {
-		e.Append(datagram.Pair{Local: p.Local(), Remote: p.Local()}, make([]byte, 1000)) // 0: as STUN
+		e.Append(pair, make([]byte, 1000)) // 0: as STUN
 	}
 	work := func() {
 		p.Send(e)

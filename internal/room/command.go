@@ -53,6 +53,8 @@ type Offer struct {
 	Tracks  []wire.OfferTrack // of WS; the others' follow from SDP
 	Slots   []wire.OfferSlot  // of WS; the others' follow from SDP
 	SDP     *sdp.Offer
+	// Shard is where a Transport goes that this offer opens.
+	Shard int
 	// The server's side of the answer.
 	Candidates  []sdp.Candidate
 	Fingerprint sdp.Fingerprint

@@ -11,6 +11,7 @@ type plane struct {
 }
 
 type planeTransport struct {
+	shard      byte // as its user fragments say
 	sections   map[string]sdp.Negotiated
 	producing  map[string]uint64
 	assigned   map[string]uint64
@@ -27,7 +28,11 @@ func (p *plane) command(t fataler, e Effect) {
 			t.Fatalf("incomplete %+v", e)
 		}
 		p.transports[e.Transport] = &planeTransport{
-			producing: map[string]uint64{}, assigned: map[string]uint64{}, generation: map[string]uint64{},
+			shard: e.Local.Ufrag[0], producing: map[string]uint64{}, assigned: map[string]uint64{}, generation: map[string]uint64{},
+		}
+	case RestartICE:
+		if x := p.transport(t, e.Transport); e.Local.Ufrag[0] != x.shard {
+			t.Fatalf("restart with %s on shard %c", e.Local.Ufrag, x.shard)
 		}
 	case Negotiate:
 		x := p.transport(t, e.Transport)
@@ -73,8 +78,6 @@ func (p *plane) command(t fataler, e Effect) {
 				delete(p.producers, producer)
 			}
 		}
-	case RestartICE:
-		p.transport(t, e.Transport)
 	case OpenSlot:
 		if x := p.transport(t, e.Transport); x.generation[e.Mid] != e.Generation || x.assigned[e.Mid] == 0 {
 			t.Fatalf("opened slot %s generation %d, has %d", e.Mid, e.Generation, x.generation[e.Mid])

@@ -206,13 +206,10 @@ func (r *Room) nextID() uint64 {
 	return r.lastID
 }
 
-// Alphabets of token; their lengths are powers of two.
-const (
-	iceLetters  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" // RFC 8839 §5.4: ice-char
-	nameLetters = "abcdefghijkmnpqrstuvwxyz23456789"                                 // easy to read aloud
-)
+// nameLetters are easy to read aloud.
+const nameLetters = "abcdefghijkmnpqrstuvwxyz23456789"
 
-// token returns n random letters.
+// token returns n random letters, of an alphabet whose length is a power of two.
 func (r *Room) token(letters string, n int) string {
 	b := make([]byte, n)
 	for i := range b {

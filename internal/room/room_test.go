@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -307,14 +308,25 @@ func TestStrangers(t *testing.T) {
 	s.transcript()
 }
 
+// Rule: the user fragment begins with the shard's letter, so that checks find their shard; the rest is random.
+func TestCredentialsTellTheShard(t *testing.T) {
+	r := New(Config{ID: 1})
+	for shard := range ice.MaxShards {
+		c := r.credentials(shard)
+		if got, ok := ice.Shard([]byte(c.Ufrag)); !ok || got != shard || len(c.Ufrag) != 12 {
+			t.Errorf("shard %d: ufrag %s", shard, c.Ufrag)
+		}
+	}
+}
+
 // Rule: the seed decides everything that is random, and two seeds share nothing.
 func TestSeed(t *testing.T) {
 	a, b, c := New(Config{ID: 1, Seed: [32]byte{1}}), New(Config{ID: 1, Seed: [32]byte{1}}), New(Config{ID: 1, Seed: [32]byte{2}})
-	x, y, z := a.credentials(), b.credentials(), c.credentials()
+	x, y, z := a.credentials(0), b.credentials(0), c.credentials(0)
 	if x != y || x == z || len(x.Ufrag) < 8 || len(x.Pwd) < 24 {
 		t.Errorf("credentials %v, %v, %v", x, y, z)
 	}
-	if (x == sdp.ICE{}) || a.credentials() == x {
+	if (x == sdp.ICE{}) || a.credentials(0) == x {
 		t.Error("credentials repeat")
 	}
 }

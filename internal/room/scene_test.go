@@ -148,7 +148,7 @@ func (c *client) offer(t fataler) Offer {
 	if err != nil {
 		t.Fatalf("test offer: %v\n%s", err, c.pc.text())
 	}
-	return Offer{Session: c.session, Tracks: c.pc.tracks, Slots: c.pc.slots, SDP: o, Fingerprint: fingerprint(99)}
+	return Offer{Session: c.session, Tracks: c.pc.tracks, Slots: c.pc.slots, SDP: o, Fingerprint: fingerprint(99), Shard: c.pc.restarts % 3}
 }
 
 // replied takes what a client learns from a reply.

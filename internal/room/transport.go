@@ -3,6 +3,7 @@ package room
 import (
 	"slices"
 
+	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -11,6 +12,7 @@ import (
 type transport struct {
 	// static after construction
 	id           uint64
+	shard        int
 	sdpSession   uint64
 	fingerprints []sdp.Fingerprint
 
@@ -25,9 +27,10 @@ func (t *transport) continues(o *sdp.Offer) bool {
 	return t != nil && !t.failed && slices.Equal(t.fingerprints, o.Fingerprints)
 }
 
-// credentials makes ICE credentials (RFC 8445 §5.3: at least 24 and 128 random bits; here 72 and 192).
-func (r *Room) credentials() sdp.ICE {
-	return sdp.ICE{Ufrag: r.token(iceLetters, 12), Pwd: r.token(iceLetters, 32), Lite: true}
+// credentials makes ICE credentials for a Transport on a shard (RFC 8445 §5.3: at least 24 and 128 random bits; here 66 and 192).
+func (r *Room) credentials(shard int) sdp.ICE {
+	ufrag := string(ice.ShardLetter(shard)) + r.token(ice.Letters, 11)
+	return sdp.ICE{Ufrag: ufrag, Pwd: r.token(ice.Letters, 32), Lite: true}
 }
 
 // transportState follows what the media plane saw. A failed Transport is the end of a session that cannot offer again.
@@ -63,7 +66,7 @@ func (r *Room) restart(c Restart) *wire.Error {
 	}
 	fresh := c.ICE.Ufrag != t.remote.Ufrag || c.ICE.Pwd != t.remote.Pwd
 	if fresh {
-		t.local, t.remote = r.credentials(), c.ICE
+		t.local, t.remote = r.credentials(t.shard), c.ICE
 		r.emit(RestartICE{Transport: t.id, Local: t.local, Remote: t.remote})
 	}
 	r.emit(Reply{Body: Restarted{ICE: t.local, Fresh: fresh}})

@@ -20,7 +20,7 @@ type actor struct {
 	service *Service
 	name    string
 	id      media.RoomID
-	shard   Media
+	home    int // shard
 	unserve func()
 	inbox   chan call
 	posted  chan struct{} // capacity 1: states has something
@@ -57,7 +57,7 @@ func newActor(s *Service, name string, id uint64) (*actor, error) {
 		return nil, fmt.Errorf("seed room: %w", err)
 	}
 	a := &actor{
-		service: s, name: name, id: media.RoomID(id), shard: s.config.Shard(media.RoomID(id)), room: room.New(c),
+		service: s, name: name, id: media.RoomID(id), room: room.New(c),
 		inbox: make(chan call, inboxCapacity), posted: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 		sequences: map[string]uint64{}, transports: map[media.TransportID]bool{},
@@ -66,7 +66,7 @@ func newActor(s *Service, name string, id uint64) (*actor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve room: %w", err)
 	}
-	a.unserve = unserve
+	a.unserve, a.home = unserve, s.places.least()
 	return a, nil
 }
 
@@ -201,7 +201,7 @@ func (a *actor) survive() {
 		a.publish(session, eventTail(0, wire.TypeEnded, body, true))
 	}
 	for t := range a.transports {
-		a.shard.Do(media.CloseTransport{Transport: t}) // if it cannot be taken, Post's refusal closes the Transport later
+		a.shard().Do(media.CloseTransport{Transport: t}) // if it cannot be taken, Post's refusal closes the Transport later
 	}
 }
 
@@ -209,6 +209,7 @@ func (a *actor) survive() {
 func (a *actor) finish() {
 	a.service.retire(a)
 	a.count(sizes{})
+	a.service.places.add(a.home, -1-len(a.transports))
 	a.linger.Stop()
 	a.retry.Stop()
 	a.mu.Lock()
@@ -225,6 +226,10 @@ func (a *actor) handle(c call) {
 	if refused := a.gate(c.command); refused != nil {
 		c.reply <- a.service.refuse(refused)
 		return
+	}
+	if o, ok := c.command.(room.Offer); ok {
+		o.Shard = a.home
+		c.command = o
 	}
 	a.carryOut(&c, a.room.Apply(time.Now(), c.command))
 	if _, left := c.command.(room.Leave); left {

@@ -85,23 +85,28 @@ func eventTail(rev uint64, kind string, body []byte, end bool) []byte {
 	return rest
 }
 
+// shard is where the room's media lives.
+func (a *actor) shard() Media { return a.service.config.Shards[a.home] }
+
 // command gives the shard a command, behind those that it is owed.
 func (a *actor) command(e room.Effect) {
 	c := a.translate(e)
 	switch c := c.(type) {
 	case media.OpenTransport:
 		a.transports[c.Transport] = true
+		a.service.places.add(a.home, 1)
 	case media.CloseTransport:
 		delete(a.transports, c.Transport)
+		a.service.places.add(a.home, -1)
 	}
-	if len(a.owed) > 0 || !a.shard.Do(c) {
+	if len(a.owed) > 0 || !a.shard().Do(c) {
 		a.owed = append(a.owed, c)
 	}
 }
 
 // pay tries again what the shard could not take.
 func (a *actor) pay() {
-	for len(a.owed) > 0 && a.shard.Do(a.owed[0]) {
+	for len(a.owed) > 0 && a.shard().Do(a.owed[0]) {
 		a.owed[0] = nil
 		a.owed = a.owed[1:]
 	}

@@ -36,8 +36,8 @@ type Media interface {
 // Config is what a Service is made of.
 type Config struct {
 	Bus bus.Bus
-	// Shard returns where the room's media lives, the same for all of the room's life.
-	Shard func(media.RoomID) Media
+	// Shards are where the media of rooms lives, by number. Each room has its home on one of them.
+	Shards []Media
 	// Candidates are put into answers. It is called concurrently.
 	Candidates  func() []sdp.Candidate
 	Fingerprint sdp.Fingerprint // of the server's DTLS certificate
@@ -50,6 +50,7 @@ type Config struct {
 type Service struct {
 	// static after construction
 	config   Config
+	places   *places
 	stopOpen func()
 	actors   sync.WaitGroup
 
@@ -79,7 +80,7 @@ func New(c Config) (*Service, error) {
 	if c.Linger == 0 {
 		c.Linger = DefaultLinger
 	}
-	s := &Service{config: c, rooms: map[string]*actor{}, refusals: map[wire.Code]uint64{}}
+	s := &Service{config: c, places: newPlaces(len(c.Shards)), rooms: map[string]*actor{}, refusals: map[wire.Code]uint64{}}
 	stop, err := c.Bus.Serve(OpenSubject, s.serveOpen)
 	if err != nil {
 		return nil, fmt.Errorf("serve rooms: %w", err)

@@ -106,7 +106,7 @@ func run(t *testing.T, test func(t *testing.T, s *scene)) {
 		}}
 		var err error
 		s.service, err = rooms.New(rooms.Config{
-			Bus: s.bus, Shard: func(media.RoomID) rooms.Media { return s.plane }, Linger: linger, Random: rand.Reader,
+			Bus: s.bus, Shards: []rooms.Media{s.plane}, Linger: linger, Random: rand.Reader,
 			Candidates: func() []sdp.Candidate {
 				return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: "127.0.0.1", Port: 8443}}
 			},

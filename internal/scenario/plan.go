@@ -1,7 +1,7 @@
 // Package scenario runs plans: a whole node without sockets, and clients that call each other through it, on a simulated
 // network and in virtual time (testing/synctest, internal/sim). Only tests import it.
 //
-//	Run(t, Conditions{…}, func(p *Plan) {       network, shard, bus, rooms, sessions: what host builds, without the port
+//	Run(t, Conditions{…}, func(p *Plan) {       network, port, shards, bus, rooms, sessions: what host builds, without the web
 //		ann := p.Join("ann", Options{…})    a session and a pion PeerConnection
 //		ann.Publish(wire.SourceCamera)
 //		p.Pass(20 * time.Second)
@@ -26,14 +26,13 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus/local"
-	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/signal"
@@ -46,6 +45,8 @@ type Conditions struct {
 	Seed uint64
 	// Link between each client and the server, in each direction.
 	Link sim.Link
+	// Shards of the node; 0: one.
+	Shards int
 }
 
 // Plan is a node with its clients. Its methods are called by the plan's goroutine only.
@@ -53,15 +54,13 @@ type Plan struct {
 	// static after construction
 	*testing.T
 	network     *sim.Network
-	conn        *sim.Conn
-	shard       *media.Shard
+	port        *port.Port
+	shards      media.Shards
 	bus         *local.Bus
 	rooms       *rooms.Service
 	signal      *signal.Service
 	fingerprint sdp.Fingerprint
 	watch       *watch
-	free        chan *datagram.Batch
-	read        chan struct{} // closed when the reader has ended
 
 	// owned by the plan
 	clients []*Client // also those that have left
@@ -69,9 +68,6 @@ type Plan struct {
 	// guarded by mu
 	mu      sync.Mutex
 	sources []*Source // by number
-
-	// atomic
-	inboxFull atomic.Uint64
 }
 
 var server = netip.MustParseAddrPort("10.0.0.1:8443")
@@ -87,20 +83,28 @@ func Run(t *testing.T, c Conditions, plan func(*Plan)) {
 }
 
 func start(t *testing.T, c Conditions) *Plan {
-	p := &Plan{T: t, watch: newWatch(), free: make(chan *datagram.Batch, 64), read: make(chan struct{})}
+	p := &Plan{T: t, watch: newWatch()}
 	p.network = sim.New(sim.Config{Seed: c.Seed, Link: c.Link, Watch: p.watch.see})
-	var err error
-	if p.conn, err = p.network.Listen(server); err != nil {
+	conn, err := p.network.Listen(server)
+	if err != nil {
 		t.Fatal(err)
 	}
+	p.port = port.New(port.Config{}, conn, nil)
 	cert, fingerprint := certificate(t)
 	p.fingerprint = fingerprint
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p.shard = media.NewShard(media.Config{Sender: sender{p.conn}, Recycle: p.recycle, Certificate: cert, Log: log})
-	go p.readLoop()
+	p.shards = media.NewShards(max(c.Shards, 1), media.Config{
+		Sender: p.port, Pairs: p.port.Pairs(), Recycle: p.port.Recycle, Certificate: cert, Log: log,
+	})
+	var owners []port.Owner
+	var shards []rooms.Media
+	for _, s := range p.shards {
+		owners, shards = append(owners, s), append(shards, s)
+	}
+	p.port.Start(owners...)
 	p.bus = local.New()
 	p.rooms, err = rooms.New(rooms.Config{
-		Bus: p.bus, Shard: func(media.RoomID) rooms.Media { return p.shard }, Fingerprint: fingerprint, Random: rand.Reader, Log: log,
+		Bus: p.bus, Shards: shards, Fingerprint: fingerprint, Random: rand.Reader, Log: log,
 		Candidates: func() []sdp.Candidate {
 			return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: server.Addr().String(), Port: server.Port()}}
 		},
@@ -120,45 +124,9 @@ func (p *Plan) end() {
 	p.signal.Close()
 	p.rooms.Close()
 	_ = p.bus.Close()
-	p.shard.Close()
-	_ = p.conn.Close()
-	<-p.read
+	p.shards.Close()
+	_ = p.port.Close()
 	p.network.Close()
-}
-
-// sender writes to the simulated socket.
-type sender struct{ conn *sim.Conn }
-
-func (s sender) Send(e *datagram.Egress) { s.conn.Send(e) }
-
-// CloseStream implements media.Sender: there is no TCP here.
-func (s sender) CloseStream(datagram.Pair) {}
-
-func (p *Plan) readLoop() {
-	defer close(p.read)
-	for {
-		var b *datagram.Batch
-		select {
-		case b = <-p.free:
-		default:
-			b = datagram.NewBatch()
-		}
-		if p.conn.ReadBatch(b) != nil {
-			return
-		}
-		if !p.shard.Batch(b) {
-			p.inboxFull.Add(uint64(b.N))
-			p.recycle(b)
-		}
-	}
-}
-
-func (p *Plan) recycle(b *datagram.Batch) {
-	b.Reset()
-	select {
-	case p.free <- b:
-	default:
-	}
 }
 
 // Pass lets time pass.
@@ -167,13 +135,28 @@ func (p *Plan) Pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// Counts returns the shard's counts.
+// CountsByShard returns the counts of each shard.
+func (p *Plan) CountsByShard() (all []media.Counts) {
+	p.Helper()
+	for _, s := range p.shards {
+		c, err := s.Counts(context.Background())
+		if err != nil {
+			p.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// Counts returns the counts of all shards, with what the port has dropped.
 func (p *Plan) Counts() media.Counts {
 	p.Helper()
-	c, err := p.shard.Counts(context.Background())
+	c, err := p.shards.Counts(context.Background())
 	if err != nil {
 		p.Fatal(err)
 	}
+	s := p.port.Stats()
+	c.Drops.Merge(&s.Drops)
 	return c
 }
 

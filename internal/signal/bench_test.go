@@ -45,7 +45,7 @@ func scenario(t *testing.T, keys func() auth.Keys, run func(n *node)) {
 		n := &node{T: t, bus: &faultyBus{Bus: local.New()}, log: &bytes.Buffer{}}
 		var err error
 		n.rooms, err = rooms.New(rooms.Config{
-			Bus: n.bus, Shard: func(media.RoomID) rooms.Media { return noMedia{} }, Candidates: func() []sdp.Candidate { return nil },
+			Bus: n.bus, Shards: []rooms.Media{noMedia{}}, Candidates: func() []sdp.Candidate { return nil },
 			Fingerprint: sdp.Fingerprint{Algorithm: "sha-256", Value: strings.Repeat(":AA", 32)[1:]}, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {

@@ -47,7 +47,7 @@ func newNode(t *testing.T, keys func() auth.Keys) *node {
 	}
 	var err error
 	n.rooms, err = rooms.New(rooms.Config{
-		Bus: n.bus, Shard: func(media.RoomID) rooms.Media { return noMedia{} }, Candidates: candidates,
+		Bus: n.bus, Shards: []rooms.Media{noMedia{}}, Candidates: candidates,
 		Fingerprint: sdp.Fingerprint{Algorithm: "sha-256", Value: strings.Repeat(":AA", 32)[1:]}, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

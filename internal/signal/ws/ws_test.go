@@ -45,7 +45,7 @@ func newNode(t *testing.T, keys func() auth.Keys, allowed ...string) *node {
 	t.Helper()
 	b := local.New()
 	r, err := rooms.New(rooms.Config{
-		Bus: b, Shard: func(media.RoomID) rooms.Media { return noMedia{} }, Candidates: func() []sdp.Candidate { return nil },
+		Bus: b, Shards: []rooms.Media{noMedia{}}, Candidates: func() []sdp.Candidate { return nil },
 		Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -1,0 +1,52 @@
+package media
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+)
+
+// Shards are all shards of a node. Their places are their numbers.
+type Shards []*Shard
+
+// NewShards starts n shards. Close ends them.
+func NewShards(n int, cfg Config) Shards {
+	all := make(Shards, n)
+	for i := range all {
+		all[i] = newShard(cfg, i, all)
+	}
+	for _, s := range all {
+		go s.loop()
+	}
+	return all
+}
+
+// StreamClosed tells the shards that the TCP connection behind a pair is gone. Safe for concurrent use.
+func (all Shards) StreamClosed(pair datagram.Pair) {
+	for _, s := range all {
+		s.mail.put(letter{ask: func(s *Shard) { s.closePair(time.Now(), pair) }})
+	}
+}
+
+// Counts adds up the numbers of all shards. Safe for concurrent use.
+func (all Shards) Counts(ctx context.Context) (sum Counts, err error) {
+	for _, s := range all {
+		c, err := s.Counts(ctx)
+		if err != nil {
+			return Counts{}, err
+		}
+		sum.add(&c)
+	}
+	return sum, nil
+}
+
+// Close ends all loops and Transports, and waits for them.
+func (all Shards) Close() {
+	for _, s := range all {
+		s.end()
+	}
+	for _, s := range all {
+		<-s.done
+	}
+}

@@ -1,0 +1,224 @@
+package port
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/sim"
+)
+
+// inbox is an owner with room for a number of batches.
+type inbox chan *datagram.Batch
+
+func (o inbox) Batch(b *datagram.Batch) bool {
+	select {
+	case o <- b:
+		return true
+	default:
+		return false
+	}
+}
+
+// texts empties the inbox and gives its batches back.
+func (o inbox) texts(p *Port) (out []string) {
+	for len(o) > 0 {
+		b := <-o
+		for _, d := range b.D[:b.N] {
+			out = append(out, string(d.B))
+		}
+		p.Recycle(b)
+	}
+	return out
+}
+
+// sorter is a port without traffic of its own, with owners; pair i belongs to owner i.
+func sorter(t testing.TB, owners int) (*Port, []inbox) {
+	t.Helper()
+	n := sim.New(sim.Config{})
+	conn, err := n.Listen(netip.MustParseAddrPort("192.0.2.1:8443"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New(Config{}, conn, nil)
+	var inboxes []inbox
+	var all []Owner
+	for i := range owners {
+		o := make(inbox, 4)
+		inboxes, all = append(inboxes, o), append(all, o)
+		p.pairs.Claim(pairOf(i), i)
+	}
+	p.Start(all...)
+	t.Cleanup(func() {
+		p.Close()
+		n.Close()
+	})
+	return p, inboxes
+}
+
+// request is a Binding request as far as a port looks at it.
+func request(ufrag string) string {
+	name := ufrag + ":them"
+	padded := name + strings.Repeat("\x00", -len(name)&3)
+	return "\x00\x01\x00" + string(rune(4+len(padded))) + "\x21\x12\xa4\x42transaction.\x00\x06\x00" + string(rune(len(name))) + padded
+}
+
+func (p *Port) put(t testing.TB, pair int, all ...string) {
+	t.Helper()
+	b := p.Take()
+	for _, s := range all {
+		b.Append(pairOf(pair), []byte(s))
+	}
+	p.Give(b)
+}
+
+// Of the 256 first bytes exactly those of STUN, DTLS, RTP and RTCP are handed on (RFC 7983 section 7), in their order.
+func TestFirstByte(t *testing.T) {
+	p, o := sorter(t, 1)
+	kept := map[byte]bool{}
+	for first := 0; first < 256; first += datagram.BatchSize {
+		var all []string
+		for i := range datagram.BatchSize {
+			all = append(all, string([]byte{byte(first + i), byte(i)}))
+		}
+		p.put(t, 0, all...)
+		last := -1
+		for _, s := range o[0].texts(p) {
+			kept[s[0]] = true
+			if int(s[0]) <= last || s[1] != s[0]-byte(first) {
+				t.Fatalf("out of order, or another's bytes: %x", s)
+			}
+			last = int(s[0])
+		}
+	}
+	for i := range 256 {
+		want := i <= 3 || i >= 20 && i <= 63 || i >= 128 && i <= 191
+		if kept[byte(i)] != want {
+			t.Errorf("first byte %d kept: %v", i, kept[byte(i)])
+		}
+	}
+	if n := p.Stats().Drops[drop.UnknownClass]; n != 256-4-44-64 {
+		t.Errorf("%d dropped", n)
+	}
+}
+
+// A check goes where its user fragment says, from wherever it comes; everything else to whose pair it is; the rest is nobody's and
+// is dropped for a reason.
+func TestOwner(t *testing.T) {
+	const stranger = 99
+	for _, c := range []struct {
+		name  string
+		pair  int
+		b     string
+		owner int // -1: nobody's
+		why   drop.Reason
+	}{
+		{"check of a new client", stranger, request("Bser"), 1, drop.None},
+		{"check from another's pair", 2, request("Bser"), 1, drop.None},
+		{"check for a shard that is not there", 0, request("Dser"), -1, drop.UnknownUfrag},
+		{"check for no shard", 0, request("-ser"), -1, drop.UnknownUfrag},
+		{"other STUN on a known pair", 2, "\x00\x11\x00\x00\x21\x12\xa4\x42transaction.", 2, drop.None},
+		{"other STUN from elsewhere", stranger, "\x00\x11\x00\x00\x21\x12\xa4\x42transaction.", -1, drop.UnknownUfrag},
+		{"no STUN behind its first byte", stranger, "\x00", -1, drop.UnknownUfrag},
+		{"DTLS", 1, "\x16", 1, drop.None},
+		{"DTLS from elsewhere", stranger, "\x16", -1, drop.UnknownSource},
+		{"RTP", 2, "\x80", 2, drop.None},
+		{"RTP from elsewhere", stranger, "\x80", -1, drop.UnknownSource},
+		{"TURN channel data", 1, "\x40", -1, drop.UnknownClass},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, owners := sorter(t, 3)
+			p.put(t, c.pair, c.b)
+			for i, o := range owners {
+				if got := o.texts(p); (len(got) == 1) != (i == c.owner) {
+					t.Errorf("owner %d got %q", i, got)
+				}
+			}
+			drops := p.Stats().Drops
+			if c.why != drop.None && drops[c.why] != 1 {
+				t.Errorf("drops %v", drops)
+			}
+		})
+	}
+}
+
+// A mixed batch is split: everyone gets what is his, in order; who has no room loses his part and nobody else's.
+func TestMixedBatch(t *testing.T) {
+	p, owners := sorter(t, 3)
+	mixed := func() {
+		b := p.Take()
+		for i, pair := range []int{1, 1, 0, 2, 1, 99, 0, 1, 2, 1} {
+			b.Append(pairOf(pair), fmt.Appendf(nil, "\x80%d", i))
+		}
+		b.Append(pairOf(1), []byte(request("Aser")))
+		p.Give(b)
+	}
+	mixed()
+	for i, want := range []string{"\x802 \x806 " + request("Aser"), "\x800 \x801 \x804 \x807 \x809", "\x803 \x808"} {
+		if got := strings.Join(owners[i].texts(p), " "); got != want {
+			t.Errorf("owner %d got %q, want %q", i, got, want)
+		}
+	}
+	for len(owners[2]) < cap(owners[2]) {
+		p.put(t, 2, "\x80")
+	}
+	mixed()
+	if len(owners[0]) != 1 || len(owners[1]) != 1 || p.Stats().Drops[drop.InboxFull] != 2 {
+		t.Errorf("%d and %d batches, drops %v", len(owners[0]), len(owners[1]), p.Stats().Drops)
+	}
+}
+
+// A batch that is all one owner's goes as it is, and none is split or sorted with an allocation.
+func TestSortAllocatesNothing(t *testing.T) {
+	p, owners := sorter(t, 3)
+	whole := p.Take()
+	whole.Append(pairOf(2), []byte("\x80"))
+	p.Give(whole)
+	if b := <-owners[2]; b != whole {
+		t.Error("another batch came")
+	} else {
+		p.Recycle(b)
+	}
+	n := testing.AllocsPerRun(100, func() {
+		b := p.Take()
+		for i := range datagram.BatchSize {
+			b.Append(pairOf(i%3), []byte("\x80rtp"))
+		}
+		p.Give(b)
+		for _, o := range owners {
+			p.Recycle(<-o)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkSort is what the port does with a datagram of 1200 bytes: of one owner, or of several in turn.
+func BenchmarkSort(b *testing.B) {
+	for _, owners := range []int{1, 2, 4} {
+		b.Run(fmt.Sprint(owners), func(b *testing.B) {
+			p, inboxes := sorter(b, owners)
+			d := append([]byte{0x80}, make([]byte, 1199)...)
+			batch, full := p.Take(), [datagram.BatchSize]datagram.Datagram{}
+			for i := range full {
+				full[i] = datagram.Datagram{Pair: pairOf(i / 5 % owners), B: d}
+			}
+			for b.Loop() {
+				batch.D, batch.N = full, datagram.BatchSize
+				if !p.hand(batch) {
+					b.Fatal("refused")
+				}
+				for _, o := range inboxes {
+					if got := <-o; got != batch {
+						p.Recycle(got)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*datagram.BatchSize), "ns/datagram")
+		})
+	}
+}
