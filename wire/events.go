@@ -15,6 +15,7 @@ const (
 	TypeSubscription       = "subscription"        // Subscription
 	TypeGrowSlots          = "grow-slots"          // GrowSlots
 	TypeCodecs             = "codecs"              // Codecs
+	TypeSpeakers           = "speakers"            // Speakers
 	TypeTransport          = "transport"           // Transport
 	TypeResync             = "resync"              // Resync
 	TypeEnded              = "ended"               // Ended
@@ -49,6 +50,7 @@ type Snapshot struct {
 	Participants []Participant `json:"participants"` // the receiver too, hidden ones not; by time of joining
 	Chat         []ChatMessage `json:"chat"`         // the last MaxChatKept, oldest first
 	Codecs       Codecs        `json:"codecs"`
+	Speakers     Speakers      `json:"speakers"`
 }
 
 // Participant is an identity in a room.
@@ -153,6 +155,14 @@ type GrowSlots struct {
 type Codecs struct {
 	Audio []string `json:"audio"`
 	Video []string `json:"video"`
+}
+
+// Speakers tells who speaks. It is told at most every 300 ms.
+type Speakers struct {
+	// Dominant leads the conversation, also while everybody pauses; absent: nobody has spoken for long enough, or has left since.
+	Dominant string `json:"dominant,omitempty"`
+	// Speaking now, in the order in which they began.
+	Speaking []string `json:"speaking"`
 }
 
 // Transport tells what the server sees of the client's media path.

@@ -98,12 +98,20 @@ func (c CloseTransport) about() TransportID { return c.Transport }
 // closes the Transport.
 type Sink interface{ Post(Event) bool }
 
-// Event tells what became of a Transport.
+// Event tells what became of a Transport, or who speaks in its room.
 type Event struct {
-	Transport TransportID
+	Transport TransportID // 0: it is about the room
 	State     State
 	// Reason is for people: why it is disconnected, failed or closed.
 	Reason string
+	// Speakers, where it is about the room, replaces what was told before.
+	Speakers *Speakers
+}
+
+// Speakers are a room's microphones that are heard.
+type Speakers struct {
+	Dominant ProducerID   // who leads the conversation; 0: nobody
+	Speaking []ProducerID // now, in the order in which they began
 }
 
 // State of a Transport.

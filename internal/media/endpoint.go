@@ -23,6 +23,7 @@ type room struct {
 	publishers map[*route.Producer]*endpoint
 	ask        []*route.Producer
 	fed        bool // got packets in this batch
+	speakers   speakers
 }
 
 // endpoint is a Transport with its DTLS association and its place in a room.

@@ -15,6 +15,7 @@ const (
 	egressBytes    = 4 << 20   // of one flush
 	flushBytes     = 256 << 10 // of egress that is written before the next subscriber's turn
 	timerGrain     = 5 * time.Millisecond
+	speakersPause  = 300 * time.Millisecond // at least, between two words to a room about who speaks
 	farewellCheck  = 100 * time.Millisecond // how often a Transport that is over is looked at until its last word is out
 	closeCheck     = 5 * time.Millisecond   // the same while the shard closes
 )

@@ -213,6 +213,7 @@ func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte)
 		s.fed = append(s.fed, r)
 	}
 	s.soon(e.transport.Next())
+	s.soon(e.room.router.Floor().Next())
 }
 
 // recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone. e may be nil.
@@ -273,6 +274,7 @@ func (s *Shard) timeouts(now time.Time) {
 	}
 	for _, r := range s.rooms {
 		s.askKeyFrames(now, r)
+		s.rank(now, r)
 	}
 	s.bury(now)
 	s.flush()

@@ -110,6 +110,12 @@ type TransportState struct {
 	State     string
 }
 
+// Speakers tells which Producers speak, and which is dominant (0: none).
+type Speakers struct {
+	Dominant uint64
+	Speaking []uint64
+}
+
 // End ends every session.
 type End struct {
 	Code    wire.Code
@@ -130,4 +136,5 @@ func (Chat) command()           {}
 func (Kick) command()           {}
 func (Resync) command()         {}
 func (TransportState) command() {}
+func (Speakers) command()       {}
 func (End) command()            {}

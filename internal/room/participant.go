@@ -193,6 +193,7 @@ func (r *Room) remove(p *participant, reason wire.Code) {
 	r.metadata -= len(p.metadata)
 	r.recodec = true
 	if !p.grants.Hidden {
+		r.silence(p)
 		r.change(wire.TypeParticipantLeft, wire.ParticipantLeft{Identity: p.identity, Reason: reason}, nil)
 	}
 }

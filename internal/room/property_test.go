@@ -19,7 +19,7 @@ func TestAnyInterleaving(t *testing.T) {
 		c := &crowd{scene: newScene(t), t: t}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": c.join, "leave": c.leave, "offer": c.offer, "publish": c.publish, "receive": c.receive, "connection": c.connection,
-			"codecs": c.codecs, "garble": c.garble, "request": c.request, "subscribe": c.subscribe, "transport": c.transport,
+			"codecs": c.codecs, "garble": c.garble, "request": c.request, "subscribe": c.subscribe, "transport": c.transport, "speak": c.speak,
 		})
 		c.do(End{Code: wire.CodeDraining})
 		if !c.r.Empty() || len(c.plane.transports) != 0 || len(c.r.publications) != 0 || c.r.metadata != 0 {
@@ -213,4 +213,13 @@ func (c *crowd) transport(t *rapid.T) {
 		id = c.r.sessions[p.session].transport.id
 	}
 	c.do(TransportState{Transport: id, State: rapid.SampledFrom([]string{Connected, Disconnected, Failed}).Draw(t, "state")})
+}
+
+func (c *crowd) speak(t *rapid.T) {
+	producers := []uint64{0, 1, 7<<32 + 1}
+	for _, pub := range c.r.publications {
+		producers = append(producers, pub.producer)
+	}
+	some := rapid.SampledFrom(producers)
+	c.do(Speakers{Dominant: some.Draw(t, "dominant"), Speaking: rapid.SliceOfN(some, 0, 4).Draw(t, "speaking")})
 }

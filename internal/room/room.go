@@ -41,6 +41,7 @@ type Room struct {
 	publications []*publication // by time
 	chat         []wire.ChatMessage
 	codecs       wire.Codecs
+	speakers     wire.Speakers
 	lastID       uint64 // of Transports and Producers
 	lastNumber   uint64 // of publications
 	lastChat     uint64
@@ -54,7 +55,7 @@ type Room struct {
 // New returns an empty room.
 func New(c Config) *Room {
 	return &Room{
-		name: c.Name, random: rand.NewChaCha8(c.Seed), lastID: c.ID << 32, codecs: allCodecs(),
+		name: c.Name, random: rand.NewChaCha8(c.Seed), lastID: c.ID << 32, codecs: allCodecs(), speakers: wire.Speakers{Speaking: []string{}},
 		identities: map[string]*participant{}, sessions: map[string]*participant{}, transports: map[uint64]*participant{},
 	}
 }
@@ -88,6 +89,8 @@ func (r *Room) Apply(now time.Time, c Command) []Effect {
 		r.done(r.kick(c))
 	case TransportState:
 		r.transportState(c)
+	case Speakers:
+		r.speak(c)
 	case End:
 		r.end(c)
 	}
@@ -117,6 +120,7 @@ func (r *Room) Sizes() (participants, hidden, publications int) {
 func (r *Room) Snapshot() wire.Snapshot {
 	s := wire.Snapshot{
 		Name: r.name, Revision: r.revision, Participants: []wire.Participant{}, Chat: slices.Clone(r.chat), Codecs: r.codecs,
+		Speakers: r.speakers,
 	}
 	if s.Chat == nil {
 		s.Chat = []wire.ChatMessage{}

@@ -249,6 +249,8 @@ func applyEvent(s *wire.Snapshot, event any) {
 		}
 	case wire.Codecs:
 		s.Codecs = b
+	case wire.Speakers:
+		s.Speakers = b
 	default:
 		panic(fmt.Sprintf("event %T has a revision", event))
 	}
@@ -273,6 +275,11 @@ func (s *scene) check() {
 	}
 	if len(s.r.sessions) != len(s.r.participants) || len(s.r.identities) != len(s.r.participants) {
 		s.t.Fatalf("%d participants, %d sessions, %d identities", len(s.r.participants), len(s.r.sessions), len(s.r.identities))
+	}
+	for _, identity := range append(slices.Clone(snapshot.Speakers.Speaking), snapshot.Speakers.Dominant) {
+		if identity != "" && s.r.identities[identity] == nil {
+			s.t.Fatalf("%s speaks and is not there", identity)
+		}
 	}
 	s.checkPlane()
 	s.checkRanks()
@@ -476,6 +483,8 @@ func describeBody(body any) string {
 		return strings.Join(b.Audio, ",") + " " + strings.Join(b.Video, ",")
 	case wire.Transport:
 		return b.State
+	case wire.Speakers:
+		return fmt.Sprintf("%q %v", b.Dominant, b.Speaking)
 	}
 	return ""
 }

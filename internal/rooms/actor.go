@@ -30,7 +30,7 @@ type actor struct {
 	// guarded by mu
 	mu     sync.Mutex
 	ended  bool
-	states []media.Event // the newest of each Transport, in the order of their first
+	states []media.Event // the newest of each Transport, and about the room, in the order of their first
 
 	// owned by loop
 	room       *room.Room
@@ -102,7 +102,7 @@ func (a *actor) serve(ctx context.Context, b []byte) []byte {
 	}
 }
 
-// Post implements media.Sink. It keeps the newest state of each Transport, so that it never has to refuse one.
+// Post implements media.Sink. It keeps the newest event about each Transport and about the room, so that it never has to refuse one.
 func (a *actor) Post(e media.Event) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -122,8 +122,20 @@ func (a *actor) handleStates() {
 	a.states = nil
 	a.mu.Unlock()
 	for _, e := range states {
-		a.carryOut(nil, a.room.Apply(time.Now(), room.TransportState{Transport: uint64(e.Transport), State: e.State.String()}))
+		a.carryOut(nil, a.room.Apply(time.Now(), reported(e)))
 	}
+}
+
+// reported is what an event of the shard means to the room.
+func reported(e media.Event) room.Command {
+	if e.Speakers == nil {
+		return room.TransportState{Transport: uint64(e.Transport), State: e.State.String()}
+	}
+	c := room.Speakers{Dominant: uint64(e.Speakers.Dominant)}
+	for _, id := range e.Speakers.Speaking {
+		c.Speaking = append(c.Speaking, uint64(id))
+	}
+	return c
 }
 
 // translate turns an effect into a command of the media plane.

@@ -239,6 +239,33 @@ func TestTransportStates(t *testing.T) {
 	})
 }
 
+// Rule: who speaks in the media plane is told to every session; the newest word supersedes those that waited.
+func TestSpeakers(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		ann.offer("chromium")
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		var microphone media.ProducerID
+		for _, c := range s.plane.commands() {
+			if p, ok := c.(media.Publish); ok && p.Microphone {
+				microphone = p.Producer
+			}
+		}
+		id, sink := s.plane.open(t)
+		sink.Post(media.Event{Transport: id, State: media.Connected})
+		synctest.Wait()
+		ann.expect(wire.TypeTransport)
+		sink.Post(media.Event{Speakers: &media.Speakers{Dominant: microphone, Speaking: []media.ProducerID{microphone}}})
+		synctest.Wait()
+		var got wire.Speakers
+		decode(t, ann.expect(wire.TypeSpeakers)[0].Body, &got)
+		if got.Dominant != "ann" || len(got.Speaking) != 1 || got.Speaking[0] != "ann" {
+			t.Errorf("got %+v", got)
+		}
+		ann.idle()
+	})
+}
+
 // Rule: the media plane can always post, for states of one Transport supersede each other; after the room's end it cannot.
 func TestPostNeverRefused(t *testing.T) {
 	run(t, func(t *testing.T, s *scene) {

@@ -63,6 +63,8 @@ func (r *replica) apply(m wire.Message) {
 		}
 	case wire.TypeCodecs:
 		r.room.Codecs = body[wire.Codecs](m)
+	case wire.TypeSpeakers:
+		r.room.Speakers = body[wire.Speakers](m)
 	case wire.TypeSubscription:
 		e := body[wire.Subscription](m)
 		r.known[e.Publication] = e.Status

@@ -25,7 +25,8 @@ export class FakeCall implements Call {
     this.microphone = microphone;
     this.camera = camera;
     this.connection = signal(connection);
-    this.people = signal<readonly Person[]>(Array.from({ length: count }, (_, i) => person(i, share && i === 1)));
+    const leader = count > 2 ? (share ? 3 : 1) : -1;
+    this.people = signal<readonly Person[]>(Array.from({ length: count }, (_, i) => person(i, share && i === 1, leader)));
     this.chat = signal<readonly ChatLine[]>(count > 1 ? lines() : []);
   }
 
@@ -66,7 +67,7 @@ export class FakeCall implements Call {
   }
 }
 
-function person(i: number, share: boolean): Person {
+function person(i: number, share: boolean, leader: number): Person {
   const hasPicture = i % 4 !== 2;
   return {
     identity: `p${i}`,
@@ -74,6 +75,7 @@ function person(i: number, share: boolean): Person {
     isLocal: i === 0,
     microphone: i % 3 === 2 ? "muted" : i === 7 ? "none" : "on",
     speaking: i === 1,
+    leads: i === leader,
     camera: hasPicture ? shown((c, at) => drawPerson(c, i, at)) : { is: "none" },
     shares: share ? [{ id: "screen", picture: shown(drawDocument) }] : [],
     sounds: [],

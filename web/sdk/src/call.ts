@@ -4,12 +4,13 @@ import { type DataMessage, encode, type Payload } from "./channels.js";
 import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
 import { Media, type MediaOwner } from "./media.js";
-import { LocalParticipant, type Participant, RemoteParticipant } from "./participant.js";
+import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
 import { type Publishing, publishing } from "./publishing.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
 import { type SlotChange, SlotTable } from "./slots.js";
+import { Speakers } from "./speakers.js";
 import { type Change, RoomState } from "./state.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
@@ -24,6 +25,7 @@ const mediaPathMs = 10_000;
 export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, SubscriptionLink {
   readonly localParticipant: LocalParticipant;
   readonly participants = new Map<string, RemoteParticipant>();
+  readonly speakers: Speakers;
   readonly #room: Room;
   readonly #session: Session;
   readonly #state = new RoomState();
@@ -49,6 +51,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       self ?? { identity: joined.identity, joinedAt: new Date().toISOString() },
       joined.grants,
     );
+    this.speakers = new Speakers(room, () => [this.localParticipant, ...this.participants.values()]);
     this.#media = new Media(this);
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
     this.#media.start();
@@ -69,14 +72,6 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   get peerConnection(): RTCPeerConnection {
     return this.#media.peerConnection;
-  }
-
-  speakers(): Participant[] {
-    return this.#everyone()
-      .filter((p) => p.speaking)
-      .map((p) => ({ p, level: p.audioLevel }))
-      .sort((a, b) => b.level - a.level)
-      .map(({ p }) => p);
   }
 
   async publish(track: MediaStreamTrack, options: PublishOptions, stream?: MediaStream): Promise<LocalPublication> {
@@ -321,7 +316,9 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
         emit(this.#room, "message", { message: change.message });
         return;
       case "codecs":
-        this.#media.codecsChanged();
+        return this.#media.codecsChanged();
+      case "speakers":
+        this.speakers.told(change.speakers);
     }
   }
 
@@ -336,6 +333,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     if (!participant) return;
     this.participants.delete(identity);
     emit(this.#room, "participantleft", { participant, reason });
+    this.speakers.settle();
   }
 
   #participantUpdated(identity: string, name: string, metadata: string): void {
@@ -394,10 +392,6 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     if (publication.muted === muted) return;
     publication.nowMuted(muted);
     emit(this.#room, "mutechanged", { participant: this.localParticipant, publication, muted });
-  }
-
-  #everyone(): Participant[] {
-    return [this.localParticipant, ...this.participants.values()];
   }
 
   #subscriptions(): Subscription[] {
@@ -467,15 +461,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     globalThis.addEventListener?.("online", wake, { signal });
     globalThis.addEventListener?.("visibilitychange", wake, { signal });
     globalThis.addEventListener?.("pagehide", (e) => { if (!e.persisted) this.leave(); }, { signal });
-    this.#intervals.push(setInterval(() => this.#listen(), listenMs));
+    this.#intervals.push(setInterval(() => this.speakers.listen(performance.now()), listenMs));
     this.#intervals.push(setInterval(() => void this.#findMediaPath(), mediaPathMs));
-  }
-
-  #listen(): void {
-    const now = performance.now();
-    for (const participant of this.#everyone()) {
-      if (participant.listen(now)) emit(this.#room, "speaking", { participant, speaking: participant.speaking });
-    }
   }
 
   async #findMediaPath(): Promise<void> {

@@ -8,6 +8,8 @@ abstract class Member {
   readonly identity: string;
   readonly joinedAt: Date;
   readonly #detector = new SpeakingDetector();
+  #isTold = false;
+  #speaking = false;
   #name: string;
   #metadata: string;
 
@@ -27,8 +29,9 @@ abstract class Member {
     return this.#metadata;
   }
 
+  /** Whether the participant speaks now: the server says so, also of those who are not among the loudest; or it is heard here. */
   get speaking(): boolean {
-    return this.#detector.speaking;
+    return this.#speaking;
   }
 
   /** The loudest of the participant's sounds now, 0 to 1. */
@@ -42,7 +45,20 @@ abstract class Member {
 
   /** @internal Listens once; true where speaking has changed. */
   listen(nowMs: number): boolean {
-    return this.#detector.update(this.audioLevel, nowMs);
+    this.#detector.update(this.audioLevel, nowMs);
+    return this.#settleSpeaking();
+  }
+
+  /** @internal The server says whether the participant speaks; true where speaking has changed. */
+  told(speaking: boolean): boolean {
+    this.#isTold = speaking;
+    return this.#settleSpeaking();
+  }
+
+  #settleSpeaking(): boolean {
+    const before = this.#speaking;
+    this.#speaking = this.#isTold || this.#detector.speaking;
+    return this.#speaking !== before;
   }
 }
 

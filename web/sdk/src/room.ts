@@ -37,6 +37,8 @@ export interface RoomEvents {
     readonly reliable: boolean;
   };
   speaking: { readonly participant: Participant; readonly speaking: boolean };
+  /** room.speakers or room.dominantSpeaker changed. */
+  speakerschanged: { readonly speakers: readonly Participant[]; readonly dominant: Participant | undefined };
   /** The browser plays nothing before the user has done something: call room.play() from a click. */
   playbackblocked: { readonly subscription: Subscription };
   connectionstate: { readonly state: ConnectionState; readonly reason: ParleyError | undefined };
@@ -88,9 +90,14 @@ export class Room extends TypedEventTarget<RoomEvents> {
     return this.#call.peerConnection;
   }
 
-  /** Who speaks now, the loudest first. */
-  speakers(): Participant[] {
-    return this.#call.speakers();
+  /** Who speaks now: the dominant speaker first, then the others by when they began. */
+  get speakers(): readonly Participant[] {
+    return this.#call.speakers.speaking;
+  }
+
+  /** Who leads the conversation, also while everybody pauses; oneself, perhaps. */
+  get dominantSpeaker(): Participant | undefined {
+    return this.#call.speakers.dominant;
   }
 
   /** Publishes a track, or each track of a stream. The tracks stay the caller's: unpublish does not stop them. */

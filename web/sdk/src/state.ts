@@ -1,6 +1,6 @@
 // What the server says of the room, and what changes with each event. It knows no time, no network and no media.
 
-import type { ChatMessage, Code, Codecs, EventMessage, Participant, Publication, Snapshot } from "./wire.gen.js";
+import type { ChatMessage, Code, Codecs, EventMessage, Participant, Publication, Snapshot, Speakers } from "./wire.gen.js";
 import { limits } from "./wire.gen.js";
 
 export type Change =
@@ -13,7 +13,8 @@ export type Change =
   | { readonly is: "republished"; readonly identity: string; readonly before: string; readonly publication: Publication }
   | { readonly is: "muted"; readonly identity: string; readonly publication: string; readonly muted: boolean }
   | { readonly is: "message"; readonly message: ChatMessage }
-  | { readonly is: "codecs"; readonly codecs: Codecs };
+  | { readonly is: "codecs"; readonly codecs: Codecs }
+  | { readonly is: "speakers"; readonly speakers: Speakers };
 
 interface Member {
   participant: Participant;
@@ -25,6 +26,7 @@ export class RoomState {
   #members = new Map<string, Member>();
   #messages: ChatMessage[] = [];
   #codecs: Codecs = { audio: [], video: [] };
+  #speakers: Speakers = { speaking: [] };
 
   get revision(): number {
     return this.#revision;
@@ -52,7 +54,7 @@ export class RoomState {
     }
     changes.push(...this.#replaceMessages(room.chat ?? []));
     this.#codecs = normal(room.codecs);
-    changes.push({ is: "codecs", codecs: this.#codecs });
+    changes.push({ is: "codecs", codecs: this.#codecs }, ...this.#speak(room.speakers));
     this.#revision = room.revision;
     return changes;
   }
@@ -81,6 +83,8 @@ export class RoomState {
       case "codecs":
         this.#codecs = normal(event.body);
         return [{ is: "codecs", codecs: this.#codecs }];
+      case "speakers":
+        return this.#speak(event.body);
       case "resync":
         return this.replace(event.body.room);
       default:
@@ -140,6 +144,15 @@ export class RoomState {
     return [{ is: "muted", identity, publication: id, muted }];
   }
 
+  /** A server of before this was told says nothing of speakers. */
+  #speak(now: Speakers | undefined): Change[] {
+    const speakers: Speakers = { ...(now?.dominant !== undefined && { dominant: now.dominant }), speaking: now?.speaking ?? [] };
+    const before = this.#speakers;
+    if (before.dominant === speakers.dominant && sameNames(before.speaking, speakers.speaking)) return [];
+    this.#speakers = speakers;
+    return [{ is: "speakers", speakers }];
+  }
+
   #message(message: ChatMessage): Change[] {
     if (this.#messages.some((m) => sameMessage(m, message))) return [];
     this.#messages = [...this.#messages, message].slice(-limits.maxChatKept);
@@ -178,6 +191,10 @@ export class RoomState {
     this.#messages = all.slice(-limits.maxChatKept);
     return this.#messages.filter((m) => !before.some((b) => sameMessage(b, m))).map((message) => ({ is: "message", message }));
   }
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, i) => name === b[i]);
 }
 
 function sameMessage(a: ChatMessage, b: ChatMessage): boolean {

@@ -98,6 +98,7 @@ export interface Snapshot {
   /** the last MaxChatKept, oldest first */
   chat: ChatMessage[];
   codecs: Codecs;
+  speakers: Speakers;
 }
 
 /** Participant is an identity in a room. */
@@ -207,6 +208,17 @@ export interface GrowSlots {
 export interface Codecs {
   audio: string[];
   video: string[];
+}
+
+/** Speakers tells who speaks. It is told at most every 300 ms. */
+export interface Speakers {
+  /**
+   * dominant leads the conversation, also while everybody pauses; absent: nobody has spoken for long enough, or has
+   * left since.
+   */
+  dominant?: string;
+  /** speaking now, in the order in which they began. */
+  speaking: string[];
 }
 
 /** Transport tells what the server sees of the client's media path. */
@@ -439,6 +451,7 @@ export interface Events {
   subscription: Subscription;
   "grow-slots": GrowSlots;
   codecs: Codecs;
+  speakers: Speakers;
   transport: Transport;
   resync: Resync;
   ended: Ended;

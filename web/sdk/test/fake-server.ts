@@ -81,7 +81,7 @@ export const joined: Joined = {
   resumeSeconds: 30,
   identity: "ann",
   grants: { publish: true, subscribe: true, publishData: true, admin: false, hidden: false },
-  room: { name: "tea", revision: 1, participants: [], chat: [], codecs: { audio: ["opus"], video: ["vp8"] } },
+  room: { name: "tea", revision: 1, participants: [], chat: [], codecs: { audio: ["opus"], video: ["vp8"] }, speakers: { speaking: [] } },
   iceServers: [],
   pingSeconds: 10,
 };

@@ -18,6 +18,7 @@ const snapshot = (revision: number, participants: Participant[], chat: ChatMessa
   participants,
   chat,
   codecs: { audio: ["opus"], video: ["vp8"] },
+  speakers: { speaking: [] },
 });
 
 function event<T extends keyof Events>(rev: number | undefined, type: T, body: Events[T]): EventMessage {
@@ -46,6 +47,8 @@ function short(changes: readonly Change[]): string[] {
           return `${c.muted ? "muted" : "unmuted"} ${c.publication}`;
         case "message":
           return `message ${c.message.text}`;
+        case "speakers":
+          return `speakers ${c.speakers.dominant ?? "nobody"}: ${c.speakers.speaking.join(" ")}`;
       }
     });
 }
@@ -60,10 +63,12 @@ test("events change the room, one at a time", () => {
     [event(5, "participant-updated", { identity: "bob", name: "Bob", metadata: "" }), ["updated bob Bob"]],
     [event(6, "track-unpublished", { identity: "bob", publication: "p2" }), ["unpublished bob p2"]],
     [event(7, "chat", said(1, "hello")), ["message hello"]],
-    [event(8, "participant-left", { identity: "bob", reason: "kicked" }), ["unpublished bob p1", "left bob kicked"]],
+    [event(8, "speakers", { dominant: "bob", speaking: ["bob"] }), ["speakers bob: bob"]],
+    [event(9, "speakers", { dominant: "bob", speaking: [] }), ["speakers bob: "]],
+    [event(10, "participant-left", { identity: "bob", reason: "kicked" }), ["unpublished bob p1", "left bob kicked"]],
   ];
   for (const [message, want] of steps) assert.deepEqual(short(room.apply(message)), want);
-  assert.equal(room.revision, 8);
+  assert.equal(room.revision, 10);
 });
 
 test("an event from before the snapshot changes nothing", () => {
@@ -84,6 +89,7 @@ test("an event that tells what is known changes nothing", () => {
     event(1, "track-unpublished", { identity: "bob", publication: "p9" }),
     event(1, "participant-left", { identity: "eve", reason: "left" }),
     event(1, "track-published", { identity: "eve", publication: camera("p9") }),
+    event(1, "speakers", { speaking: [] }),
   ]) {
     assert.deepEqual(short(room.apply(message)), []);
   }
@@ -92,9 +98,12 @@ test("an event that tells what is known changes nothing", () => {
 test("a resync tells only the difference", () => {
   const room = new RoomState();
   room.replace(snapshot(1, [someone("bob", camera("p1")), someone("eve")], [said(1, "hello")]));
-  const now = snapshot(9, [someone("bob", camera("p1", { muted: true }), camera("p3", { source: "screen" })), someone("dan")], [said(1, "hello"), said(2, "again")]);
+  const now = {
+    ...snapshot(9, [someone("bob", camera("p1", { muted: true }), camera("p3", { source: "screen" })), someone("dan")], [said(1, "hello"), said(2, "again")]),
+    speakers: { dominant: "dan", speaking: [] },
+  };
   const changes = room.apply(event(undefined, "resync", { room: now, slots: [], subscriptions: [] }));
-  assert.deepEqual(short(changes), ["left eve left", "muted p1", "published bob p3", "joined dan", "message again"]);
+  assert.deepEqual(short(changes), ["left eve left", "muted p1", "published bob p3", "joined dan", "message again", "speakers dan: "]);
   assert.equal(room.revision, 9);
 });
 

@@ -31,6 +31,8 @@ export interface Person {
   readonly isLocal: boolean;
   readonly microphone: "on" | "muted" | "none";
   readonly speaking: boolean;
+  /** Leads a conversation of three or more. */
+  readonly leads: boolean;
   readonly camera: Picture;
   readonly shares: readonly Share[];
   readonly sounds: readonly Sound[];

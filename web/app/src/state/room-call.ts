@@ -1,6 +1,6 @@
 // A call through the SDK's Room.
 
-import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type RemoteParticipant, type RemotePublication, type Room } from "@parley-rtc/sdk";
+import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
 import { deviceAdvice } from "../pure/advice.js";
 import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "./call.js";
@@ -113,7 +113,7 @@ export class RoomCall implements Call {
   #listen(): void {
     const room = this.#room;
     const changed = (): void => this.#refreshSoon();
-    const changes = ["participantupdated", "trackpublished", "trackunpublished", "mutechanged", "track", "trackended", "trackreplaced", "subscriptionstatus", "speaking"] as const;
+    const changes = ["participantupdated", "trackpublished", "trackunpublished", "mutechanged", "track", "trackended", "trackreplaced", "subscriptionstatus", "speaking", "speakerschanged"] as const;
     for (const type of changes) room.addEventListener(type, changed);
     room.addEventListener("participantjoined", ({ participant }) => {
       say(`${participant.name} joined`);
@@ -152,10 +152,11 @@ export class RoomCall implements Call {
 
   #refresh(): void {
     const others = [...this.#room.participants.values()].sort((a, b) => a.joinedAt.getTime() - b.joinedAt.getTime());
-    this.people.value = [this.#self(), ...others.map(personOf)];
+    const leader = others.length > 1 ? this.#room.dominantSpeaker : undefined;
+    this.people.value = [this.#self(leader), ...others.map((p) => personOf(p, leader))];
   }
 
-  #self(): Person {
+  #self(leader: Participant | undefined): Person {
     const self = this.#room.localParticipant;
     const [mic, camera] = [this.microphone, this.camera];
     const isHeard = mic.on.peek() && mic.track !== undefined;
@@ -166,6 +167,7 @@ export class RoomCall implements Call {
       isLocal: true,
       microphone: isHeard ? "on" : "muted",
       speaking: isHeard && self.speaking,
+      leads: self === leader,
       camera: track ? { is: "shown", media: trackPlayable(track) } : { is: "none" },
       shares: [],
       sounds: [],
@@ -192,7 +194,7 @@ function farewellOf(name: string, reason: Code): string | undefined {
   }
 }
 
-function personOf(participant: RemoteParticipant): Person {
+function personOf(participant: RemoteParticipant, leader: Participant | undefined): Person {
   const publications = [...participant.publications.values()];
   const microphone = publications.find((p) => p.source === "microphone");
   const camera = publications.find((p) => p.source === "camera" || (p.kind === "video" && p.source === "other"));
@@ -202,6 +204,7 @@ function personOf(participant: RemoteParticipant): Person {
     isLocal: false,
     microphone: microphone ? (microphone.muted ? "muted" : "on") : "none",
     speaking: participant.speaking,
+    leads: participant === leader,
     camera: camera ? pictureOf(camera) : { is: "none" },
     shares: publications.filter((p) => p.source === "screen" && !p.muted).map((p) => ({ id: p.id, picture: pictureOf(p) })),
     sounds: publications.filter((p) => p.kind === "audio").map((p) => ({ id: p.id, media: p.subscription })),

@@ -27,6 +27,7 @@ export function Tile({ item, call, size }: Props): JSX.Element {
   const { person, isShare } = item;
   const tile = useRef<HTMLElement>(null);
   const speaking = person.speaking && !isShare;
+  const leads = person.leads && !isShare;
   useEffect(() => {
     if (!speaking) return undefined;
     const show = (): void => tile.current?.style.setProperty("--level", meterLength(call.level(person.identity)).toFixed(2));
@@ -40,7 +41,7 @@ export function Tile({ item, call, size }: Props): JSX.Element {
   return (
     <figure
       ref={tile}
-      class={`tile ${size}${speaking ? " speaking" : ""}${isShare ? " share" : ""}`}
+      class={`tile ${size}${speaking ? " speaking" : ""}${leads ? " leads" : ""}${isShare ? " share" : ""}`}
       tabIndex={-1}
       aria-label={`${caption}${isMuted ? ", muted" : ""}`}
       onDblClick={() => togglePin(item.key)}

@@ -1,10 +1,11 @@
 import { type DataMessage, type Payload } from "./channels.js";
 import { type ParleyError } from "./errors.js";
 import { type MediaOwner } from "./media.js";
-import { LocalParticipant, type Participant, RemoteParticipant } from "./participant.js";
+import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions } from "./publication.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
+import { Speakers } from "./speakers.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
 import type { ChatMessage, Codecs, EventMessage, Joined } from "./wire.gen.js";
@@ -12,12 +13,12 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     #private;
     readonly localParticipant: LocalParticipant;
     readonly participants: Map<string, RemoteParticipant>;
+    readonly speakers: Speakers;
     constructor(room: Room, session: Session, joined: Joined);
     get connectionState(): ConnectionState;
     get messages(): readonly ChatMessage[];
     get mediaPath(): "udp" | "tcp" | undefined;
     get peerConnection(): RTCPeerConnection;
-    speakers(): Participant[];
     publish(track: MediaStreamTrack, options: PublishOptions, stream?: MediaStream): Promise<LocalPublication>;
     unpublish(publication: LocalPublication): Promise<void>;
     send(data: Payload, { to, reliable }: SendOptions): Promise<void>;

@@ -8,6 +8,7 @@ declare abstract class Member {
     /** For display; the identity where there is none. */
     get name(): string;
     get metadata(): string;
+    /** Whether the participant speaks now: the server says so, also of those who are not among the loudest; or it is heard here. */
     get speaking(): boolean;
     /** The loudest of the participant's sounds now, 0 to 1. */
     abstract get audioLevel(): number;

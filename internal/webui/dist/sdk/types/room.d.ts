@@ -58,6 +58,11 @@ export interface RoomEvents {
         readonly participant: Participant;
         readonly speaking: boolean;
     };
+    /** room.speakers or room.dominantSpeaker changed. */
+    speakerschanged: {
+        readonly speakers: readonly Participant[];
+        readonly dominant: Participant | undefined;
+    };
     /** The browser plays nothing before the user has done something: call room.play() from a click. */
     playbackblocked: {
         readonly subscription: Subscription;
@@ -94,8 +99,10 @@ export declare class Room extends TypedEventTarget<RoomEvents> {
     get mediaPath(): "udp" | "tcp" | undefined;
     /** For what this SDK does not offer. It is replaced when it fails ("peerconnection"); offers are made by the SDK only. */
     get peerConnection(): RTCPeerConnection;
-    /** Who speaks now, the loudest first. */
-    speakers(): Participant[];
+    /** Who speaks now: the dominant speaker first, then the others by when they began. */
+    get speakers(): readonly Participant[];
+    /** Who leads the conversation, also while everybody pauses; oneself, perhaps. */
+    get dominantSpeaker(): Participant | undefined;
     /** Publishes a track, or each track of a stream. The tracks stay the caller's: unpublish does not stop them. */
     publish(track: MediaStreamTrack, options?: PublishOptions): Promise<LocalPublication>;
     publish(stream: MediaStream, options?: PublishOptions): Promise<LocalPublication[]>;

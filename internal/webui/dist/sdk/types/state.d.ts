@@ -1,4 +1,4 @@
-import type { ChatMessage, Code, Codecs, EventMessage, Participant, Publication, Snapshot } from "./wire.gen.js";
+import type { ChatMessage, Code, Codecs, EventMessage, Participant, Publication, Snapshot, Speakers } from "./wire.gen.js";
 export type Change = {
     readonly is: "participant-joined";
     readonly participant: Participant;
@@ -35,6 +35,9 @@ export type Change = {
 } | {
     readonly is: "codecs";
     readonly codecs: Codecs;
+} | {
+    readonly is: "speakers";
+    readonly speakers: Speakers;
 };
 export declare class RoomState {
     #private;

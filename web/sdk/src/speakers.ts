@@ -1,0 +1,65 @@
+// Who speaks: the server says so, of everybody; and of those whose sound arrives it is heard here, a little sooner.
+
+import { emit, type TypedEventTarget } from "./events.js";
+import type { Participant } from "./participant.js";
+import type { RoomEvents } from "./room.js";
+import type { Speakers as Told } from "./wire.gen.js";
+
+export class Speakers {
+  readonly #room: TypedEventTarget<RoomEvents>;
+  readonly #everyone: () => Participant[];
+  #told: Told = { speaking: [] };
+  #speaking: readonly Participant[] = [];
+  #dominant: Participant | undefined;
+
+  constructor(room: TypedEventTarget<RoomEvents>, everyone: () => Participant[]) {
+    this.#room = room;
+    this.#everyone = everyone;
+  }
+
+  get speaking(): readonly Participant[] {
+    return this.#speaking;
+  }
+
+  get dominant(): Participant | undefined {
+    return this.#dominant;
+  }
+
+  /** The server says who speaks. */
+  told(told: Told): void {
+    this.#told = told;
+    this.settle((p) => p.told(told.speaking.includes(p.identity)));
+  }
+
+  /** Listens once. */
+  listen(nowMs: number): void {
+    this.settle((p) => p.listen(nowMs));
+  }
+
+  /** Brings the list up to date and tells what has changed. */
+  settle(update: (participant: Participant) => boolean = () => false): void {
+    const everyone = this.#everyone();
+    const changed = everyone.filter(update);
+    const speaking = order(everyone, this.#told);
+    const dominant = everyone.find((p) => p.identity === this.#told.dominant);
+    const same = dominant === this.#dominant && sameOrder(speaking, this.#speaking);
+    this.#speaking = speaking;
+    this.#dominant = dominant;
+    for (const participant of changed) emit(this.#room, "speaking", { participant, speaking: participant.speaking });
+    if (!same) emit(this.#room, "speakerschanged", { speakers: speaking, dominant });
+  }
+}
+
+/** The dominant one first, then the others as the server orders them, then those that only are heard here. */
+export function order<P extends { readonly identity: string; readonly speaking: boolean }>(everyone: readonly P[], told: Told): P[] {
+  const rank = ({ identity }: P): number => {
+    if (identity === told.dominant) return -1;
+    const at = told.speaking.indexOf(identity);
+    return at < 0 ? told.speaking.length : at;
+  };
+  return everyone.filter((p) => p.speaking).sort((a, b) => rank(a) - rank(b)); // which keeps equals in order
+}
+
+function sameOrder<P>(a: readonly P[], b: readonly P[]): boolean {
+  return a.length === b.length && a.every((p, i) => p === b[i]);
+}
