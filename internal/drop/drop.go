@@ -19,6 +19,7 @@ const (
 	UnknownUfrag  // a check for no Transport
 	InboxFull     // the owner did not keep up
 	EgressFull    // the socket or TCP ring did not keep up
+	PipeFull      // another shard of the room did not keep up
 
 	// STUN and ICE.
 	StunMalformed   // not a STUN message, or attributes out of bounds
@@ -73,7 +74,7 @@ const (
 var names = [NumReasons]string{
 	None:  "none",
 	Empty: "empty", Oversized: "oversized", UnknownClass: "unknown_class", UnknownSource: "unknown_source",
-	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full",
+	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full", PipeFull: "pipe_full",
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
 	StunMethod: "stun_method", StunRole: "stun_role", PairTaken: "pair_taken",
 	PairLimit:     "pair_limit",

@@ -73,10 +73,12 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	s.Counter("shard_received_datagrams_total", "Datagrams that reached a shard.", float64(c.Received))
 	s.Counter("shard_sent_datagrams_total", "Datagrams that shards sent.", float64(c.Sent))
 	s.Counter("shard_sent_bytes_total", "Bytes that shards sent.", float64(c.SentBytes))
+	s.Counter("shard_piped_packets_total", "Packets that went from one shard to another.", float64(c.Piped))
 	s.Counter("data_messages_total", "Data channel messages passed on.", float64(c.Messages))
 	s.Counter("transport_faults_total", "Transports that ended by an internal fault.", float64(c.Panics))
 	s.Gauge("transports", "Transports now.", float64(c.Transports))
 	s.Gauge("producers", "Producers now.", float64(c.Producers))
+	s.Gauge("mirrors", "Producers of one shard that fill slots on another now.", float64(c.Mirrors))
 	s.Gauge("dtls_handshakes", "DTLS handshakes going on now.", float64(c.Handshakes))
 }
 

@@ -32,6 +32,12 @@ func (s *Shard) letter(now time.Time, l *letter) {
 		s.command(now, l.command)
 	case l.ask != nil:
 		l.ask(s)
+	case l.wishes != nil:
+		s.wished(now, l.wishes)
+	case l.gone != nil:
+		s.forgetMirrors(l.gone)
+	case l.relay != nil:
+		s.relayed(l.relay)
 	case e != nil && l.event != nil:
 		s.associated(now, e, l.event)
 	case e != nil:
@@ -69,6 +75,10 @@ func (s *Shard) command(now time.Time, c Command) {
 		if r := s.producers[c.Producer]; r != nil {
 			r.router.Rank(uint64(c.Producer), c.Ranked)
 		}
+	case Mirror:
+		s.mirror(now, c)
+	case Span:
+		s.span(c)
 	case Unpublish:
 		s.unpublish(c.Producer)
 	case Assign:

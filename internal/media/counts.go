@@ -13,10 +13,11 @@ type Counts struct {
 	Sent      uint64 // datagrams
 	SentBytes uint64
 	Messages  uint64 // data messages passed on
+	Piped     uint64 // packets that came from other shards
 	Panics    uint64 // Transports that ended on an internal fault
 
-	Rooms, Transports, Producers, Handshakes int
-	Drops                                    drop.Counts
+	Rooms, Transports, Producers, Mirrors, Handshakes int
+	Drops                                             drop.Counts
 }
 
 // add adds o to c. A room that is on several shards counts on each.
@@ -25,10 +26,12 @@ func (c *Counts) add(o *Counts) {
 	c.Sent += o.Sent
 	c.SentBytes += o.SentBytes
 	c.Messages += o.Messages
+	c.Piped += o.Piped
 	c.Panics += o.Panics
 	c.Rooms += o.Rooms
 	c.Transports += o.Transports
 	c.Producers += o.Producers
+	c.Mirrors += o.Mirrors
 	c.Handshakes += o.Handshakes
 	c.Drops.Merge(&o.Drops)
 }
@@ -52,7 +55,8 @@ func (s *Shard) Counts(ctx context.Context) (Counts, error) {
 
 func (s *Shard) count() Counts {
 	c := s.counts
-	c.Rooms, c.Transports, c.Producers, c.Handshakes = len(s.rooms), len(s.transports), len(s.producers), s.handshakes
+	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes
+	c.Producers, c.Mirrors = len(s.producers)-s.mirrors, s.mirrors
 	c.Drops = s.drops
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-rtc/parley/internal/dtls"
 	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/srtp"
 	"github.com/parley-rtc/parley/internal/transport"
 )
@@ -21,7 +22,10 @@ type room struct {
 	router     *route.Router
 	endpoints  []*endpoint
 	publishers map[*route.Producer]*endpoint
+	homes      map[*route.Producer]int // mirrors, and the shards that feed them
+	others     []int                   // shards where the room has Transports too
 	ask        []*route.Producer
+	wishes     []route.Wish
 	fed        bool // got packets in this batch
 	speakers   speakers
 }
@@ -60,7 +64,7 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	}
 	r := s.rooms[spec.Room]
 	if r == nil {
-		r = &room{id: spec.Room, router: route.NewRouter(), publishers: make(map[*route.Producer]*endpoint)}
+		r = &room{id: spec.Room, router: route.NewRouter(), publishers: make(map[*route.Producer]*endpoint), homes: make(map[*route.Producer]int)}
 		s.rooms[spec.Room] = r
 	}
 	e := &endpoint{spec: spec, room: r, transport: t, ufrags: []string{spec.Local.Ufrag}}
@@ -271,6 +275,7 @@ func (s *Shard) leave(e *endpoint) {
 	}
 	r.endpoints = others
 	if len(r.endpoints) == 0 {
+		s.closeMirrors(r)
 		delete(s.rooms, r.id)
 	}
 }
@@ -363,14 +368,20 @@ func (s *Shard) publish(c Publish) {
 	if !ok {
 		return
 	}
-	p := e.room.router.Add(route.ProducerConfig{
-		ID: uint64(c.Producer), Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Encrypted: c.Encrypted,
-		Microphone: c.Microphone, Clock: e.transport.Clock(),
-	})
+	cfg := producerConfig(c.Producer, n, c.Encrypted, c.Microphone)
+	cfg.Clock = e.transport.Clock()
+	p := e.room.router.Add(cfg)
 	e.transport.Publish(c.Mid, p)
 	e.producers = append(e.producers, p)
 	e.room.publishers[p] = e
 	s.producers[c.Producer] = e.room
+}
+
+// producerConfig describes a Producer, but for the Clock, which is where its Transport is.
+func producerConfig(id ProducerID, n sdp.Negotiated, encrypted, microphone bool) route.ProducerConfig {
+	return route.ProducerConfig{
+		ID: uint64(id), Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Encrypted: encrypted, Microphone: microphone,
+	}
 }
 
 func (s *Shard) unpublish(id ProducerID) {
@@ -388,6 +399,13 @@ func (s *Shard) unpublish(id ProducerID) {
 			}
 		}
 	}
+	for _, shard := range p.Outlets(nil) {
+		s.peers[shard].mail.put(letter{gone: []ProducerID{id}}) // where it does not fit, the answer to the next wish tells it
+	}
+	if p.IsMirror() {
+		s.mirrors--
+	}
+	delete(r.homes, p)
 	delete(r.publishers, p)
 	delete(s.producers, id)
 	r.router.Remove(uint64(id))

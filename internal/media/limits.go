@@ -5,6 +5,8 @@ import "time"
 // Limits of one shard.
 const (
 	inboxBatches   = 64        // batches that wait for the loop
+	inboxPiped     = 64        // batches of other shards that wait for the loop
+	sparePiped     = 64        // of those, kept to be used again
 	drainBatches   = 4         // batches that are read before anything is forwarded
 	maxTransports  = 4096      // Transports, beyond which OpenTransport fails its Transport
 	maxLetters     = 16384     // commands, DTLS records and DTLS events that wait for the loop

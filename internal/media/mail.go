@@ -6,13 +6,17 @@ import (
 	"github.com/parley-rtc/parley/internal/dtls"
 )
 
-// letter is one thing that waits for the loop: a command, a DTLS record to send, or what a DTLS association has to tell.
+// letter is one thing that waits for the loop: a command, a DTLS record to send, what a DTLS association has to tell, or what
+// another shard has.
 type letter struct {
 	command   Command
 	ask       func(*Shard)
 	transport TransportID
 	record    []byte
 	event     *dtls.Event
+	wishes    *wishes
+	gone      []ProducerID
+	relay     *relay
 }
 
 // about returns the Transport that the letter is about; 0: none.
@@ -28,6 +32,9 @@ func (l *letter) bytes() int {
 	n := len(l.record)
 	if l.event != nil {
 		n += len(l.event.Payload)
+	}
+	if l.relay != nil {
+		n += len(l.relay.message)
 	}
 	return n
 }

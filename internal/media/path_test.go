@@ -44,8 +44,21 @@ func keys(fill byte) srtp.Keys {
 func loopless(t testing.TB, transports int) (*Shard, *counter) {
 	t.Helper()
 	out := &counter{}
-	s := newShard(Config{Sender: out, Pairs: port.NewPairs(), Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)}, 0, nil)
-	for i := 1; i <= transports; i++ {
+	s := newShard(Config{Sender: out, Pairs: port.NewPairs(), Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)}, 0, nil, nil)
+	connectAll(s, upTo(transports))
+	return s, out
+}
+
+// upTo lists the numbers of Transports.
+func upTo(n int) (all []int) {
+	for i := 1; i <= n; i++ {
+		all = append(all, i)
+	}
+	return all
+}
+
+func connectAll(s *Shard, transports []int) {
+	for _, i := range transports {
 		ice := sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"}
 		s.open(epoch, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})
 		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ice.Ufrag+":client34"),
@@ -54,26 +67,30 @@ func loopless(t testing.TB, transports int) (*Shard, *counter) {
 		s.receive(epoch, pairOf(i), m.Raw)
 		s.key(epoch, s.transports[TransportID(i)], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
 	}
-	return s, out
 }
 
 func pairOf(i int) datagram.Pair {
 	return datagram.Pair{Local: local, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 5000)}
 }
 
-// one publishes to all others.
-func fanOut(s *Shard, transports int) {
-	vp8 := []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97, Feedback: []string{"nack"}}}
-	s.command(epoch, Negotiate{Transport: 1, Sections: []sdp.Negotiated{{Mid: "0", Kind: sdp.Video, Role: sdp.RoleReceive, Codecs: vp8, SSRCs: []uint32{77}}}})
+var vp8Codec = []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97, Feedback: []string{"nack"}}}
+
+// fanOut lets the first of these Transports publish to the others.
+func fanOut(s *Shard, transports []int) {
+	s.command(epoch, Negotiate{Transport: 1, Sections: []sdp.Negotiated{{Mid: "0", Kind: sdp.Video, Role: sdp.RoleReceive, Codecs: vp8Codec, SSRCs: []uint32{77}}}})
 	s.command(epoch, Publish{Transport: 1, Mid: "0", Producer: 1})
-	for i := 2; i <= transports; i++ {
+	subscribe(s, transports[1:])
+}
+
+func subscribe(s *Shard, transports []int) {
+	for _, i := range transports {
 		s.command(epoch, Negotiate{Transport: TransportID(i), Sections: []sdp.Negotiated{{
-			Mid: "0", Kind: sdp.Video, Role: sdp.RoleSend, Codecs: vp8, SSRC: uint32(1000 + 2*i), RTXSSRC: uint32(1001 + 2*i), CNAME: "c",
+			Mid: "0", Kind: sdp.Video, Role: sdp.RoleSend, Codecs: vp8Codec, SSRC: uint32(1000 + 2*i), RTXSSRC: uint32(1001 + 2*i), CNAME: "c",
 			Extensions: sdp.Extensions{Mid: 4, AbsSendTime: 2},
 		}}})
 		s.command(epoch, Assign{Transport: TransportID(i), Mid: "0", Generation: 1, Producer: 1, Immediate: true})
 	}
-	s.flush()
+	s.readMail(epoch)
 }
 
 // frames returns batches of one frame of five sealed packets each.
@@ -110,12 +127,12 @@ func frames(t testing.TB, n int) []*datagram.Batch {
 func TestShardAllocatesNothing(t *testing.T) {
 	const transports, runs = 9, 50
 	s, out := loopless(t, transports)
-	fanOut(s, transports)
+	fanOut(s, upTo(transports))
 	batches := frames(t, runs+2)
-	s.read(epoch, batches[0])
+	s.read(epoch, batches[0], nil)
 	*out = counter{}
 	i := 1
-	n := testing.AllocsPerRun(runs, func() { s.read(epoch, batches[i]); i++ })
+	n := testing.AllocsPerRun(runs, func() { s.read(epoch, batches[i], nil); i++ })
 	if n != 0 {
 		t.Errorf("%v allocations a batch", n)
 	}
@@ -129,14 +146,14 @@ func BenchmarkFanOut(b *testing.B) {
 	for _, subscribers := range []int{10, 50, 200} {
 		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {
 			s, _ := loopless(b, subscribers+1)
-			fanOut(s, subscribers+1)
+			fanOut(s, upTo(subscribers+1))
 			n := b.N/(5*subscribers) + 2
 			batches := frames(b, n)
-			s.read(epoch, batches[0])
+			s.read(epoch, batches[0], nil)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for _, batch := range batches[1:] {
-				s.read(epoch, batch)
+				s.read(epoch, batch, nil)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64((n-1)*5*subscribers), "ns/packet")
 		})

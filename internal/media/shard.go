@@ -9,6 +9,7 @@ import (
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/transport"
 )
 
@@ -48,6 +49,8 @@ type Shard struct {
 	index int      // its place among the node's
 	peers []*Shard // all shards of the node, this one among them
 	inbox chan *datagram.Batch
+	pipes chan *route.PipeBatch // what comes from other shards
+	spare chan *route.PipeBatch // of all shards, to be used again
 	mail  *mail
 	stop  chan struct{}
 	done  chan struct{}
@@ -59,9 +62,11 @@ type Shard struct {
 	rooms      map[RoomID]*room
 	producers  map[ProducerID]*room
 	handshakes int
-	held       []*datagram.Batch // batches whose bytes are still in use
-	fed        []*room           // those that got packets in this batch
-	letters    []letter          // read, to be used again
+	mirrors    int                // among the producers
+	held       []*datagram.Batch  // batches whose bytes are still in use,
+	heldPiped  []*route.PipeBatch // and those that came by Pipes
+	fed        []*room            // those that got packets in this batch
+	letters    []letter           // read, to be used again
 	ending     map[TransportID]*farewell
 	closing    bool
 	out        transport.Out
@@ -70,9 +75,10 @@ type Shard struct {
 	next       time.Time
 }
 
-func newShard(cfg Config, index int, peers []*Shard) *Shard {
+func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch) *Shard {
 	s := &Shard{
 		cfg: cfg, index: index, peers: peers, inbox: make(chan *datagram.Batch, inboxBatches), mail: newMail(),
+		pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
 		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
@@ -114,7 +120,9 @@ func (s *Shard) loop() {
 		select {
 		case b := <-s.inbox:
 			s.readMailFirst()
-			s.read(time.Now(), b)
+			s.read(time.Now(), b, nil)
+		case b := <-s.pipes:
+			s.read(time.Now(), nil, b)
 		case <-s.mail.wake:
 			s.readMail(time.Now())
 		case <-timer.C:
@@ -154,29 +162,48 @@ func (s *Shard) soon(t time.Time) {
 	}
 }
 
-// read handles a batch and those that wait behind it, then forwards what they brought.
-func (s *Shard) read(now time.Time, b *datagram.Batch) {
+// read handles a batch, of datagrams or of packets from another shard, and those that wait behind it, then forwards what they
+// brought.
+func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
 	for n := 1; ; n++ {
-		for i := range b.N {
-			s.receive(now, b.D[i].Pair, b.D[i].B)
+		if b != nil {
+			for i := range b.N {
+				s.receive(now, b.D[i].Pair, b.D[i].B)
+			}
+			s.held = append(s.held, b)
 		}
-		s.held = append(s.held, b)
+		if piped != nil {
+			s.receivePiped(piped)
+			s.heldPiped = append(s.heldPiped, piped)
+		}
 		if n == drainBatches || len(s.mail.wake) > 0 {
 			break
 		}
+		b, piped = nil, nil
 		select {
 		case b = <-s.inbox:
+			continue
+		case piped = <-s.pipes:
 			continue
 		default:
 		}
 		break
 	}
 	s.forward(now)
+	s.release()
+}
+
+// release gives batches back whose packets have been forwarded.
+func (s *Shard) release() {
 	for i, b := range s.held {
 		s.cfg.Recycle(b)
 		s.held[i] = nil
 	}
-	s.held = s.held[:0]
+	for i, b := range s.heldPiped {
+		s.recyclePiped(b)
+		s.heldPiped[i] = nil
+	}
+	s.held, s.heldPiped = s.held[:0], s.heldPiped[:0]
 }
 
 // receive gives one datagram to its Transport.
@@ -208,12 +235,17 @@ func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte)
 	if s.out.ICE.Pending() {
 		s.checked(now, e)
 	}
-	if r := e.room; !r.fed && r.router.Pending() {
+	s.feed(e.room)
+	s.soon(e.transport.Next())
+}
+
+// feed notes that a room has got packets.
+func (s *Shard) feed(r *room) {
+	if !r.fed && r.router.Pending() {
 		r.fed = true
 		s.fed = append(s.fed, r)
 	}
-	s.soon(e.transport.Next())
-	s.soon(e.room.router.Floor().Next())
+	s.soon(r.router.Floor().Next())
 }
 
 // recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone. e may be nil.
@@ -236,6 +268,7 @@ func (s *Shard) recover(e *endpoint) {
 // forward sends what the batch brought, subscriber by subscriber.
 func (s *Shard) forward(now time.Time) {
 	for _, r := range s.fed {
+		s.ship(r) // before Consumers patch the packets
 		for _, e := range r.endpoints {
 			s.forwardTo(now, e)
 			if s.out.Egress.Len() > flushBytes {
@@ -302,4 +335,5 @@ func (s *Shard) askKeyFrames(now time.Time, r *room) {
 		}
 	}
 	s.soon(r.router.NextKeyFrameRequest())
+	s.wish(now, r)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/route"
 )
 
 // Shards are all shards of a node. Their places are their numbers.
@@ -12,9 +13,9 @@ type Shards []*Shard
 
 // NewShards starts n shards. Close ends them.
 func NewShards(n int, cfg Config) Shards {
-	all := make(Shards, n)
+	all, spare := make(Shards, n), make(chan *route.PipeBatch, sparePiped)
 	for i := range all {
-		all[i] = newShard(cfg, i, all)
+		all[i] = newShard(cfg, i, all, spare)
 	}
 	for _, s := range all {
 		go s.loop()

@@ -10,7 +10,17 @@ type speakers struct {
 	told    Speakers
 	toldAt  time.Time
 	changed bool // since
+	silent  bool // another shard of the room tells
+	again   bool // it did until now: what it told last is not known here
 	ids     []uint64
+}
+
+// silence lets another shard tell the room who speaks, or this one: one of them does, all know the same.
+func (k *speakers) silence(silent bool) {
+	if k.silent && !silent {
+		k.changed, k.again = true, true
+	}
+	k.silent = silent
 }
 
 // rank tells the room who speaks, where that has changed, and at most every speakersPause.
@@ -19,7 +29,7 @@ func (s *Shard) rank(now time.Time, r *room) {
 	floor.Tick(now)
 	s.soon(floor.Next())
 	k.changed = floor.Changed() || k.changed
-	if !k.changed {
+	if !k.changed || k.silent {
 		return
 	}
 	if next := k.toldAt.Add(speakersPause); now.Before(next) {
@@ -33,9 +43,9 @@ func (s *Shard) rank(now time.Time, r *room) {
 	for _, id := range k.ids {
 		is.Speaking = append(is.Speaking, ProducerID(id))
 	}
-	if is.Dominant == k.told.Dominant && slices.Equal(is.Speaking, k.told.Speaking) || len(r.endpoints) == 0 {
+	if is.Dominant == k.told.Dominant && slices.Equal(is.Speaking, k.told.Speaking) && !k.again || len(r.endpoints) == 0 {
 		return
 	}
-	k.told, k.toldAt = is, now
+	k.told, k.toldAt, k.again = is, now, false
 	r.endpoints[0].spec.Events.Post(Event{Speakers: &is}) // all Transports of a room have its sink
 }

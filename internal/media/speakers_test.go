@@ -59,7 +59,7 @@ func (m *meeting) talk(d time.Duration, levels ...byte) {
 				[]rtp.Extension{{ID: 1, B: []byte{level}}})
 			batch, b := datagram.NewBatch(), make([]byte, 100)
 			batch.Append(pairOf(i+1), b[:m.sources[i].SealRTP(b, header, []byte{0x78, 1, 2})])
-			m.read(m.now, batch)
+			m.read(m.now, batch, nil)
 		}
 		if !m.next.IsZero() && !m.now.Before(m.next) {
 			m.timeouts(m.now)
@@ -112,4 +112,24 @@ func TestSpeakersAreTold(t *testing.T) {
 	if next := m.rooms[1].router.Floor().Next(); !next.IsZero() {
 		t.Errorf("the floor does not rest: %v", next)
 	}
+}
+
+// Of the shards of a room only the first tells who speaks; when another becomes the first, it tells at once how things are.
+func TestOneShardTells(t *testing.T) {
+	m := newMeeting(t, 3)
+	m.command(m.now, Span{Room: 1, Shards: []int{0, 1}})
+	m.talk(2*time.Second, 20, 80, 80)
+	m.says("1 [1]")
+	m.command(m.now, Span{Room: 1, Shards: []int{1, 2}})
+	told := len(m.told)
+	m.talk(3*time.Second, 80, 20, 80)
+	if len(m.told) != told {
+		t.Errorf("told at %v by a shard that is not the first", m.told[told:])
+	}
+	m.talk(2*time.Second, 20, 80, 80)
+	m.last = Speakers{Dominant: 3} // what the other shard told
+	m.command(m.now, Span{Room: 1, Shards: []int{0, 1}})
+	m.talk(20*time.Millisecond, 20, 80, 80)
+	m.rank(m.now, m.rooms[1])
+	m.says("1 [1]")
 }

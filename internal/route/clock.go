@@ -5,13 +5,15 @@ import "time"
 // Clock maps a publisher's wall clock to the server's. All Producers of one Transport share one, so that what was in step at
 // the publisher is in step in every sender report that is made from it.
 type Clock struct {
-	offset time.Duration // server − publisher
-	known  bool
+	offset  time.Duration // server − publisher
+	known   bool
+	reports uint32 // that were observed
 }
 
 // Observe notes that a sender report written at the publisher's time sent arrived at now. The least transit time seen counts
 // most: the offset falls at once and rises slowly, since only queues make it larger.
 func (c *Clock) Observe(sent, now time.Time) {
+	c.reports++
 	offset := now.Sub(sent)
 	switch {
 	case !c.known, offset-c.offset > maxClockStep, c.offset-offset > maxClockStep:

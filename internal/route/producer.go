@@ -44,6 +44,8 @@ type Producer struct {
 	cfg    ProducerConfig
 	router *Router
 	kinds  [128]codec.Kind // by payload type; 0: not negotiated
+	types  [128]uint8      // payload type → the one that a Pipe has for it; 0: none
+	mirror *mirror         // nil: packets come from a Transport here
 
 	// owned by loop
 	timeline  Timeline
@@ -55,6 +57,8 @@ type Producer struct {
 	consumers []*Consumer
 	wantKey   bool      // somebody cannot go on without a key frame
 	askedAt   time.Time // when the publisher was last asked for one
+	outlets   []outlet
+	restarts  uint8 // modulo 256
 }
 
 // keyFrameInterval is the least time between two requests for a key frame to one publisher.
@@ -62,6 +66,7 @@ const keyFrameInterval = 500 * time.Millisecond
 
 func newProducer(cfg ProducerConfig, r *Router) *Producer {
 	p := &Producer{cfg: cfg, router: r}
+	_, p.types = canonical(cfg.Codecs)
 	rate := uint32(90000)
 	for _, c := range cfg.Codecs {
 		if k, ok := codec.Parse(c.Name); ok && c.PayloadType < 128 {
@@ -97,6 +102,10 @@ func (p *Producer) Add(now time.Time, in *rtp.Packet, index int64) drop.Reason {
 	if p.kinds[in.PayloadType()&0x7f] == 0 {
 		return drop.RtpPayloadType
 	}
+	payload := p.widener.Widen(p.kinds[in.PayloadType()&0x7f], in.Payload())
+	if len(p.outlets) > 0 {
+		p.cross(now, in, payload, index)
+	}
 	first := false
 	if p.voice != nil {
 		open := p.router.floor.Hear(now, p.voice, in.Extension(p.cfg.Extensions.AudioLevel))
@@ -106,7 +115,6 @@ func (p *Producer) Add(now time.Time, in *rtp.Packet, index int64) drop.Reason {
 		}
 	}
 	var out Packet
-	payload := p.widener.Widen(p.kinds[in.PayloadType()&0x7f], in.Payload())
 	if r := p.view(in, payload, index, &out); r != drop.None {
 		return r
 	}
@@ -172,6 +180,7 @@ func (p *Producer) keyFrameDue(now time.Time) bool {
 // Producer.
 func (p *Producer) Restart() {
 	p.forget()
+	p.restarts++
 	p.timeline.known, p.widener, p.cache, p.gate = false, codec.Widener{}, nil, gate{}
 	for _, c := range p.consumers {
 		c.phase = waiting
@@ -191,7 +200,7 @@ func (p *Producer) detach(c *Consumer) {
 			last := len(p.consumers) - 1
 			p.consumers[i], p.consumers[last] = p.consumers[last], nil
 			p.consumers = p.consumers[:last]
-			p.wantKey = p.wantKey && last > 0
+			p.wantKey = p.wantKey && (last > 0 || len(p.outlets) > 0)
 			return
 		}
 	}

@@ -21,6 +21,7 @@ import (
 type Router struct {
 	producers map[uint64]*Producer
 	pending   []*Producer // those with packets in this batch
+	pipes     []*Pipe     // to other shards of the room
 	floor     voice.Floor
 }
 
@@ -68,8 +69,18 @@ func (r *Router) Rank(id uint64, ranked bool) {
 	}
 }
 
-// Pending reports whether anything was added since the last EndBatch.
-func (r *Router) Pending() bool { return len(r.pending) > 0 }
+// Pending reports whether anything was added since the last EndBatch, or waits to cross a Pipe.
+func (r *Router) Pending() bool {
+	if len(r.pending) > 0 {
+		return true
+	}
+	for _, p := range r.pipes {
+		if p.Pending() > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // EndBatch forgets the pending packets: their bytes belong to the reader again.
 func (r *Router) EndBatch() {
@@ -79,10 +90,11 @@ func (r *Router) EndBatch() {
 	r.pending = r.pending[:0]
 }
 
-// KeyFrameRequests appends to dst every Producer whose publisher is to be asked for a key frame now.
+// KeyFrameRequests appends to dst every Producer whose publisher is to be asked for a key frame now. For those whose publisher is
+// on another shard, Wishes has it.
 func (r *Router) KeyFrameRequests(now time.Time, dst []*Producer) []*Producer {
 	for _, p := range r.producers {
-		if p.keyFrameDue(now) {
+		if p.mirror == nil && p.keyFrameDue(now) {
 			dst = append(dst, p)
 		}
 	}

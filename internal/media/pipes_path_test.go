@@ -1,0 +1,135 @@
+package media
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/dtls"
+	"github.com/parley-rtc/parley/internal/port"
+	"github.com/parley-rtc/parley/internal/route"
+)
+
+// looplessPair is two shards of one room whose loops the test plays: the publisher and every other subscriber on the first, the
+// other subscribers on the second.
+func looplessPair(t testing.TB, transports int) (near, far *Shard, out [2]*counter) {
+	t.Helper()
+	peers, spare, pairs := make([]*Shard, 2), make(chan *route.PipeBatch, sparePiped), port.NewPairs()
+	for i := range peers {
+		out[i] = &counter{}
+		peers[i] = newShard(Config{Sender: out[i], Pairs: pairs, Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)}, i, peers, spare)
+	}
+	near, far = peers[0], peers[1]
+	var here, there []int
+	for i := 1; i <= transports; i++ {
+		if i%2 == 1 {
+			here = append(here, i)
+		} else {
+			there = append(there, i)
+		}
+	}
+	connectAll(near, here)
+	connectAll(far, there)
+	fanOut(near, here)
+	section, _ := near.transports[1].transport.Section("0")
+	far.command(epoch, Mirror{Room: 1, Producer: 1, Section: section})
+	subscribe(far, there)
+	near.readMail(epoch)
+	return near, far, out
+}
+
+// play lets both shards handle a batch.
+func play(near, far *Shard, b *datagram.Batch) {
+	near.read(epoch, b, nil)
+	far.read(epoch, nil, <-far.pipes)
+}
+
+// From a batch of datagrams to the runs that leave on two shards, nothing is allocated, and each subscriber's share of a frame is one
+// run.
+func TestPipeAllocatesNothing(t *testing.T) {
+	const transports, runs = 9, 50
+	near, far, out := looplessPair(t, transports)
+	batches := frames(t, runs+3)
+	play(near, far, batches[0])
+	play(near, far, batches[1])
+	*out[0], *out[1] = counter{}, counter{}
+	i := 2
+	if n := testing.AllocsPerRun(runs, func() { play(near, far, batches[i]); i++ }); n != 0 {
+		t.Errorf("%v allocations a batch", n)
+	}
+	for k, subscribers := range []int{4, 4} {
+		if want := (runs + 1) * 5 * subscribers; out[k].datagrams != want || out[k].runs != want/5 {
+			t.Errorf("shard %d: %d datagrams in %d runs, want %d in %d", k, out[k].datagrams, out[k].runs, want, want/5)
+		}
+	}
+}
+
+// A shard that does not keep up loses batches of others, which count them and go on; afterwards pictures begin again.
+func TestPipeFull(t *testing.T) {
+	near, far, out := looplessPair(t, 3)
+	*out[0], *out[1] = counter{}, counter{}
+	batches := frames(t, inboxPiped+4)
+	for _, b := range batches[:inboxPiped+3] {
+		near.read(epoch, b, nil)
+	}
+	if n := near.drops[drop.PipeFull]; n != 3*5 {
+		t.Errorf("%d packets dropped", n)
+	}
+	if out[0].datagrams != (inboxPiped+3)*5 {
+		t.Errorf("subscribers beside the publisher got %d", out[0].datagrams)
+	}
+	for len(far.pipes) > 0 {
+		far.read(epoch, nil, <-far.pipes)
+	}
+	if out[1].datagrams != inboxPiped*5 {
+		t.Errorf("subscribers on the other shard got %d", out[1].datagrams)
+	}
+	before := out[0].datagrams
+	near.timeouts(epoch.Add(time.Second)) // reports of one second, and a request for a key frame
+	near.read(epoch.Add(time.Second), batches[inboxPiped+3], nil)
+	if out[0].datagrams-before < 5+2 || len(far.pipes) != 1 {
+		t.Errorf("%d datagrams, %d batches", out[0].datagrams-before, len(far.pipes))
+	}
+}
+
+// A data message for which another shard has no room is dropped and counted; so is a fault in what comes from there, and neither
+// ends anything.
+func TestOtherShardIsFull(t *testing.T) {
+	near, far, _ := looplessPair(t, 3)
+	near.command(epoch, Span{Room: 1, Shards: []int{0, 1}})
+	for far.Do(Unpublish{Producer: 99}) {
+	}
+	near.transports[1].spec.PublishData = true
+	near.message(near.transports[1], dtls.Reliable, []byte("\x00\x00hello"))
+	if n := near.drops[drop.DataQueueFull]; n != 1 {
+		t.Errorf("%d messages dropped", n)
+	}
+	near.read(epoch, frames(t, 1)[0], nil)
+	far.rooms[1].router.Producer(1).Restart()
+	far.rooms[1].router = nil // whatever it was
+	far.read(epoch, nil, <-far.pipes)
+	if far.counts.Panics != 1 || len(far.transports) != 1 {
+		t.Errorf("%d faults, %d Transports left", far.counts.Panics, len(far.transports))
+	}
+}
+
+// BenchmarkPipe is what one packet costs to cross: copied on the one side, parsed, looked at and cached on the other.
+func BenchmarkPipe(b *testing.B) {
+	for _, subscribers := range []int{2, 50, 200} {
+		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {
+			near, far, _ := looplessPair(b, subscribers+1)
+			n := b.N/(5*subscribers) + 2
+			batches := frames(b, n)
+			play(near, far, batches[0])
+			b.ReportAllocs()
+			b.ResetTimer()
+			for _, batch := range batches[1:] {
+				play(near, far, batch)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64((n-1)*5*subscribers), "ns/packet")
+		})
+	}
+}

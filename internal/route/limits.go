@@ -1,0 +1,18 @@
+package route
+
+import "time"
+
+// Limits of a Pipe.
+const (
+	// MaxPipePackets and MaxPipeBytes are what one PipeBatch holds: more than arrives between two turns of a loop.
+	MaxPipePackets = 256
+	MaxPipeBytes   = 512 << 10
+
+	// wishInterval is how often a Wish is repeated, and wishFor how long it counts without that.
+	wishInterval = 2 * time.Second
+	wishFor      = 10 * time.Second
+
+	// pipeMargin is how many bytes longer a packet may be on a Pipe than when it came: extensions in the two-byte form, a wider
+	// picture id.
+	pipeMargin = 32
+)
