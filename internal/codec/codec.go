@@ -18,16 +18,17 @@ const (
 	VP9
 	H264
 	AV1
+	RED // Opus with redundancy
 )
 
 var kinds = [...]struct {
 	name  string
 	clock uint32
-}{Opus: {"opus", 48000}, VP8: {"vp8", 90000}, VP9: {"vp9", 90000}, H264: {"h264", 90000}, AV1: {"av1", 90000}}
+}{Opus: {"opus", 48000}, VP8: {"vp8", 90000}, VP9: {"vp9", 90000}, H264: {"h264", 90000}, AV1: {"av1", 90000}, RED: {"red", 48000}}
 
 // Parse returns the kind with the given encoding name, in lower case as sdp.Codec has it; false for any other codec.
 func Parse(name string) (Kind, bool) {
-	for k := Opus; k <= AV1; k++ {
+	for k := Opus; k <= RED; k++ {
 		if kinds[k].name == name {
 			return k, true
 		}
@@ -37,7 +38,7 @@ func Parse(name string) (Kind, bool) {
 
 // String returns the encoding name in lower case.
 func (k Kind) String() string {
-	if k < Opus || k > AV1 {
+	if k < Opus || k > RED {
 		return "unknown"
 	}
 	return kinds[k].name
@@ -45,7 +46,7 @@ func (k Kind) String() string {
 
 // ClockRate returns the rate of RTP timestamps in Hz.
 func (k Kind) ClockRate() uint32 {
-	if k < Opus || k > AV1 {
+	if k < Opus || k > RED {
 		return 0
 	}
 	return kinds[k].clock

@@ -54,8 +54,7 @@ const (
 	RtpDuplicate   // retransmitted, but not missing any more
 	RtpPadding     // padding only
 	RtcpMalformed  // lengths out of bounds
-	RtcpUnknown    // about a stream or a number that is not here
-	RtcpTooOften   // more feedback than is read
+	RtcpUnknown    // about a stream that is not here
 
 	// Forwarding.
 	Unpublished   // a stream that no publication uses
@@ -86,8 +85,7 @@ var names = [NumReasons]string{
 	SrtpSources:  "srtp_sources",
 	RtpMalformed: "rtp_malformed", RtpUnknownSSRC: "rtp_unknown_ssrc", RtpPayloadType: "rtp_payload_type",
 	RtpDuplicate: "rtp_duplicate", RtpPadding: "rtp_padding", RtcpMalformed: "rtcp_malformed", RtcpUnknown: "rtcp_unknown",
-	RtcpTooOften: "rtcp_too_often",
-	Unpublished:  "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
+	Unpublished: "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
 	CodecMismatch: "codec_mismatch", TooLate: "too_late", NackUnknown: "nack_unknown", NackTooOften: "nack_too_often",
 	Consent: "consent", NotLoudest: "not_loudest",
 }

@@ -131,7 +131,7 @@ func (n *negotiation) checkEncrypted() *wire.Error {
 			continue
 		}
 		result := n.results[t.Mid]
-		if c := result.Codecs[0].Name; (c == "vp8" || c == "h264") && result.Extensions.DependencyDescriptor == 0 {
+		if c := result.Codec().Name; (c == "vp8" || c == "h264") && result.Extensions.DependencyDescriptor == 0 {
 			return wire.NewError(wire.CodeUnsupported, "encrypted "+c+" on m-line "+t.Mid+" without a dependency descriptor: its key frames cannot be found",
 				"offer the dependency descriptor header extension and extmap-allow-mixed, or publish vp9 or av1")
 		}

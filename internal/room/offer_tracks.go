@@ -94,7 +94,7 @@ func (r *Room) dropTracks(n *negotiation) map[string]*publication {
 	kept := map[string]*publication{}
 	for _, t := range n.tracks {
 		pub := n.p.publicationOn(t.Mid)
-		if pub != nil && sends(n.sections[t.Mid]) && pub.is(t, n.results[t.Mid].Codecs[0]) {
+		if pub != nil && sends(n.sections[t.Mid]) && pub.is(t, n.results[t.Mid].Codec()) {
 			kept[t.Mid] = pub
 		}
 	}
@@ -147,7 +147,7 @@ func newPublication(p *participant, t wire.OfferTrack, result *sdp.Negotiated) *
 	if result.Kind == sdp.Video {
 		kind = wire.KindVideo
 	}
-	codec := result.Codecs[0]
+	codec := result.Codec()
 	return &publication{owner: p, mid: t.Mid, codec: codec, Publication: wire.Publication{
 		Kind: kind, Source: t.Source, Name: t.Name, Codec: codec.Name, Muted: t.Muted, Encrypted: t.Encrypted,
 	}}

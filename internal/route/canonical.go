@@ -14,6 +14,7 @@ var canonicalTypes = [...]struct{ first, count uint8 }{
 	codec.VP9:  {100, 4},
 	codec.H264: {104, 16},
 	codec.AV1:  {120, 4},
+	codec.RED:  {124, 1}, // what is inside keeps the publisher's payload type
 }
 
 // canonicalExtensions are those that a Pipe carries. All others are between two neighbours only.

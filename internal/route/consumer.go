@@ -55,6 +55,11 @@ type Consumer struct {
 	octets     uint32     // payload bytes of those
 	sent       *nack.Sent // nil for audio, which is never sent again
 	epoch      uint8      // counts the Producers that began
+	lossy      bool       // the subscriber needs redundancy of audio
+	red        uint8      // its payload type for that; 0: it takes none
+	redCarries uint8      // and that of what is inside
+	loss       float32    // of what is sent to the subscriber, from 0 to 1
+	lossAt     time.Time  // when that was measured
 }
 
 // NewConsumer returns an empty Consumer for a slot whose subscriber takes these codecs.
@@ -137,6 +142,7 @@ func (c *Consumer) mapTypes() {
 			}
 		}
 	}
+	c.mapRED()
 }
 
 // Producer returns what fills the slot and flows, or waits for a key frame; nil: nothing does.

@@ -16,3 +16,11 @@ const (
 	// picture id.
 	pipeMargin = 32
 )
+
+// Limits of redundancy of audio.
+const (
+	redundantFrames   = 2    // that are put in front of each packet under loss
+	historyFrames     = 16   // of a Producer that are kept: its newest in a batch, and those before
+	maxRedundantBytes = 400  // of a frame that is repeated; beyond, three would not fit a packet
+	maxREDBytes       = 1150 // of a payload that is put together
+)

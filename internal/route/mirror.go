@@ -75,7 +75,7 @@ func (r *Router) Wishes(now time.Time, dst []Wish) []Wish {
 		if m == nil {
 			continue
 		}
-		w := Wish{Producer: id, Watched: p.Watched() || p.voice != nil, KeyFrame: p.keyFrameDue(now)}
+		w := Wish{Producer: id, Watched: p.Watched() || p.voice != nil, KeyFrame: p.keyFrameDue(now), Loss: percent(p.Loss(now))}
 		if w != m.told || now.Sub(m.toldAt) >= wishInterval {
 			dst = append(dst, w)
 			m.told, m.toldAt = w, now

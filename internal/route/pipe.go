@@ -83,14 +83,16 @@ func (b *PipeBatch) Reset() {
 // Wish is what the Consumers on one shard want of a Producer on another.
 type Wish struct {
 	Producer uint64
-	Watched  bool // its packets
-	KeyFrame bool // soon
+	Watched  bool  // its packets
+	KeyFrame bool  // soon
+	Loss     uint8 // the worst among the subscribers there, in percent
 }
 
 // outlet is a Pipe by which a Producer's packets leave.
 type outlet struct {
 	pipe    *Pipe
 	until   time.Time // the Wish for it counts until then
+	loss    uint8     // on the far side, in percent
 	reports uint32    // of the Clock, when its Timeline was last told
 }
 
@@ -105,9 +107,9 @@ func (r *Router) Wish(now time.Time, from int, w Wish) bool {
 	case !w.Watched && i >= 0:
 		p.outlets = slices.Delete(p.outlets, i, i+1)
 	case w.Watched && i < 0:
-		p.outlets = append(p.outlets, outlet{pipe: r.pipe(from), until: now.Add(wishFor)})
+		p.outlets = append(p.outlets, outlet{pipe: r.pipe(from), until: now.Add(wishFor), loss: w.Loss})
 	case w.Watched:
-		p.outlets[i].until = now.Add(wishFor)
+		p.outlets[i].until, p.outlets[i].loss = now.Add(wishFor), w.Loss
 	}
 	if w.KeyFrame {
 		p.RequestKeyFrame()

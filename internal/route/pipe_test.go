@@ -83,7 +83,11 @@ func (s *span) take(c *route.Consumer) (all []out) {
 		var h rtp.Header
 		p := &c.Producer().Pending()[i]
 		if c.Forward(s.now, p, &h) == drop.None {
-			all = append(all, out{h, string(p.Payload), string(p.AudioLevel), string(p.Orientation), string(p.Dependency)})
+			payload := p.Payload
+			if c.Producer().Kind() == sdp.Audio {
+				payload = c.Wrap(p, &h)
+			}
+			all = append(all, out{h, string(payload), string(p.AudioLevel), string(p.Orientation), string(p.Dependency)})
 		}
 	}
 	return all

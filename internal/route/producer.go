@@ -35,30 +35,37 @@ type Packet struct {
 	AudioLevel  []byte // header extensions as received; nil where absent
 	Orientation []byte
 	Dependency  []byte
+
+	// Of Opus:
+	whole  []byte // the payload with redundancy as the publisher sent it; nil: it sent none
+	blocks uint8  // of whole
+	place  uint32 // in the Producer's history
 }
 
 // Producer is one published stream: the packets of the batch at hand, the cache from which others can have them again, and
 // the request for a key frame.
 type Producer struct {
 	// static after construction
-	cfg    ProducerConfig
-	router *Router
-	kinds  [128]codec.Kind // by payload type; 0: not negotiated
-	types  [128]uint8      // payload type → the one that a Pipe has for it; 0: none
-	mirror *mirror         // nil: packets come from a Transport here
+	cfg           ProducerConfig
+	router        *Router
+	kinds         [128]codec.Kind // by payload type; 0: not negotiated
+	types         [128]uint8      // payload type → the one that a Pipe has for it; 0: none
+	opus, carries uint8           // payload types: of Opus, and what it is called inside of redundancy
+	mirror        *mirror         // nil: packets come from a Transport here
 
 	// owned by loop
-	timeline  Timeline
-	voice     *voice.Voice // nil: no voice, or one that tells no levels
-	gate      gate
-	widener   codec.Widener
-	pending   []Packet
-	cache     *nack.Cache // nil for audio, which is never sent again, and before the first packet
-	consumers []*Consumer
-	wantKey   bool      // somebody cannot go on without a key frame
-	askedAt   time.Time // when the publisher was last asked for one
-	outlets   []outlet
-	restarts  uint8 // modulo 256
+	timeline   Timeline
+	voice      *voice.Voice // nil: no voice, or one that tells no levels
+	gate       gate
+	redundancy *redundancy // nil: not of Opus, encrypted, or before the first packet
+	widener    codec.Widener
+	pending    []Packet
+	cache      *nack.Cache // nil for audio, which is never sent again, and before the first packet
+	consumers  []*Consumer
+	wantKey    bool      // somebody cannot go on without a key frame
+	askedAt    time.Time // when the publisher was last asked for one
+	outlets    []outlet
+	restarts   uint8 // modulo 256
 }
 
 // keyFrameInterval is the least time between two requests for a key frame to one publisher.
@@ -72,6 +79,12 @@ func newProducer(cfg ProducerConfig, r *Router) *Producer {
 		if k, ok := codec.Parse(c.Name); ok && c.PayloadType < 128 {
 			p.kinds[c.PayloadType] = k
 			rate = c.ClockRate
+			switch k {
+			case codec.Opus:
+				p.opus = c.PayloadType
+			case codec.RED:
+				p.carries = c.Carries()
+			}
 		}
 	}
 	p.timeline = Timeline{clock: cfg.Clock, rate: rate}
@@ -99,37 +112,36 @@ func (p *Producer) Watched() bool { return len(p.consumers) > 0 }
 // Add takes a packet that the publisher sent, index being its unwrapped sequence number. It keeps in's bytes until the Router's
 // EndBatch, and copies them into the cache.
 func (p *Producer) Add(now time.Time, in *rtp.Packet, index int64) drop.Reason {
-	if p.kinds[in.PayloadType()&0x7f] == 0 {
+	kind := p.kinds[in.PayloadType()&0x7f]
+	if kind == 0 {
 		return drop.RtpPayloadType
 	}
-	payload := p.widener.Widen(p.kinds[in.PayloadType()&0x7f], in.Payload())
+	payload := p.widener.Widen(kind, in.Payload())
 	if len(p.outlets) > 0 {
 		p.cross(now, in, payload, index)
 	}
-	first := false
-	if p.voice != nil {
-		open := p.router.floor.Hear(now, p.voice, in.Extension(p.cfg.Extensions.AudioLevel))
-		var r drop.Reason
-		if index, first, r = p.gate.pass(index, open); r != drop.None {
-			return r
-		}
+	if p.cfg.Kind == sdp.Audio {
+		return p.sound(now, in, kind, index)
 	}
 	var out Packet
 	if r := p.view(in, payload, index, &out); r != drop.None {
 		return r
 	}
-	out.Marker = out.Marker || first // RFC 3551 §4.1: a talkspurt begins
-	if len(p.pending) == 0 {
-		p.router.pending = append(p.router.pending, p)
-	}
-	p.pending = append(p.pending, out)
-	if p.cfg.Kind == sdp.Video {
-		p.keep(in, len(payload), index)
-	}
+	*p.extend() = out
+	p.keep(in, len(payload), index)
 	if out.Frame.Key && out.Frame.Start {
 		p.wantKey = false
 	}
 	return drop.None
+}
+
+// extend returns a new pending packet.
+func (p *Producer) extend() *Packet {
+	if len(p.pending) == 0 {
+		p.router.pending = append(p.router.pending, p)
+	}
+	p.pending = append(p.pending, Packet{})
+	return &p.pending[len(p.pending)-1]
 }
 
 // keep copies a packet into the cache, which is large and therefore made for the first one.
@@ -181,7 +193,7 @@ func (p *Producer) keyFrameDue(now time.Time) bool {
 func (p *Producer) Restart() {
 	p.forget()
 	p.restarts++
-	p.timeline.known, p.widener, p.cache, p.gate = false, codec.Widener{}, nil, gate{}
+	p.timeline.known, p.widener, p.cache, p.gate, p.redundancy = false, codec.Widener{}, nil, gate{}, nil
 	for _, c := range p.consumers {
 		c.phase = waiting
 	}

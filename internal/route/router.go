@@ -23,6 +23,7 @@ type Router struct {
 	pending   []*Producer // those with packets in this batch
 	pipes     []*Pipe     // to other shards of the room
 	floor     voice.Floor
+	scratch   []byte // a payload for one Consumer
 }
 
 // NewRouter returns an empty Router.

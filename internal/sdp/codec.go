@@ -20,6 +20,8 @@ func (c Codec) Matches(o Codec) bool {
 	case "h264":
 		return h264Profile(c.Parameters) == h264Profile(o.Parameters) &&
 			number(c.Parameters, "packetization-mode") == number(o.Parameters, "packetization-mode")
+	case "red": // its blocks have payload types of their own
+		return c.Carries() == o.Carries()
 	}
 	return true
 }
@@ -74,7 +76,7 @@ func h264Profile(parameters string) uint8 {
 func accept(s *Section, role Role) []Codec {
 	var accepted []Codec
 	for _, c := range s.Codecs {
-		if !forwarded(s.Kind, c) {
+		if !forwarded(s.Kind, c) && !s.redundant(c) {
 			continue
 		}
 		c.Parameters = answerParameters(c)
@@ -111,6 +113,29 @@ func forwarded(kind Kind, c Codec) bool {
 		return h264Profile(c.Parameters) != 0 && number(c.Parameters, "packetization-mode") == 1
 	}
 	return false
+}
+
+// redundant tells whether a format carries one that the server forwards several times over (RFC 2198).
+func (s *Section) redundant(c Codec) bool {
+	return s.Kind == Audio && c.IsRED() && c.ClockRate == 48000 && c.Channels == 2 && !collidesWithRTCP(c.PayloadType) &&
+		slices.ContainsFunc(s.Codecs, func(o Codec) bool { return o.PayloadType == c.Carries() && forwarded(s.Kind, o) })
+}
+
+// IsRED tells whether the format is no codec of its own but carries another with redundancy (RFC 2198).
+func (c Codec) IsRED() bool { return c.Name == "red" }
+
+// Carries gives the payload type of the blocks of a format with redundancy; 0: they differ, or there is none. The format's
+// parameters list it once for each block that there may be (RFC 2198 §5).
+func (c Codec) Carries() uint8 {
+	var inner uint64
+	for i, text := range strings.Split(c.Parameters, "/") {
+		pt, err := strconv.ParseUint(strings.TrimSpace(text), 10, 7)
+		if err != nil || i > 0 && pt != inner {
+			return 0
+		}
+		inner = pt
+	}
+	return uint8(inner)
 }
 
 // answerParameters states a format's parameters in an answer. Those that must be equal on both sides are repeated; those

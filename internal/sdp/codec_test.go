@@ -7,6 +7,7 @@ func TestMatches(t *testing.T) {
 	h264 := func(p string) Codec { return Codec{Name: "h264", ClockRate: 90000, Parameters: p} }
 	vp9 := func(p string) Codec { return Codec{Name: "vp9", ClockRate: 90000, Parameters: p} }
 	av1 := func(p string) Codec { return Codec{Name: "av1", ClockRate: 90000, Parameters: p} }
+	red := func(p string) Codec { return Codec{Name: "red", ClockRate: 48000, Channels: 2, Parameters: p} }
 	opus := Codec{Name: "opus", ClockRate: 48000, Channels: 2, Parameters: "minptime=10"}
 	tests := []struct {
 		a, b Codec
@@ -28,6 +29,9 @@ func TestMatches(t *testing.T) {
 		{h264("packetization-mode=1;profile-level-id=4d801f"), h264("packetization-mode=1;profile-level-id=42e01f"), true},
 		{h264("packetization-mode=1;profile-level-id=58c01f"), h264("packetization-mode=1"), true},
 		{h264("packetization-mode=1;profile-level-id=64001f"), h264("packetization-mode=1;profile-level-id=640c34"), true},
+		{red("111/111"), red("111/111/111"), true},
+		{red("111/111"), red("109/109"), false},
+		{red("111/111"), opus, false},
 	}
 	for _, tt := range tests {
 		if tt.a.Matches(tt.b) != tt.want || tt.b.Matches(tt.a) != tt.want {
@@ -67,5 +71,45 @@ func TestAccept(t *testing.T) {
 		if (len(got) == 1) != tt.want || len(got) == 1 && got[0].Parameters != tt.parameters {
 			t.Errorf("%v: %v", tt.codec, got)
 		}
+	}
+}
+
+// Redundancy (RFC 2198) is accepted for Opus of the same m-line and nothing else, is answered as it was offered, and is not what the
+// stream counts as.
+func TestAcceptRED(t *testing.T) {
+	opus := Codec{Name: "opus", PayloadType: 111, ClockRate: 48000, Channels: 2}
+	pcmu := Codec{Name: "pcmu", PayloadType: 0, ClockRate: 8000, Channels: 1}
+	red := func(pt uint8, rate uint32, p string) Codec {
+		return Codec{Name: "red", PayloadType: pt, ClockRate: rate, Channels: 2, Parameters: p}
+	}
+	for _, tt := range []struct {
+		red  Codec
+		want bool
+	}{
+		{red(63, 48000, "111/111"), true},
+		{red(63, 48000, "111"), true},
+		{red(63, 48000, "111/111/111"), true},
+		{red(63, 48000, ""), false},
+		{red(63, 48000, "0/0"), false},
+		{red(63, 48000, "111/0"), false},
+		{red(63, 48000, "112/112"), false},
+		{red(63, 48000, "63/63"), false},
+		{red(63, 48000, "111/x"), false},
+		{red(63, 8000, "111/111"), false},
+		{red(72, 48000, "111/111"), false},
+	} {
+		got := accept(&Section{Kind: Audio, Codecs: []Codec{tt.red, opus, pcmu}}, RoleReceive)
+		if (len(got) == 2) != tt.want || len(got) == 2 && (got[0].Parameters != tt.red.Parameters || got[0].Carries() != 111) {
+			t.Errorf("%v: %v", tt.red, got)
+		}
+		if c := (&Negotiated{Codecs: got}).Codec(); c.Name != "opus" {
+			t.Errorf("%v: the stream counts as %s", tt.red, c.Name)
+		}
+	}
+	if got := accept(&Section{Kind: Video, Codecs: []Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000}, {Name: "red", PayloadType: 63, ClockRate: 90000, Parameters: "96/96"}}}, RoleSend); len(got) != 1 {
+		t.Errorf("redundancy of video: %v", got)
+	}
+	if c := new(Negotiated).Codec(); c.Name != "" {
+		t.Errorf("an m-line of nothing counts as %s", c.Name)
 	}
 }

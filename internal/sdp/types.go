@@ -143,6 +143,16 @@ type Negotiated struct {
 	CNAME      string            // RoleSend: the server's; RoleReceive: the client's
 }
 
+// Codec is what the m-line's stream is encoded in first: redundancy is no codec.
+func (n *Negotiated) Codec() Codec {
+	for _, c := range n.Codecs {
+		if !c.IsRED() {
+			return c
+		}
+	}
+	return Codec{}
+}
+
 // Extensions are the accepted ids by meaning; 0: not negotiated.
 type Extensions struct {
 	Mid, RID, RepairedRID, AbsSendTime, TransportCC, AudioLevel, VideoOrientation, DependencyDescriptor uint8

@@ -188,7 +188,7 @@ func formats(codecs []Codec) []string {
 }
 
 // encodingNames spells codecs as their registrations do.
-var encodingNames = map[string]string{"opus": "opus", "vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
+var encodingNames = map[string]string{"opus": "opus", "red": "red", "vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 
 func (w *writer) codec(kind Kind, c Codec) {
 	pt, rate := strconv.Itoa(int(c.PayloadType)), strconv.FormatUint(uint64(c.ClockRate), 10)

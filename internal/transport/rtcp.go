@@ -5,6 +5,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
 )
 
 // handleRTCP opens a compound in place and does what each of its packets asks for.
@@ -80,6 +81,7 @@ func (t *Transport) blocks(now time.Time, packet []byte) {
 			continue
 		}
 		s.confirmed = true
+		t.heard(now, s, &block)
 		if units, ok := block.RoundTrip(compact); ok {
 			t.measured(rtp.FromCompact(units))
 		}
@@ -170,7 +172,11 @@ func (t *Transport) reportBlocks(now time.Time) []rtp.ReportBlock {
 	t.blockList = t.blockList[:0]
 	for ssrc, rc := range t.receivers {
 		if ssrc == rc.ssrc && rc.stats.Seen() {
-			t.blockList = append(t.blockList, rc.stats.Block(ssrc, now))
+			block := rc.stats.Block(ssrc, now)
+			if p := rc.section.producer; p != nil && p.Kind() == sdp.Audio {
+				tell(&block, p.Loss(now))
+			}
+			t.blockList = append(t.blockList, block)
 		}
 	}
 	return t.blockList

@@ -42,6 +42,7 @@ type slot struct {
 	rtx       *srtp.Source
 	rtxSeq    uint16
 	confirmed bool // the client has reported on the SSRC, so it need not be told the mid any more
+	reported  reported
 }
 
 func (s *slot) bind(out *srtp.Context) {

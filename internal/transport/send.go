@@ -41,7 +41,11 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 // send seals one packet into the egress.
 func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
 	h.SSRC = s.neg.SSRC
-	return t.seal(s.source, t.header(now, s, p, h), p.Payload, out)
+	payload := p.Payload
+	if s.neg.Kind == sdp.Audio {
+		payload = s.consumer.Wrap(p, h)
+	}
+	return t.seal(s.source, t.header(now, s, p, h), payload, out)
 }
 
 func (t *Transport) seal(source *srtp.Source, header, payload []byte, out *Out) drop.Reason {

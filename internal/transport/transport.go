@@ -77,6 +77,7 @@ type Transport struct {
 	receivers map[uint32]*receiver // by SSRC; a stream's RTX SSRC leads to the same receiver
 	slots     []*slot              // video before audio, so that a short audio packet ends a run
 	feedback  feedback
+	downlink  downlink
 	rtt       time.Duration
 	reportAt  time.Time
 	next      time.Time // when Timeout has something to do; zero: never

@@ -45,13 +45,7 @@ func connect(t *testing.T) *client {
 	}
 	c := &client{t: t, transport: tr}
 	c.result = transport.Out{Egress: datagram.NewEgress(1 << 20), Drops: &c.drops}
-	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername("server12:client34"),
-		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
-		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
-		stun.NewShortTermIntegrity(local.Pwd), stun.Fingerprint)
-	if r := tr.Handle(start, pair, m.Raw, &c.result); r != drop.None {
-		t.Fatal(r)
-	}
+	c.check(start)
 	theirs, ours := c.keys(1), c.keys(2)
 	c.in, c.out = ours, theirs
 	tr.SetKeys(start, c.keys(1), c.keys(2))
@@ -59,6 +53,19 @@ func connect(t *testing.T) *client {
 		t.Fatal("not ready")
 	}
 	return c
+}
+
+// check is an ICE check, which nominates the pair and keeps consent for 15 s.
+func (c *client) check(now time.Time) {
+	c.t.Helper()
+	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername("server12:client34"),
+		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
+		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
+		stun.NewShortTermIntegrity("0123456789012345678901ab"), stun.Fingerprint)
+	if r := c.transport.Handle(now, pair, m.Raw, &c.result); r != drop.None {
+		c.t.Fatal(r)
+	}
+	c.result.ICE.Reset()
 }
 
 func (c *client) keys(fill byte) *srtp.Context {

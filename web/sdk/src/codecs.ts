@@ -14,19 +14,21 @@ export function codecName(c: Capability): string {
 }
 
 /**
- * Codecs for a slot: Opus; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many
+ * Codecs for a slot: Opus, also with redundancy (RFC 2198), which the server adds when packets are lost; or VP8, VP9, H.264 and AV1 in the profiles that Parley forwards, and RTX. Nothing else, so that many
  * slots fit into an offer.
  */
 export function slotCodecs(kind: "audio" | "video", all: readonly Capability[]): Capability[] {
-  if (kind === "audio") return all.filter((c) => codecName(c) === "opus");
+  if (kind === "audio") return ["opus", "red"].flatMap((name) => all.filter((c) => codecName(c) === name));
   const wanted = wantedVideo.flatMap((name) => all.filter((c) => codecName(c) === name && isForwarded(c)));
   return [...wanted, ...all.filter((c) => codecName(c) === "rtx")];
 }
 
-/** Codecs for a published track: the one that is chosen, and RTX. */
-export function sendCodecs(chosen: string, all: readonly Capability[]): Capability[] {
+/** Codecs for a published track: the one that is chosen, and RTX; a voice with redundancy, where the browser has it. */
+export function sendCodecs(chosen: string, all: readonly Capability[], isVoice = false): Capability[] {
   const first = all.filter((c) => codecName(c) === chosen && isForwarded(c)).sort(byReach)[0];
-  return first ? [first, ...all.filter((c) => codecName(c) === "rtx")] : [];
+  if (!first) return [];
+  const redundant = isVoice ? all.filter((c) => codecName(c) === "red") : [];
+  return [...redundant, first, ...all.filter((c) => codecName(c) === "rtx")];
 }
 
 /** The first codec that everyone in the room decodes and this browser encodes. */

@@ -270,7 +270,8 @@ export class Media implements TransportOwner {
     const codec = this.#codec(publication);
     if (codec === publication.codec && line.transceiver.mid !== null) return;
     publication.encodes(codec);
-    line.transceiver.setCodecPreferences(sendCodecs(codec, RTCRtpSender.getCapabilities(line.kind)?.codecs ?? []));
+    const all = RTCRtpSender.getCapabilities(line.kind)?.codecs ?? [];
+    line.transceiver.setCodecPreferences(sendCodecs(codec, all, publication.source === "microphone"));
   }
 
   /** What the publication is to be encoded in: what it is now, as long as everyone decodes it. */

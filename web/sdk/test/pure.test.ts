@@ -29,13 +29,20 @@ const browser = [
 test("slots offer what Parley forwards, VP8 first, and RTX, and nothing else", () => {
   assert.deepEqual(slotCodecs("video", browser), [browser[0], browser[2], browser[4], browser[6], browser[8], browser[1]]);
   const audio = [codec("audio/opus", "minptime=10;useinbandfec=1"), codec("audio/red"), codec("audio/PCMU")];
-  assert.deepEqual(slotCodecs("audio", audio), [audio[0]]);
+  assert.deepEqual(slotCodecs("audio", [...audio].reverse()), [audio[0], audio[1]]);
 });
 
 test("a track is offered in one codec with RTX; H.264 in the profile that everyone plays", () => {
   assert.deepEqual(sendCodecs("vp8", browser), [browser[0], browser[1]]);
   assert.deepEqual(sendCodecs("h264", browser), [browser[6], browser[1]]);
   assert.deepEqual(sendCodecs("none", browser), []);
+});
+
+test("a voice is sent with redundancy where the browser has it, other sounds are not", () => {
+  const [opus, red] = [codec("audio/opus", "minptime=10;useinbandfec=1"), codec("audio/red")];
+  assert.deepEqual(sendCodecs("opus", [opus, red], true), [red, opus]);
+  assert.deepEqual(sendCodecs("opus", [opus], true), [opus]);
+  assert.deepEqual(sendCodecs("opus", [opus, red]), [opus]);
 });
 
 test("the first common codec that the browser encodes is chosen", () => {
