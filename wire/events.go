@@ -16,6 +16,7 @@ const (
 	TypeGrowSlots          = "grow-slots"          // GrowSlots
 	TypeCodecs             = "codecs"              // Codecs
 	TypeSpeakers           = "speakers"            // Speakers
+	TypeEncodings          = "encodings"           // Encodings
 	TypeTransport          = "transport"           // Transport
 	TypeResync             = "resync"              // Resync
 	TypeEnded              = "ended"               // Ended
@@ -71,7 +72,21 @@ type Publication struct {
 	Codec     string `json:"codec"` // "opus", "vp8", "vp9", "h264", "av1"
 	Muted     bool   `json:"muted,omitempty"`
 	Encrypted bool   `json:"encrypted,omitempty"`
+	// Width and Height of its largest layer, where the publisher has told them.
+	Width  uint16 `json:"width,omitempty"`
+	Height uint16 `json:"height,omitempty"`
+	// Layers: "simulcast" or "svc" where there are several sizes to choose from.
+	Layers Layers `json:"layers,omitempty"`
 }
+
+// Layers is how a publication has several sizes.
+type Layers string
+
+// Ways to have several sizes.
+const (
+	LayersSimulcast Layers = "simulcast"
+	LayersSVC       Layers = "svc"
+)
 
 // ParticipantJoined: someone came.
 type ParticipantJoined struct {
@@ -136,13 +151,22 @@ const (
 	SubscriptionActive           = "active"            // it fills a slot
 	SubscriptionPending          = "pending"           // it waits for a free slot
 	SubscriptionUnsupportedCodec = "unsupported-codec" // the client's offer has no codec that fits
+	SubscriptionPaused           = "paused"            // it fills a slot, and nothing is sent for now: see Reason
 	SubscriptionOff              = "off"               // the client does not want it, or may not have it
+)
+
+// Reasons of a paused subscription.
+const (
+	PausedOff       = "off"       // the client has asked for it
+	PausedBandwidth = "bandwidth" // the client's network has no room for it
 )
 
 // Subscription tells the state of the receiver's subscription to a publication.
 type Subscription struct {
 	Publication string `json:"publication"`
 	Status      string `json:"status"`
+	// Reason why it is paused.
+	Reason string `json:"reason,omitempty"`
 }
 
 // GrowSlots asks the client to offer more slots: at least so many pairs and so many video-only slots in all.
@@ -163,6 +187,16 @@ type Speakers struct {
 	Dominant string `json:"dominant,omitempty"`
 	// Speaking now, in the order in which they began.
 	Speaking []string `json:"speaking"`
+}
+
+// Encodings tells a publisher what of its publication somebody wants at present: it stops sending the rest.
+type Encodings struct {
+	Publication string `json:"publication"`
+	// Active are the rids that are wanted, lowest first. Where the publication is not simulcast, there is one entry, which is
+	// empty, or none.
+	Active []string `json:"active"`
+	// Spatial is the number of spatial layers that are wanted of a publication with a scalabilityMode.
+	Spatial int `json:"spatial,omitempty"`
 }
 
 // Transport tells what the server sees of the client's media path.

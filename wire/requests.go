@@ -111,6 +111,23 @@ type OfferTrack struct {
 	Muted  bool   `json:"muted,omitempty"`
 	// Encrypted end to end: the server never looks into the payload.
 	Encrypted bool `json:"encrypted,omitempty"`
+	// Width and Height of the picture as it is captured, as far as the client knows.
+	Width  uint16 `json:"width,omitempty"`
+	Height uint16 `json:"height,omitempty"`
+	// Encodings of simulcast, lowest first, at most MaxEncodings. They are the m-line's a=simulcast.
+	Encodings []OfferEncoding `json:"encodings,omitempty"`
+	// ScalabilityMode, as in W3C WebRTC-SVC ("L3T3_KEY"), where the m-line sends more than one layer in one stream.
+	ScalabilityMode string `json:"scalabilityMode,omitempty"`
+}
+
+// OfferEncoding is one simulcast encoding of a track.
+type OfferEncoding struct {
+	RID string `json:"rid"`
+	// Width and Height of its picture, as far as the client knows.
+	Width  uint16 `json:"width,omitempty"`
+	Height uint16 `json:"height,omitempty"`
+	// MaxBitrate in bit/s.
+	MaxBitrate uint32 `json:"maxBitrate,omitempty"`
 }
 
 // OfferSlot is a pair of receiving m-lines, or a video-only slot (Audio absent), which screen shares use.
@@ -137,10 +154,18 @@ type Unpublish struct {
 	Publication string `json:"publication"`
 }
 
-// Subscribe wants, or no longer wants, publications of others.
+// Subscribe wants, or no longer wants, publications of others, and says how they are used. Where a member is absent, what was
+// said before stays.
 type Subscribe struct {
 	Publications []string `json:"publications"`
 	Subscribed   bool     `json:"subscribed"`
+	// Width and Height of where the picture is shown, in pixels of the screen. 0 is as large as it gets, which is also the default.
+	Width  *uint16 `json:"width,omitempty"`
+	Height *uint16 `json:"height,omitempty"`
+	// Priority among the client's subscriptions where not all of them fit its network: 0 to 255, more is more important. Default: 100.
+	Priority *uint8 `json:"priority,omitempty"`
+	// Paused: nothing is sent for now, and the slot is kept. Default: false.
+	Paused *bool `json:"paused,omitempty"`
 }
 
 // SlotReady acknowledges a slot event: the client has blanked the slot and the new track may flow.

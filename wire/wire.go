@@ -29,6 +29,7 @@ const (
 	MaxMetadataBytes          = 16 << 10 // metadata of one participant
 	MaxNameBytes              = 128      // room, identity, display name, publication name
 	MaxPublications           = 16       // of one participant
+	MaxEncodings              = 3        // simulcast encodings of one publication
 	MaxSlotPairs              = 24       // of one participant
 	MaxDataBytes              = 64 << 10 // payload of one data message
 	ResumeSeconds             = 30       // how long a session outlives its socket

@@ -186,7 +186,7 @@ func fieldTypeOf(e ast.Expr) (typ fieldType, pointer bool, err error) {
 			return fieldType{name: "string"}, false, nil
 		case "bool":
 			return fieldType{name: "boolean"}, false, nil
-		case "int", "int64", "uint32", "uint64", "float64":
+		case "int", "int64", "uint8", "uint16", "uint32", "uint64", "float64":
 			return fieldType{name: "number"}, false, nil
 		}
 		return fieldType{name: t.Name}, false, nil

@@ -17,6 +17,8 @@ export declare const limits: {
     readonly maxNameBytes: 128;
     /** of one participant */
     readonly maxPublications: 16;
+    /** simulcast encodings of one publication */
+    readonly maxEncodings: 3;
     /** of one participant */
     readonly maxSlotPairs: 24;
     /** payload of one data message */
@@ -32,14 +34,22 @@ export declare const SubscriptionActive = "active";
 export declare const SubscriptionPending = "pending";
 /** the client's offer has no codec that fits */
 export declare const SubscriptionUnsupportedCodec = "unsupported-codec";
+/** it fills a slot, and nothing is sent for now: see Reason */
+export declare const SubscriptionPaused = "paused";
 /** the client does not want it, or may not have it */
 export declare const SubscriptionOff = "off";
+/** the client has asked for it */
+export declare const PausedOff = "off";
+/** the client's network has no room for it */
+export declare const PausedBandwidth = "bandwidth";
 /** Code names what went wrong, or why something ended. Codes never change their meaning. */
 export type Code = "bad-request" | "protocol" | "too-large" | "limit" | "rate" | "unauthorized" | "forbidden" | "not-found" | "sdp" | "unsupported" | "unsupported-codec" | "overloaded" | "draining" | "session-expired" | "slow-reader" | "replaced" | "kicked" | "left" | "timeout" | "internal";
 /** Source says what a track shows or sounds like. */
 export type Source = "microphone" | "camera" | "screen" | "screen-audio" | "other";
 /** Kind is audio or video. */
 export type Kind = "audio" | "video";
+/** Layers is how a publication has several sizes. */
+export type Layers = "simulcast" | "svc";
 /** Error is the body of an error reply, and the error that Go code passes on its way there. */
 export interface Error {
     code: Code;
@@ -81,6 +91,11 @@ export interface Publication {
     codec: string;
     muted?: boolean;
     encrypted?: boolean;
+    /** width and Height of its largest layer, where the publisher has told them. */
+    width?: number;
+    height?: number;
+    /** layers: "simulcast" or "svc" where there are several sizes to choose from. */
+    layers?: Layers;
 }
 /** ParticipantJoined: someone came. */
 export interface ParticipantJoined {
@@ -144,6 +159,8 @@ export interface Slot {
 export interface Subscription {
     publication: string;
     status: string;
+    /** reason why it is paused. */
+    reason?: string;
 }
 /** GrowSlots asks the client to offer more slots: at least so many pairs and so many video-only slots in all. */
 export interface GrowSlots {
@@ -167,6 +184,17 @@ export interface Speakers {
     dominant?: string;
     /** speaking now, in the order in which they began. */
     speaking: string[];
+}
+/** Encodings tells a publisher what of its publication somebody wants at present: it stops sending the rest. */
+export interface Encodings {
+    publication: string;
+    /**
+     * active are the rids that are wanted, lowest first. Where the publication is not simulcast, there is one entry,
+     * which is empty, or none.
+     */
+    active: string[];
+    /** spatial is the number of spatial layers that are wanted of a publication with a scalabilityMode. */
+    spatial?: number;
 }
 /** Transport tells what the server sees of the client's media path. */
 export interface Transport {
@@ -280,6 +308,22 @@ export interface OfferTrack {
     muted?: boolean;
     /** encrypted end to end: the server never looks into the payload. */
     encrypted?: boolean;
+    /** width and Height of the picture as it is captured, as far as the client knows. */
+    width?: number;
+    height?: number;
+    /** encodings of simulcast, lowest first, at most MaxEncodings. They are the m-line's a=simulcast. */
+    encodings?: OfferEncoding[];
+    /** ScalabilityMode, as in W3C WebRTC-SVC ("L3T3_KEY"), where the m-line sends more than one layer in one stream. */
+    scalabilityMode?: string;
+}
+/** OfferEncoding is one simulcast encoding of a track. */
+export interface OfferEncoding {
+    rid: string;
+    /** width and Height of its picture, as far as the client knows. */
+    width?: number;
+    height?: number;
+    /** maxBitrate in bit/s. */
+    maxBitrate?: number;
 }
 /** OfferSlot is a pair of receiving m-lines, or a video-only slot (Audio absent), which screen shares use. */
 export interface OfferSlot {
@@ -301,10 +345,26 @@ export interface AnswerTrack {
 export interface Unpublish {
     publication: string;
 }
-/** Subscribe wants, or no longer wants, publications of others. */
+/**
+ * Subscribe wants, or no longer wants, publications of others, and says how they are used. Where a member is
+ * absent, what was said before stays.
+ */
 export interface Subscribe {
     publications: string[];
     subscribed: boolean;
+    /**
+     * width and Height of where the picture is shown, in pixels of the screen. 0 is as large as it gets, which is also
+     * the default.
+     */
+    width?: number;
+    height?: number;
+    /**
+     * priority among the client's subscriptions where not all of them fit its network: 0 to 255, more is more
+     * important. Default: 100.
+     */
+    priority?: number;
+    /** paused: nothing is sent for now, and the slot is kept. Default: false. */
+    paused?: boolean;
 }
 /** SlotReady acknowledges a slot event: the client has blanked the slot and the new track may flow. */
 export interface SlotReady {
@@ -421,6 +481,7 @@ export interface Events {
     "grow-slots": GrowSlots;
     codecs: Codecs;
     speakers: Speakers;
+    encodings: Encodings;
     transport: Transport;
     resync: Resync;
     ended: Ended;
