@@ -2,8 +2,8 @@
 // descriptor. From them come key frames, frame boundaries, and the ids that have to go on without a jump when a slot changes
 // its source.
 //
-// Coded media itself is looked at in two places only, where nothing else tells a key frame: the first byte of a VP8 frame and
-// H.264 NAL headers. Encrypted media is never looked at.
+// Coded media itself is looked at in two places only, where nothing else tells a key frame or its size: the beginning of a VP8
+// frame, and H.264 NAL headers and sequence parameter sets. Encrypted media is never looked at.
 package codec
 
 import "github.com/parley-rtc/parley/internal/drop"
@@ -55,6 +55,12 @@ func (k Kind) ClockRate() uint32 {
 // Video reports whether k needs key frames.
 func (k Kind) Video() bool { return k >= VP8 && k <= AV1 }
 
+// SpatialLayers and TemporalLayers are how many of each one encoding is told apart into. What is above counts as the highest.
+const (
+	SpatialLayers  = 4
+	TemporalLayers = 4
+)
+
 // Frame is what one packet tells about its frame. With spatial layers it is the layer's frame; the marker bit ends the picture.
 type Frame struct {
 	// Start and End are the frame's first and last packet. Without a dependency descriptor, H.264 and AV1 tell a start only
@@ -63,12 +69,23 @@ type Frame struct {
 	// Key: a decoder can begin with this packet. Audio always can. H.264 may say so at the parameter sets and again at the
 	// picture that follows them.
 	Key bool
-	IDs IDs
+	// Spatial and Temporal are its layer. Frames depend on none of a higher layer.
+	Spatial, Temporal uint8
+	// Switch has a bit for each temporal layer of its spatial layer with which a decoder that has had this frame's layer can
+	// go on from here.
+	Switch uint8
+	// Step: it depends on lower layers only, so that a decoder that has had those can begin its layer here.
+	Step bool
+	IDs  IDs
+
+	layered bool  // VP8's payload descriptor has told the layer, and more truly than its dependency descriptor does
+	next    uint8 // what follows in the payload: VP8's coded frame; VP9's scalability structure, 0: none
 }
 
 // Inspect reads a packet's descriptors: its payload without padding, and its dependency descriptor element or nil. Where there
 // is a dependency descriptor it decides; else the payload descriptor does and, unless the media is encrypted, the fallback to
-// coded media. It reads what the publisher sent, so it comes before any IDs are patched.
+// coded media. It reads what the publisher sent, so it comes before any IDs are patched. Layers that only a dependency
+// descriptor tells need what earlier ones have told: see Stream.
 func Inspect(kind Kind, payload []byte, marker bool, descriptor []byte, encrypted bool) (Frame, drop.Reason) {
 	var f Frame
 	var ok bool

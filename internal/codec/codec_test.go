@@ -159,7 +159,7 @@ func TestInspectCutOff(t *testing.T) {
 		{codec.VP8, vp8Partition, 4},
 		{codec.VP8, vp8Bare, 2},
 		{codec.VP9, vp9Delta, 6},
-		{codec.VP9, vp9Flexible, 5},
+		{codec.VP9, vp9Flexible, 6},
 		{codec.VP9, vp9Narrow, 3},
 		{codec.H264, h264STAPA, len(h264STAPA)},
 		{codec.H264, h264FUAStart, 2},

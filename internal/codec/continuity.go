@@ -1,6 +1,9 @@
 package codec
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // IDs are a packet's running ids as its publisher wrote them, and where they stand. What a packet does not carry is zero.
 type IDs struct {
@@ -10,6 +13,7 @@ type IDs struct {
 
 	pictureAt, tl0At uint8 // offsets in the payload, where a descriptor comes first; 0: absent
 	wide             bool  // 15-bit picture id
+	gapless          bool  // picture ids must not skip what is left out on purpose: VP8
 	described        bool  // a dependency descriptor is there
 }
 
@@ -18,8 +22,8 @@ func (ids *IDs) HasPictureID() bool   { return ids.pictureAt != 0 }
 func (ids *IDs) HasTL0PicIdx() bool   { return ids.tl0At != 0 }
 func (ids *IDs) HasFrameNumber() bool { return ids.described }
 
-// Offsets are added to a publisher's ids, modulo their widths. They are constant between two switches, so that a packet that
-// is sent again gets the ids that it had: a Consumer keeps one value per switch, not per packet.
+// Offsets are added to a publisher's ids, modulo their widths. Between two switches only that of picture ids changes, and only
+// where pictures are left out.
 type Offsets struct {
 	PictureID   uint16
 	TL0PicIdx   uint8
@@ -45,8 +49,11 @@ func (o Offsets) Patch(ids *IDs, payload, descriptor []byte) {
 	}
 }
 
-// Continuity keeps one Consumer's ids running on while its sources change. The zero value leaves the first source's ids as
-// they are. Holes of the source stay holes.
+// Continuity keeps one Consumer's ids running on while its sources change and pictures are left out. The zero value leaves the
+// first source's ids as they are. Holes of the source stay holes.
+//
+// A decoder of VP8 waits for the pictures between two ids where a later one may depend on them, so a picture that is left out
+// must leave no hole. VP9 and the dependency descriptor say what depends on what; their holes mean nothing.
 type Continuity struct {
 	offsets  Offsets
 	last     Offsets // highest ids sent, where there were any:
@@ -54,29 +61,85 @@ type Continuity struct {
 	tl0      bool
 	numbered bool
 	switched bool
+	newest   uint16 // picture id of the source's newest picture, sent or left out
+	leftOut  uint64 // bit i: the picture newest − i was left out
+	begun    bool   // newest is known
 }
 
 // Switch notes that the next packet is of another source: its ids will follow the highest ones sent. That packet must be the
 // first of a frame.
 func (c *Continuity) Switch() { c.switched = true }
 
-// Apply patches a packet of the present source for sending, and notes its ids. Packets of a source may come in any order
-// after its first one; packets of an earlier source are not for Apply but for the Offsets of their time.
-func (c *Continuity) Apply(ids *IDs, payload, descriptor []byte) {
+// Apply patches a packet of the present source for sending, notes its ids, and returns the picture id that it goes out with, for
+// Again. Packets of a source may come in any order after its first one; packets of an earlier source are not for Apply.
+func (c *Continuity) Apply(ids *IDs, payload, descriptor []byte) (picture uint16) {
 	if c.switched {
 		c.begin(ids)
 	}
-	c.note(ids)
-	c.offsets.Patch(ids, payload, descriptor)
+	o := c.offsets
+	if ids.gapless {
+		o.PictureID += c.advance(ids.PictureID)
+	}
+	c.note(ids, o)
+	o.Patch(ids, payload, descriptor)
+	return (ids.PictureID + o.PictureID) & 0x7FFF
 }
 
-// Offsets returns what Apply adds at present, for sending again what it has been applied to.
-func (c *Continuity) Offsets() Offsets { return c.offsets }
+// Left reports whether a packet is of a picture of which another packet was left out.
+func (c *Continuity) Left(ids *IDs) bool {
+	behind := (c.newest - ids.PictureID) & 0x7FFF
+	return ids.gapless && c.begun && !c.switched && behind < 64 && c.leftOut&(1<<behind) != 0
+}
+
+// PictureID returns the id with which a packet of the present source would go out that has not been sent.
+func (c *Continuity) PictureID(ids *IDs) uint16 {
+	o := c.offsets
+	if behind := (c.newest - ids.PictureID) & 0x7FFF; ids.gapless && behind < 0x4000 {
+		o.PictureID += uint16(bits.OnesCount64(c.leftOut & (1<<behind - 1)))
+	}
+	return (ids.PictureID + o.PictureID) & 0x7FFF
+}
+
+// Again patches a packet of the present source as Apply did that returned picture.
+func (c *Continuity) Again(ids *IDs, picture uint16, payload, descriptor []byte) {
+	o := c.offsets
+	o.PictureID = picture - ids.PictureID
+	o.Patch(ids, payload, descriptor)
+}
+
+// LeaveOut notes a packet of the present source that is not sent because its layer is not. Only the newest picture can still be
+// left out: the ids behind it have been given away, and an older one remains a hole.
+func (c *Continuity) LeaveOut(ids *IDs) {
+	if !ids.gapless || c.switched {
+		return
+	}
+	c.advance(ids.PictureID)
+	if c.newest == ids.PictureID && c.leftOut&1 == 0 {
+		c.leftOut |= 1
+		c.offsets.PictureID--
+	}
+}
+
+// advance makes room for a picture if it is the newest, and returns what its id needs beside the offset of now: the number of
+// pictures after it that were left out.
+func (c *Continuity) advance(id uint16) (newer uint16) {
+	ahead := (id - c.newest) & 0x7FFF
+	switch {
+	case !c.begun:
+		c.newest, c.leftOut, c.begun = id, 0, true
+	case ahead < 0x4000:
+		c.newest, c.leftOut = id, c.leftOut<<ahead
+	default:
+		behind := -ahead & 0x7FFF
+		return uint16(bits.OnesCount64(c.leftOut & (1<<behind - 1)))
+	}
+	return 0
+}
 
 // begin sets the offsets so that ids become the successors of the last ones sent. An id that was never sent, or that the new
 // source does not carry, has nothing to follow.
 func (c *Continuity) begin(ids *IDs) {
-	c.switched, c.offsets = false, Offsets{}
+	c.switched, c.offsets, c.begun = false, Offsets{}, false
 	if ids.pictureAt != 0 && c.picture {
 		c.offsets.PictureID = (c.last.PictureID + 1 - ids.PictureID) & 0x7FFF
 	}
@@ -89,21 +152,21 @@ func (c *Continuity) begin(ids *IDs) {
 }
 
 // note raises the highest ids sent.
-func (c *Continuity) note(ids *IDs) {
+func (c *Continuity) note(ids *IDs, o Offsets) {
 	if ids.pictureAt != 0 {
-		id := (ids.PictureID + c.offsets.PictureID) & 0x7FFF
+		id := (ids.PictureID + o.PictureID) & 0x7FFF
 		if ahead := (id - c.last.PictureID) & 0x7FFF; !c.picture || ahead < 0x4000 {
 			c.last.PictureID, c.picture = id, true
 		}
 	}
 	if ids.tl0At != 0 {
-		idx := ids.TL0PicIdx + c.offsets.TL0PicIdx
+		idx := ids.TL0PicIdx + o.TL0PicIdx
 		if !c.tl0 || idx-c.last.TL0PicIdx < 0x80 {
 			c.last.TL0PicIdx, c.tl0 = idx, true
 		}
 	}
 	if ids.described {
-		n := ids.FrameNumber + c.offsets.FrameNumber
+		n := ids.FrameNumber + o.FrameNumber
 		if !c.numbered || n-c.last.FrameNumber < 0x8000 {
 			c.last.FrameNumber, c.numbered = n, true
 		}

@@ -92,7 +92,8 @@ func TestContinuity(t *testing.T) {
 	}
 }
 
-// One buffer serves one Consumer after another, and Offsets give a resent packet the ids that it had, whatever was sent since.
+// One buffer serves one Consumer after another, and what Apply returns gives a packet that is sent again the ids that it had,
+// whatever was sent or left out since.
 func TestContinuitySharesBuffers(t *testing.T) {
 	var a, b codec.Continuity
 	newSource(t, 50, 50, 50).sent(t, &a)
@@ -108,12 +109,82 @@ func TestContinuitySharesBuffers(t *testing.T) {
 			t.Errorf("b gets %d, %d, %d", p, tl0, n)
 		}
 	}
-	offsets := a.Offsets()
+	picture := a.Apply(&s.ids, s.payload, s.descriptor)
 	newSource(t, 2, 2, 2).sent(t, &a)
+	a.LeaveOut(&newSource(t, 3, 3, 3).ids)
 	again := newSource(t, 1, 1, 1)
-	offsets.Patch(&again.ids, again.payload, again.descriptor)
+	a.Again(&again.ids, picture, again.payload, again.descriptor)
 	if p, tl0, n := read(t, again.payload, again.descriptor); p != 51 || tl0 != 51 || n != 51 {
 		t.Errorf("resent with %d, %d, %d", p, tl0, n)
+	}
+}
+
+// Pictures of VP8 that are left out leave no hole in the ids; holes of the source stay, a late packet gets the id of its place,
+// and what is left out is left out once, whatever the number of its packets.
+func TestContinuityLeavesNoHole(t *testing.T) {
+	const out = -1
+	steps := []struct {
+		picture uint16
+		want    int
+	}{
+		{32764, 32764},
+		{32765, out},
+		{32765, out},
+		{32766, 32765},
+		{32767, out},
+		{0, 32766},
+		{1, out},
+		{2, 32767},
+		{5, 2}, // 3 and 4 are lost
+		{6, out},
+		{7, 3},
+		{3, 0}, // 3 comes late, behind one that was left out since
+		{32766, 32765},
+		{0, 32766}, // and these come twice
+		{32765, out},
+		{6, out},
+		{4, out}, // late packets of pictures that are left out change nothing
+		{8, 4},
+		{4, 1},
+		{200, 196},
+		{9, 5},
+	}
+	var c codec.Continuity
+	for i, s := range steps {
+		src := newSource(t, s.picture, 0, 0)
+		if s.want == out {
+			c.LeaveOut(&src.ids)
+			if left := c.Left(&src.ids); left != (s.picture != 4) {
+				t.Errorf("step %d: picture %d is left out: %v", i, s.picture, left)
+			}
+			continue
+		}
+		if c.Left(&src.ids) {
+			t.Errorf("step %d: picture %d counts as left out", i, s.picture)
+		}
+		if picture, _, _ := src.sent(t, &c); int(picture) != s.want {
+			t.Errorf("step %d: picture %d goes out as %d, want %d", i, s.picture, picture, s.want)
+		}
+	}
+	c.Switch()
+	left := newSource(t, 4999, 0, 0)
+	c.LeaveOut(&left.ids) // of the source before
+	if picture, _, _ := newSource(t, 5000, 0, 0).sent(t, &c); picture != 197 {
+		t.Errorf("after a switch: %d", picture)
+	}
+}
+
+// Ids of VP9 and frame numbers are left as they are within a source: there, holes mean nothing, and references count over them.
+func TestContinuityKeepsReferences(t *testing.T) {
+	var c codec.Continuity
+	for i, payload := range [][]byte{vp9Key, vp9Delta, vp9Flexible} {
+		payload, descriptor := bytes.Clone(payload), dd(uint16(i))
+		f, _ := codec.Inspect(codec.VP9, payload, true, descriptor, false)
+		if i == 1 {
+			c.LeaveOut(&f.IDs)
+		} else if picture := c.Apply(&f.IDs, payload, descriptor); picture != f.IDs.PictureID {
+			t.Errorf("packet %d: picture %d, sent as %d", i, f.IDs.PictureID, picture)
+		}
 	}
 }
 
@@ -180,6 +251,7 @@ func TestCodecDoesNotAllocate(t *testing.T) {
 			}
 			c.Switch()
 			c.Apply(&f.IDs, payload, descriptor)
+			c.LeaveOut(&f.IDs)
 		}
 	})
 	if n != 0 {

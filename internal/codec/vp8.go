@@ -8,7 +8,7 @@ import "encoding/binary"
 //	|I|L|T|K|  RSV  |
 //	|M| PictureID   |      I; with M a second byte: 15 bits
 //	|   TL0PICIDX   |      L
-//	|TID|Y| KEYIDX  |      T or K
+//	|TID|Y| KEYIDX  |      T or K; Y: depends on frames with TID 0 only
 //	|Size0|H| VER |P|      the frame's own header: P = 0 is a key frame (§4.3)
 func inspectVP8(b []byte, encrypted bool) (Frame, bool) {
 	if len(b) < 1 {
@@ -27,6 +27,7 @@ func inspectVP8(b []byte, encrypted bool) (Frame, bool) {
 			if at = f.IDs.readPictureID(b, at); at == 0 {
 				return Frame{}, false
 			}
+			f.IDs.gapless = f.IDs.wide
 		}
 		if flags&0x40 != 0 {
 			if at = f.IDs.readTL0PicIdx(b, at); at == 0 {
@@ -34,14 +35,31 @@ func inspectVP8(b []byte, encrypted bool) (Frame, bool) {
 			}
 		}
 		if flags&0x30 != 0 {
+			if len(b) <= at {
+				return Frame{}, false
+			}
+			if flags&0x20 != 0 {
+				f.Temporal, f.layered = b[at]>>6, true
+				f.Step = f.Temporal > 0 && b[at]&0x20 != 0
+			}
 			at++
 		}
 	}
 	if len(b) <= at { // a descriptor without any payload
 		return Frame{}, false
 	}
+	f.next = uint8(at)
 	f.Key = f.Start && !encrypted && b[at]&0x01 == 0
 	return f, true
+}
+
+// sizeVP8 reads the size of a key frame, whose header has a start code and then width and height with two bits of scaling each
+// (RFC 6386 §9.1).
+func sizeVP8(frame []byte) Size {
+	if len(frame) < 10 || frame[3] != 0x9D || frame[4] != 0x01 || frame[5] != 0x2A {
+		return Size{}
+	}
+	return Size{binary.LittleEndian.Uint16(frame[6:]) & 0x3FFF, binary.LittleEndian.Uint16(frame[8:]) & 0x3FFF}
 }
 
 // readPictureID reads a 7 or 15-bit picture id at b[at:], as VP8 and VP9 both have it, and returns what follows; 0 if cut off.

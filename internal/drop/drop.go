@@ -67,6 +67,8 @@ const (
 	NackTooOften  // asked for again too often or too soon
 	Consent       // the subscriber's consent has expired
 	NotLoudest    // others in the room are louder
+	LayerLeftOut  // of a layer that the subscriber does not get at present
+	Paused        // nothing is sent to this slot for now
 
 	NumReasons // not a reason: the number of them
 )
@@ -87,7 +89,7 @@ var names = [NumReasons]string{
 	RtpDuplicate: "rtp_duplicate", RtpPadding: "rtp_padding", RtcpMalformed: "rtcp_malformed", RtcpUnknown: "rtcp_unknown",
 	Unpublished: "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
 	CodecMismatch: "codec_mismatch", TooLate: "too_late", NackUnknown: "nack_unknown", NackTooOften: "nack_too_often",
-	Consent: "consent", NotLoudest: "not_loudest",
+	Consent: "consent", NotLoudest: "not_loudest", LayerLeftOut: "layer_left_out", Paused: "paused",
 }
 
 // String returns the reason's metric label.

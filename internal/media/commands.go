@@ -18,7 +18,7 @@ func (s *Shard) readMail(now time.Time) {
 		}
 	}
 	for _, r := range s.rooms {
-		s.askKeyFrames(now, r)
+		s.settle(now, r)
 		s.rank(now, r)
 	}
 	s.flush()

@@ -24,7 +24,7 @@ type room struct {
 	publishers map[*route.Producer]*endpoint
 	homes      map[*route.Producer]int // mirrors, and the shards that feed them
 	others     []int                   // shards where the room has Transports too
-	ask        []*route.Producer
+	ask        []*route.Encoding
 	wishes     []route.Wish
 	fed        bool // got packets in this batch
 	speakers   speakers

@@ -108,7 +108,7 @@ func TestOtherShardIsFull(t *testing.T) {
 		t.Errorf("%d messages dropped", n)
 	}
 	near.read(epoch, frames(t, 1)[0], nil)
-	far.rooms[1].router.Producer(1).Restart()
+	far.rooms[1].router.Producer(1).Encoding(0).Restart()
 	far.rooms[1].router = nil // whatever it was
 	far.read(epoch, nil, <-far.pipes)
 	if far.counts.Panics != 1 || len(far.transports) != 1 {

@@ -277,7 +277,7 @@ func (s *Shard) forward(now time.Time) {
 		}
 		r.router.EndBatch()
 		r.fed = false
-		s.askKeyFrames(now, r)
+		s.settle(now, r)
 	}
 	clear(s.fed)
 	s.fed = s.fed[:0]
@@ -306,7 +306,7 @@ func (s *Shard) timeouts(now time.Time) {
 		s.timeout(now, e)
 	}
 	for _, r := range s.rooms {
-		s.askKeyFrames(now, r)
+		s.settle(now, r)
 		s.rank(now, r)
 	}
 	s.bury(now)
@@ -327,11 +327,13 @@ func (s *Shard) timeout(now time.Time, e *endpoint) {
 	}
 }
 
-func (s *Shard) askKeyFrames(now time.Time, r *room) {
+// settle brings Consumers in line with the layers that there are, and asks publishers for the key frames that are missed.
+func (s *Shard) settle(now time.Time, r *room) {
+	r.router.Settle(now)
 	r.ask = r.router.KeyFrameRequests(now, r.ask[:0])
-	for _, p := range r.ask {
-		if e := r.publishers[p]; e != nil {
-			e.transport.AskKeyFrame(now, p, &s.out)
+	for _, encoding := range r.ask {
+		if e := r.publishers[encoding.Producer()]; e != nil {
+			e.transport.AskKeyFrame(now, encoding, &s.out)
 		}
 	}
 	s.soon(r.router.NextKeyFrameRequest())

@@ -230,9 +230,9 @@ func TestCache(t *testing.T) {
 
 func resend(t *testing.T, s *nack.Sent, seq uint16, at, rtt time.Duration, index int64, epoch uint8, reason drop.Reason) {
 	t.Helper()
-	i, e, r := s.Resend(seq, rtt, t0.Add(at))
-	if i != index || e != epoch || r != reason {
-		t.Errorf("%d at %v: index %d, epoch %d, %v; want %d, %d, %v", seq, at, i, e, r, index, epoch, reason)
+	p, r := s.Resend(seq, rtt, t0.Add(at))
+	if p != (nack.Packet{Index: index, Epoch: epoch}) || r != reason {
+		t.Errorf("%d at %v: %+v, %v; want %d, %d, %v", seq, at, p, r, index, epoch, reason)
 	}
 }
 
@@ -241,7 +241,9 @@ func resend(t *testing.T, s *nack.Sent, seq uint16, at, rtt time.Duration, index
 func TestSentFindsPackets(t *testing.T) {
 	var s nack.Sent
 	resend(t, &s, 0, 0, 0, 0, 0, drop.NackUnknown)
-	put := func(seq uint16, index int64, epoch uint8) { s.Put(seq, index, epoch, 1000, t0) }
+	put := func(seq uint16, index int64, epoch uint8) {
+		s.Put(seq, nack.Packet{Index: index, Epoch: epoch}, 1000, t0)
+	}
 	put(65534, 1000, 1)
 	put(65535, 1001, 1)
 	put(1, 1003, 1)
@@ -255,10 +257,28 @@ func TestSentFindsPackets(t *testing.T) {
 	resend(t, &s, 0, nack.MinResendInterval, 0, 1002, 1, drop.None)
 }
 
+// An entry has room for half an index; the other half is that of what is recent, whichever side of a carry that is on.
+func TestSentIndices(t *testing.T) {
+	var s nack.Sent
+	const carry = 7 << 32
+	for i, index := range []int64{1<<16 + 3, carry - 1, carry, carry + 5} {
+		s.Put(uint16(i), nack.Packet{Index: index, Note: uint32(i)}, 1000, t0)
+		p, r := s.Resend(uint16(i), 0, t0)
+		if r != drop.None || p.Note != uint32(i) {
+			t.Errorf("%+v, %v", p, r)
+		}
+		for _, recent := range []int64{index, index + nack.Window, index - 3} {
+			if got := p.Near(recent); got != index {
+				t.Errorf("near %d: %d, want %d", recent, got, index)
+			}
+		}
+	}
+}
+
 // One packet is sent again at most once per round-trip time, MaxTries times, and for MaxResendAge.
 func TestSentSpacing(t *testing.T) {
 	var s nack.Sent
-	s.Put(1, 9, 0, 1000, t0)
+	s.Put(1, nack.Packet{Index: 9, Epoch: 0}, 1000, t0)
 	resend(t, &s, 1, 5*ms, 100*ms, 9, 0, drop.None) // the first request may come at once
 	resend(t, &s, 1, 104*ms, 100*ms, 0, 0, drop.NackTooOften)
 	resend(t, &s, 1, 105*ms, 100*ms, 9, 0, drop.None)
@@ -270,7 +290,7 @@ func TestSentSpacing(t *testing.T) {
 	}
 	resend(t, &s, 1, at+20*ms, 0, 0, 0, drop.NackTooOften)
 
-	s.Put(2, 10, 0, 1000, t0)
+	s.Put(2, nack.Packet{Index: 10, Epoch: 0}, 1000, t0)
 	resend(t, &s, 2, nack.MaxResendAge, 0, 10, 0, drop.None)
 	resend(t, &s, 2, 2*nack.MaxResendAge+ms, 0, 0, 0, drop.NackUnknown)
 }
@@ -278,8 +298,8 @@ func TestSentSpacing(t *testing.T) {
 // A packet that fills a hole answers the requests for it that are under way: it is not sent again within a round-trip time.
 func TestSentFillsHole(t *testing.T) {
 	var s nack.Sent
-	s.Put(3, 11, 0, 1000, t0)
-	s.Put(2, 10, 0, 1000, t0)
+	s.Put(3, nack.Packet{Index: 11, Epoch: 0}, 1000, t0)
+	s.Put(2, nack.Packet{Index: 10, Epoch: 0}, 1000, t0)
 	resend(t, &s, 2, 99*ms, 100*ms, 0, 0, drop.NackTooOften)
 	resend(t, &s, 2, 100*ms, 100*ms, 10, 0, drop.None)
 	resend(t, &s, 3, 1*ms, 100*ms, 11, 0, drop.None)
@@ -288,15 +308,15 @@ func TestSentFillsHole(t *testing.T) {
 // Limits: numbers further back than Window are forgotten, and do not drive out newer ones.
 func TestSentWindow(t *testing.T) {
 	var s nack.Sent
-	s.Put(100, 1, 0, 1000, t0)
-	s.Put(100+nack.Window-1, 2, 0, 1000, t0)
+	s.Put(100, nack.Packet{Index: 1, Epoch: 0}, 1000, t0)
+	s.Put(100+nack.Window-1, nack.Packet{Index: 2, Epoch: 0}, 1000, t0)
 	resend(t, &s, 100, 0, 0, 1, 0, drop.None)
-	s.Put(100+nack.Window, 3, 0, 1000, t0)
+	s.Put(100+nack.Window, nack.Packet{Index: 3, Epoch: 0}, 1000, t0)
 	resend(t, &s, 100, 0, 0, 0, 0, drop.NackUnknown)
-	s.Put(100, 4, 0, 1000, t0)
+	s.Put(100, nack.Packet{Index: 4, Epoch: 0}, 1000, t0)
 	resend(t, &s, 100, 0, 0, 0, 0, drop.NackUnknown)
 	resend(t, &s, 100+nack.Window, 0, 0, 3, 0, drop.None)
-	s.Put(30000, 5, 0, 1000, t0)
+	s.Put(30000, nack.Packet{Index: 5, Epoch: 0}, 1000, t0)
 	resend(t, &s, 100+nack.Window-1, 0, 0, 0, 0, drop.NackUnknown)
 }
 
@@ -306,7 +326,7 @@ func TestSentBudget(t *testing.T) {
 	if s.Spend(1) {
 		t.Error("nothing has been sent yet")
 	}
-	s.Put(0, 1, 0, 1000, t0)
+	s.Put(0, nack.Packet{Index: 1, Epoch: 0}, 1000, t0)
 	burst := 0
 	for s.Spend(1000) {
 		burst += 1000
@@ -316,7 +336,7 @@ func TestSentBudget(t *testing.T) {
 	}
 	again := 0
 	for i := range 1000 {
-		s.Put(uint16(i), 1, 0, 1000, t0)
+		s.Put(uint16(i), nack.Packet{Index: 1, Epoch: 0}, 1000, t0)
 		for s.Spend(500) {
 			again += 500
 		}
@@ -325,7 +345,7 @@ func TestSentBudget(t *testing.T) {
 		t.Errorf("%d bytes again on top of 1,000,000", again)
 	}
 	for i := range 10_000 {
-		s.Put(uint16(i), 1, 0, 1000, t0)
+		s.Put(uint16(i), nack.Packet{Index: 1, Epoch: 0}, 1000, t0)
 	}
 	saved := 0
 	for s.Spend(1000) {
@@ -353,21 +373,21 @@ func TestHolesAreMirroredAndRepaired(t *testing.T) {
 		}
 		c.Put(index, []byte(payload))
 		out := uint16(index + offset)
-		s.Put(out, index, epoch, len(payload), t0)
+		s.Put(out, nack.Packet{Index: index, Epoch: epoch}, len(payload), t0)
 		return out
 	}
 	forward(10, 1, "ten")
 	forward(12, 1, "twelve")
-	if _, _, r := s.Resend(11, 0, t0); r != drop.NackUnknown {
+	if _, r := s.Resend(11, 0, t0); r != drop.NackUnknown {
 		t.Errorf("the hole is sent again: %v", r)
 	}
 	due(t, &g, 10*ms, 0, 11)
 	if out := forward(11, 1, "eleven"); out != 11 {
 		t.Errorf("the repaired packet goes out as %d", out)
 	}
-	index, epoch, r := s.Resend(11, 0, t0.Add(nack.MinResendInterval))
-	if got := c.Get(index); string(got) != "eleven" || epoch != 1 || r != drop.None {
-		t.Errorf("%q of epoch %d, %v", got, epoch, r)
+	p, r := s.Resend(11, 0, t0.Add(nack.MinResendInterval))
+	if got := c.Get(p.Index); string(got) != "eleven" || p.Epoch != 1 || r != drop.None {
+		t.Errorf("%q of epoch %d, %v", got, p.Epoch, r)
 	}
 
 	unwrap, g, c = rtp.SequenceUnwrapper{}, nack.Register{}, nack.NewCache(nack.Window) // another Producer
@@ -375,12 +395,12 @@ func TestHolesAreMirroredAndRepaired(t *testing.T) {
 	if out := forward(5000, 2, "new"); out != 13 {
 		t.Errorf("the new source begins with %d", out)
 	}
-	index, epoch, r = s.Resend(13, 0, t0)
-	if got := c.Get(index); string(got) != "new" || epoch != 2 || r != drop.None {
-		t.Errorf("%q of epoch %d, %v", got, epoch, r)
+	p, r = s.Resend(13, 0, t0)
+	if got := c.Get(p.Index); string(got) != "new" || p.Epoch != 2 || r != drop.None {
+		t.Errorf("%q of epoch %d, %v", got, p.Epoch, r)
 	}
-	if _, epoch, _ = s.Resend(12, 0, t0); epoch != 1 {
-		t.Errorf("what went out before the switch is of epoch %d", epoch)
+	if p, _ = s.Resend(12, 0, t0); p.Epoch != 1 {
+		t.Errorf("what went out before the switch is of epoch %d", p.Epoch)
 	}
 }
 
@@ -425,9 +445,9 @@ func TestNackDoesNotAllocate(t *testing.T) {
 		g.Add(seq, at)
 		numbers = g.Due(at, 30*ms, numbers[:0])
 		c.Put(int64(seq)+1<<16, header, payload)
-		s.Put(seq, int64(seq)+1<<16, 1, 1220, at)
-		index, _, _ := s.Resend(seq-3, 0, at)
-		s.Spend(len(c.Get(index)))
+		s.Put(seq, nack.Packet{Index: int64(seq) + 1<<16, Epoch: 1}, 1220, at)
+		p, _ := s.Resend(seq-3, 0, at)
+		s.Spend(len(c.Get(p.Index)))
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)

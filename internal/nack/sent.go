@@ -15,25 +15,39 @@ type Sent struct {
 	highest uint16
 	started bool
 	since   time.Time // what times in entries count from
+	at      time.Time // the time that was last asked for, which is that of a whole batch,
+	tick    uint32    // in ticks since then
 	budget  int       // bytes that may be sent again
 }
 
 // entry is 16 bytes, as ARCHITECTURE wants it: there is one ring of them per Consumer.
 type entry struct {
-	index int64
+	index uint32 // the low half: the rest is the same for all that a Cache reaches back to, but for a carry
+	note  uint32
 	at    uint32 // when it was last sent, in ticks since Sent.since, modulo 2^32
 	seq   uint16
 	epoch uint8
 	tries uint8 // times sent, 0: empty
 }
 
+// Packet is what Sent remembers of a packet.
+type Packet struct {
+	Index int64  // the producer's; from Resend only its low 32 bits, see Near
+	Note  uint32 // the Consumer's own: what else it needs to render the packet again
+	Epoch uint8
+}
+
+// Near returns the index nearest to a recent one that has the same low 32 bits.
+func (p Packet) Near(recent int64) int64 {
+	return recent + int64(int32(uint32(p.Index)-uint32(recent)))
+}
+
 // tick is the resolution of an entry's time; 2^32 of them are five days.
 const tick = 100 * time.Microsecond
 
-// Put notes that the packet with the producer's index went out as seq, with size bytes on the wire, in the Consumer's present
-// epoch. Numbers may come in any order: a hole that is repaired later is put at its place, as sent again once. A number
+// Put notes that p went out as seq, with size bytes on the wire. Numbers may come in any order: a hole that is repaired later is put at its place, as sent again once. A number
 // further back than Window is not kept.
-func (s *Sent) Put(seq uint16, index int64, epoch uint8, size int, now time.Time) {
+func (s *Sent) Put(seq uint16, p Packet, size int, now time.Time) {
 	if !s.started {
 		s.started, s.highest, s.since, s.budget = true, seq, now, resendBurst
 	}
@@ -46,27 +60,26 @@ func (s *Sent) Put(seq uint16, index int64, epoch uint8, size int, now time.Time
 	} else if ahead < 0 {
 		tries = 2 // the subscriber has seen the hole: this answers the requests for it that are under way
 	}
-	s.entries[seq&(Window-1)] = entry{index: index, at: s.ticks(now), seq: seq, epoch: epoch, tries: tries}
+	s.entries[seq&(Window-1)] = entry{uint32(p.Index), p.Note, s.ticks(now), seq, p.Epoch, tries}
 }
 
-// Resend answers a NACK for seq: the producer's index and the epoch that it was sent in, if it may be sent again now. The reason
-// is NackUnknown when it was never sent or too long ago, and NackTooOften when it was last sent again less than rtt ago or has
+// Resend answers a NACK for seq: the packet, if it may be sent again now. The reason is NackUnknown when it was never sent or too long ago, and NackTooOften when it was last sent again less than rtt ago or has
 // been sent MaxTries times again. What it answers counts as sent.
-func (s *Sent) Resend(seq uint16, rtt time.Duration, now time.Time) (index int64, epoch uint8, r drop.Reason) {
+func (s *Sent) Resend(seq uint16, rtt time.Duration, now time.Time) (Packet, drop.Reason) {
 	e := &s.entries[seq&(Window-1)]
 	if e.tries == 0 || e.seq != seq || s.highest-seq >= Window {
-		return 0, 0, drop.NackUnknown
+		return Packet{}, drop.NackUnknown
 	}
 	age := time.Duration(s.ticks(now)-e.at) * tick
 	switch {
 	case age > MaxResendAge:
-		return 0, 0, drop.NackUnknown
+		return Packet{}, drop.NackUnknown
 	case e.tries > MaxTries, e.tries > 1 && age < max(rtt, MinResendInterval):
-		return 0, 0, drop.NackTooOften
+		return Packet{}, drop.NackTooOften
 	}
 	e.tries++
 	e.at = s.ticks(now)
-	return e.index, e.epoch, drop.None
+	return Packet{int64(e.index), e.note, e.epoch}, drop.None
 }
 
 // Spend takes size bytes from what this Consumer may send again, and reports false, taking nothing, when it does not suffice:
@@ -79,4 +92,9 @@ func (s *Sent) Spend(size int) bool {
 	return true
 }
 
-func (s *Sent) ticks(now time.Time) uint32 { return uint32(now.Sub(s.since) / tick) }
+func (s *Sent) ticks(now time.Time) uint32 {
+	if now != s.at {
+		s.at, s.tick = now, uint32(now.Sub(s.since)/tick)
+	}
+	return s.tick
+}

@@ -4,9 +4,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/codec"
-	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/nack"
-	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
 )
 
@@ -16,6 +14,7 @@ type phase uint8
 const (
 	empty    phase = iota // no Producer
 	blanking              // the subscriber has yet to blank its slot
+	paused                // nothing is sent for now
 	waiting               // for the first packet that a decoder can start with
 	flowing
 )
@@ -23,11 +22,12 @@ const (
 // blankTimeout is how long a subscriber has to blank its slot.
 const blankTimeout = 250 * time.Millisecond
 
-// Consumer fills one slot of one subscriber. Its SSRC stays the same whatever Producer it has, so its sequence numbers,
-// timestamps and picture ids go on without a jump when the Producer changes.
+// Consumer fills one slot of one subscriber. Its SSRC stays the same whatever Producer, Encoding and Layer it has, so its
+// sequence numbers, timestamps and picture ids go on without a jump when these change.
 //
-// Outgoing numbers are the incoming ones plus an offset that is fixed while a Producer lasts. A number that is missing here is
-// therefore one that the publisher's packet loss has left open; when the packet is repaired it takes its old place.
+// Outgoing numbers are the incoming ones plus an offset that changes only where packets are left out on purpose. A number that
+// is missing here is therefore one that the publisher's packet loss has left open; when the packet is repaired it takes its old
+// place.
 type Consumer struct {
 	// static after construction
 	kind   sdp.Kind
@@ -36,14 +36,14 @@ type Consumer struct {
 	// owned by loop
 	producer   *Producer
 	phase      phase
+	held       bool // paused, as soon as the slot is blanked
 	generation uint64
 	deadline   time.Time  // blanking: when it ends at the latest
 	types      [128]uint8 // the publisher's payload type → the subscriber's; 0: it has none
 	rtxTypes   [128]uint8 // the subscriber's payload type → that of its RTX; 0: it has none
-	first      int64      // the Producer's index with which this Consumer began
-	beganAt    time.Time  // when it did
-	seqOffset  int64      // outgoing number − index
-	tsOffset   uint32     // outgoing timestamp − the publisher's
+	want       Want
+	target     Layer // what it shall get
+	source           // what it gets
 	ids        codec.Continuity
 	highest    int64      // highest outgoing number so far
 	lastTS     uint32     // its timestamp
@@ -54,12 +54,30 @@ type Consumer struct {
 	packets    uint32     // forwarded, for sender reports
 	octets     uint32     // payload bytes of those
 	sent       *nack.Sent // nil for audio, which is never sent again
-	epoch      uint8      // counts the Producers that began
+	epoch      uint8      // counts the sources that began
 	lossy      bool       // the subscriber needs redundancy of audio
 	red        uint8      // its payload type for that; 0: it takes none
 	redCarries uint8      // and that of what is inside
 	loss       float32    // of what is sent to the subscriber, from 0 to 1
 	lossAt     time.Time  // when that was measured
+}
+
+// source is a Consumer's present Encoding, from the packet on with which it began.
+type source struct {
+	current   Layer     // what flows of it
+	before    Layer     // what flowed before the last change
+	changedAt int64     // the index with which current began
+	lowSince  time.Time // since when a temporal layer is missed; zero: none is
+	picture   uint32    // the Encoding's timestamp of the newest packet
+	numbers   numbers
+	first     int64     // the index with which it began
+	beganAt   time.Time // when it did
+	tsOffset  uint32    // outgoing timestamp − the publisher's
+	// Where the source began with a picture that is older than the last one of the source before, outgoing timestamps are
+	// squeezed in behind floor until they are beyond it: see timestamp.
+	squeezed   bool
+	floor      uint32 // the last timestamp of the source before
+	unsqueezed uint32 // the first one of this source, without squeezing
 }
 
 // NewConsumer returns an empty Consumer for a slot whose subscriber takes these codecs.
@@ -84,14 +102,14 @@ func (c *Consumer) SetCodecs(codecs []sdp.Codec) {
 	}
 }
 
-// Assign stops the slot's Producer and makes p the next one; it flows after Ready, or blankTimeout later. An older generation
-// than the last is ignored.
+// Assign stops the slot's Producer and makes p the next one; it flows after Ready, or blankTimeout later. What the subscriber wants
+// of it is yet to be said. An older generation than the last is ignored.
 func (c *Consumer) Assign(now time.Time, p *Producer, generation uint64) {
 	if generation < c.generation {
 		return
 	}
 	c.Clear()
-	c.generation = generation
+	c.generation, c.want, c.held = generation, Want{}, false
 	if p == nil || p.Kind() != c.kind {
 		return
 	}
@@ -126,9 +144,17 @@ func (c *Consumer) Next() time.Time { return c.deadline }
 
 func (c *Consumer) start() {
 	c.phase, c.deadline = waiting, time.Time{}
+	c.target = all
+	if c.held {
+		c.phase = paused
+	}
 	c.producer.attach(c)
-	c.producer.RequestKeyFrame()
+	c.producer.change()
+	c.WantKeyFrame()
 }
+
+// all is the target before anybody knows which layers there are.
+var all = Layer{Spatial: codec.SpatialLayers - 1, Temporal: codec.TemporalLayers - 1}
 
 // mapTypes relates the publisher's payload types to the subscriber's.
 func (c *Consumer) mapTypes() {
@@ -153,77 +179,50 @@ func (c *Consumer) Producer() *Producer {
 	return c.producer
 }
 
-// Forward decides what becomes of a packet of its Producer, and writes the header that the subscriber gets to h. It patches the
-// packet's payload and dependency descriptor in place, for this subscriber alone: they must be sealed before the next Consumer
-// forwards the same packet.
-func (c *Consumer) Forward(now time.Time, p *Packet, h *rtp.Header) drop.Reason {
-	payloadType := c.types[p.Type&0x7f]
-	if payloadType == 0 {
-		return drop.CodecMismatch
-	}
-	if c.phase == waiting {
-		if c.kind == sdp.Video && !(p.Frame.Key && p.Frame.Start) {
-			c.producer.RequestKeyFrame() // the one that was asked for may have been lost, or have come too early
-			return drop.NoKeyFrame
-		}
-		c.begin(now, p)
-	}
-	if p.Index < c.first {
-		return drop.TooLate
-	}
-	c.render(p, payloadType, h)
-	if c.kind == sdp.Video && !p.Padding {
-		c.ids.Apply(&p.Frame.IDs, p.Payload, p.Dependency)
-	}
-	if number := p.Index + c.seqOffset; number > c.highest || c.lastAt.IsZero() {
-		c.highest, c.lastTS, c.lastAt = number, h.Timestamp, now
-	}
-	c.packets++
-	c.octets += uint32(len(p.Payload))
-	if c.sent != nil {
-		c.sent.Put(h.SequenceNumber, p.Index, c.epoch, len(p.Payload), now)
-	}
-	return drop.None
+// Want returns what the subscriber has said.
+func (c *Consumer) Want() Want { return c.want }
+
+// SetWant notes what the subscriber says of what fills the slot.
+func (c *Consumer) SetWant(now time.Time, w Want) {
+	c.want = w
+	c.aim(now)
 }
 
-// begin sets the offsets so that the first packet of a new Producer follows the last of the old one.
-func (c *Consumer) begin(now time.Time, p *Packet) {
-	c.phase, c.first, c.beganAt = flowing, p.Index, now
-	c.epoch++
-	if c.lastAt.IsZero() {
-		return // the slot's first source: its numbers and timestamps are as good as any
+// aim chooses the target by the wanted size.
+func (c *Consumer) aim(now time.Time) {
+	switch {
+	case c.want.Paused:
+		c.Pause()
+	case c.Producer() == nil && c.phase != paused:
+		c.held = false
+	default:
+		c.SetTarget(Choose(c.producer.Layers(now), c.want))
 	}
-	c.seqOffset = c.highest + 1 - p.Index
-	c.tsOffset = c.timestampAt(now, p) - p.Timestamp
-	c.ids.Switch()
 }
 
-// timestampAt returns the timestamp with which p goes on. It is chosen so that the line from timestamps to wall-clock time, which the
-// subscriber knows from sender reports, goes on too: receivers fit it over many reports, and lips would be off voices until the
-// old ones are forgotten. Where the new publisher has not reported yet, the time since the last packet has to do. Timestamps
-// never go back.
-func (c *Consumer) timestampAt(now time.Time, p *Packet) uint32 {
-	next := c.lastTS + max(c.ticks(now.Sub(c.lastAt)), 1)
-	if theirs, ok := c.producer.timeline.At(now); ok && !c.reportedAt.IsZero() {
-		line := c.reportedTS + c.ticks(now.Sub(c.reportedAt))
-		if ts := line - (theirs - p.Timestamp); int32(ts-c.lastTS) > 0 {
-			return ts
-		}
-		return c.lastTS + 1
+// SetTarget decides which layer the subscriber shall get, and ends a pause. Going down begins with the next picture, within an
+// encoding; going up, and to another encoding, with a packet that a decoder can go on with.
+func (c *Consumer) SetTarget(l Layer) {
+	c.held, c.target = false, l
+	if c.phase == paused {
+		c.phase = waiting
 	}
-	return next
+	if c.phase == waiting || c.phase == flowing && (l.Encoding != c.current.Encoding || l.Spatial > c.current.Spatial) {
+		c.producer.Encoding(l.Encoding).RequestKeyFrame()
+	}
 }
 
-// ticks returns d in units of the codec's clock.
-func (c *Consumer) ticks(d time.Duration) uint32 {
-	return uint32(int64(d.Seconds() * float64(c.rate)))
-}
+// Target returns the layer that the subscriber shall get.
+func (c *Consumer) Target() Layer { return c.target }
 
-// render writes the outgoing header.
-func (c *Consumer) render(p *Packet, payloadType uint8, h *rtp.Header) {
-	*h = rtp.Header{
-		PayloadType: payloadType, Marker: p.Marker,
-		SequenceNumber: uint16(p.Index + c.seqOffset), Timestamp: p.Timestamp + c.tsOffset,
+// Current returns the layer that the subscriber gets; not ok: it gets nothing.
+func (c *Consumer) Current() (l Layer, ok bool) { return c.current, c.phase == flowing }
+
+// Pause sends nothing until SetTarget.
+func (c *Consumer) Pause() {
+	c.held = true
+	if c.phase >= waiting {
+		c.phase = paused
 	}
 }
 
@@ -233,7 +232,7 @@ func (c *Consumer) Report(now time.Time) (timestamp, packets, octets uint32, ok 
 	if c.phase != flowing {
 		return 0, 0, 0, false
 	}
-	theirs, ok := c.producer.timeline.At(now)
+	theirs, ok := c.encoding().timeline.At(now)
 	if !ok {
 		return 0, 0, 0, false
 	}
@@ -241,7 +240,10 @@ func (c *Consumer) Report(now time.Time) (timestamp, packets, octets uint32, ok 
 	return c.reportedTS, c.packets, c.octets, true
 }
 
-// Began returns when the present Producer began to flow; zero: nothing flows.
+// encoding returns the Encoding that flows.
+func (c *Consumer) encoding() *Encoding { return c.producer.Encoding(c.current.Encoding) }
+
+// Began returns when the present source began to flow; zero: nothing flows.
 func (c *Consumer) Began() time.Time {
 	if c.phase != flowing {
 		return time.Time{}
@@ -252,13 +254,14 @@ func (c *Consumer) Began() time.Time {
 // WantKeyFrame asks for the key frame that a waiting Consumer needs, once its subscriber can be sent to.
 func (c *Consumer) WantKeyFrame() {
 	if c.phase == waiting {
-		c.producer.RequestKeyFrame()
+		c.producer.Encoding(c.target.Encoding).RequestKeyFrame()
 	}
 }
 
 // RequestKeyFrame passes the subscriber's request on.
 func (c *Consumer) RequestKeyFrame() {
-	if p := c.Producer(); p != nil {
-		p.RequestKeyFrame()
+	if c.phase == flowing {
+		c.encoding().RequestKeyFrame()
 	}
+	c.WantKeyFrame()
 }

@@ -43,7 +43,7 @@ func (c *choir) sing(i int, index int64, level byte) drop.Reason {
 	if r := in.Parse(append(b, 0x78, 1, 2)); r != drop.None {
 		c.Fatal(r)
 	}
-	return c.singers[i].Add(c.now, &in, index)
+	return c.singers[i].Encoding(0).Add(c.now, &in, index)
 }
 
 // bar is 20 ms: everybody sends a packet. It returns the headers that the subscriber gets.
@@ -60,7 +60,7 @@ func (c *choir) take() (got []rtp.Header) {
 	pending := c.singers[len(c.singers)-1].Pending()
 	for i := range pending {
 		var h rtp.Header
-		if r := c.consumer.Forward(c.now, &pending[i], &h); r != drop.None {
+		if _, r := c.consumer.Forward(c.now, &pending[i], &h); r != drop.None {
 			c.Fatal(r)
 		}
 		got = append(got, h)
@@ -140,7 +140,7 @@ func TestGateAndRestart(t *testing.T) {
 	before := c.bar(20, 20, 20, 80)
 	c.router.Rank(4, true)
 	c.bar(20, 20, 20, 80)
-	c.singers[3].Restart()
+	c.singers[3].Encoding(0).Restart()
 	c.index[3] = 7
 	c.bar(20, 20, 20, 80)
 	c.router.Remove(1) // and so there is a place
@@ -163,7 +163,7 @@ func TestGateAllocatesNothing(t *testing.T) {
 		c.now = c.now.Add(20 * time.Millisecond)
 		for i, p := range c.singers {
 			packets[i].Parse(b)
-			p.Add(c.now, &packets[i], c.index[i])
+			p.Encoding(0).Add(c.now, &packets[i], c.index[i])
 			c.index[i]++
 		}
 		c.router.EndBatch()

@@ -10,9 +10,9 @@ import (
 // mirror makes a Producer the far side of one that lives on another shard.
 type mirror struct {
 	told     Wish
-	toldAt   time.Time // zero: never
-	restarts uint8     // of the original, as of its last packet
-	begun    bool      // there was one
+	toldAt   time.Time           // zero: never
+	restarts [MaxEncodings]uint8 // of the original's Encodings, as of their last packets
+	begun    [MaxEncodings]bool  // there was one
 }
 
 // Mirror makes a Producer that behaves as the one on another shard whose configuration is cfg, for the Consumers here. It is fed by
@@ -39,7 +39,7 @@ func (r *Router) Deliver(b *PipeBatch, drops *drop.Counts) {
 	}
 	for i := range b.reports {
 		if x := &b.reports[i]; r.producers[x.producer] != nil {
-			r.producers[x.producer].timeline.set(x)
+			r.producers[x.producer].encodings[x.encoding].timeline.set(x)
 		}
 	}
 }
@@ -53,13 +53,14 @@ func (r *Router) deliver(b *PipeBatch, x *piped) drop.Reason {
 	if r := in.Parse(b.bytes[x.start:x.end:x.end]); r != drop.None {
 		return r
 	}
-	if m := p.mirror; !m.begun || m.restarts != x.restarts {
-		if m.begun {
-			p.Restart()
+	e := &p.encodings[x.encoding]
+	if m := p.mirror; !m.begun[x.encoding] || m.restarts[x.encoding] != x.restarts {
+		if m.begun[x.encoding] {
+			e.Restart()
 		}
-		m.begun, m.restarts = true, x.restarts
+		m.begun[x.encoding], m.restarts[x.encoding] = true, x.restarts
 	}
-	return p.Add(b.arrived, &in, x.index)
+	return e.Add(b.arrived, &in, x.index)
 }
 
 // set takes over how the original's Timeline stands.
@@ -75,11 +76,16 @@ func (r *Router) Wishes(now time.Time, dst []Wish) []Wish {
 		if m == nil {
 			continue
 		}
-		w := Wish{Producer: id, Watched: p.Watched() || p.voice != nil, KeyFrame: p.keyFrameDue(now), Loss: percent(p.Loss(now))}
+		w := Wish{Producer: id, Watched: p.Watched() || p.voice != nil, Loss: percent(p.Loss(now))}
+		for i := range p.encodings {
+			if p.encodings[i].keyFrameDue(now) {
+				w.KeyFrames |= 1 << i
+			}
+		}
 		if w != m.told || now.Sub(m.toldAt) >= wishInterval {
 			dst = append(dst, w)
 			m.told, m.toldAt = w, now
-			m.told.KeyFrame = false
+			m.told.KeyFrames = 0
 		}
 	}
 	return dst

@@ -12,7 +12,7 @@ import (
 // comes back as Wishes.
 //
 //	near Router                                  far Router
-//	Producer.Add ─→ Pipe ─→ PipeBatch ─────────→ Router.Deliver ─→ mirror Producer.Add ─→ Consumers
+//	Encoding.Add ─→ Pipe ─→ PipeBatch ─────────→ Router.Deliver ─→ the mirror's Encoding.Add ─→ Consumers
 //	Router.Wish ←──────────────── Wishes ─────── Router.Wishes: who is watched, who needs a key frame
 //
 // Both may be lost on the way: a PipeBatch like any packets, and Wishes because they are repeated and expire.
@@ -56,13 +56,15 @@ type PipeBatch struct {
 type piped struct {
 	producer   uint64
 	index      int64 // unwrapped sequence number
-	restarts   uint8 // of its Producer, modulo 256: index and timestamps go on only while it stays the same
+	encoding   uint8
+	restarts   uint8 // of its Encoding, modulo 256: index and timestamps go on only while it stays the same
 	start, end int
 }
 
-// pipedReport tells how a Producer's timestamps relate to the server's clock, which all shards share.
+// pipedReport tells how an Encoding's timestamps relate to the server's clock, which all shards share.
 type pipedReport struct {
 	producer uint64
+	encoding uint8
 	sent     time.Time // the publisher's clock
 	rtp      uint32
 	offset   time.Duration // server − publisher
@@ -84,16 +86,17 @@ func (b *PipeBatch) Reset() {
 type Wish struct {
 	Producer uint64
 	Watched  bool  // its packets
-	KeyFrame bool  // soon
 	Loss     uint8 // the worst among the subscribers there, in percent
+	// KeyFrames has a bit for each Encoding of which one is needed soon.
+	KeyFrames uint8
 }
 
 // outlet is a Pipe by which a Producer's packets leave.
 type outlet struct {
 	pipe    *Pipe
-	until   time.Time // the Wish for it counts until then
-	loss    uint8     // on the far side, in percent
-	reports uint32    // of the Clock, when its Timeline was last told
+	until   time.Time            // the Wish for it counts until then
+	loss    uint8                // on the far side, in percent
+	reports [MaxEncodings]uint32 // of the Clock, when an Encoding's Timeline was last told
 }
 
 // Wish does what a shard wishes of a Producer, and reports false where there is none.
@@ -111,8 +114,10 @@ func (r *Router) Wish(now time.Time, from int, w Wish) bool {
 	case w.Watched:
 		p.outlets[i].until, p.outlets[i].loss = now.Add(wishFor), w.Loss
 	}
-	if w.KeyFrame {
-		p.RequestKeyFrame()
+	for i := range p.encodings {
+		if w.KeyFrames&(1<<i) != 0 {
+			p.encodings[i].RequestKeyFrame()
+		}
 	}
 	return true
 }
@@ -142,7 +147,8 @@ func (p *Producer) Outlets(dst []int) []int {
 
 // cross copies a packet into the Pipes whose far ends want it. All that a Producer takes crosses, also what the Floor holds back:
 // the far side has a Floor of its own, which knows the same levels.
-func (p *Producer) cross(now time.Time, in *rtp.Packet, payload []byte, index int64) {
+func (e *Encoding) cross(now time.Time, in *rtp.Packet, payload []byte, index int64) {
+	p := e.producer
 	t := p.types[in.PayloadType()&0x7f]
 	if t == 0 {
 		return
@@ -155,26 +161,27 @@ func (p *Producer) cross(now time.Time, in *rtp.Packet, payload []byte, index in
 		b := o.pipe.batch
 		if len(b.packets) == MaxPipePackets || len(b.bytes)+len(in.Bytes())+pipeMargin > MaxPipeBytes {
 			o.pipe.full++
-			p.RequestKeyFrame()
+			e.RequestKeyFrame()
 			continue
 		}
 		start := len(b.bytes)
 		b.bytes = canonicalHeader(b.bytes, in, t, uint16(index), &p.cfg.Extensions)
 		b.bytes = append(b.bytes, payload...)
-		b.packets = append(b.packets, piped{producer: p.cfg.ID, index: index, restarts: p.restarts, start: start, end: len(b.bytes)})
+		b.packets = append(b.packets, piped{producer: p.cfg.ID, index: index, encoding: e.index, restarts: e.restarts, start: start, end: len(b.bytes)})
 		b.arrived = now
-		p.timeline.tell(o, p.cfg.ID)
+		e.tell(o)
 	}
 }
 
 // tell adds to the outlet's batch how the Timeline stands, if that has changed since it was told.
-func (t *Timeline) tell(o *outlet, producer uint64) {
-	if !t.known || o.reports == t.clock.reports {
+func (e *Encoding) tell(o *outlet) {
+	t := &e.timeline
+	if !t.known || o.reports[e.index] == t.clock.reports {
 		return
 	}
-	o.reports = t.clock.reports
+	o.reports[e.index] = t.clock.reports
 	b := o.pipe.batch
-	b.reports = append(b.reports, pipedReport{producer: producer, sent: t.sent, rtp: t.rtp, offset: t.clock.offset})
+	b.reports = append(b.reports, pipedReport{e.producer.cfg.ID, e.index, t.sent, t.rtp, t.clock.offset})
 }
 
 // Lost notes that a batch did not get through: what it told is told again, and pictures begin again.
@@ -184,10 +191,10 @@ func (r *Router) Lost(to int, b *PipeBatch) {
 		if p == nil {
 			continue
 		}
-		p.RequestKeyFrame()
+		p.encodings[b.packets[i].encoding].RequestKeyFrame()
 		for k := range p.outlets {
 			if o := &p.outlets[k]; o.pipe.to == to {
-				o.reports = 0
+				clear(o.reports[:])
 			}
 		}
 	}

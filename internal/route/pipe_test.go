@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func (s *span) take(c *route.Consumer) (all []out) {
 	for i := range c.Producer().Pending() {
 		var h rtp.Header
 		p := &c.Producer().Pending()[i]
-		if c.Forward(s.now, p, &h) == drop.None {
+		if _, r := c.Forward(s.now, p, &h); r == drop.None {
 			payload := p.Payload
 			if c.Producer().Kind() == sdp.Audio {
 				payload = c.Wrap(p, &h)
@@ -99,7 +100,7 @@ func (s *span) add(index int64, b []byte) {
 	if r := in.Parse(append(b, make([]byte, 16)...)[:len(b)]); r != drop.None {
 		s.Fatal(r)
 	}
-	if r := s.producer.Add(s.now, &in, index); r != drop.None && r != drop.NotLoudest {
+	if r := s.producer.Encoding(0).Add(s.now, &in, index); r != drop.None && r != drop.NotLoudest {
 		s.Fatal(r)
 	}
 }
@@ -272,7 +273,7 @@ func TestPipeKeepsTheLine(t *testing.T) {
 	for i, delay := range []time.Duration{40, 60, 20, 500} {
 		s.now = s.now.Add(time.Second)
 		at := theirs.Add(time.Duration(i) * time.Second)
-		s.producer.Timeline().Observe(at, uint32(i)*90000, s.now.Add(delay*time.Millisecond))
+		s.producer.Encoding(0).Timeline().Observe(at, uint32(i)*90000, s.now.Add(delay*time.Millisecond))
 		s.add(int64(10+i), frame(uint16(10+i), uint32(i)*90000, uint16(i), true, true))
 		s.cross()
 		here, packets, octets, ok := s.here.Report(s.now.Add(time.Second))
@@ -288,7 +289,7 @@ func TestRestartCrosses(t *testing.T) {
 	s := newSpan(t, route.ProducerConfig{Kind: sdp.Video, Codecs: vp8}, theirVP8)
 	s.add(70000, frame(70000&0xffff, 1000, 7, true, true))
 	s.cross()
-	s.producer.Restart()
+	s.producer.Encoding(0).Restart()
 	s.now = s.now.Add(time.Second)
 	s.add(50, frame(50, 9000, 100, true, false))
 	s.add(51, frame(51, 12000, 101, true, true))
@@ -333,7 +334,7 @@ func TestPipeLimits(t *testing.T) {
 func TestLostOnPipe(t *testing.T) {
 	s := newSpan(t, route.ProducerConfig{Kind: sdp.Video, Codecs: vp8}, theirVP8)
 	s.near.KeyFrameRequests(s.now, nil)
-	s.producer.Timeline().Observe(start, 0, s.now)
+	s.producer.Encoding(0).Timeline().Observe(start, 0, s.now)
 	s.add(1, frame(1, 0, 0, true, true))
 	b, _ := s.near.Pipes()[0].Swap(s.spare)
 	s.near.Lost(farShard, b)
@@ -395,7 +396,7 @@ func TestPipeAllocatesNothing(t *testing.T) {
 		for range 5 {
 			var in rtp.Packet
 			in.Parse(buf[:copy(buf, b)])
-			s.producer.Add(s.now, &in, index)
+			s.producer.Encoding(0).Add(s.now, &in, index)
 			index++
 		}
 		batch, _ := s.near.Pipes()[0].Swap(s.spare)
@@ -414,4 +415,53 @@ func TestPipeAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { step(delta) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// Encodings cross side by side: numbers, clocks, restarts and requests for key frames are each Encoding's own.
+func TestEncodingsCross(t *testing.T) {
+	s := newSpan(t, route.ProducerConfig{Kind: sdp.Video, Codecs: vp8, Encodings: make([]route.EncodingConfig, 2)}, theirVP8)
+	for _, c := range []*route.Consumer{s.here, s.there} {
+		c.SetTarget(route.Layer{Encoding: 1})
+	}
+	asked := func() (all []uint8) {
+		s.wish()
+		for _, e := range s.near.KeyFrameRequests(s.now, nil) {
+			all = append(all, e.Index())
+		}
+		slices.Sort(all)
+		return all
+	}
+	if got := asked(); !slices.Equal(got, []uint8{0, 1}) {
+		t.Errorf("asks for %v", got)
+	}
+	put := func(encoding uint8, index int64, ts uint32, key bool) {
+		var in rtp.Packet
+		b := frame(uint16(index), ts, uint16(index), true, key)
+		in.Parse(append(b, make([]byte, 16)...)[:len(b)])
+		s.producer.Encoding(encoding).Add(s.now, &in, index)
+	}
+	for i := range int64(2) {
+		s.producer.Encoding(uint8(i)).Timeline().Observe(s.now, uint32(i)*70_000, s.now)
+		put(uint8(i), 500*(i+1), uint32(i)*70_000, true)
+	}
+	here, there := s.cross()
+	if len(here) != 1 || here[0].SequenceNumber != 1000 {
+		t.Errorf("%+v", here)
+	}
+	same(t, here, there)
+	for _, c := range []*route.Consumer{s.here, s.there} {
+		c.SetTarget(route.Layer{})
+	}
+	s.now = s.now.Add(time.Second)
+	if got := asked(); !slices.Equal(got, []uint8{0}) {
+		t.Errorf("asks for %v", got)
+	}
+	s.producer.Encoding(1).Restart()
+	put(1, 7, 0, true)
+	put(0, 501, 90_000, true)
+	here, there = s.cross()
+	if len(here) != 1 || here[0].Timestamp != 70_000+90_000 || here[0].SequenceNumber != 1001 {
+		t.Errorf("%+v", here)
+	}
+	same(t, here, there)
 }

@@ -1,11 +1,7 @@
 package route
 
 import (
-	"time"
-
 	"github.com/parley-rtc/parley/internal/codec"
-	"github.com/parley-rtc/parley/internal/drop"
-	"github.com/parley-rtc/parley/internal/nack"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/voice"
@@ -20,12 +16,15 @@ type ProducerConfig struct {
 	Encrypted  bool // end to end: no look into the payload
 	Microphone bool // a voice, which is ranked where it tells how loud it is; other sounds are not
 	Clock      *Clock
+	// Encodings, the lowest first, at most MaxEncodings. None is one of which nothing is known.
+	Encodings []EncodingConfig
 }
 
 // Packet is one packet of a Producer while a batch lasts. Its slices alias the batch.
 type Packet struct {
 	Index     int64 // unwrapped sequence number
 	Timestamp uint32
+	Encoding  uint8
 	Type      uint8 // the publisher's payload type
 	Marker    bool
 	Padding   bool // nothing but padding: keeps its number, carries nothing
@@ -42,8 +41,19 @@ type Packet struct {
 	place  uint32 // in the Producer's history
 }
 
-// Producer is one published stream: the packets of the batch at hand, the cache from which others can have them again, and
-// the request for a key frame.
+// view fills p with what Consumers need to know of a packet, all but its Frame.
+func (p *Packet) view(producer *Producer, encoding uint8, in *rtp.Packet, payload []byte, index int64) {
+	ext := &producer.cfg.Extensions
+	*p = Packet{
+		Index: index, Timestamp: in.Timestamp(), Encoding: encoding, Type: in.PayloadType(), Marker: in.Marker(),
+		Padding: len(payload) == 0, Payload: payload,
+		AudioLevel:  in.Extension(ext.AudioLevel),
+		Orientation: in.Extension(ext.VideoOrientation),
+		Dependency:  in.Extension(ext.DependencyDescriptor),
+	}
+}
+
+// Producer is one publication: its Encodings, and their packets of the batch at hand.
 type Producer struct {
 	// static after construction
 	cfg           ProducerConfig
@@ -52,27 +62,23 @@ type Producer struct {
 	types         [128]uint8      // payload type → the one that a Pipe has for it; 0: none
 	opus, carries uint8           // payload types: of Opus, and what it is called inside of redundancy
 	mirror        *mirror         // nil: packets come from a Transport here
+	encodings     []Encoding
 
 	// owned by loop
-	timeline   Timeline
 	voice      *voice.Voice // nil: no voice, or one that tells no levels
 	gate       gate
 	redundancy *redundancy // nil: not of Opus, encrypted, or before the first packet
-	widener    codec.Widener
 	pending    []Packet
-	cache      *nack.Cache // nil for audio, which is never sent again, and before the first packet
 	consumers  []*Consumer
-	wantKey    bool      // somebody cannot go on without a key frame
-	askedAt    time.Time // when the publisher was last asked for one
+	pictures   uint32 // that have begun, of all Encodings
+	changed    bool   // other layers are there than Consumers have aimed at
+	layers     []LayerRate
 	outlets    []outlet
-	restarts   uint8 // modulo 256
 }
-
-// keyFrameInterval is the least time between two requests for a key frame to one publisher.
-const keyFrameInterval = 500 * time.Millisecond
 
 func newProducer(cfg ProducerConfig, r *Router) *Producer {
 	p := &Producer{cfg: cfg, router: r}
+	_, p.types = canonical(cfg.Codecs)
 	_, p.types = canonical(cfg.Codecs)
 	rate := uint32(90000)
 	for _, c := range cfg.Codecs {
@@ -87,7 +93,16 @@ func newProducer(cfg ProducerConfig, r *Router) *Producer {
 			}
 		}
 	}
-	p.timeline = Timeline{clock: cfg.Clock, rate: rate}
+	encodings := cfg.Encodings
+	if len(encodings) == 0 {
+		encodings = []EncodingConfig{{}}
+	}
+	p.encodings = make([]Encoding, min(len(encodings), MaxEncodings))
+	for i := range p.encodings {
+		p.encodings[i] = Encoding{
+			producer: p, cfg: encodings[i], index: uint8(i), timeline: Timeline{clock: cfg.Clock, rate: rate},
+		}
+	}
 	if cfg.Microphone && cfg.Kind == sdp.Audio && cfg.Extensions.AudioLevel != 0 {
 		p.voice = voice.New(cfg.ID)
 	}
@@ -103,37 +118,17 @@ func (p *Producer) Kind() sdp.Kind { return p.cfg.Kind }
 // Codecs returns what the publisher may send.
 func (p *Producer) Codecs() []sdp.Codec { return p.cfg.Codecs }
 
-// Timeline relates the publisher's timestamps to the server's clock.
-func (p *Producer) Timeline() *Timeline { return &p.timeline }
+// Encodings returns how many Encodings there are.
+func (p *Producer) Encodings() int { return len(p.encodings) }
+
+// Encoding returns the Encoding with this index.
+func (p *Producer) Encoding(i uint8) *Encoding { return &p.encodings[i] }
 
 // Watched reports whether any Consumer takes this Producer's packets.
 func (p *Producer) Watched() bool { return len(p.consumers) > 0 }
 
-// Add takes a packet that the publisher sent, index being its unwrapped sequence number. It keeps in's bytes until the Router's
-// EndBatch, and copies them into the cache.
-func (p *Producer) Add(now time.Time, in *rtp.Packet, index int64) drop.Reason {
-	kind := p.kinds[in.PayloadType()&0x7f]
-	if kind == 0 {
-		return drop.RtpPayloadType
-	}
-	payload := p.widener.Widen(kind, in.Payload())
-	if len(p.outlets) > 0 {
-		p.cross(now, in, payload, index)
-	}
-	if p.cfg.Kind == sdp.Audio {
-		return p.sound(now, in, kind, index)
-	}
-	var out Packet
-	if r := p.view(in, payload, index, &out); r != drop.None {
-		return r
-	}
-	*p.extend() = out
-	p.keep(in, len(payload), index)
-	if out.Frame.Key && out.Frame.Start {
-		p.wantKey = false
-	}
-	return drop.None
-}
+// Pending returns the packets of this batch, of all Encodings, in order of arrival.
+func (p *Producer) Pending() []Packet { return p.pending }
 
 // extend returns a new pending packet.
 func (p *Producer) extend() *Packet {
@@ -144,76 +139,21 @@ func (p *Producer) extend() *Packet {
 	return &p.pending[len(p.pending)-1]
 }
 
-// keep copies a packet into the cache, which is large and therefore made for the first one.
-func (p *Producer) keep(in *rtp.Packet, payloadBytes int, index int64) {
-	if p.cache == nil {
-		p.cache = nack.NewCache(nack.Window)
-	}
-	in.Resize(payloadBytes)
-	p.cache.Put(index, in.Bytes())
-}
-
-// view fills out with what Consumers need to know of a packet.
-func (p *Producer) view(in *rtp.Packet, payload []byte, index int64, out *Packet) (r drop.Reason) {
-	kind, ext := p.kinds[in.PayloadType()&0x7f], &p.cfg.Extensions
-	*out = Packet{
-		Index: index, Timestamp: in.Timestamp(), Type: in.PayloadType(), Marker: in.Marker(),
-		Padding: len(payload) == 0, Payload: payload,
-		AudioLevel:  in.Extension(ext.AudioLevel),
-		Orientation: in.Extension(ext.VideoOrientation),
-		Dependency:  in.Extension(ext.DependencyDescriptor),
-	}
-	if p.cfg.Kind == sdp.Video && !out.Padding {
-		out.Frame, r = codec.Inspect(kind, payload, out.Marker, out.Dependency, p.cfg.Encrypted)
-	}
-	return r
-}
-
-// Pending returns the packets of this batch, in order of arrival.
-func (p *Producer) Pending() []Packet { return p.pending }
-
-// RequestKeyFrame asks for a key frame soon. Requests are merged: see keyFrameInterval.
-func (p *Producer) RequestKeyFrame() {
-	if p.cfg.Kind == sdp.Video {
-		p.wantKey = true
-	}
-}
-
-// keyFrameDue reports whether the publisher is to be asked for a key frame now, and notes that it is.
-func (p *Producer) keyFrameDue(now time.Time) bool {
-	if !p.wantKey || now.Sub(p.askedAt) < keyFrameInterval {
-		return false
-	}
-	p.askedAt = now
-	return true
-}
-
-// Restart says that another stream with numbers of its own feeds the Producer from now on: Consumers begin with it as with another
-// Producer.
-func (p *Producer) Restart() {
-	p.forget()
-	p.restarts++
-	p.timeline.known, p.widener, p.cache, p.gate, p.redundancy = false, codec.Widener{}, nil, gate{}, nil
-	for _, c := range p.consumers {
-		c.phase = waiting
-	}
-	if len(p.consumers) > 0 {
-		p.RequestKeyFrame()
-	}
-}
-
 func (p *Producer) forget() { p.pending = p.pending[:0] }
 
 func (p *Producer) attach(c *Consumer) { p.consumers = append(p.consumers, c) }
 
 func (p *Producer) detach(c *Consumer) {
 	for i, x := range p.consumers {
-		if x == c {
-			last := len(p.consumers) - 1
-			p.consumers[i], p.consumers[last] = p.consumers[last], nil
-			p.consumers = p.consumers[:last]
-			p.wantKey = p.wantKey && (last > 0 || len(p.outlets) > 0)
-			return
+		if x != c {
+			continue
 		}
+		last := len(p.consumers) - 1
+		p.consumers[i], p.consumers[last] = p.consumers[last], nil
+		p.consumers = p.consumers[:last]
+		for i := range p.encodings {
+			p.encodings[i].wantKey = p.encodings[i].wantKey && (last > 0 || len(p.outlets) > 0)
+		}
+		return
 	}
 }

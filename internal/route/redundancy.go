@@ -75,12 +75,12 @@ func (p *Producer) sound(now time.Time, in *rtp.Packet, kind codec.Kind, index i
 		return drop.RtpDuplicate
 	}
 	out := p.extend()
-	r = p.view(in, in.Payload(), index, out)
+	out.view(p, 0, in, in.Payload(), index)
 	out.Marker = out.Marker || first
 	if p.redundancy != nil {
 		out.place = p.redundancy.keep(out.Timestamp, out.Payload)
 	}
-	return r
+	return drop.None
 }
 
 // takeApart adds the packets that are in a payload with redundancy: those of the hole right before it, and its own. first says that a
@@ -107,7 +107,7 @@ func (p *Producer) takeApart(in *rtp.Packet, index int64, first bool) drop.Reaso
 		return drop.RtpDuplicate
 	}
 	out := p.extend()
-	p.view(in, primary.Payload, index, out)
+	out.view(p, 0, in, primary.Payload, index)
 	out.Marker, out.Type = out.Marker || first, p.opus
 	if alike {
 		out.whole, out.blocks = in.Payload(), uint8(n)

@@ -62,7 +62,7 @@ func (r *radio) add(payloadType uint8, n, timestamp int64, payload []byte) drop.
 	if reason := in.Parse(append(b, payload...)); reason != drop.None {
 		r.Fatal(reason)
 	}
-	return r.producer.Add(start, &in, 1<<16+n)
+	return r.producer.Encoding(0).Add(start, &in, 1<<16+n)
 }
 
 // got returns what subscriber i is sent, packet by packet: number and frames, the primary one last, with the payload type of RED in
@@ -74,7 +74,7 @@ func (r *radio) got(i int) string {
 	for k := range r.producer.Pending() {
 		p := &r.producer.Pending()[k]
 		var h rtp.Header
-		if reason := c.Forward(start, p, &h); reason != drop.None {
+		if _, reason := c.Forward(start, p, &h); reason != drop.None {
 			out = append(out, reason.String())
 			continue
 		}
@@ -211,10 +211,10 @@ func TestREDEncrypted(t *testing.T) {
 	r.add(63, 3, 3*960, []byte("secret"))
 	var h rtp.Header
 	p := &r.producer.Pending()[0]
-	if reason := r.consumers[0].Forward(start, p, &h); reason != drop.CodecMismatch {
+	if _, reason := r.consumers[0].Forward(start, p, &h); reason != drop.CodecMismatch {
 		t.Errorf("to one who does not take it: %v", reason)
 	}
-	if reason := r.consumers[1].Forward(start, p, &h); reason != drop.None || h.PayloadType != 63 || string(r.consumers[1].Wrap(p, &h)) != "secret" {
+	if _, reason := r.consumers[1].Forward(start, p, &h); reason != drop.None || h.PayloadType != 63 || string(r.consumers[1].Wrap(p, &h)) != "secret" {
 		t.Errorf("to one who takes it: %v, %+v", reason, h)
 	}
 }
@@ -260,7 +260,7 @@ func TestREDRestart(t *testing.T) {
 	r.consumers[1].SetLossy(true)
 	r.opus(1000)
 	r.check("1000:f1000")
-	r.producer.Restart()
+	r.producer.Encoding(0).Restart()
 	r.red(5, 2)
 	if got := r.got(0); got != "1001:f5" {
 		t.Errorf("got %s", got)
@@ -280,7 +280,7 @@ func TestREDPathAllocatesNothing(t *testing.T) {
 		in.Parse(buf)
 		n += 2
 		buf[4], buf[5], buf[6], buf[7] = byte(n*960>>24), byte(n*960>>16), byte(n*960>>8), byte(n*960&0xff)
-		r.producer.Add(start, &in, n)
+		r.producer.Encoding(0).Add(start, &in, n)
 		for _, c := range r.consumers {
 			for i := range r.producer.Pending() {
 				var h rtp.Header

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/codec"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/nack"
@@ -13,11 +14,29 @@ import (
 // RepairBytes is the size of the buffer that Resend needs: a packet, and the original number in front of its payload.
 const RepairBytes = datagram.MaxBytes + 2
 
+// note is what a Consumer keeps of a packet that it sent, beside its index: what cannot be derived when it is sent again.
+type note uint32
+
+// The low 15 bits are the picture id.
+const (
+	notePicture note = 1<<15 - 1
+	noteMarker  note = 1 << 15
+	noteEmpty   note = 1 << 16
+)
+
+func noteOf(picture uint16, marker bool) note {
+	n := note(picture) & notePicture
+	if marker {
+		n |= noteMarker
+	}
+	return n
+}
+
 // Resend renders the packet that the subscriber knows by number once more: into p and h, as Forward would, but as the payload of
 // an RTX packet, which begins with the original number (RFC 4588 §4), and with the payload type of the RTX stream. rtt spaces
 // repeated requests for one number. The bytes lie in buf, which holds RepairBytes.
 func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf []byte, p *Packet, h *rtp.Header) drop.Reason {
-	raw, r := c.cached(now, number, rtt)
+	raw, note, r := c.cached(now, number, rtt)
 	if r != drop.None {
 		return r
 	}
@@ -25,18 +44,24 @@ func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf [
 	if r := view.Parse(buf[:copy(buf, raw)]); r != drop.None {
 		return r
 	}
-	index := c.highest + int64(int16(number-uint16(c.highest))) - c.seqOffset
-	if r := c.producer.view(&view, view.Payload(), index, p); r != drop.None {
-		return r
-	}
+	p.view(c.producer, c.current.Encoding, &view, view.Payload(), 0)
 	payloadType := c.types[p.Type&0x7f]
 	rtx := c.rtxTypes[payloadType]
 	if rtx == 0 {
 		return drop.CodecMismatch // without RTX the subscriber's replay check would refuse it
 	}
-	c.render(p, payloadType, h)
-	c.ids.Offsets().Patch(&p.Frame.IDs, p.Payload, p.Dependency)
-	h.PayloadType = rtx
+	*h = rtp.Header{PayloadType: rtx, Marker: note&noteMarker != 0, SequenceNumber: number, Timestamp: c.timestamp(p.Timestamp)}
+	switch {
+	case note&noteEmpty != 0:
+		p.Payload, p.Dependency = nil, nil
+	default:
+		kind := c.producer.kinds[p.Type&0x7f]
+		f, r := codec.Inspect(kind, p.Payload, p.Marker, p.Dependency, c.producer.cfg.Encrypted)
+		if r != drop.None {
+			return r
+		}
+		c.ids.Again(&f.IDs, uint16(note&notePicture), p.Payload, p.Dependency)
+	}
 	start := view.HeaderLen()
 	moved := buf[start : start+2+len(p.Payload)]
 	copy(moved[2:], p.Payload)
@@ -46,38 +71,74 @@ func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf [
 }
 
 // cached returns the packet that went out as number, if it may go out again now.
-func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]byte, drop.Reason) {
+func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]byte, note, drop.Reason) {
 	if c.phase != flowing || c.sent == nil {
-		return nil, drop.NackUnknown
+		return nil, 0, drop.NackUnknown
 	}
-	index, epoch, r := c.sent.Resend(number, rtt, now)
+	sent, r := c.sent.Resend(number, rtt, now)
 	if r == drop.NackUnknown && c.skipped(number, now) {
-		index, epoch, r = c.sent.Resend(number, rtt, now)
+		sent, r = c.sent.Resend(number, rtt, now)
 	}
 	if r != drop.None {
-		return nil, r
+		return nil, 0, r
 	}
-	if epoch != c.epoch {
-		return nil, drop.NackUnknown // of another Producer: what follows began with a key frame
+	if sent.Epoch != c.epoch {
+		return nil, 0, drop.NackUnknown // of another source: what follows began with a key frame
 	}
-	raw := c.producer.cache.Get(index)
+	raw := c.encoding().cache.Get(sent.Near(c.numbers.newest))
 	if raw == nil {
-		return nil, drop.NackUnknown
+		return nil, 0, drop.NackUnknown
 	}
 	if !c.sent.Spend(len(raw)) {
-		return nil, drop.NackTooOften
+		return nil, 0, drop.NackTooOften
 	}
-	return raw, drop.None
+	return raw, note(sent.Note), drop.None
 }
 
 // skipped notes as sent a number that was not, and reports whether there is one: where the first packet of a key frame was itself
 // repaired, what came between it and its repair passed while the Consumer still waited. A subscriber that asks for it soon gets
 // it; otherwise the hole would stay, and the decoder would stand still until the next key frame.
 func (c *Consumer) skipped(number uint16, now time.Time) bool {
-	index := c.highest + int64(int16(number-uint16(c.highest))) - c.seqOffset
-	if now.Sub(c.beganAt) > nack.MaxAge || index <= c.first || index+c.seqOffset >= c.highest || c.producer.cache.Get(index) == nil {
+	wide := c.highest + int64(int16(number-uint16(c.highest)))
+	index, ok := c.numbers.index(wide)
+	if !ok || now.Sub(c.beganAt) > nack.MaxAge || index <= c.first || wide >= c.highest {
 		return false
 	}
-	c.sent.Put(number, index, c.epoch, 0, now.Add(-nack.MaxAge)) // long enough ago to go out at once
+	note, ok := c.noteFor(index)
+	if !ok {
+		return false
+	}
+	long := now.Add(-nack.MaxAge) // ago: it may go out at once
+	c.sent.Put(number, nack.Packet{Index: index, Note: uint32(note), Epoch: c.epoch}, 0, long)
 	return true
+}
+
+// noteFor returns what Forward would have noted of a packet of the source.
+func (c *Consumer) noteFor(index int64) (note, bool) {
+	var (
+		view rtp.Packet
+		p    Packet
+	)
+	e := c.encoding()
+	raw := e.cache.Get(index)
+	if raw == nil || view.Parse(raw) != drop.None {
+		return 0, false
+	}
+	p.view(c.producer, e.index, &view, view.Payload(), index)
+	if p.Padding {
+		return noteEmpty, true
+	}
+	var r drop.Reason
+	p.Frame, r = e.stream.Inspect(c.producer.kinds[p.Type&0x7f], p.Payload, p.Marker, p.Dependency, c.producer.cfg.Encrypted)
+	if r != drop.None {
+		return 0, false
+	}
+	layer := c.current
+	if index < c.changedAt {
+		layer = c.before
+	}
+	if !c.carries(&p, layer) {
+		return noteEmpty, true
+	}
+	return noteOf(c.ids.PictureID(&p.Frame.IDs), p.Marker || ends(&p, layer)), true
 }

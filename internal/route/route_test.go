@@ -42,7 +42,7 @@ func add(t *testing.T, p *route.Producer, index int64, b []byte) {
 	if r := in.Parse(append(b, make([]byte, 16)...)[:len(b)]); r != drop.None {
 		t.Fatal(r)
 	}
-	if r := p.Add(start, &in, index); r != drop.None {
+	if r := p.Encoding(0).Add(start, &in, index); r != drop.None {
 		t.Fatal(r)
 	}
 }
@@ -64,7 +64,7 @@ func flow(now time.Time, r *route.Router, c *route.Consumer) (out []sent) {
 	for i := range p.Pending() {
 		var h rtp.Header
 		packet := &p.Pending()[i]
-		reason := c.Forward(now, packet, &h)
+		_, reason := c.Forward(now, packet, &h)
 		s := sent{reason: reason}
 		if reason == drop.None {
 			s = sent{h.SequenceNumber, h.Timestamp, binary.BigEndian.Uint16(packet.Payload[2:]) & 0x7fff, drop.None}
@@ -129,7 +129,7 @@ func TestRestartIsContinuous(t *testing.T) {
 	c := assigned(start, p)
 	add(t, p, 70000, frame(70000&0xffff, 1000, 7, true, true))
 	flow(start, r, c)
-	p.Restart()
+	p.Encoding(0).Restart()
 	if due := r.KeyFrameRequests(start, nil); len(due) != 1 {
 		t.Error("asks for no key frame")
 	}
@@ -182,11 +182,11 @@ func TestPayloadTypes(t *testing.T) {
 	c.Ready(1)
 	add(t, p, 1, frame(1, 0, 0, true, true))
 	var h rtp.Header
-	if reason := c.Forward(start, &p.Pending()[0], &h); reason != drop.None || h.PayloadType != 120 {
+	if _, reason := c.Forward(start, &p.Pending()[0], &h); reason != drop.None || h.PayloadType != 120 {
 		t.Errorf("got type %d, %v", h.PayloadType, reason)
 	}
 	c.SetCodecs([]sdp.Codec{{Name: "av1", PayloadType: 45, ClockRate: 90000}})
-	if reason := c.Forward(start, &p.Pending()[0], &h); reason != drop.CodecMismatch {
+	if _, reason := c.Forward(start, &p.Pending()[0], &h); reason != drop.CodecMismatch {
 		t.Errorf("got %v", reason)
 	}
 }
@@ -293,7 +293,7 @@ func TestReport(t *testing.T) {
 		t.Error("reports before the publisher has")
 	}
 	theirs := time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC) // a clock that is far off
-	p.Timeline().Observe(theirs, 1000, start.Add(40*time.Millisecond))
+	p.Encoding(0).Timeline().Observe(theirs, 1000, start.Add(40*time.Millisecond))
 	ts, packets, octets, ok := c.Report(start.Add(1040 * time.Millisecond))
 	if !ok || ts != 91000 || packets != 1 || octets != 14 {
 		t.Errorf("got %d, %d packets, %d octets, %v", ts, packets, octets, ok)
@@ -308,13 +308,13 @@ func TestSwitchKeepsTheLine(t *testing.T) {
 	c := assigned(start, a)
 	add(t, a, 1, frame(1, 1000, 0, true, true))
 	flow(start, r, c)
-	a.Timeline().Observe(start, 1000, start) // no delay at all
+	a.Encoding(0).Timeline().Observe(start, 1000, start) // no delay at all
 	before, _, _, _ := c.Report(start.Add(time.Second))
 
 	c.Assign(start, b, 2)
 	c.Ready(2)
 	now := start.Add(2 * time.Second)
-	b.Timeline().Observe(now, 500_000+90*150, now) // what was captured 150 ms ago arrives now
+	b.Encoding(0).Timeline().Observe(now, 500_000+90*150, now) // what was captured 150 ms ago arrives now
 	add(t, b, 1, frame(1, 500_000, 0, true, true))
 	flow(now, r, c)
 	after, _, _, ok := c.Report(start.Add(3 * time.Second))
@@ -369,7 +369,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 	step := func(b []byte) {
 		var in rtp.Packet
 		in.Parse(buf[:copy(buf, b)])
-		p.Add(start, &in, index)
+		p.Encoding(0).Add(start, &in, index)
 		var h rtp.Header
 		c.Forward(start, &p.Pending()[0], &h)
 		r.EndBatch()
@@ -390,5 +390,26 @@ func check(t *testing.T, got, want []sent) {
 		if got[i] != want[i] {
 			t.Errorf("packet %d: got %+v, want %+v", i, got[i], want[i])
 		}
+	}
+}
+
+// BenchmarkForward is one packet of a plain stream for one of fifty subscribers, without its seal.
+func BenchmarkForward(b *testing.B) {
+	r := route.NewRouter()
+	p := video(r, 1)
+	var consumers [50]*route.Consumer
+	for i := range consumers {
+		consumers[i] = assigned(start, p)
+	}
+	buf := make([]byte, 64)
+	for i := range b.N/len(consumers) + 1 {
+		var in rtp.Packet
+		in.Parse(buf[:copy(buf, frame(uint16(i), uint32(i)*600, uint16(i), i%5 == 0, i == 0))])
+		p.Encoding(0).Add(start, &in, 1<<16+int64(i))
+		for _, c := range consumers {
+			var h rtp.Header
+			c.Forward(start, &p.Pending()[0], &h)
+		}
+		r.EndBatch()
 	}
 }

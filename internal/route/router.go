@@ -4,14 +4,16 @@
 // Packets are gathered per Producer while a batch is read, and leave subscriber by subscriber when it has been read whole, so
 // that one subscriber's packets lie side by side and share one system call:
 //
-//	Producer.Add(packet) … Producer.Add(packet)      for the whole batch
+//	Encoding.Add(packet) … Encoding.Add(packet)      for the whole batch
 //	for each subscriber: Consumer.Forward(packet)    header for one receiver, or a drop.Reason
 //	Router.EndBatch()                                pending packets are forgotten
+//	Router.Settle()                                  Consumers aim at layers that have come or gone
 //
 // Nothing here is safe for concurrent use: everything belongs to the shard's loop.
 package route
 
 import (
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/voice"
@@ -23,7 +25,8 @@ type Router struct {
 	pending   []*Producer // those with packets in this batch
 	pipes     []*Pipe     // to other shards of the room
 	floor     voice.Floor
-	scratch   []byte // a payload for one Consumer
+	scratch   []byte      // a payload for one Consumer
+	changed   []*Producer // those that have other layers than before
 }
 
 // NewRouter returns an empty Router.
@@ -56,6 +59,8 @@ func (r *Router) Remove(id uint64) {
 		r.floor.Leave(p.voice)
 	}
 	p.forget()
+	p.changed = true // never again
+	r.changed = slices.DeleteFunc(r.changed, func(x *Producer) bool { return x == p })
 	delete(r.producers, id)
 }
 
@@ -91,12 +96,29 @@ func (r *Router) EndBatch() {
 	r.pending = r.pending[:0]
 }
 
-// KeyFrameRequests appends to dst every Producer whose publisher is to be asked for a key frame now. For those whose publisher is
+// Settle gives the Consumers of Producers whose layers have changed other targets.
+func (r *Router) Settle(now time.Time) {
+	for _, p := range r.changed {
+		p.changed = false
+		for _, c := range p.consumers {
+			c.aim(now)
+		}
+	}
+	clear(r.changed)
+	r.changed = r.changed[:0]
+}
+
+// KeyFrameRequests appends to dst every Encoding whose publisher is to be asked for a key frame now. For those whose publisher is
 // on another shard, Wishes has it.
-func (r *Router) KeyFrameRequests(now time.Time, dst []*Producer) []*Producer {
+func (r *Router) KeyFrameRequests(now time.Time, dst []*Encoding) []*Encoding {
 	for _, p := range r.producers {
-		if p.mirror == nil && p.keyFrameDue(now) {
-			dst = append(dst, p)
+		if p.mirror != nil {
+			continue
+		}
+		for i := range p.encodings {
+			if e := &p.encodings[i]; e.keyFrameDue(now) {
+				dst = append(dst, e)
+			}
 		}
 	}
 	return dst
@@ -105,8 +127,11 @@ func (r *Router) KeyFrameRequests(now time.Time, dst []*Producer) []*Producer {
 // NextKeyFrameRequest returns when KeyFrameRequests has something to say; zero: never.
 func (r *Router) NextKeyFrameRequest() (next time.Time) {
 	for _, p := range r.producers {
-		if at := p.askedAt.Add(keyFrameInterval); p.wantKey && (next.IsZero() || at.Before(next)) {
-			next = at
+		for i := range p.encodings {
+			e := &p.encodings[i]
+			if at := e.askedAt.Add(keyFrameInterval); e.wantKey && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
 		}
 	}
 	return next

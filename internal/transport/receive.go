@@ -75,10 +75,11 @@ type asked struct {
 }
 
 func (rc *receiver) deliver(now time.Time, p *rtp.Packet, index int64) drop.Reason {
-	if rc.section.producer == nil {
+	e := rc.encoding()
+	if e == nil {
 		return drop.Unpublished
 	}
-	return rc.section.producer.Add(now, p, index)
+	return e.Add(now, p, index)
 }
 
 // repairMargin is what a repair may take beyond a round trip: both sides look at their lists only now and then. Without it, each

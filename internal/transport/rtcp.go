@@ -60,8 +60,8 @@ func (t *Transport) senderReport(now time.Time, packet []byte) drop.Reason {
 	}
 	if sr.SSRC == rc.ssrc {
 		rc.stats.SenderReport(sr.NTP, now)
-		if p := rc.section.producer; p != nil {
-			p.Timeline().Observe(rtp.FromNTP(sr.NTP), sr.RTPTime, now)
+		if e := rc.encoding(); e != nil {
+			e.Timeline().Observe(rtp.FromNTP(sr.NTP), sr.RTPTime, now)
 		}
 	}
 	t.blocks(now, packet)

@@ -45,6 +45,14 @@ type slot struct {
 	reported  reported
 }
 
+// encoding returns what the stream feeds; nil: nothing.
+func (r *receiver) encoding() *route.Encoding {
+	if r.section.producer == nil {
+		return nil
+	}
+	return r.section.producer.Encoding(0)
+}
+
 func (s *slot) bind(out *srtp.Context) {
 	s.source = out.Source(s.neg.SSRC)
 	if s.neg.RTXSSRC != 0 {
@@ -103,7 +111,7 @@ func (t *Transport) learn(s *section, ssrc uint32) *receiver {
 	}
 	r := &receiver{section: s, ssrc: ssrc}
 	if s.stream != nil && s.producer != nil {
-		s.producer.Restart()
+		s.stream.encoding().Restart()
 	}
 	t.forget(s)
 	t.receivers[ssrc], s.stream = r, r
@@ -222,10 +230,10 @@ func (t *Transport) Close() {
 	}
 }
 
-// AskKeyFrame asks the client for a key frame of p.
-func (t *Transport) AskKeyFrame(now time.Time, p *route.Producer, out *Out) {
+// AskKeyFrame asks the client for a key frame of e.
+func (t *Transport) AskKeyFrame(now time.Time, e *route.Encoding, out *Out) {
 	for _, s := range t.sections {
-		if s.producer == p && s.stream != nil && t.Ready(now) {
+		if s.producer == e.Producer() && s.stream != nil && t.Ready(now) {
 			t.rtcp = rtp.AppendPLI(t.rtcp[:0], t.cfg.Sender, s.stream.ssrc)
 			t.sendRTCP(out)
 		}

@@ -26,9 +26,9 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 				continue
 			}
 			var h rtp.Header
-			r := s.consumer.Forward(now, &packets[i], &h)
+			empty, r := s.consumer.Forward(now, &packets[i], &h)
 			if r == drop.None {
-				r = t.send(now, s, &packets[i], &h, out)
+				r = t.send(now, s, &packets[i], &h, empty, out)
 			}
 			out.Drops.Add(r)
 		}
@@ -39,14 +39,20 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 }
 
 // send seals one packet into the egress.
-func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
+func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, empty bool, out *Out) drop.Reason {
 	h.SSRC = s.neg.SSRC
+	if empty {
+		return t.seal(s.source, t.header(now, s, &nothing, h), nil, out)
+	}
 	payload := p.Payload
 	if s.neg.Kind == sdp.Audio {
 		payload = s.consumer.Wrap(p, h)
 	}
 	return t.seal(s.source, t.header(now, s, p, h), payload, out)
 }
+
+// nothing is a packet that carries nothing, not even what its header could say of a frame.
+var nothing route.Packet
 
 func (t *Transport) seal(source *srtp.Source, header, payload []byte, out *Out) drop.Reason {
 	dst := out.Egress.Reserve(len(header) + len(payload) + t.out.Profile().Overhead())
