@@ -1,12 +1,3 @@
-// Package bwe tells a publisher how its packets arrive, so that its bandwidth estimate can rise: feedback of
-// draft-holmer-rmcat-transport-wide-cc-extensions-01 about transport-wide sequence numbers.
-//
-//	|V=2|P| FMT=15  |    PT=205     |            length             |
-//	|                        SSRC of sender                         |
-//	|                     SSRC of media source                      |
-//	|     base sequence number      |     packet status count       |
-//	|            reference time (24 × 64 ms)        | fb pkt. count |
-//	|  packet status chunks (16 bits each) … | receive deltas | pad  |
 package bwe
 
 import (
@@ -15,6 +6,16 @@ import (
 
 	"github.com/parley-rtc/parley/internal/rtp"
 )
+
+// headerSize is the length of a feedback packet before its chunks.
+//
+//	|V=2|P| FMT=15  |    PT=205     |            length             |
+//	|                        SSRC of sender                         |
+//	|                     SSRC of media source                      |
+//	|     base sequence number      |     packet status count       |
+//	|            reference time (24 × 64 ms)        | fb pkt. count |
+//	|  packet status chunks (16 bits each) … | receive deltas | pad  |
+const headerSize = 20
 
 // Arrivals collects the arrival times of one Transport's packets and makes feedback of them. The zero value is ready.
 type Arrivals struct {
@@ -79,9 +80,6 @@ const (
 	small   // arrived, delta of one byte
 	large   // arrived, delta of two bytes
 )
-
-// headerSize is the length of a packet before its chunks.
-const headerSize = 20
 
 // report is what one feedback packet says: symbols of the numbers from next, and where times start.
 type report struct {

@@ -54,7 +54,8 @@ const (
 	RtpDuplicate   // retransmitted, but not missing any more
 	RtpPadding     // padding only
 	RtcpMalformed  // lengths out of bounds
-	RtcpUnknown    // about a stream that is not here
+	RtcpUnknown    // about a stream or a number that is not here
+	RtcpTooOften   // more feedback than is read
 
 	// Forwarding.
 	Unpublished   // a stream that no publication uses
@@ -87,7 +88,8 @@ var names = [NumReasons]string{
 	SrtpSources:  "srtp_sources",
 	RtpMalformed: "rtp_malformed", RtpUnknownSSRC: "rtp_unknown_ssrc", RtpPayloadType: "rtp_payload_type",
 	RtpDuplicate: "rtp_duplicate", RtpPadding: "rtp_padding", RtcpMalformed: "rtcp_malformed", RtcpUnknown: "rtcp_unknown",
-	Unpublished: "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
+	RtcpTooOften: "rtcp_too_often",
+	Unpublished:  "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
 	CodecMismatch: "codec_mismatch", TooLate: "too_late", NackUnknown: "nack_unknown", NackTooOften: "nack_too_often",
 	Consent: "consent", NotLoudest: "not_loudest", LayerLeftOut: "layer_left_out", Paused: "paused",
 }

@@ -1,0 +1,331 @@
+package bwe
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
+)
+
+// Sender estimates how much may be sent to one receiver: numbers for what is sent, feedback about them in, an estimate out.
+//
+//	feedback ─ statuses ─→ packets in flight ─┬─ delays → control ─┐
+//	                                          ├─ losses ───────────┼→ Estimate
+//	                                          └─ prober ───────────┘
+//
+// The zero value is ready.
+type Sender struct {
+	// owned by the Transport's loop
+	epoch   time.Time // durations count from here
+	flight  flight
+	allowed allowance
+	clock   receiverClock
+	acked   acked
+	delays  delays
+	queue   standing
+	control control
+	losses  losses
+	prober  prober
+	told    int64         // feedback has told of all before this index, or has been lost
+	heard   bool          // feedback has come
+	unheard time.Duration // when the first packet was sent after it; 0: none was
+	rtt     time.Duration // with the time that the receiver waits with feedback
+	demand  Bitrate
+	remb    Bitrate // 0: none has come
+}
+
+// silence is how long packets are on their way before missing feedback counts as congestion, and how often it does then; the rate is
+// multiplied by silenceShare each time.
+const (
+	silence      = time.Second
+	silenceAgain = 500 * time.Millisecond
+	silenceShare = 0.8
+)
+
+// Sent notes that a packet of so many bytes, with IP and UDP headers, leaves now, and returns its transport-wide number. While a
+// probe is under way it belongs to it.
+func (s *Sender) Sent(now time.Time, size int) uint16 {
+	at := s.since(now)
+	p := packet{at: uint32(at / tick), size: uint16(min(size, 1<<16-1)), fate: flying, probe: s.prober.put(at, size)}
+	if s.unheard == 0 {
+		s.unheard = at
+	}
+	return uint16(s.flight.put(p, s.heard))
+}
+
+// since returns the time on the Sender's clock, which begins with 1 s so that 0 is before everything.
+func (s *Sender) since(now time.Time) time.Duration {
+	if s.epoch.IsZero() {
+		s.epoch = now.Add(-time.Second)
+		s.control.rate = StartBitrate
+	}
+	return now.Sub(s.epoch)
+}
+
+// sentAt returns when a packet of at most 19 hours ago was sent.
+func (s *Sender) sentAt(now time.Duration, p *packet) time.Duration {
+	ticks := now / tick
+	return (ticks - time.Duration(uint32(ticks)-p.at)) * tick
+}
+
+// Feedback takes transport-wide feedback: a whole RTCP packet without its padding.
+func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
+	at := s.since(now)
+	if !s.allowed.take(at) {
+		return drop.RtcpTooOften
+	}
+	var st statuses
+	if r := st.parse(b); r != drop.None {
+		return r
+	}
+	index := s.flight.index(st.base)
+	if s.flight.get(index) == nil || index+int64(st.count) > s.flight.next {
+		return drop.RtcpUnknown
+	}
+	arrival, jumped := s.clock.reference(st.reference)
+	if jumped {
+		s.acked.reset()
+		s.delays.reset()
+		s.queue = standing{}
+	}
+	unknown := s.skip(index)
+	var newest *packet
+	for i := range int64(st.count) {
+		symbol, delta, ok := st.next()
+		if !ok {
+			return drop.RtcpMalformed
+		}
+		arrival += time.Duration(delta) * unit
+		p := s.flight.get(index + i)
+		if symbol == missing {
+			s.missed(at, p)
+			continue
+		}
+		s.arrived(at, p, arrival)
+		s.acked.add(arrival, unknown)
+		newest, unknown = p, 0
+	}
+	s.told = max(s.told, index+int64(st.count))
+	s.heard, s.unheard = true, 0
+	if newest != nil {
+		s.measure(at - s.sentAt(at, newest))
+	}
+	s.conclude(at)
+	return drop.None
+}
+
+// skip gives up the packets before index that no feedback has told of, and returns how many bytes they have. They count as arrived,
+// or the rate would fall with every feedback packet that is lost.
+func (s *Sender) skip(index int64) (bytes int) {
+	for s.told = max(s.told, index-MaxInFlight); s.told < index; s.told++ {
+		if p := s.flight.get(s.told); p != nil && p.fate == flying {
+			p.fate = skipped
+			bytes += int(p.size)
+		}
+	}
+	return bytes
+}
+
+// arrived takes word of a packet that has arrived.
+func (s *Sender) arrived(now time.Duration, p *packet, arrival time.Duration) {
+	sent, size := s.sentAt(now, p), int(p.size)
+	switch p.fate {
+	case arrived, skipped:
+		return
+	case lost:
+		s.losses.recovered(size)
+	default:
+		s.losses.add(sent, size, false)
+	}
+	p.fate = arrived
+	s.acked.add(arrival, size)
+	s.delays.add(now, sent, arrival)
+	s.queue.add(now, sent, arrival)
+	s.prober.heard(p.probe, arrival, size)
+}
+
+func (s *Sender) missed(now time.Duration, p *packet) {
+	if p.fate == flying {
+		p.fate = lost
+		s.losses.add(s.sentAt(now, p), int(p.size), true)
+		s.prober.missed(p.probe)
+	}
+}
+
+// measure takes the time from sending a packet to the feedback about it.
+func (s *Sender) measure(rtt time.Duration) {
+	if s.rtt == 0 {
+		s.rtt = rtt
+	}
+	s.rtt += (rtt - s.rtt) / 8
+}
+
+// conclude changes the rate by what feedback has said.
+func (s *Sender) conclude(now time.Duration) {
+	s.control.update(now, s.usage(now), &s.acked, s.queue.queue(), s.rtt, s.demand)
+	s.losses.update(now, s.queue.queue(), s.control.rate)
+	if s.losses.trial.probed && s.queue.queue() > shortQueue {
+		s.losses.giveUp()
+		s.prober.stop()
+	}
+	if s.prober.done(now) {
+		s.losses.probed(s.prober.part())
+		if shown := s.prober.result(s.losses.own); shown > 0 {
+			s.control.raise(shown)
+			s.losses.raise(shown)
+		}
+	}
+	s.control.rate = min(max(s.control.rate, MinBitrate), MaxBitrate)
+}
+
+// usage returns what delays say, by their slope or by their length.
+func (s *Sender) usage(now time.Duration) usage {
+	switch u := s.queue.check(now); {
+	case u == overuse:
+		s.control.decreased = 0 // at once
+		return overuse
+	case u == underuse && s.delays.usage == normal:
+		return underuse
+	}
+	return s.delays.usage
+}
+
+// REMB takes a receiver's own estimate (draft-alvestrand-rmcat-remb-03), for clients that send no transport-wide feedback.
+func (s *Sender) REMB(rate Bitrate) { s.remb = min(max(rate, MinBitrate), MaxBitrate) }
+
+// LossReport takes what a receiver report says of sent packets with so many bytes, of which lost have not arrived. Like REMB it counts
+// for clients that send no transport-wide feedback. Packets that were never sent must not be among the lost ones.
+func (s *Sender) LossReport(now time.Time, sent, lost, bytes int) {
+	if s.heard || s.remb == 0 {
+		return
+	}
+	s.losses.report(s.since(now), sent, lost, bytes, s.remb)
+}
+
+// Estimate returns how much may be sent, and whether anything is known of it: before, nothing should be held back.
+func (s *Sender) Estimate() (rate Bitrate, known bool) {
+	switch {
+	case s.heard:
+		return max(min(s.control.rate, s.losses.limit()), MinBitrate), true
+	case s.remb > 0:
+		return max(min(s.remb, s.losses.limit()), MinBitrate), true
+	}
+	return StartBitrate, false
+}
+
+// Demand says how much would be sent if the estimate allowed it. The Sender probes until it has found that and some room beyond it.
+func (s *Sender) Demand(rate Bitrate) { s.demand = rate }
+
+// Timeout does what is due: it starts probes, and lowers the rate while feedback is missing.
+func (s *Sender) Timeout(now time.Time) {
+	at := s.since(now)
+	if due := s.silent(); due > 0 && at >= due {
+		s.control.rate = max(s.control.rate.times(silenceShare), MinBitrate)
+		s.unheard += silenceAgain
+	}
+	if due := s.probeAt(); due > 0 && at >= due {
+		rate, _ := s.Estimate()
+		s.prober.start(at, min(rate.times(probeFactor), s.demand.times(roomFactor), MaxBitrate), 0, probeTime)
+	}
+	if due := s.trialAt(); due > 0 && at >= due {
+		s.prober.start(at, min(s.losses.try(at), MaxBitrate), trialSkip, trialTime)
+	}
+}
+
+// Pace returns how fast what is to be sent may leave; 0: nothing is known, so at once.
+func (s *Sender) Pace() Bitrate {
+	rate, known := s.Estimate()
+	if !known {
+		return 0
+	}
+	rate = rate.times(paceFactor)
+	if s.prober.sending {
+		rate = max(rate, s.prober.rate)
+	}
+	return rate
+}
+
+// paceFactor: frames leave faster than the estimate, so that they wait less here; not much faster, so that they do not wait elsewhere.
+const paceFactor = 1.5
+
+// Padding returns how many bytes a probe needs now beside the media; 0: no probe is under way.
+func (s *Sender) Padding(now time.Time) int { return s.prober.due(s.since(now)) }
+
+// silent returns when missing feedback counts; 0: never.
+func (s *Sender) silent() time.Duration {
+	if !s.heard || s.unheard == 0 {
+		return 0
+	}
+	return s.unheard + silence + 2*s.rtt
+}
+
+// probeAt returns when the next probe begins; 0: never.
+func (s *Sender) probeAt() time.Duration {
+	rate, _ := s.Estimate()
+	if !s.heard || s.prober.sending || rate >= s.demand.times(roomFactor) {
+		return 0
+	}
+	return max(s.prober.next(rate < s.demand), s.control.decreased+probeAfterDrop, 1)
+}
+
+// trialAt returns when the next probe begins that tells where losses come from; 0: never.
+func (s *Sender) trialAt() time.Duration {
+	if !s.heard || s.prober.sending {
+		return 0
+	}
+	return s.losses.tryAt()
+}
+
+// Next returns when Timeout or Padding has something to do; zero: never.
+func (s *Sender) Next() time.Time {
+	next := s.silent()
+	for _, at := range [...]time.Duration{s.probeAt(), s.trialAt(), s.prober.step()} {
+		if next == 0 || at != 0 && at < next {
+			next = at
+		}
+	}
+	if next == 0 {
+		return time.Time{}
+	}
+	return s.epoch.Add(next)
+}
+
+// allowance bounds how often something may be done.
+type allowance struct {
+	spent time.Duration // when what was done is paid for
+}
+
+func (a *allowance) take(now time.Duration) bool {
+	const price = time.Second / feedbackRate
+	if a.spent-now > feedbackBurst*price {
+		return false
+	}
+	a.spent = max(a.spent, now) + price
+	return true
+}
+
+// receiverClock unwraps reference times.
+type receiverClock struct {
+	known bool
+	last  uint32        // units of 64 ms
+	at    time.Duration // what last is
+}
+
+const (
+	// clockStart is where a receiver's clock begins here: packets may have arrived before the first reference.
+	clockStart = time.Hour
+	// A clock that went back or forward further than this was set, or has been silent for long.
+	clockBack    = -time.Second
+	clockForward = 10 * time.Second
+)
+
+// reference returns the time of a reference, and whether the clock has jumped, so that times before it are of no use.
+func (c *receiverClock) reference(units uint32) (at time.Duration, jumped bool) {
+	step := time.Duration(int32((units-c.last)<<8)>>8) * reference * unit
+	if !c.known || step < clockBack || step > clockForward {
+		jumped = c.known
+		*c = receiverClock{known: true, last: units, at: clockStart}
+		return c.at, jumped
+	}
+	c.last, c.at = units, c.at+step
+	return c.at, false
+}

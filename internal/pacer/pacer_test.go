@@ -1,0 +1,172 @@
+package pacer_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bwe"
+	"github.com/parley-rtc/parley/internal/pacer"
+)
+
+var t0 = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func after(d time.Duration) time.Time { return t0.Add(d) }
+
+// video returns a packet of a slot.
+func video(slot uint8, index int64) pacer.Packet {
+	return pacer.Packet{Slot: slot, Index: index, Size: 1000}
+}
+
+// offer lets a burst of n packets leave or wait, and returns how many left at once.
+func offer(p *pacer.Pacer, now time.Time, slot uint8, n int) (left int) {
+	for i := range n {
+		if p.Admit(now, 1000) {
+			left++
+		} else if !p.Push(now, video(slot, int64(i))) {
+			panic("full")
+		}
+	}
+	return left
+}
+
+// drain takes out what may leave.
+func drain(p *pacer.Pacer, now time.Time) (left []pacer.Packet) {
+	for q, ok := p.Pop(now); ok; q, ok = p.Pop(now) {
+		left = append(left, q)
+	}
+	return left
+}
+
+// Without a rate everything leaves at once.
+func TestUnlimited(t *testing.T) {
+	var p pacer.Pacer
+	if offer(&p, t0, 1, 1000) != 1000 || !p.Repair(t0, 1000) || !p.Next().IsZero() {
+		t.Error("something waits")
+	}
+}
+
+// What fits the budget of the next 10 ms leaves at once, in one burst; the rest follows at the rate, in order.
+func TestBurst(t *testing.T) {
+	var p pacer.Pacer
+	p.SetRate(t0, 4*bwe.Mbps) // 5000 bytes in 10 ms
+	if n := offer(&p, t0, 1, 20); n != 5 {
+		t.Fatalf("%d left at once", n)
+	}
+	next, now, index := int64(5), t0, 0
+	for !p.Next().IsZero() {
+		now = p.Next()
+		for _, q := range drain(&p, now) {
+			if q.Index != next {
+				t.Fatalf("index %d, want %d", q.Index, next)
+			}
+			next++
+		}
+		if index++; index > 100 {
+			t.Fatal("it never ends")
+		}
+	}
+	if next != 20 || now.Sub(t0) < 28*time.Millisecond || now.Sub(t0) > 35*time.Millisecond {
+		t.Errorf("%d packets in %v", next, now.Sub(t0))
+	}
+	if n := offer(&p, now.Add(time.Second), 1, 20); n != 5 {
+		t.Errorf("%d left at once after a pause: a budget is not saved up", n)
+	}
+}
+
+// Audio overtakes what waits, and video pays for it.
+func TestAudioOvertakes(t *testing.T) {
+	var p pacer.Pacer
+	p.SetRate(t0, 800*bwe.Kbps) // 1000 bytes in 10 ms
+	offer(&p, t0, 1, 3)
+	p.Spend(t0, 2000)
+	if n := len(drain(&p, after(15*time.Millisecond))); n != 0 {
+		t.Errorf("%d packets left on the budget of audio", n)
+	}
+	if n := len(drain(&p, after(25*time.Millisecond))); n != 1 {
+		t.Errorf("%d packets left", n)
+	}
+}
+
+// Repairs leave while there is budget, before video that waits, and do not wait themselves.
+func TestRepairs(t *testing.T) {
+	var p pacer.Pacer
+	p.SetRate(t0, 800*bwe.Kbps)
+	offer(&p, t0, 1, 2)
+	if p.Repair(t0, 1000) {
+		t.Error("a repair without budget")
+	}
+	if !p.Repair(after(10*time.Millisecond), 1000) || len(drain(&p, after(10*time.Millisecond))) != 0 {
+		t.Error("a repair does not come before video")
+	}
+}
+
+// A frame that has waited too long goes, with all that needs it, up to the next key frame; other slots are not touched.
+func TestLateFramesAreDropped(t *testing.T) {
+	var p pacer.Pacer
+	p.SetRate(t0, 8*bwe.Kbps)
+	offer(&p, t0, 1, 4) // one leaves
+	p.Push(after(100*time.Millisecond), video(2, 10))
+	p.Push(after(100*time.Millisecond), pacer.Packet{Slot: 1, Index: 20, Size: 1000, Key: true})
+	p.Push(after(100*time.Millisecond), video(1, 21))
+	if _, late := p.Late(after(pacer.MaxAge)); late {
+		t.Fatal("late too early")
+	}
+	now := after(pacer.MaxAge + time.Millisecond)
+	slot, late := p.Late(now)
+	if !late || slot != 1 {
+		t.Fatalf("slot %d, late %v", slot, late)
+	}
+	if n := p.Drop(slot); n != 3 {
+		t.Errorf("%d dropped", n)
+	}
+	if _, late := p.Late(now); late {
+		t.Error("still late")
+	}
+	p.SetRate(now, 0)
+	var left []int64
+	for _, q := range drain(&p, now) {
+		left = append(left, q.Index)
+	}
+	if len(left) != 3 || left[0] != 10 || left[1] != 20 || left[2] != 21 {
+		t.Errorf("left are %v", left)
+	}
+	if n, bytes := p.Waiting(); n != 0 || bytes != 0 {
+		t.Errorf("%d packets, %d bytes wait", n, bytes)
+	}
+}
+
+// The queue is bounded in packets and in bytes.
+func TestQueueIsBounded(t *testing.T) {
+	for _, x := range []struct{ size, packets int }{{100, pacer.MaxPackets}, {60_000, pacer.MaxBytes / 60_000}} {
+		var p pacer.Pacer
+		p.SetRate(t0, 8*bwe.Kbps)
+		p.Spend(t0, 1000)
+		for i := range x.packets {
+			if !p.Push(t0, pacer.Packet{Index: int64(i), Size: uint16(x.size)}) {
+				t.Fatalf("packet %d of %d bytes is refused", i, x.size)
+			}
+		}
+		if p.Push(t0, pacer.Packet{Size: uint16(x.size)}) {
+			t.Errorf("more than %d packets of %d bytes wait", x.packets, x.size)
+		}
+		if n := p.Drop(0); n != x.packets {
+			t.Errorf("%d dropped", n)
+		}
+	}
+}
+
+// Once the queue has grown nothing is allocated.
+func TestPacerAllocatesNothing(t *testing.T) {
+	var p pacer.Pacer
+	p.SetRate(t0, 8*bwe.Mbps)
+	now := t0
+	n := testing.AllocsPerRun(100, func() {
+		now = now.Add(10 * time.Millisecond)
+		drain(&p, now)
+		offer(&p, now, 1, 15)
+		p.Drop(1)
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
