@@ -2,6 +2,10 @@ package udp
 
 import (
 	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -191,6 +195,60 @@ func TestKernelDrops(t *testing.T) {
 	if got := c.Stats(); got.Received+got.KernelDrops != 300 || got.ReceiveBuffer != 16<<10 || got.SendBuffer != 64<<10 {
 		t.Errorf("stats %+v", got)
 	}
+}
+
+// The receive buffer is what was asked for, beyond the system's maximum, where the process may force it (CAP_NET_ADMIN), and the
+// maximum where it may not. Stats tell which it was.
+func TestReceiveBufferIsForcedWhereAllowed(t *testing.T) {
+	text, err := os.ReadFile("/proc/sys/net/core/rmem_max")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := max(DefaultReceiveBuffer, most+4096)
+	check := func(may bool) {
+		c, err := Listen(Config{Listen: "127.0.0.1:0", ReceiveBuffer: wanted})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		if got, want := c.Stats().ReceiveBuffer, map[bool]int{true: wanted, false: most}[may]; got != want {
+			t.Errorf("%d bytes granted of %d, want %d (may force: %v)", got, wanted, want, may)
+		}
+	}
+	check(mayForce(t))
+	done := make(chan struct{})
+	go func() { // on a thread that may not, and that ends with its goroutine
+		defer close(done)
+		runtime.LockOSThread()
+		h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var d [2]unix.CapUserData
+		err := unix.Capget(&h, &d[0])
+		if err == nil {
+			d[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+			err = unix.Capset(&h, &d[0])
+		}
+		if err != nil || mayForce(t) {
+			t.Errorf("gave up CAP_NET_ADMIN: %v", err)
+		}
+		check(false)
+	}()
+	<-done
+}
+
+// mayForce asks the kernel.
+func mayForce(t *testing.T) bool {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4096) == nil
 }
 
 // Senders are kept for those that send at the same time, and no more of them than a limit.
