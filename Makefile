@@ -61,9 +61,9 @@ test: deps ## unit, scenario and browser tests; each suite ends with "N passed, 
 test-unit:
 	@$(PASSED) -suite unit -- -skip '^TestScenario' $(PKG)
 
-# Whole-node tests on a simulated network: every test whose name begins with TestScenario.
+# Whole-node tests: every test whose name begins with TestScenario. Some measure, so packages do not compete for this machine.
 test-scenario:
-	@$(PASSED) -suite scenario -- -run '^TestScenario' $(PKG)
+	@$(PASSED) -suite scenario -- -p 1 -run '^TestScenario' $(PKG)
 
 # TypeScript unit tests, by Node's own runner.
 test-web: deps-web

@@ -3,23 +3,17 @@ package host
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/pion/rtp"
 	"github.com/pion/stun/v4"
-	"github.com/pion/webrtc/v4"
 	"golang.org/x/net/ipv4"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -31,27 +25,24 @@ import (
 func TestScenarioFlood(t *testing.T) {
 	n := startNode(t)
 	defer n.stop()
-	c := &churn{node: n, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())}
-	call, err := c.callUp()
+	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())
+	call, err := startCall(t, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer call.end()
-	for _, rate := range []int{20_000, 0} {
-		// The machine may be busy with something else for a moment: that is not the server's fault. What is, comes each time.
-		for try := 1; ; try++ {
-			problems := call.flood(t, rate)
-			if len(problems) == 0 {
-				break
-			}
-			t.Logf("rate %d, try %d: %s", rate, try, strings.Join(problems, "; "))
-			if try == 3 {
-				t.Errorf("rate %d: %s", rate, strings.Join(problems, "; "))
-				break
-			}
+	defer func() {
+		if err := call.end(); err != nil {
+			t.Error(err)
 		}
+	}()
+	for _, rate := range []int{20_000, 0} {
+		f := flood{node: n, address: address, call: call, rate: rate}
+		if err := f.run(); err != nil {
+			t.Fatal(err)
+		}
+		f.judge(t)
 	}
-	_, body := get(t, n.client(t), fmt.Sprintf("http://%s/metrics", c.address))
+	_, body := get(t, n.client(t), fmt.Sprintf("http://%s/metrics", address))
 	if want := fmt.Sprintf("\nparley_udp_kernel_dropped_datagrams_total %d\n", n.port.Stats().UDP.KernelDrops); !strings.Contains(body, want) {
 		t.Errorf("the metrics lack %q", want)
 	}
@@ -60,181 +51,76 @@ func TestScenarioFlood(t *testing.T) {
 const (
 	floodSize   = 100_000
 	floodOwn    = 5_000 // beside those, from the publisher's own address
-	callRate    = 200   // packets of media a second
 	maxGap      = 60 * time.Millisecond
 	maxHeapRise = 8 << 20
 )
 
-// quietCall is one who publishes and one who listens.
-type quietCall struct {
-	*churn
-	publisher, listener *visit
-	ends                []func()
-	track               *webrtc.TrackLocalStaticRTP
-	ufrags              string // user name of the publisher's checks
-	payload             []byte // of each packet
+// flood is one trial: a call with a flood in the middle.
+type flood struct {
+	node    *node
+	address netip.AddrPort
+	call    *remoteCall
+	rate    int // datagrams a second; 0: as fast as can be
 
-	// owned by the goroutine that talks; by the test while there is none
-	next uint16 // number of the next packet
-
-	mu     sync.Mutex
-	times  []time.Time // of arrivals
-	counts map[uint16]bool
+	// what came of it
+	sent          int
+	took          time.Duration
+	before, after tally
+	reception     reception
 }
 
-func (c *churn) callUp() (*quietCall, error) {
-	ctx := context.Background()
-	x := &quietCall{
-		churn:     c,
-		publisher: &visit{churn: c, ctx: ctx, number: 1, room: "flooded"}, listener: &visit{churn: c, ctx: ctx, number: 2, room: "flooded"},
-		next: 100, payload: []byte("\x78not sent again"), counts: map[uint16]bool{},
+func (f *flood) run() error {
+	if _, err := f.call.ask("talk"); err != nil {
+		return err
 	}
-	pub, kill, err := x.publisher.connection()
-	if err != nil {
-		return nil, err
-	}
-	x.ends = append(x.ends, kill)
-	if err := x.publisher.publish(pub); err != nil {
-		return nil, err
-	}
-	x.track = pub.GetSenders()[0].Track().(*webrtc.TrackLocalStaticRTP)
-	x.ufrags = attribute(pub.RemoteDescription().SDP, "ice-ufrag") + ":" + attribute(pub.LocalDescription().SDP, "ice-ufrag")
-	sub, kill, err := x.listener.connection()
-	if err != nil {
-		return nil, err
-	}
-	x.ends = append(x.ends, kill)
-	sub.OnTrack(func(tr *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { x.listen(tr) })
-	if err := x.listener.subscribe(sub); err != nil {
-		return nil, err
-	}
-	for _, v := range []*visit{x.publisher, x.listener} {
-		go func() { // reads what the server says, and answers its pings, until the socket is closed
-			for {
-				if _, _, err := v.socket.Read(ctx); err != nil {
-					return
-				}
-			}
-		}()
-	}
-	return x, x.begin()
-}
-
-// begin talks until something of it is heard.
-func (x *quietCall) begin() error {
-	stop, talked := make(chan struct{}), make(chan int, 1)
-	go func() { talked <- x.talk(stop) }()
-	defer func() {
-		close(stop)
-		<-talked
-		time.Sleep(100 * time.Millisecond) // for what is on its way
-	}()
-	for range 100 {
-		time.Sleep(50 * time.Millisecond)
-		x.mu.Lock()
-		heard := len(x.counts)
-		x.mu.Unlock()
-		if heard > 0 {
-			return nil
-		}
-	}
-	return errors.New("nothing is heard of the publisher")
-}
-
-func (x *quietCall) end() {
-	_, _ = x.publisher.socket.CloseNow(), x.listener.socket.CloseNow()
-	for _, f := range x.ends {
-		f()
-	}
-}
-
-func (x *quietCall) listen(tr *webrtc.TrackRemote) {
-	b := make([]byte, 1500)
-	var p rtp.Packet
-	for {
-		n, _, err := tr.Read(b)
-		if err != nil {
-			return
-		}
-		if p.Unmarshal(b[:n]) == nil {
-			x.mu.Lock()
-			x.times = append(x.times, time.Now())
-			x.counts[p.SequenceNumber] = true
-			x.mu.Unlock()
-		}
-	}
-}
-
-// talk sends media until stop, and returns how many packets.
-func (x *quietCall) talk(stop chan struct{}) int {
-	ticker := time.NewTicker(time.Second / callRate)
-	defer ticker.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-stop:
-			return i
-		case <-ticker.C:
-		}
-		h := rtp.Header{Version: 2, SequenceNumber: x.next, Timestamp: uint32(x.next) * 240}
-		x.next++
-		_ = x.track.WriteRTP(&rtp.Packet{Header: h, Payload: x.payload})
-	}
-}
-
-// flood runs the call for a while with a flood in the middle, and tells what went wrong.
-func (x *quietCall) flood(t *testing.T, rate int) (problems []string) {
-	t.Helper()
-	fault := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	x.mu.Lock()
-	x.times, x.counts = nil, map[uint16]bool{}
-	x.mu.Unlock()
-	first, stop, talked := x.next, make(chan struct{}), make(chan int, 1)
-	go func() { talked <- x.talk(stop) }()
 	time.Sleep(500 * time.Millisecond)
-	before := x.tally()
-	start := time.Now()
-	own := make(chan struct{})
+	f.before = f.tally()
+	start, own := time.Now(), make(chan error, 1)
 	go func() {
-		defer close(own)
-		x.fromOwnAddress(rate)
+		_, err := f.call.ask("own", f.rate)
+		own <- err
 	}()
-	sent, err := x.child(rate)
-	<-own
-	took := time.Since(start)
-	if err != nil {
-		t.Fatal(err)
+	out, err := child(childOrder{Flood: &floodOrder{f.address, f.rate, f.call.ufrags}}).Output()
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &f.sent)
 	}
+	if err := errors.Join(err, <-own); err != nil {
+		return err
+	}
+	f.took = time.Since(start)
 	time.Sleep(500 * time.Millisecond)
-	after := x.tally()
-	close(stop)
-	media := <-talked
-	time.Sleep(300 * time.Millisecond)
+	f.after = f.tally()
+	a, err := f.call.ask("stop")
+	f.reception = a.Reception
+	return err
+}
 
-	lost, gap := x.received(first, media)
-	dropped, kernel := uint64(0), after.kernel-before.kernel
+// judge tells what went wrong.
+func (f *flood) judge(t *testing.T) {
+	dropped, kernel := uint64(0), f.after.kernel-f.before.kernel
 	var reasons []string
-	for r := range after.drops {
-		if d := after.drops[r] - before.drops[r]; d > 0 {
+	for r := range f.after.drops {
+		if d := f.after.drops[r] - f.before.drops[r]; d > 0 {
 			dropped += d
 			reasons = append(reasons, fmt.Sprintf("%s %d", drop.Reason(r), d))
 		}
 	}
-	t.Logf("rate %d: %d + %d datagrams in %v; %d of %d media packets lost, longest gap %v; kernel dropped %d; heap %+d KiB; %s",
-		rate, sent, floodOwn, took.Round(time.Millisecond), lost, media, gap.Round(time.Millisecond), kernel,
-		(int64(after.heap)-int64(before.heap))>>10, strings.Join(reasons, ", "))
-	if rate > 0 && (lost > 0 || kernel > 0) {
-		fault("%d media packets lost, the kernel dropped %d datagrams", lost, kernel)
+	r := f.reception
+	t.Logf("rate %d: %d + %d datagrams in %v; %d of %d media packets lost, longest gap %v (talker late %v); kernel dropped %d; heap %+d KiB; %s",
+		f.rate, f.sent, floodOwn, f.took.Round(time.Millisecond), r.Lost, r.Media, r.Gap.Round(time.Millisecond), r.Late.Round(time.Millisecond),
+		kernel, (int64(f.after.heap)-int64(f.before.heap))>>10, strings.Join(reasons, ", "))
+	if f.rate > 0 && (r.Lost > 0 || kernel > 0) {
+		t.Errorf("rate %d: %d media packets lost, the kernel dropped %d datagrams", f.rate, r.Lost, kernel)
 	}
-	if gap > maxGap || lost > media/10 {
-		fault("a gap of %v, %d media packets lost", gap, lost)
+	if r.Gap > maxGap || r.Lost > r.Media/10 {
+		t.Errorf("rate %d: a gap of %v, %d media packets lost", f.rate, r.Gap, r.Lost)
 	}
-	if all := uint64(sent + floodOwn); dropped+kernel < all || dropped+kernel > all+uint64(lost)+floodSlack {
-		fault("%d datagrams came, %d are accounted for and %d by the kernel", all, dropped, kernel)
+	if all := uint64(f.sent + floodOwn); dropped+kernel < all || dropped+kernel > all+uint64(r.Lost)+floodSlack {
+		t.Errorf("rate %d: %d datagrams came, %d are accounted for and %d by the kernel", f.rate, all, dropped, kernel)
 	}
-	if after.heap > before.heap+maxHeapRise {
-		fault("the heap has grown by %d bytes", after.heap-before.heap)
+	if f.after.heap > f.before.heap+maxHeapRise {
+		t.Errorf("rate %d: the heap has grown by %d bytes", f.rate, f.after.heap-f.before.heap)
 	}
-	return problems
 }
 
 // floodSlack is what the call itself drops meanwhile, such as reports about a slot that is empty.
@@ -247,31 +133,13 @@ type tally struct {
 	heap   uint64
 }
 
-func (x *quietCall) tally() (s tally) {
-	p := x.node.port.Stats()
+func (f *flood) tally() (s tally) {
+	p := f.node.port.Stats()
 	s.drops, s.kernel = p.Drops, p.UDP.KernelDrops
-	m, _ := x.node.shards.Counts(context.Background())
+	m, _ := f.node.shards.Counts(context.Background())
 	s.drops.Merge(&m.Drops)
 	s.heap = heap()
 	return s
-}
-
-// received tells how many of the packets from first on are missing, and the longest time between two that came.
-func (x *quietCall) received(first uint16, sent int) (lost int, gap time.Duration) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	// Numbers go on over tries: the server's offset stays, so what comes is what was sent.
-	for i := range sent {
-		if !x.counts[first+uint16(i)] {
-			lost++
-		}
-	}
-	for i, at := range x.times {
-		if i > 0 {
-			gap = max(gap, at.Sub(x.times[i-1]))
-		}
-	}
-	return lost, gap
 }
 
 // fromOwnAddress sends garbage from the publisher's socket, as somebody who forges its address would.
@@ -297,38 +165,11 @@ func (x *quietCall) fromOwnAddress(rate int) {
 	}
 }
 
-// floodVariable tells a process of this test what to send; it then does that and nothing else.
-const floodVariable = "PARLEY_TEST_FLOOD"
-
+// floodOrder is what another process shall send.
 type floodOrder struct {
 	Address netip.AddrPort
 	Rate    int // datagrams a second; 0: as fast as can be
 	Ufrags  string
-}
-
-func init() {
-	order := os.Getenv(floodVariable)
-	if order == "" {
-		return
-	}
-	var o floodOrder
-	if err := json.Unmarshal([]byte(order), &o); err != nil {
-		panic(err)
-	}
-	fmt.Print(o.send())
-	os.Exit(0)
-}
-
-// child lets another process send the flood, and returns how many datagrams it has sent.
-func (x *quietCall) child(rate int) (sent int, err error) {
-	order, _ := json.Marshal(floodOrder{x.address, rate, x.ufrags})
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), floodVariable+"="+string(order))
-	out, err := cmd.Output()
-	if err == nil {
-		_, err = fmt.Sscan(string(out), &sent)
-	}
-	return sent, err
 }
 
 // send sends the flood from several addresses.
@@ -374,8 +215,8 @@ func (o floodOrder) datagram(r *rand.Rand, i int) []byte {
 		return append(stunRequest(o.Ufrags, "0123456789012345678901")[:20+r.IntN(20)], b[:r.IntN(4)]...)
 	case 2: // a check that names a Transport and does not know its password
 		return stunRequest(o.Ufrags, fmt.Sprintf("%022d", i))
-	case 3: // a check for nobody
-		return stunRequest("nobody:nobody", "0123456789012345678901")
+	case 3: // a check for nobody: the first letter tells the shard that it would be for
+		return stunRequest(string(o.Ufrags[0])+"obody:nobody", "0123456789012345678901")
 	case 4: // a DTLS record
 		copy(b, []byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0})
 		binary.BigEndian.PutUint16(b[11:], uint16(size-13))

@@ -211,9 +211,7 @@ func TestScenarioZeroWindow(t *testing.T) {
 		}
 	}()
 
-	call.mu.Lock()
-	call.times, call.counts = nil, map[uint16]bool{}
-	call.mu.Unlock()
+	call.forget()
 	first, stop, talked := call.next, make(chan struct{}), make(chan int, 1)
 	go func() { talked <- call.talk(stop) }()
 	time.Sleep(time.Second)
@@ -237,14 +235,14 @@ func TestScenarioZeroWindow(t *testing.T) {
 	close(stop)
 	media := <-talked
 	time.Sleep(300 * time.Millisecond)
-	lost, gap := call.received(first, media)
+	r := call.received(first, media)
 	t.Logf("cut off after %v, told %q after %v; heap %+d KiB; another lost %d of %d packets, longest gap %v",
-		took.Round(time.Millisecond), state, toldAfter.Round(time.Millisecond), (int64(most)-int64(before))>>10, lost, media, gap.Round(time.Millisecond))
+		took.Round(time.Millisecond), state, toldAfter.Round(time.Millisecond), (int64(most)-int64(before))>>10, r.Lost, r.Media, r.Gap.Round(time.Millisecond))
 	if took > maxSlowTime || toldAfter > maxSlowTime+time.Second {
 		t.Errorf("cut off after %v, told %q after %v", took, state, toldAfter)
 	}
-	if lost > 0 || most > before+maxSlowHeap {
-		t.Errorf("another lost %d of %d packets; the heap has grown by %d bytes", lost, media, most-before)
+	if r.Lost > 0 || most > before+maxSlowHeap {
+		t.Errorf("another lost %d of %d packets; the heap has grown by %d bytes", r.Lost, r.Media, most-before)
 	}
 }
 

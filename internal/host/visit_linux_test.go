@@ -35,8 +35,9 @@ type visit struct {
 	id     uint64
 
 	// how it differs from others
-	dial   *http.Client // for its WebSocket; nil: the default one
-	bridge *bridge      // its media goes by TCP; nil: by UDP
+	dial    *http.Client                 // for its WebSocket; nil: the default one
+	bridge  *bridge                      // its media goes by TCP; nil: by UDP
+	arrived func(at time.Time, b []byte) // hears of each datagram that arrives; nil: nobody does
 }
 
 func (c *churn) visit(i int, s stage) error {
@@ -177,7 +178,13 @@ func (v *visit) connection() (pc *webrtc.PeerConnection, kill func(), err error)
 	}
 	v.conn = conn
 	silent := &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
-	mux := webrtc.NewICEUDPMux(silent.NewLogger("ice"), conn)
+	var socket net.PacketConn = conn
+	if v.arrived != nil {
+		if socket, err = newStamped(conn, v.arrived); err != nil {
+			return nil, nil, errors.Join(err, conn.Close())
+		}
+	}
+	mux := webrtc.NewICEUDPMux(silent.NewLogger("ice"), socket)
 	s := webrtc.SettingEngine{LoggerFactory: silent}
 	s.SetICEUDPMux(mux)
 	s.SetIncludeLoopbackCandidate(true)

@@ -1,0 +1,175 @@
+package host
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// childVariable makes a process of this test another machine, which does what the order says and nothing else: the server under
+// test shares its scheduler, its collector and its heap with nobody.
+const childVariable = "PARLEY_TEST_CHILD"
+
+// childOrder has one of these set.
+type childOrder struct {
+	Flood *floodOrder     `json:",omitempty"`
+	Call  *netip.AddrPort `json:",omitempty"` // of the server
+}
+
+func TestMain(m *testing.M) {
+	order := os.Getenv(childVariable)
+	if order == "" {
+		os.Exit(m.Run())
+	}
+	var o childOrder
+	err := json.Unmarshal([]byte(order), &o)
+	switch {
+	case err != nil:
+	case o.Flood != nil:
+		fmt.Print(o.Flood.send())
+	case o.Call != nil:
+		err = callChild(*o.Call)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// child is the command that carries out an order in another process.
+func child(o childOrder) *exec.Cmd {
+	order, _ := json.Marshal(o)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+string(order))
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// hasten lets a process that leads its group go before others, so that it measures the server and not how busy this machine is:
+// a client has a machine of its own. Where it may not, nothing changes.
+func hasten(t *testing.T, leader int) {
+	if err := unix.Setpriority(unix.PRIO_PGRP, leader, clientNice); err != nil {
+		t.Logf("clients go before nobody: %v", err)
+	}
+}
+
+const clientNice = -10
+
+// remoteCall is a quietCall in another process.
+type remoteCall struct {
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	answers *bufio.Reader
+	ufrags  string
+}
+
+// callAnswer is what the process of a call says after each line that it was told.
+type callAnswer struct {
+	Ufrags    string
+	Reception reception
+}
+
+func startCall(t *testing.T, server netip.AddrPort) (*remoteCall, error) {
+	x := &remoteCall{cmd: child(childOrder{Call: &server})}
+	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := x.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if x.in, err = x.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := x.cmd.Start(); err != nil {
+		return nil, err
+	}
+	hasten(t, x.cmd.Process.Pid)
+	x.answers = bufio.NewReader(out)
+	a, err := x.answer()
+	if err != nil {
+		return nil, errors.Join(err, x.end())
+	}
+	x.ufrags = a.Ufrags
+	return x, nil
+}
+
+// ask tells the process to do something and waits until it has.
+func (x *remoteCall) ask(words ...any) (callAnswer, error) {
+	if _, err := fmt.Fprintln(x.in, words...); err != nil {
+		return callAnswer{}, err
+	}
+	return x.answer()
+}
+
+func (x *remoteCall) answer() (a callAnswer, err error) {
+	line, err := x.answers.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &a)
+	}
+	if err != nil {
+		err = fmt.Errorf("the process of the call: %w", err)
+	}
+	return a, err
+}
+
+// end ends the call and its process.
+func (x *remoteCall) end() error {
+	return errors.Join(x.in.Close(), x.cmd.Wait())
+}
+
+// callChild sets a call up and then does what it is told, line by line, until there is no more:
+//
+//	talk        talk from now on
+//	own RATE    send garbage from the publisher's socket
+//	stop        stop talking, and tell what was received since talk
+func callChild(server netip.AddrPort) error {
+	call, err := (&churn{address: server}).callUp()
+	if err != nil {
+		return err
+	}
+	defer call.end()
+	answers := json.NewEncoder(os.Stdout)
+	if err := answers.Encode(callAnswer{Ufrags: call.ufrags}); err != nil {
+		return err
+	}
+	var (
+		stop   chan struct{}
+		talked = make(chan int)
+		first  uint16
+	)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		var a callAnswer
+		switch word, rest, _ := strings.Cut(lines.Text(), " "); word {
+		case "talk":
+			call.forget()
+			first, stop = call.next, make(chan struct{})
+			go func() { talked <- call.talk(stop) }()
+		case "own":
+			rate, err := strconv.Atoi(rest)
+			if err != nil {
+				return err
+			}
+			call.fromOwnAddress(rate)
+		case "stop":
+			close(stop)
+			media := <-talked
+			time.Sleep(300 * time.Millisecond) // for what is on its way
+			a.Reception = call.received(first, media)
+		}
+		if err := answers.Encode(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
