@@ -20,6 +20,8 @@ func (c counted) Batch(b *datagram.Batch) bool {
 	return false
 }
 
+func (c counted) Strangers(b *datagram.Batch) bool { return c.Batch(b) }
+
 // What the kernel drops because nobody reads for a moment is in /metrics, to the datagram, beside the size of the buffer that was
 // too small; what it kept is read afterwards.
 func TestMetricsOfKernelDrops(t *testing.T) {

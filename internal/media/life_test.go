@@ -217,7 +217,8 @@ func TestTransportLimit(t *testing.T) {
 	})
 }
 
-// What waits for the loop is limited, in number and in bytes: while the loop is held up, everything beyond is refused.
+// What waits for the loop is limited, in number and in bytes: while the loop is held up, everything beyond is refused. Strangers
+// get a small part of the room and leave the rest to those who take part.
 func TestOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, sim.Link{})
@@ -230,13 +231,17 @@ func TestOverload(t *testing.T) {
 		for n.shard.Do(media.Unpublish{Producer: 1}) {
 			taken++
 		}
-		batches := 0
+		strangers := 0
+		for n.shard.Strangers(datagram.NewBatch()) {
+			strangers++
+		}
+		batches := strangers
 		for n.shard.Batch(datagram.NewBatch()) {
 			batches++
 		}
 		close(hold)
-		if taken != 16384 || batches < 64 {
-			t.Errorf("%d commands and %d batches were taken", taken, batches)
+		if taken != 16384 || strangers != 16 || batches != 256 {
+			t.Errorf("%d commands, %d batches and %d of strangers were taken", taken, batches, strangers)
 		}
 	})
 }

@@ -4,7 +4,8 @@ import "time"
 
 // Limits of one shard.
 const (
-	inboxBatches   = 64        // batches that wait for the loop
+	inboxBatches   = 256       // batches that wait for the loop: 50 ms of a flood that fills all it reads
+	inboxStrangers = 16        // batches in the inbox, beyond which checks from strangers find no room
 	inboxPiped     = 64        // batches of other shards that wait for the loop
 	sparePiped     = 64        // of those, kept to be used again
 	drainBatches   = 4         // batches that are read before anything is forwarded

@@ -98,6 +98,9 @@ func (s *Shard) Batch(b *datagram.Batch) bool {
 	}
 }
 
+// Strangers is Batch for checks that anybody may have sent: they get a small part of the inbox.
+func (s *Shard) Strangers(b *datagram.Batch) bool { return len(s.inbox) < inboxStrangers && s.Batch(b) }
+
 // Do gives the shard a command. It never blocks, and reports false when the shard is overloaded or closed. Safe for concurrent
 // use.
 func (s *Shard) Do(c Command) bool { return s.mail.put(letter{command: c}) }

@@ -41,6 +41,8 @@ func (o owner) Batch(b *datagram.Batch) bool {
 	}
 }
 
+func (o owner) Strangers(b *datagram.Batch) bool { return o.Batch(b) }
+
 // memoryListener is a net.Listener of connections in memory, from whatever address the test wants.
 type memoryListener struct {
 	arrivals chan any // net.Conn or error

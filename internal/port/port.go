@@ -37,6 +37,9 @@ type Owner interface {
 	// Batch takes a batch, which it gives back by Port.Recycle. It never blocks; false means that it has no room: the batch is
 	// then still the port's. It may be called by several goroutines.
 	Batch(b *datagram.Batch) bool
+	// Strangers is the same for checks from pairs that nobody has validated. An owner has less room for them, so that whoever
+	// can only send does not displace those who take part.
+	Strangers(b *datagram.Batch) bool
 }
 
 // Config of a port.

@@ -6,29 +6,37 @@ import (
 	"github.com/parley-rtc/parley/internal/ice"
 )
 
-// sorted is whose each datagram of a batch is, in their order.
-type sorted [datagram.BatchSize]uint8
+// place is an owner's number, twice; plus one for what comes to it from strangers.
+type place uint8
+
+const places = 2 * ice.MaxShards
+
+func (at place) owner() int      { return int(at / 2) }
+func (at place) strangers() bool { return at%2 != 0 }
+
+// sorted is where each datagram of a batch goes, in their order.
+type sorted [datagram.BatchSize]place
 
 // hand gives the datagrams of b to their owners and reports whether b itself was given away: otherwise it is the caller's again.
-// Where all are one owner's, which is the rule, the batch goes as it is. Otherwise it goes to whom most of it belongs, and the
-// others get copies in batches of their own, so that no two owners hold parts of one.
+// Where all go to one place, which is the rule, the batch goes as it is. Otherwise it goes where most of it belongs, and the
+// other places get copies in batches of their own, so that no two owners hold parts of one.
 func (p *Port) hand(b *datagram.Batch) bool {
 	var of sorted
 	p.sort(b, &of)
 	if b.N == 0 {
 		return false
 	}
-	var counts [ice.MaxShards]uint8
+	var counts [places]uint8
 	main := of[0]
-	for _, o := range of[:b.N] {
-		if counts[o]++; counts[o] > counts[main] {
-			main = o
+	for _, at := range of[:b.N] {
+		if counts[at]++; counts[at] > counts[main] {
+			main = at
 		}
 	}
 	if int(counts[main]) < b.N {
-		for o := range p.owners {
-			if counts[o] > 0 && o != int(main) {
-				p.handCopies(b, &of, uint8(o))
+		for at := range place(2 * len(p.owners)) {
+			if counts[at] > 0 && at != main {
+				p.handCopies(b, &of, at)
 			}
 		}
 		keep(b, &of, main)
@@ -36,24 +44,24 @@ func (p *Port) hand(b *datagram.Batch) bool {
 	return p.give(b, main)
 }
 
-// handCopies gives owner its datagrams of b in another batch.
-func (p *Port) handCopies(b *datagram.Batch, of *sorted, owner uint8) {
+// handCopies gives what of b goes to one place in another batch.
+func (p *Port) handCopies(b *datagram.Batch, of *sorted, at place) {
 	part := p.Take()
 	for i := range b.N {
-		if of[i] == owner {
+		if of[i] == at {
 			part.Append(b.D[i].Pair, b.D[i].B)
 		}
 	}
-	if !p.give(part, owner) {
+	if !p.give(part, at) {
 		p.Recycle(part)
 	}
 }
 
-// keep leaves in b what is owner's.
-func keep(b *datagram.Batch, of *sorted, owner uint8) {
+// keep leaves in b what goes to one place.
+func keep(b *datagram.Batch, of *sorted, at place) {
 	kept := 0
 	for i := range b.N {
-		if of[i] == owner {
+		if of[i] == at {
 			b.D[kept] = b.D[i]
 			kept++
 		}
@@ -61,9 +69,13 @@ func keep(b *datagram.Batch, of *sorted, owner uint8) {
 	b.N = kept
 }
 
-// give hands over a batch whose datagrams are all one owner's.
-func (p *Port) give(b *datagram.Batch, owner uint8) bool {
-	if p.owners[owner].Batch(b) {
+// give hands over a batch whose datagrams all go to one place.
+func (p *Port) give(b *datagram.Batch, at place) bool {
+	take := p.owners[at.owner()].Batch
+	if at.strangers() {
+		take = p.owners[at.owner()].Strangers
+	}
+	if take(b) {
 		return true
 	}
 	p.drops[drop.InboxFull].Add(uint64(b.N))
@@ -74,26 +86,26 @@ func (p *Port) give(b *datagram.Batch, owner uint8) bool {
 // table is asked once for each burst.
 func (p *Port) sort(b *datagram.Batch, of *sorted) {
 	var (
-		kept  int
-		owner = -1
-		pair  *datagram.Pair // that is owner's
+		kept int
+		at   place
+		pair *datagram.Pair // whose media goes there; nil: none
 	)
 	for i := range b.N {
 		d := &b.D[i]
-		o, r := owner, drop.None
-		if o < 0 || !isMedia(d.B[0]) || d.Pair != *pair {
-			o, r = p.ownerOf(d)
+		to, r := at, drop.None
+		if pair == nil || !isMedia(d.B[0]) || d.Pair != *pair {
+			to, r = p.placeOf(d)
 		}
 		if r != drop.None {
 			p.drops[r].Add(1)
 			continue
 		}
-		of[kept] = uint8(o)
+		of[kept] = to
 		if kept != i {
 			b.D[kept] = *d
 		}
 		if isMedia(d.B[0]) {
-			owner, pair = o, &b.D[kept].Pair
+			at, pair = to, &b.D[kept].Pair
 		}
 		kept++
 	}
@@ -106,26 +118,31 @@ const lastSTUN = 3
 // isMedia reports whether b is the first byte of DTLS, RTP or RTCP.
 func isMedia(b byte) bool { return b >= 20 && b <= 63 || b >= 128 && b <= 191 }
 
-// ownerOf tells whose a datagram is. A check belongs where its user fragment says; everything else to whom has validated its pair
-// of addresses, and where nobody has, it costs no owner anything.
-func (p *Port) ownerOf(d *datagram.Datagram) (int, drop.Reason) {
-	switch first := d.B[0]; {
-	case first <= lastSTUN:
-		if ufrag, ok := ice.Ufrag(d.B); ok {
-			if o, ok := ice.Shard(ufrag); ok && o < len(p.owners) {
-				return o, drop.None
-			}
-			return 0, drop.UnknownUfrag
-		}
-		if o, ok := p.pairs.Owner(&d.Pair); ok {
-			return o, drop.None
-		}
-		return 0, drop.UnknownUfrag
-	case isMedia(first):
-		if o, ok := p.pairs.Owner(&d.Pair); ok {
-			return o, drop.None
-		}
-		return 0, drop.UnknownSource
+// placeOf tells where a datagram goes. A check belongs where its user fragment says, though a stranger can make that up; everything
+// else to whom has validated its pair of addresses, and where nobody has, it costs no owner anything.
+func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
+	first := d.B[0]
+	if first > lastSTUN && !isMedia(first) {
+		return 0, drop.UnknownClass
 	}
-	return 0, drop.UnknownClass
+	owner, known := p.pairs.Owner(&d.Pair)
+	if first <= lastSTUN {
+		if ufrag, ok := ice.Ufrag(d.B); ok {
+			o, ok := ice.Shard(ufrag)
+			switch {
+			case !ok || o >= len(p.owners):
+				return 0, drop.UnknownUfrag
+			case !known:
+				return place(2*o + 1), drop.None
+			}
+			return place(2 * o), drop.None
+		}
+	}
+	switch {
+	case known:
+		return place(2 * owner), drop.None
+	case first <= lastSTUN:
+		return 0, drop.UnknownUfrag
+	}
+	return 0, drop.UnknownSource
 }

@@ -11,22 +11,27 @@ import (
 	"github.com/parley-rtc/parley/internal/sim"
 )
 
-// inbox is an owner with room for a number of batches.
-type inbox chan *datagram.Batch
+// inbox is an owner with room for a number of batches, and for a number from strangers.
+type inbox struct{ own, strangers batches }
 
-func (o inbox) Batch(b *datagram.Batch) bool {
+func (o inbox) Batch(b *datagram.Batch) bool     { return o.own.put(b) }
+func (o inbox) Strangers(b *datagram.Batch) bool { return o.strangers.put(b) }
+
+type batches chan *datagram.Batch
+
+func (c batches) put(b *datagram.Batch) bool {
 	select {
-	case o <- b:
+	case c <- b:
 		return true
 	default:
 		return false
 	}
 }
 
-// texts empties the inbox and gives its batches back.
-func (o inbox) texts(p *Port) (out []string) {
-	for len(o) > 0 {
-		b := <-o
+// texts takes what is there and gives its batches back.
+func (c batches) texts(p *Port) (out []string) {
+	for len(c) > 0 {
+		b := <-c
 		for _, d := range b.D[:b.N] {
 			out = append(out, string(d.B))
 		}
@@ -47,7 +52,7 @@ func sorter(t testing.TB, owners int) (*Port, []inbox) {
 	var inboxes []inbox
 	var all []Owner
 	for i := range owners {
-		o := make(inbox, 4)
+		o := inbox{make(batches, 4), make(batches, 4)}
 		inboxes, all = append(inboxes, o), append(all, o)
 		p.pairs.Claim(pairOf(i), i)
 	}
@@ -86,7 +91,7 @@ func TestFirstByte(t *testing.T) {
 		}
 		p.put(t, 0, all...)
 		last := -1
-		for _, s := range o[0].texts(p) {
+		for _, s := range o[0].own.texts(p) {
 			kept[s[0]] = true
 			if int(s[0]) <= last || s[1] != s[0]-byte(first) {
 				t.Fatalf("out of order, or another's bytes: %x", s)
@@ -105,8 +110,8 @@ func TestFirstByte(t *testing.T) {
 	}
 }
 
-// A check goes where its user fragment says, from wherever it comes; everything else to whose pair it is; the rest is nobody's and
-// is dropped for a reason.
+// A check goes where its user fragment says, from wherever it comes, and among those of strangers where nobody has validated its
+// pair; everything else goes to whose pair it is; the rest is nobody's and is dropped for a reason.
 func TestOwner(t *testing.T) {
 	const stranger = 99
 	for _, c := range []struct {
@@ -133,8 +138,10 @@ func TestOwner(t *testing.T) {
 			p, owners := sorter(t, 3)
 			p.put(t, c.pair, c.b)
 			for i, o := range owners {
-				if got := o.texts(p); (len(got) == 1) != (i == c.owner) {
-					t.Errorf("owner %d got %q", i, got)
+				strange := c.pair == stranger
+				if own, others := o.own.texts(p), o.strangers.texts(p); (len(own) == 1) != (i == c.owner && !strange) ||
+					(len(others) == 1) != (i == c.owner && strange) {
+					t.Errorf("owner %d got %q, and %q from strangers", i, own, others)
 				}
 			}
 			drops := p.Stats().Drops
@@ -145,7 +152,8 @@ func TestOwner(t *testing.T) {
 	}
 }
 
-// A mixed batch is split: everyone gets what is his, in order; who has no room loses his part and nobody else's.
+// A mixed batch is split: everyone gets what is his, in order, what strangers sent apart; who has no room loses his part and
+// nobody else's.
 func TestMixedBatch(t *testing.T) {
 	p, owners := sorter(t, 3)
 	mixed := func() {
@@ -154,20 +162,31 @@ func TestMixedBatch(t *testing.T) {
 			b.Append(pairOf(pair), fmt.Appendf(nil, "\x80%d", i))
 		}
 		b.Append(pairOf(1), []byte(request("Aser")))
+		b.Append(pairOf(99), []byte(request("Anew")))
 		p.Give(b)
 	}
 	mixed()
 	for i, want := range []string{"\x802 \x806 " + request("Aser"), "\x800 \x801 \x804 \x807 \x809", "\x803 \x808"} {
-		if got := strings.Join(owners[i].texts(p), " "); got != want {
+		if got := strings.Join(owners[i].own.texts(p), " "); got != want {
 			t.Errorf("owner %d got %q, want %q", i, got, want)
 		}
+		got, want := strings.Join(owners[i].strangers.texts(p), " "), ""
+		if i == 0 {
+			want = request("Anew")
+		}
+		if got != want {
+			t.Errorf("owner %d got %q from strangers, want %q", i, got, want)
+		}
 	}
-	for len(owners[2]) < cap(owners[2]) {
+	for len(owners[2].own) < cap(owners[2].own) {
 		p.put(t, 2, "\x80")
 	}
+	for len(owners[0].strangers) < cap(owners[0].strangers) {
+		p.put(t, 99, request("Anew"))
+	}
 	mixed()
-	if len(owners[0]) != 1 || len(owners[1]) != 1 || p.Stats().Drops[drop.InboxFull] != 2 {
-		t.Errorf("%d and %d batches, drops %v", len(owners[0]), len(owners[1]), p.Stats().Drops)
+	if len(owners[0].own) != 1 || len(owners[1].own) != 1 || p.Stats().Drops[drop.InboxFull] != 2+1 {
+		t.Errorf("%d and %d batches, drops %v", len(owners[0].own), len(owners[1].own), p.Stats().Drops)
 	}
 }
 
@@ -177,7 +196,7 @@ func TestSortAllocatesNothing(t *testing.T) {
 	whole := p.Take()
 	whole.Append(pairOf(2), []byte("\x80"))
 	p.Give(whole)
-	if b := <-owners[2]; b != whole {
+	if b := <-owners[2].own; b != whole {
 		t.Error("another batch came")
 	} else {
 		p.Recycle(b)
@@ -189,7 +208,7 @@ func TestSortAllocatesNothing(t *testing.T) {
 		}
 		p.Give(b)
 		for _, o := range owners {
-			p.Recycle(<-o)
+			p.Recycle(<-o.own)
 		}
 	})
 	if n != 0 {
@@ -213,7 +232,7 @@ func BenchmarkSort(b *testing.B) {
 					b.Fatal("refused")
 				}
 				for _, o := range inboxes {
-					if got := <-o; got != batch {
+					if got := <-o.own; got != batch {
 						p.Recycle(got)
 					}
 				}
