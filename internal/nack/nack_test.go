@@ -79,7 +79,10 @@ func TestRegisterSpacing(t *testing.T) {
 	due(t, &g, 25*ms, ms, 4)
 	due(t, &g, 29*ms, ms)
 	due(t, &g, 30*ms, ms, 2)
+	due(t, &g, 40*ms, ms, 2) // the second request goes out twice
 	due(t, &g, 45*ms, ms, 4)
+	due(t, &g, 59*ms, ms, 4)
+	due(t, &g, 60*ms, ms, 2)
 }
 
 // A packet that has come once is a duplicate, whichever way it comes again; one beyond the window is too late.
@@ -122,7 +125,7 @@ func TestRegisterGivesUp(t *testing.T) {
 		for at := time.Duration(0); at < 5*time.Second; at += 10 * ms {
 			asked += len(g.Due(t0.Add(at), 300*ms, make([]uint16, 0, 1)))
 		}
-		if asked != 4 || !g.Next().IsZero() { // at 10, 310, 610, 910 ms
+		if asked != 7 || !g.Next().IsZero() { // at 10, 310, 320, 620, 630, 930, 940 ms
 			t.Errorf("asked %d times", asked)
 		}
 	})
@@ -295,14 +298,28 @@ func TestSentSpacing(t *testing.T) {
 	resend(t, &s, 2, 2*nack.MaxResendAge+ms, 0, 0, 0, drop.NackUnknown)
 }
 
-// A packet that fills a hole answers the requests for it that are under way: it is not sent again within a round-trip time.
+// The first request for a packet that has filled a hole is answered at once, as for any other: it may say that the filling was lost
+// too.
 func TestSentFillsHole(t *testing.T) {
 	var s nack.Sent
 	s.Put(3, nack.Packet{Index: 11, Epoch: 0}, 1000, t0)
 	s.Put(2, nack.Packet{Index: 10, Epoch: 0}, 1000, t0)
-	resend(t, &s, 2, 99*ms, 100*ms, 0, 0, drop.NackTooOften)
-	resend(t, &s, 2, 100*ms, 100*ms, 10, 0, drop.None)
+	resend(t, &s, 2, 1*ms, 100*ms, 10, 0, drop.None)
+	resend(t, &s, 2, 100*ms, 100*ms, 0, 0, drop.NackTooOften)
+	resend(t, &s, 2, 101*ms, 100*ms, 10, 0, drop.None)
 	resend(t, &s, 3, 1*ms, 100*ms, 11, 0, drop.None)
+}
+
+// What has been sent again before, and is asked for still, goes out twice.
+func TestSentTwice(t *testing.T) {
+	var s nack.Sent
+	s.Put(1, nack.Packet{Index: 9, Epoch: 0}, 1000, t0)
+	for try, want := range []bool{false, true, true} {
+		resend(t, &s, 1, time.Duration(try)*50*ms, 50*ms, 9, 0, drop.None)
+		if got := s.Twice(1); got != want {
+			t.Errorf("try %d: twice is %v", try+1, got)
+		}
+	}
 }
 
 // Limits: numbers further back than Window are forgotten, and do not drive out newer ones.

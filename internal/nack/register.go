@@ -105,7 +105,8 @@ func (g *Register) slot(index int64) *slot { return &g.slots[index&(Window-1)] }
 
 // Due appends the numbers to ask for now, oldest first, as many as dst has capacity for; Next says when more are due, which may be
 // at once. Each is asked for after Reordering, and again after every rtt, or MinInterval where that is longer, until it arrives,
-// MaxTries or MaxAge is reached, or it is further back than Window.
+// MaxTries or MaxAge is reached, or it is further back than Window. From the second time on it is asked for twice, Reordering
+// apart: then a loss of the request alone costs no round trip, and a publisher that got the first ignores the other.
 func (g *Register) Due(now time.Time, rtt time.Duration, dst []uint16) []uint16 {
 	at := now.Sub(g.epoch)
 	if g.missing == 0 || at < g.next {
@@ -130,11 +131,19 @@ func (g *Register) Due(now time.Time, rtt time.Duration, dst []uint16) []uint16 
 		if s.due <= at {
 			dst = append(dst, uint16(i))
 			s.tries++
-			s.due = at + interval
+			s.due = at + s.pause(interval)
 		}
 		g.next = min(g.next, s.due)
 	}
 	return dst
+}
+
+// pause returns how long after a try, already counted, the next one is due: the 3rd, 5th, 7th … repeat the one before.
+func (s *slot) pause(interval time.Duration) time.Duration {
+	if s.tries%2 == 0 {
+		return Reordering
+	}
+	return interval
 }
 
 // Next returns when Due has something to say; zero: not before another Add.

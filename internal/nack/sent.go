@@ -45,26 +45,26 @@ func (p Packet) Near(recent int64) int64 {
 // tick is the resolution of an entry's time; 2^32 of them are five days.
 const tick = 100 * time.Microsecond
 
-// Put notes that p went out as seq, with size bytes on the wire. Numbers may come in any order: a hole that is repaired later is put at its place, as sent again once. A number
-// further back than Window is not kept.
+// Put notes that p went out as seq, with size bytes on the wire. Numbers may come in any order: a hole that is repaired later is put
+// at its place. The first request for it is then answered at once, like that for any number. It may have been under way before the
+// hole was filled, and so be answered in vain; but it may also say that what filled the hole was lost too, and the next one would
+// come a round trip later. A number further back than Window is not kept.
 func (s *Sent) Put(seq uint16, p Packet, size int, now time.Time) {
 	if !s.started {
 		s.started, s.highest, s.since, s.budget = true, seq, now, resendBurst
 	}
 	s.budget = min(s.budget+size/resendShare, resendBurst)
-	tries := uint8(1)
 	if ahead := int16(seq - s.highest); ahead > 0 {
 		s.highest = seq
 	} else if ahead <= -Window {
 		return
-	} else if ahead < 0 {
-		tries = 2 // the subscriber has seen the hole: this answers the requests for it that are under way
 	}
-	s.entries[seq&(Window-1)] = entry{uint32(p.Index), p.Note, s.ticks(now), seq, p.Epoch, tries}
+	s.entries[seq&(Window-1)] = entry{uint32(p.Index), p.Note, s.ticks(now), seq, p.Epoch, 1}
 }
 
-// Resend answers a NACK for seq: the packet, if it may be sent again now. The reason is NackUnknown when it was never sent or too long ago, and NackTooOften when it was last sent again less than rtt ago or has
-// been sent MaxTries times again. What it answers counts as sent.
+// Resend answers a NACK for seq: the packet, if it may be sent again now. The reason is NackUnknown when it was never sent or too
+// long ago, and NackTooOften when it was last sent again less than rtt ago or has been sent MaxTries times again. What it answers
+// counts as sent.
 func (s *Sent) Resend(seq uint16, rtt time.Duration, now time.Time) (Packet, drop.Reason) {
 	e := &s.entries[seq&(Window-1)]
 	if e.tries == 0 || e.seq != seq || s.highest-seq >= Window {
@@ -81,6 +81,10 @@ func (s *Sent) Resend(seq uint16, rtt time.Duration, now time.Time) (Packet, dro
 	e.at = s.ticks(now)
 	return Packet{int64(e.index), e.note, e.epoch}, drop.None
 }
+
+// Twice reports whether what Resend has just answered for seq should go out two times: it has been sent again before, and was
+// lost then too. A packet whose repairs are lost one after the other is what a picture waits for longest.
+func (s *Sent) Twice(seq uint16) bool { return s.entries[seq&(Window-1)].tries > 2 }
 
 // Spend takes size bytes from what this Consumer may send again, and reports false, taking nothing, when it does not suffice:
 // the packet is then dropped as NackTooOften.

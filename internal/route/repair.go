@@ -70,6 +70,11 @@ func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf [
 	return drop.None
 }
 
+// Twice reports whether the repair that Resend has just rendered, of size bytes, should go out two times.
+func (c *Consumer) Twice(number uint16, size int) bool {
+	return c.sent.Twice(number) && c.sent.Spend(size)
+}
+
 // cached returns the packet that went out as number, if it may go out again now.
 func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]byte, note, drop.Reason) {
 	if c.phase != flowing || c.sent == nil {

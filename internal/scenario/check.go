@@ -194,7 +194,7 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 	for n := s.low; n < end; n++ {
 		came, ok := s.seen[n]
 		since, discovered := found[n]
-		if ok && !discovered {
+		if ok && !discovered || p.beforeKeys(c, r, n) {
 			continue
 		}
 		if !discovered {
@@ -232,6 +232,13 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 				where, n, s.low, since, came, s.last, r.tried[n])
 		}
 	}
+}
+
+// beforeKeys tells whether a number was sent before its client could open anything: the server's last word of the DTLS handshake was
+// lost, and said again seconds later. A browser drops what comes meanwhile and begins with what comes after; pion keeps it for later.
+func (p *Plan) beforeKeys(c *Client, r *reception, n int64) bool {
+	at := p.watch.sentAt(c.addr, r.ssrc, uint16(n))
+	return !at.IsZero() && r.arrivals[0].at.Sub(at) > inFlight
 }
 
 // discoveries tells when each number of a segment could be known to be missing: when a higher one came.

@@ -55,7 +55,7 @@ func TestScenarioSlots(t *testing.T) {
 		p.Pass(2 * time.Second)
 		sums := p.CheckMedia()
 		p.Logf("%+v", sums)
-		if sums.Fills < 13*8 || sums.Late > maxLate {
+		if sums.Fills < 13*8 || sums.Late > 0 {
 			p.Errorf("%+v", sums)
 		}
 		p.CheckIsolation()

@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // watch notes what becomes of each RTP packet on the links. SRTP leaves SSRC and sequence number readable.
 type watch struct {
 	// guarded by mu
 	mu      sync.Mutex
-	packets map[packet]fate
+	packets map[packet]passage
 	streams map[stream]int // packets of each stream that the server has sent
 }
 
@@ -26,6 +27,12 @@ type packet struct {
 	number uint16
 }
 
+// passage is what became of a packet, and when it was first sent.
+type passage struct {
+	fate fate
+	at   time.Time
+}
+
 type fate uint8
 
 const (
@@ -35,7 +42,7 @@ const (
 )
 
 func newWatch() *watch {
-	return &watch{packets: map[packet]fate{}, streams: map[stream]int{}}
+	return &watch{packets: map[packet]passage{}, streams: map[stream]int{}}
 }
 
 func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
@@ -52,7 +59,12 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.packets[packet{s, binary.BigEndian.Uint16(b[2:])}] = f
+	k := packet{s, binary.BigEndian.Uint16(b[2:])}
+	first, again := w.packets[k]
+	if !again {
+		first.at = time.Now()
+	}
+	w.packets[k] = passage{f, first.at}
 	if !s.up {
 		w.streams[s]++
 	}
@@ -62,7 +74,14 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 func (w *watch) fate(client netip.Addr, up bool, ssrc uint32, number uint16) fate {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.packets[packet{stream{client, up, ssrc}, number}]
+	return w.packets[packet{stream{client, up, ssrc}, number}].fate
+}
+
+// sentAt tells when the server first sent a packet to a client.
+func (w *watch) sentAt(client netip.Addr, ssrc uint32, number uint16) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.packets[packet{stream{client, false, ssrc}, number}].at
 }
 
 // sentTo returns the streams that the server has sent to a client, with their packets.

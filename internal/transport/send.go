@@ -114,9 +114,17 @@ func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop
 	if r := s.consumer.Resend(now, number, t.rtt, t.repair[:], &p, &h); r != drop.None {
 		return r
 	}
+	r := t.sealRepair(now, s, &p, &h, out)
+	if r == drop.None && s.consumer.Twice(number, len(p.Payload)) {
+		r = t.sealRepair(now, s, &p, &h, out)
+	}
+	return r
+}
+
+func (t *Transport) sealRepair(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
 	h.SSRC, h.SequenceNumber = s.neg.RTXSSRC, s.rtxSeq
 	s.rtxSeq++
-	return t.seal(s.rtx, t.header(now, s, &p, &h), p.Payload, out)
+	return t.seal(s.rtx, t.header(now, s, p, h), p.Payload, out)
 }
 
 // sendRTCP seals the compound in t.rtcp.
