@@ -209,6 +209,7 @@ type Resync struct {
 	Room          Snapshot       `json:"room"`
 	Slots         []Slot         `json:"slots"`
 	Subscriptions []Subscription `json:"subscriptions"`
+	Encodings     []Encodings    `json:"encodings"` // of the receiver's publications of video
 }
 
 // Ended is the last message of a session.

@@ -2,6 +2,7 @@
 package media
 
 import (
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/sdp"
 )
 
@@ -52,7 +53,15 @@ type Publish struct {
 	Encrypted bool
 	// Microphone: its level counts for who speaks.
 	Microphone bool
+	// Encodings of simulcast, the lowest first; none: one stream.
+	Encodings []Encoding
 }
+
+// Encoding is what is known of an encoding before its packets come.
+type Encoding = route.EncodingConfig
+
+// Want is how a subscriber uses what fills a slot.
+type Want = route.Want
 
 // Rank lets a Producer's packets pass only while it is among the loudest of the room, or in any case, which is how it begins.
 type Rank struct {
@@ -74,6 +83,13 @@ type Assign struct {
 	Immediate bool
 }
 
+// Prefer tells how the subscriber uses what fills the slot Mid at present. An Assign forgets it.
+type Prefer struct {
+	Transport TransportID
+	Mid       string
+	Want      Want
+}
+
 // SlotReady says that the client has blanked the slot.
 type SlotReady struct {
 	Transport  TransportID
@@ -91,6 +107,7 @@ func (c Publish) about() TransportID        { return c.Transport }
 func (Rank) about() TransportID             { return 0 }
 func (Unpublish) about() TransportID        { return 0 }
 func (c Assign) about() TransportID         { return c.Transport }
+func (c Prefer) about() TransportID         { return c.Transport }
 func (c SlotReady) about() TransportID      { return c.Transport }
 func (c CloseTransport) about() TransportID { return c.Transport }
 

@@ -83,6 +83,10 @@ func (s *Shard) command(now time.Time, c Command) {
 		s.unpublish(c.Producer)
 	case Assign:
 		s.assign(now, c)
+	case Prefer:
+		if e := s.transports[c.Transport]; e != nil {
+			e.transport.Prefer(now, c.Mid, c.Want)
+		}
 	case SlotReady:
 		if e := s.transports[c.Transport]; e != nil {
 			e.transport.SlotReady(now, c.Mid, c.Generation)

@@ -368,7 +368,7 @@ func (s *Shard) publish(c Publish) {
 	if !ok {
 		return
 	}
-	cfg := producerConfig(c.Producer, n, c.Encrypted, c.Microphone)
+	cfg := producerConfig(c.Producer, n, c.Encrypted, c.Microphone, c.Encodings)
 	cfg.Clock = e.transport.Clock()
 	p := e.room.router.Add(cfg)
 	e.transport.Publish(c.Mid, p)
@@ -378,9 +378,10 @@ func (s *Shard) publish(c Publish) {
 }
 
 // producerConfig describes a Producer, but for the Clock, which is where its Transport is.
-func producerConfig(id ProducerID, n sdp.Negotiated, encrypted, microphone bool) route.ProducerConfig {
+func producerConfig(id ProducerID, n sdp.Negotiated, encrypted, microphone bool, encodings []Encoding) route.ProducerConfig {
 	return route.ProducerConfig{
 		ID: uint64(id), Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Encrypted: encrypted, Microphone: microphone,
+		Encodings: encodings,
 	}
 }
 

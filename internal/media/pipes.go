@@ -26,6 +26,7 @@ type Mirror struct {
 	Section    sdp.Negotiated // the m-line that feeds it
 	Encrypted  bool
 	Microphone bool
+	Encodings  []Encoding
 }
 
 // Span tells on which shards a room has Transports; the first tells of its speakers. A room that was not told of is on this shard
@@ -108,7 +109,7 @@ func (s *Shard) mirror(now time.Time, c Mirror) {
 	if r == nil || s.producers[c.Producer] != nil {
 		return
 	}
-	p := r.router.Mirror(producerConfig(c.Producer, c.Section, c.Encrypted, c.Microphone))
+	p := r.router.Mirror(producerConfig(c.Producer, c.Section, c.Encrypted, c.Microphone, c.Encodings))
 	r.homes[p] = c.Shard
 	s.producers[c.Producer] = r
 	s.mirrors++

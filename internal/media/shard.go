@@ -271,7 +271,8 @@ func (s *Shard) recover(e *endpoint) {
 // forward sends what the batch brought, subscriber by subscriber.
 func (s *Shard) forward(now time.Time) {
 	for _, r := range s.fed {
-		s.ship(r) // before Consumers patch the packets
+		s.ship(r)            // before Consumers patch the packets
+		r.router.Settle(now) // a layer that begins with this batch begins with its key frame
 		for _, e := range r.endpoints {
 			s.forwardTo(now, e)
 			if s.out.Egress.Len() > flushBytes {

@@ -74,6 +74,10 @@ type Subscribe struct {
 	Session      string
 	Publications []string
 	Subscribed   bool
+	// How they are used, where it is not nil.
+	Width, Height *uint16
+	Priority      *uint8
+	Paused        *bool
 }
 
 // SlotReady says that the client has blanked a slot.

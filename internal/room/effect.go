@@ -1,6 +1,7 @@
 package room
 
 import (
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -58,6 +59,8 @@ type (
 		Encrypted bool
 		// Microphone: its level counts for who speaks.
 		Microphone bool
+		// Encodings of simulcast, the lowest first; none: one stream.
+		Encodings []wire.OfferEncoding
 	}
 	// Rank lets a Producer pass only while it is among the loudest, or in any case, which is how it begins.
 	Rank struct {
@@ -73,6 +76,12 @@ type (
 		Generation uint64
 		Producer   uint64
 		Immediate  bool
+	}
+	// Prefer tells how what fills a slot's m-line is used: after Assign, where that is not as by default, and when it changes.
+	Prefer struct {
+		Transport uint64
+		Mid       string
+		Want      route.Want
 	}
 	// OpenSlot lets the assigned Producer flow.
 	OpenSlot struct {
@@ -93,5 +102,6 @@ func (StartProducer) effect()  {}
 func (Rank) effect()           {}
 func (StopProducer) effect()   {}
 func (Assign) effect()         {}
+func (Prefer) effect()         {}
 func (OpenSlot) effect()       {}
 func (CloseTransport) effect() {}

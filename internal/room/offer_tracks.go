@@ -68,6 +68,9 @@ func (r *Room) checkTracks(n *negotiation) *wire.Error {
 		if !isText(t.Name, wire.MaxNameBytes) {
 			return badName("name of track " + t.Mid)
 		}
+		if refused := checkLayers(t, s); refused != nil {
+			return refused
+		}
 	}
 	return nil
 }
@@ -94,7 +97,7 @@ func (r *Room) dropTracks(n *negotiation) map[string]*publication {
 	kept := map[string]*publication{}
 	for _, t := range n.tracks {
 		pub := n.p.publicationOn(t.Mid)
-		if pub != nil && sends(n.sections[t.Mid]) && pub.is(t, n.results[t.Mid].Codec()) {
+		if pub != nil && sends(n.sections[t.Mid]) && pub.is(t, n.results[t.Mid]) {
 			kept[t.Mid] = pub
 		}
 	}
@@ -116,8 +119,8 @@ func (p *participant) publicationOn(mid string) *publication {
 }
 
 // is tells whether the track is still what was published. Another codec is another publication: some may not decode it.
-func (pub *publication) is(t wire.OfferTrack, c sdp.Codec) bool {
-	return pub.Source == t.Source && pub.Encrypted == t.Encrypted && pub.codec.Matches(c)
+func (pub *publication) is(t wire.OfferTrack, result *sdp.Negotiated) bool {
+	return pub.Source == t.Source && pub.Encrypted == t.Encrypted && pub.codec.Matches(result.Codec()) && pub.sameLayers(t, result)
 }
 
 // commitTracks starts Producers for what is new, and for what was kept where the Transport is new.
@@ -148,16 +151,18 @@ func newPublication(p *participant, t wire.OfferTrack, result *sdp.Negotiated) *
 		kind = wire.KindVideo
 	}
 	codec := result.Codec()
-	return &publication{owner: p, mid: t.Mid, codec: codec, Publication: wire.Publication{
+	pub := &publication{owner: p, mid: t.Mid, codec: codec, Publication: wire.Publication{
 		Kind: kind, Source: t.Source, Name: t.Name, Codec: codec.Name, Muted: t.Muted, Encrypted: t.Encrypted,
 	}}
+	pub.layer(t, result)
+	return pub
 }
 
 func (r *Room) startProducer(pub *publication) {
 	pub.producer, pub.ranked = r.nextID(), false
 	r.emit(StartProducer{
 		Transport: pub.owner.transport.id, Mid: pub.mid, Producer: pub.producer, Encrypted: pub.Encrypted,
-		Microphone: pub.Source == wire.SourceMicrophone,
+		Microphone: pub.Source == wire.SourceMicrophone, Encodings: pub.encodings,
 	})
 }
 

@@ -187,6 +187,11 @@ func (r *Room) remove(p *participant, reason wire.Code) {
 		r.forget(pub)
 	}
 	r.hear(p, nil)
+	for _, pub := range r.publications {
+		if p.subscriptions[pub] != nil {
+			r.wish(pub)
+		}
+	}
 	r.participants = slices.DeleteFunc(r.participants, func(o *participant) bool { return o == p })
 	delete(r.identities, p.identity)
 	delete(r.sessions, p.session)

@@ -23,6 +23,7 @@ type mline struct {
 	codecs                 []string // "opus" makes it audio
 	stopped                bool
 	descriptor             bool // the dependency descriptor is offered
+	rids                   []string
 }
 
 func fingerprint(certificate int) sdp.Fingerprint {
@@ -74,6 +75,13 @@ func (l *mline) write(line func(string, ...any)) {
 	if l.descriptor {
 		line("a=extmap-allow-mixed\r\na=extmap:12 %s", sdp.URIDependencyDescriptor)
 	}
+	if len(l.rids) > 0 {
+		line("a=extmap:4 %s\r\na=extmap:10 %s", sdp.URIMid, sdp.URIRID)
+		for _, rid := range l.rids {
+			line("a=rid:%s send", rid)
+		}
+		line("a=simulcast:send %s", strings.Join(l.rids, ";"))
+	}
 	if l.stream != "" {
 		line("a=msid:%s %s", l.stream, l.mid)
 	}
@@ -91,6 +99,16 @@ func (l *mline) audio() bool { return l.codecs[0] == "opus" || l.codecs[0] == "g
 func (p *pc) publish(mid string, source wire.Source, codecs ...string) {
 	p.lines = append(p.lines, mline{mid: mid, direction: "sendonly", codecs: codecs, stream: "local"})
 	p.tracks = append(p.tracks, wire.OfferTrack{Mid: mid, Source: source})
+}
+
+// simulcast adds a sending m-line with three encodings, which is 1280 × 720.
+func (p *pc) simulcast(mid string, source wire.Source, codecs ...string) {
+	p.publish(mid, source, codecs...)
+	p.lines[len(p.lines)-1].rids = []string{"q", "h", "f"}
+	t := &p.tracks[len(p.tracks)-1]
+	for i, rid := range []string{"q", "h", "f"} {
+		t.Encodings = append(t.Encodings, wire.OfferEncoding{RID: rid, Width: 320 << i, Height: 180 << i})
+	}
 }
 
 // receive adds so many pairs and video-only slots, whose mids are a0, v0, a1, …, s7.

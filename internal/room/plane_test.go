@@ -1,6 +1,9 @@
 package room
 
-import "github.com/parley-rtc/parley/internal/sdp"
+import (
+	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/sdp"
+)
 
 // plane is the media plane as the room's commands have made it.
 type plane struct {
@@ -16,6 +19,7 @@ type planeTransport struct {
 	producing  map[string]uint64
 	assigned   map[string]uint64
 	generation map[string]uint64
+	wants      map[string]route.Want
 }
 
 // command carries out a command as the media plane does, and refuses what makes no sense.
@@ -29,6 +33,7 @@ func (p *plane) command(t fataler, e Effect) {
 		}
 		p.transports[e.Transport] = &planeTransport{
 			shard: e.Local.Ufrag[0], producing: map[string]uint64{}, assigned: map[string]uint64{}, generation: map[string]uint64{},
+			wants: map[string]route.Want{},
 		}
 	case RestartICE:
 		if x := p.transport(t, e.Transport); e.Local.Ufrag[0] != x.shard {
@@ -69,7 +74,13 @@ func (p *plane) command(t fataler, e Effect) {
 		if e.Generation <= x.generation[e.Mid] {
 			t.Fatalf("generation %d after %d", e.Generation, x.generation[e.Mid])
 		}
-		x.assigned[e.Mid], x.generation[e.Mid] = e.Producer, e.Generation
+		x.assigned[e.Mid], x.generation[e.Mid], x.wants[e.Mid] = e.Producer, e.Generation, route.DefaultWant
+	case Prefer:
+		x := p.transport(t, e.Transport)
+		if x.assigned[e.Mid] == 0 || x.wants[e.Mid] == e.Want {
+			t.Fatalf("useless %+v", e)
+		}
+		x.wants[e.Mid] = e.Want
 	case CloseTransport:
 		p.transport(t, e.Transport)
 		delete(p.transports, e.Transport)

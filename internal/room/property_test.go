@@ -87,7 +87,17 @@ func (c *crowd) publish(t *rapid.T) {
 		wire.SourceMicrophone, wire.SourceCamera, wire.SourceCamera, wire.SourceScreen, wire.SourceScreenAudio, wire.SourceOther,
 	}).Draw(t, "source")
 	codecs := rapid.Permutation(kinds[source]).Draw(t, "codecs")
-	who.pc.publish(fmt.Sprint("m", len(who.pc.lines)), source, codecs...)
+	mid := fmt.Sprint("m", len(who.pc.lines))
+	switch layers := rapid.IntRange(0, 2).Draw(t, "layers"); {
+	case layers == 1 && codecs[0] != "opus":
+		who.pc.simulcast(mid, source, codecs...)
+	case layers == 2 && codecs[0] != "opus":
+		who.pc.publish(mid, source, codecs...)
+		track := &who.pc.tracks[len(who.pc.tracks)-1]
+		track.ScalabilityMode, track.Width, track.Height = "L2T3_KEY", 640, 360
+	default:
+		who.pc.publish(mid, source, codecs...)
+	}
 	c.send(t, who)
 }
 
@@ -201,7 +211,16 @@ func (c *crowd) subscribe(t *rapid.T) {
 		return
 	}
 	pub := rapid.SampledFrom(c.r.publications).Draw(t, "publication")
-	c.do(Subscribe{Session: who.session, Publications: []string{pub.ID}, Subscribed: rapid.Bool().Draw(t, "subscribed")})
+	request := Subscribe{Session: who.session, Publications: []string{pub.ID}, Subscribed: rapid.Bool().Draw(t, "subscribed")}
+	if rapid.Bool().Draw(t, "sized") {
+		width, height := rapid.SampledFrom([]uint16{0, 100, 500, 5000}).Draw(t, "width"), uint16(0)
+		request.Width, request.Height = &width, &height
+	}
+	if rapid.Bool().Draw(t, "pauses") {
+		paused := rapid.Bool().Draw(t, "paused")
+		request.Paused = &paused
+	}
+	c.do(request)
 }
 
 func (c *crowd) transport(t *rapid.T) {

@@ -15,12 +15,17 @@ type publication struct {
 	owner *participant
 	mid   string
 	codec sdp.Codec
+	// Layers of video: encodings of simulcast, or none; and a scalabilityMode, or none.
+	encodings []wire.OfferEncoding
+	mode      string
 
 	// owned by the room
 	producer  uint64 // another one with each Transport of its owner; 0: withdrawn
 	listeners int    // who have it in a slot,
 	alone     int    // and those of them who listen to few
 	ranked    bool   // as the media plane was told
+	told      int    // sizes that are wanted, as its owner was told
+	wished    bool   // is in Room.wished
 }
 
 // publish announces a new publication. Its Producer has yet to be started.
@@ -28,6 +33,7 @@ func (r *Room) publish(pub *publication) {
 	pub.ID = r.nextPublication()
 	r.publications = append(r.publications, pub)
 	pub.owner.publications = append(pub.owner.publications, pub)
+	r.wish(pub)
 	r.change(wire.TypeTrackPublished,
 		wire.TrackPublished{Identity: pub.owner.identity, Publication: pub.Publication}, nil)
 	for _, p := range r.participants {

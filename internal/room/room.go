@@ -49,6 +49,7 @@ type Room struct {
 	// of one Apply
 	out       []Effect
 	unsettled []*participant // whose slots may have to change
+	wished    []*publication // of which something else may be wanted
 	recodec   bool           // the common codecs may have changed
 }
 
@@ -95,6 +96,7 @@ func (r *Room) Apply(now time.Time, c Command) []Effect {
 		r.end(c)
 	}
 	r.settle()
+	r.settleWishes()
 	out := r.out
 	r.out = nil
 	return out
@@ -140,7 +142,7 @@ func (r *Room) resync(c Resync) *wire.Error {
 		return refused
 	}
 	r.emit(Reply{Type: wire.TypeResync, Body: wire.Resync{
-		Room: r.Snapshot(), Slots: p.shownSlots(), Subscriptions: p.shownSubscriptions(r.publications),
+		Room: r.Snapshot(), Slots: p.shownSlots(), Subscriptions: p.shownSubscriptions(r.publications), Encodings: p.shownWishes(),
 	}})
 	p.asked = wire.GrowSlots{} // the session may have lost it: ask again
 	r.unsettle(p)

@@ -29,6 +29,7 @@ func TestTranscriptOfACall(t *testing.T) {
 		"tell ann #2 track-published ann p1 microphone opus",
 		"start producer 3 on 1/1",
 		"tell ann #3 track-published ann p2 camera vp8",
+		"tell ann encodings p2 []",
 	)
 	bob := s.join("bob")
 	s.transcript("tell ann #4 participant-joined bob", "reply joined bob at #4")
@@ -45,6 +46,7 @@ func TestTranscriptOfACall(t *testing.T) {
 		"tell bob slot a0 generation 1 p1",
 		"assign 3 to 4/v0 generation 2",
 		"tell bob slot v0 generation 2 p2",
+		`tell ann encodings p2 [""]`,
 	)
 	s.must(SlotReady{Session: "bob", Mid: "v0", Generation: 2})
 	s.transcript("open slot 4/v0 generation 2", "reply ok")

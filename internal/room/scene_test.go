@@ -40,7 +40,8 @@ type client struct {
 	subscribes        bool
 	room              wire.Snapshot
 	slots             map[string]wire.Slot
-	subscriptions     map[string]string // only those told
+	subscriptions     map[string]string         // only those told
+	encodings         map[string]wire.Encodings // only those told
 	grow              wire.GrowSlots
 	transport         string
 	whispers          []wire.ChatMessage
@@ -157,14 +158,17 @@ func (s *scene) replied(c Command, e Reply) {
 	case wire.Joined:
 		me := s.clients[body.Session]
 		me.identity, me.room = body.Identity, body.Room
-		me.slots, me.subscriptions = map[string]wire.Slot{}, map[string]string{}
+		me.slots, me.subscriptions, me.encodings = map[string]wire.Slot{}, map[string]string{}, map[string]wire.Encodings{}
 	case wire.Answer:
 		me := s.clients[c.(Offer).Session]
 		me.grow = wire.GrowSlots{}
 	case wire.Resync:
 		me := s.clients[c.(Resync).Session]
 		me.room = body.Room
-		me.slots, me.subscriptions = map[string]wire.Slot{}, map[string]string{}
+		me.slots, me.subscriptions, me.encodings = map[string]wire.Slot{}, map[string]string{}, map[string]wire.Encodings{}
+		for _, x := range body.Encodings {
+			me.encodings[x.Publication] = x
+		}
 		for _, x := range body.Slots {
 			me.slots[x.Mid] = x
 		}
@@ -198,6 +202,11 @@ func (s *scene) told(c *client, e Tell) {
 		c.slots[b.Mid] = b
 	case wire.Subscription:
 		c.subscriptions[b.Publication] = b.Status
+		if (b.Reason != "") != (b.Status == wire.SubscriptionPaused) {
+			s.t.Fatalf("%s is %s by reason %q", b.Publication, b.Status, b.Reason)
+		}
+	case wire.Encodings:
+		c.encodings[b.Publication] = b
 	case wire.GrowSlots:
 		c.grow = b
 	case wire.Transport:
@@ -283,6 +292,7 @@ func (s *scene) check() {
 	}
 	s.checkPlane()
 	s.checkRanks()
+	s.checkWishes()
 	if len(s.r.unsettled) != 0 || len(s.r.chat) > wire.MaxChatKept || len(s.r.publications) > MaxRoomPublications {
 		s.t.Fatalf("limits crossed, or slots left unsettled")
 	}
@@ -313,6 +323,14 @@ func (s *scene) checkReplica(c *client, p *participant, snapshot wire.Snapshot) 
 	}
 }
 
+// shownAs is the status of a subscription that fills a slot.
+func shownAs(s *subscription) string {
+	if s.want.Paused {
+		return wire.SubscriptionPaused
+	}
+	return wire.SubscriptionActive
+}
+
 // checkSlots checks the rules of assignment for one participant.
 func (s *scene) checkSlots(p *participant) {
 	s.t.Helper()
@@ -327,7 +345,7 @@ func (s *scene) checkSlots(p *participant) {
 				continue
 			}
 			pub := l.filled.publication
-			if filled[pub] || p.subscriptions[pub] != l.filled || l.filled.line != l || l.filled.status != wire.SubscriptionActive {
+			if filled[pub] || p.subscriptions[pub] != l.filled || l.filled.line != l || l.filled.status != shownAs(l.filled) {
 				s.t.Fatalf("%s: slot %d is at odds with the subscription to %s", p.session, i, pub.ID)
 			}
 			filled[pub] = true
@@ -413,6 +431,40 @@ func (s *scene) checkRanks() {
 	}
 }
 
+// checkWishes checks that publishers were told what the media plane gives somebody.
+func (s *scene) checkWishes() {
+	s.t.Helper()
+	wanted := map[uint64]int{} // sizes, by Producer
+	for _, t := range s.plane.transports {
+		for mid, producer := range t.assigned {
+			if producer == 0 || t.wants[mid].Paused {
+				continue
+			}
+			for _, pub := range s.r.publications {
+				if pub.producer == producer {
+					wanted[producer] = max(wanted[producer], pub.reach(t.wants[mid]))
+				}
+			}
+		}
+	}
+	for _, pub := range s.r.publications {
+		if pub.Kind != wire.KindVideo || pub.owner.carrier != WS {
+			continue
+		}
+		n := wanted[pub.producer]
+		if pub.told != n {
+			s.t.Fatalf("%s was told that %d sizes of %s are wanted, but %d are", pub.owner.session, pub.told, pub.ID, n)
+		}
+		got, told := s.clients[pub.owner.session].encodings[pub.ID]
+		if !told && n == pub.sizes() {
+			continue
+		}
+		if d := cmp.Diff(pub.shownEncodings(), got); d != "" || len(got.Active) != min(n, max(len(pub.encodings), 1)) {
+			s.t.Fatalf("%s believes %+v of %s, %d sizes are wanted:\n%s", pub.owner.session, got, pub.ID, n, d)
+		}
+	}
+}
+
 // describe is one line of a transcript.
 func describe(e Effect) string {
 	switch e := e.(type) {
@@ -445,6 +497,8 @@ func describe(e Effect) string {
 			s += " at once"
 		}
 		return s
+	case Prefer:
+		return fmt.Sprintf("prefer %+v in %d/%s", e.Want, e.Transport&0xff, e.Mid)
 	case OpenSlot:
 		return fmt.Sprintf("open slot %d/%s generation %d", e.Transport&0xff, e.Mid, e.Generation)
 	case CloseTransport:
@@ -474,7 +528,9 @@ func describeBody(body any) string {
 	case wire.Slot:
 		return fmt.Sprintf("%s generation %d %s", b.Mid, b.Generation, b.Publication)
 	case wire.Subscription:
-		return b.Publication + " " + b.Status
+		return strings.TrimSpace(b.Publication + " " + b.Status + " " + b.Reason)
+	case wire.Encodings:
+		return strings.TrimSpace(fmt.Sprintf("%s %q", b.Publication, b.Active))
 	case wire.Ended:
 		return string(b.Code)
 	case wire.GrowSlots:

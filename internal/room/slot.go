@@ -1,6 +1,7 @@
 package room
 
 import (
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -204,6 +205,9 @@ func (r *Room) assign(p *participant) {
 			Transport: p.transport.id, Mid: l.mid, Generation: l.generation, Producer: producer,
 			Immediate: p.carrier == WHEP,
 		})
+		if producer != 0 && l.filled.want != route.DefaultWant {
+			r.prefer(p, l)
+		}
 		r.tell(p, wire.TypeSlot, l.shown(l.generation))
 	}
 }

@@ -3,6 +3,7 @@ package room
 import (
 	"slices"
 
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -14,6 +15,7 @@ type subscription struct {
 
 	// owned by the room
 	wanted bool
+	want   route.Want
 	status string // of wire, as the client knows it
 	line   *line  // that it fills, or nil
 }
@@ -26,7 +28,9 @@ func (p *participant) learn(pub *publication) bool {
 	case p.carrier == WHEP && pub.owner.identity != p.follow:
 		return false
 	}
-	s := &subscription{publication: pub, wanted: !p.manual, status: wire.SubscriptionOff}
+	s := &subscription{
+		publication: pub, wanted: !p.manual, want: route.DefaultWant, status: wire.SubscriptionOff,
+	}
 	p.subscriptions[pub] = s
 	if s.wanted {
 		s.status = wire.SubscriptionPending
@@ -48,7 +52,7 @@ func (p *participant) shownSubscriptions(all []*publication) []wire.Subscription
 	shown := []wire.Subscription{}
 	for _, pub := range all {
 		if s := p.subscriptions[pub]; s != nil {
-			shown = append(shown, wire.Subscription{Publication: pub.ID, Status: s.status})
+			shown = append(shown, s.shown())
 		}
 	}
 	return shown
@@ -71,6 +75,7 @@ func (r *Room) subscribe(c Subscribe) *wire.Error {
 		if s := p.subscription(id, r.publications); s != nil {
 			found = true
 			r.want(p, s, c.Subscribed)
+			r.use(p, s, c)
 		}
 	}
 	if !found {
@@ -103,11 +108,23 @@ func (r *Room) want(p *participant, s *subscription, wanted bool) {
 	r.unsettle(p)
 }
 
-// setStatus tells the client where the status changes.
+// setStatus tells the client where the status changes. What is active may be paused.
 func (r *Room) setStatus(p *participant, s *subscription, status string) {
+	if status == wire.SubscriptionActive && s.want.Paused {
+		status = wire.SubscriptionPaused
+	}
 	if s.status == status {
 		return
 	}
 	s.status = status
-	r.tell(p, wire.TypeSubscription, wire.Subscription{Publication: s.publication.ID, Status: status})
+	r.wish(s.publication)
+	r.tell(p, wire.TypeSubscription, s.shown())
+}
+
+func (s *subscription) shown() wire.Subscription {
+	w := wire.Subscription{Publication: s.publication.ID, Status: s.status}
+	if s.status == wire.SubscriptionPaused {
+		w.Reason = wire.PausedOff
+	}
+	return w
 }

@@ -41,7 +41,10 @@ func change(r Request) (room.Command, *wire.Error) {
 		return room.Unpublish{Session: r.Session, Publication: b.Publication}, refused
 	case wire.TypeSubscribe:
 		b, refused := body[wire.Subscribe](r)
-		return room.Subscribe{Session: r.Session, Publications: b.Publications, Subscribed: b.Subscribed}, refused
+		return room.Subscribe{
+			Session: r.Session, Publications: b.Publications, Subscribed: b.Subscribed,
+			Width: b.Width, Height: b.Height, Priority: b.Priority, Paused: b.Paused,
+		}, refused
 	case wire.TypeSlotReady:
 		b, refused := body[wire.SlotReady](r)
 		return room.SlotReady{Session: r.Session, Mid: b.Mid, Generation: b.Generation}, refused

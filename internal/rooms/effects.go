@@ -153,7 +153,7 @@ func (a *actor) translate(e room.Effect) media.Command {
 	case room.StartProducer:
 		return media.Publish{
 			Transport: media.TransportID(e.Transport), Mid: e.Mid, Producer: media.ProducerID(e.Producer), Encrypted: e.Encrypted,
-			Microphone: e.Microphone,
+			Microphone: e.Microphone, Encodings: encodings(e.Encodings),
 		}
 	case room.Rank:
 		return media.Rank{Producer: media.ProducerID(e.Producer), Ranked: e.Ranked}
@@ -164,12 +164,23 @@ func (a *actor) translate(e room.Effect) media.Command {
 			Transport: media.TransportID(e.Transport), Mid: e.Mid, Generation: e.Generation,
 			Producer: media.ProducerID(e.Producer), Immediate: e.Immediate,
 		}
+	case room.Prefer:
+		return media.Prefer{Transport: media.TransportID(e.Transport), Mid: e.Mid, Want: e.Want}
 	case room.OpenSlot:
 		return media.SlotReady{Transport: media.TransportID(e.Transport), Mid: e.Mid, Generation: e.Generation}
 	case room.CloseTransport:
 		return media.CloseTransport{Transport: media.TransportID(e.Transport)}
 	}
 	panic("rooms: an effect that nobody carries out")
+}
+
+// encodings are what the media plane has to know of them.
+func encodings(offered []wire.OfferEncoding) []media.Encoding {
+	var all []media.Encoding
+	for _, e := range offered {
+		all = append(all, media.Encoding{RID: e.RID, Width: e.Width, Height: e.Height})
+	}
+	return all
 }
 
 // encode writes JSON as short as it goes: what it writes is never part of HTML.

@@ -39,7 +39,7 @@ func TestCall(t *testing.T) {
 		if reply.Type != wire.TypeAnswer || len(answer.Publications) != 2 || !strings.Contains(answer.SDP, "127.0.0.1 8443") {
 			t.Errorf("answer %+v", answer)
 		}
-		published := ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		published := ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeEncodings)
 		if published[0].Rev != 2 || published[1].Rev != 3 {
 			t.Errorf("revisions %d, %d", published[0].Rev, published[1].Rev)
 		}
@@ -65,7 +65,7 @@ func TestCall(t *testing.T) {
 			t.Errorf("the answer comes after event %d", answered.After)
 		}
 		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeCodecs, wire.TypeSubscription, wire.TypeSubscription,
-			wire.TypeSlot, wire.TypeSlot)
+			wire.TypeSlot, wire.TypeSlot, wire.TypeEncodings)
 		ann.idle()
 		bob.idle()
 	})
@@ -216,7 +216,7 @@ func TestTransportStates(t *testing.T) {
 	run(t, func(t *testing.T, s *scene) {
 		ann := s.join("ann")
 		ann.offer("chromium")
-		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeEncodings)
 		id, sink := s.plane.open(t)
 		for _, state := range []media.State{media.Connected, media.Disconnected, media.Connected, media.Failed} {
 			if !sink.Post(media.Event{Transport: id, State: state}) {
@@ -244,7 +244,7 @@ func TestSpeakers(t *testing.T) {
 	run(t, func(t *testing.T, s *scene) {
 		ann := s.join("ann")
 		ann.offer("chromium")
-		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeEncodings)
 		var microphone media.ProducerID
 		for _, c := range s.plane.commands() {
 			if p, ok := c.(media.Publish); ok && p.Microphone {
@@ -306,7 +306,7 @@ func TestDrain(t *testing.T) {
 			}
 		}
 		ann.offer("chromium")
-		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished)
+		ann.expect(wire.TypeTrackPublished, wire.TypeTrackPublished, wire.TypeEncodings)
 	})
 }
 

@@ -109,7 +109,7 @@ func (c *Consumer) Assign(now time.Time, p *Producer, generation uint64) {
 		return
 	}
 	c.Clear()
-	c.generation, c.want, c.held = generation, Want{}, false
+	c.generation, c.want, c.held = generation, DefaultWant, false
 	if p == nil || p.Kind() != c.kind {
 		return
 	}

@@ -213,7 +213,7 @@ func (c *Consumer) lower(p *Packet) {
 	switch {
 	case c.target.Encoding == next.Encoding:
 		next.Spatial, next.Temporal = min(next.Spatial, c.target.Spatial), min(next.Temporal, c.target.Temporal)
-	case c.target.Encoding < next.Encoding:
+	case c.producer.smaller(c.target.Encoding, next.Encoding):
 		next.Temporal = 0
 	}
 	c.change(next, p.Index)

@@ -27,8 +27,11 @@ type Want struct {
 	Paused        bool
 }
 
-// enough reports whether a picture of this size fills the place in which it is shown whole.
-func (w Want) enough(width, height uint16) bool {
+// DefaultWant is that of a subscriber who has said nothing.
+var DefaultWant = Want{Priority: 100}
+
+// Enough reports whether a picture of this size fills the place in which it is shown whole.
+func (w Want) Enough(width, height uint16) bool {
 	return w.Width > 0 && width >= w.Width || w.Height > 0 && height >= w.Height
 }
 
@@ -39,7 +42,7 @@ func Choose(layers []LayerRate, w Want) Layer {
 	for i := range layers {
 		l := &layers[i]
 		choice.Encoding, choice.Spatial = l.Layer.Encoding, l.Layer.Spatial
-		if w.enough(l.Width, l.Height) {
+		if w.Enough(l.Width, l.Height) {
 			break
 		}
 	}
@@ -50,10 +53,32 @@ func Choose(layers []LayerRate, w Want) Layer {
 // valid until the next call.
 func (p *Producer) Layers(now time.Time) []LayerRate {
 	p.layers = p.layers[:0]
-	for i := range p.encodings {
+	order := p.ascending()
+	for _, i := range order[:len(p.encodings)] {
 		p.layers = p.encodings[i].appendLayers(now, p.layers)
 	}
 	return p.layers
+}
+
+// ascending returns the Encodings from the smallest picture to the largest, whatever order the publisher lists them in.
+func (p *Producer) ascending() (order [MaxEncodings]uint8) {
+	for i := range uint8(len(p.encodings)) {
+		k := i
+		for ; k > 0 && p.smaller(i, order[k-1]); k-- {
+			order[k] = order[k-1]
+		}
+		order[k] = i
+	}
+	return order
+}
+
+// smaller reports whether an Encoding's pictures are smaller than another's; of unknown ones, the first listed are.
+func (p *Producer) smaller(a, b uint8) bool {
+	x, y := p.encodings[a].size(0), p.encodings[b].size(0)
+	if x == y || x == (codec.Size{}) || y == (codec.Size{}) {
+		return a < b
+	}
+	return uint32(x.Width)*uint32(x.Height) < uint32(y.Width)*uint32(y.Height)
 }
 
 func (e *Encoding) appendLayers(now time.Time, dst []LayerRate) []LayerRate {

@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 	"time"
@@ -213,6 +214,27 @@ func TestLayersAreMeasured(t *testing.T) {
 	// 30 pictures of 1 to 10 packets of 124 bytes
 	if top := layers[8].Bitrate; top < 100_000 || top > 300_000 {
 		t.Errorf("the highest layer costs %d", top)
+	}
+}
+
+// Encodings ascend by the size of their pictures, in whatever order the publisher lists them.
+func TestLayersAscendBySize(t *testing.T) {
+	r := route.NewRouter()
+	p := r.Add(route.ProducerConfig{ID: 1, Kind: sdp.Video, Codecs: vp8, Clock: new(route.Clock), Encodings: []route.EncodingConfig{{RID: "2"}, {RID: "0"}, {RID: "1"}}})
+	for i, height := range []uint16{720, 180, 360} {
+		b := frame(1, 0, 0, true, true)
+		binary.LittleEndian.PutUint16(b[len(b)-4:], height*16/9)
+		binary.LittleEndian.PutUint16(b[len(b)-2:], height)
+		var in rtp.Packet
+		in.Parse(append(b, make([]byte, 16)...)[:len(b)])
+		p.Encoding(uint8(i)).Add(start, &in, 1<<16)
+	}
+	var heights []uint16
+	for _, l := range p.Layers(start) {
+		heights = append(heights, l.Height)
+	}
+	if !slices.Equal(heights, []uint16{180, 360, 720}) {
+		t.Errorf("heights %v", heights)
 	}
 }
 

@@ -100,7 +100,17 @@ func decide(s *Section, l LocalSection) (answered, error) {
 		x.RTXSSRC = 0
 	}
 	x.Extensions, x.extensions = acceptExtensions(s, x.Role)
+	x.RIDs = x.simulcast(s)
 	return x, nil
+}
+
+// simulcast accepts the encodings that the client offers to send, where it can say which packet belongs to which (RFC 8853 §6.6).
+// One by itself is no choice.
+func (x *answered) simulcast(s *Section) []string {
+	if x.Role != RoleReceive || x.Extensions.Mid == 0 || x.Extensions.RID == 0 || len(s.RIDs) < 2 {
+		return nil
+	}
+	return s.RIDs[:min(len(s.RIDs), maxEncodings)]
 }
 
 func (x answered) data(s *Section) (answered, error) {

@@ -243,3 +243,33 @@ func TestLocalMistakes(t *testing.T) {
 		}
 	}
 }
+
+// Simulcast is accepted where packets can say which encoding they are of, three encodings at most, and a slot has none.
+func TestSimulcast(t *testing.T) {
+	lines := "a=extmap:10 " + URIRID + "\na=rid:a send\na=rid:b send\na=rid:c send\na=rid:d send max-width=1280\n"
+	for what, tt := range map[string]struct {
+		lines, direction string
+		want             []string
+	}{
+		"two":                {lines + "a=simulcast:send b;a", "sendonly", []string{"b", "a"}},
+		"both directions":    {lines + "a=rid:z recv\na=simulcast:recv z send b;a", "sendrecv", []string{"b", "a"}},
+		"four":               {lines + "a=simulcast:send a;b;c;d", "sendonly", []string{"a", "b", "c"}},
+		"one":                {lines + "a=simulcast:send a", "sendonly", nil},
+		"one that is none":   {lines + "a=simulcast:send a;x", "sendonly", nil},
+		"alternatives":       {lines + "a=simulcast:send a,d;~b", "sendonly", []string{"a", "b"}},
+		"no rids on packets": {strings.Replace(lines, URIRID, URIAudioLevel, 1) + "a=simulcast:send a;b", "sendonly", nil},
+		"rids on slots only": {strings.Replace(lines, "a=extmap:10 "+URIRID, "a=extmap:10/recvonly "+URIRID, 1) + "a=simulcast:send a;b", "sendonly", nil},
+		"to a slot":          {lines + "a=simulcast:send a;b", "recvonly", nil},
+	} {
+		a := answer(t, offer(t, strings.Replace(smallest, "a=recvonly", tt.lines+"\na="+tt.direction, 1)), nil)
+		line := "a=simulcast:recv " + strings.Join(tt.want, ";") + "\r\n"
+		if !slices.Equal(a.Sections[1].RIDs, tt.want) || strings.Contains(a.SDP, "a=simulcast") != (tt.want != nil) || tt.want != nil && !strings.Contains(a.SDP, line) {
+			t.Errorf("%s: %q in %s", what, a.Sections[1].RIDs, a.SDP)
+		}
+		for _, rid := range tt.want {
+			if !strings.Contains(a.SDP, "a=rid:"+rid+" recv\r\n") {
+				t.Errorf("%s: no %s in %s", what, rid, a.SDP)
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ const (
 	maxExtensions   = 64  // of one m-line
 	maxSSRCs        = 32  // of one m-line
 	maxRIDs         = 8   // of one m-line
+	maxEncodings    = 3   // of one m-line that are accepted, the first ones
 	maxFeedback     = 16  // of one codec
 	maxFingerprints = 8
 	minUfragBytes   = 4   // RFC 8839 §5.4

@@ -138,6 +138,7 @@ type Negotiated struct {
 	Extensions Extensions
 	SSRCs      []uint32          // RoleReceive
 	RTX        map[uint32]uint32 // RoleReceive
+	RIDs       []string          // RoleReceive: accepted simulcast encodings, in the order of the offer; none: one plain stream
 	SSRC       uint32            // RoleSend
 	RTXSSRC    uint32            // RoleSend
 	CNAME      string            // RoleSend: the server's; RoleReceive: the client's

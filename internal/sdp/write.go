@@ -170,6 +170,12 @@ func (w *writer) media(s *Section, x *answered, l *Local) {
 	for _, c := range x.Codecs {
 		w.codec(s.Kind, c)
 	}
+	for _, rid := range x.RIDs {
+		w.line("a=rid:", rid, " recv")
+	}
+	if len(x.RIDs) > 0 {
+		w.line("a=simulcast:recv ", strings.Join(x.RIDs, ";"))
+	}
 	if x.Role == RoleSend {
 		w.sources(x)
 	}

@@ -6,7 +6,7 @@ import "time"
 const (
 	maxStreams       = 64   // SSRCs that a client may send, RTX among them
 	maxSlots         = 72   // slots: 24 pairs and as many video-only ones
-	maxHeaderBytes   = 128  // of an outgoing RTP packet with its extensions
+	maxHeaderBytes   = 320  // of an outgoing RTP packet with its extensions
 	maxCompoundBytes = 1200 // of an outgoing RTCP compound
 	maxNacksAtOnce   = 64   // numbers that one request for repair names
 	maxNacksAnswered = 256  // numbers of one request that are answered

@@ -20,12 +20,14 @@ type section struct {
 	repairable bool       // lost packets are asked for again
 	primaries  [128]uint8 // payload type of an RTX → that of what it repairs; 0: it is no RTX
 	producer   *route.Producer
-	stream     *receiver // the stream it is fed by; nil before its first packet
+	encodings  [route.MaxEncodings]*route.Encoding // that its streams feed; nil: none
+	streams    [route.MaxEncodings]*receiver       // one for each rid, or the only one; nil before its first packet
 }
 
 // receiver is one stream that the client sends, with the RTX stream that repairs it.
 type receiver struct {
 	section  *section
+	stream   int // its place in section.streams
 	ssrc     uint32
 	seq      rtp.SequenceUnwrapper
 	register nack.Register
@@ -46,12 +48,7 @@ type slot struct {
 }
 
 // encoding returns what the stream feeds; nil: nothing.
-func (r *receiver) encoding() *route.Encoding {
-	if r.section.producer == nil {
-		return nil
-	}
-	return r.section.producer.Encoding(0)
-}
+func (r *receiver) encoding() *route.Encoding { return r.section.encodings[r.stream] }
 
 func (s *slot) bind(out *srtp.Context) {
 	s.source = out.Source(s.neg.SSRC)
@@ -83,6 +80,9 @@ func (t *Transport) setSection(n sdp.Negotiated) {
 		s = &section{mid: n.Mid}
 		t.sections[n.Mid] = s
 	}
+	if !slices.Equal(s.neg.RIDs, n.RIDs) {
+		t.forget(s) // other streams will come
+	}
 	s.neg, s.repairable = n, false
 	clear(s.primaries[:])
 	for _, c := range n.Codecs {
@@ -93,39 +93,47 @@ func (t *Transport) setSection(n sdp.Negotiated) {
 		// Without RTX a publisher answers with the lost packet itself.
 		s.repairable = s.repairable || slices.Contains(c.Feedback, "nack")
 	}
-	if len(n.SSRCs) == 0 || t.learn(s, n.SSRCs[0]) == nil {
-		return
-	}
-	if rtx, ok := n.RTX[n.SSRCs[0]]; ok && len(t.receivers) < maxStreams {
-		t.receivers[rtx] = t.receivers[n.SSRCs[0]]
+	if len(n.SSRCs) > 0 && len(n.RIDs) == 0 { // the order of SSRCs says nothing of encodings
+		t.learn(s, 0, n.SSRCs[0])
 	}
 }
 
-// learn makes ssrc the stream of s, or returns nil where there are too many streams.
-func (t *Transport) learn(s *section, ssrc uint32) *receiver {
-	if r := t.receivers[ssrc]; r != nil && r.section == s {
+// learn makes ssrc a stream of s, and that of its RTX where the client has told it, or returns nil where there are too many
+// streams.
+func (t *Transport) learn(s *section, stream int, ssrc uint32) *receiver {
+	if r := t.receivers[ssrc]; r != nil && r.section == s && r.stream == stream {
 		return r
 	}
 	if len(t.receivers) >= maxStreams {
 		return nil
 	}
-	r := &receiver{section: s, ssrc: ssrc}
-	if s.stream != nil && s.producer != nil {
-		s.stream.encoding().Restart()
+	if s.streams[stream] != nil && s.encodings[stream] != nil {
+		s.encodings[stream].Restart()
 	}
-	t.forget(s)
-	t.receivers[ssrc], s.stream = r, r
+	t.forgetStream(s, stream)
+	r := &receiver{section: s, stream: stream, ssrc: ssrc}
+	t.receivers[ssrc], s.streams[stream] = r, r
+	if rtx, ok := s.neg.RTX[ssrc]; ok && len(t.receivers) < maxStreams {
+		t.receivers[rtx] = r
+	}
 	return r
 }
 
-// forget removes the streams of s: its m-line has another now.
+// forget removes the streams of s.
 func (t *Transport) forget(s *section) {
+	for i := range s.streams {
+		t.forgetStream(s, i)
+	}
+}
+
+// forgetStream removes one stream of s: another takes its place.
+func (t *Transport) forgetStream(s *section, stream int) {
 	for ssrc, r := range t.receivers {
-		if r.section == s {
+		if r.section == s && r.stream == stream {
 			delete(t.receivers, ssrc)
 		}
 	}
-	s.stream = nil
+	s.streams[stream] = nil
 }
 
 func (t *Transport) dropSection(mid string) {
@@ -183,13 +191,24 @@ func (t *Transport) Section(mid string) (sdp.Negotiated, bool) {
 	return s.neg, true
 }
 
-// Publish lets the m-line feed p; nil: nothing. It reports false where the client does not send on that m-line.
+// Publish lets the m-line feed p: each of its streams the Encoding with the same rid. It reports false where the client does not
+// send on that m-line.
 func (t *Transport) Publish(mid string, p *route.Producer) bool {
 	s := t.sections[mid]
 	if s == nil {
 		return false
 	}
-	s.producer = p
+	s.producer, s.encodings = p, [route.MaxEncodings]*route.Encoding{}
+	if len(s.neg.RIDs) == 0 {
+		s.encodings[0] = p.Encoding(0)
+		return true
+	}
+	for i := range p.Encodings() {
+		e := p.Encoding(uint8(i))
+		if k := slices.Index(s.neg.RIDs, e.RID()); k >= 0 {
+			s.encodings[k] = e
+		}
+	}
 	return true
 }
 
@@ -197,7 +216,7 @@ func (t *Transport) Publish(mid string, p *route.Producer) bool {
 func (t *Transport) Unpublish(p *route.Producer) {
 	for _, s := range t.sections {
 		if s.producer == p {
-			s.producer = nil
+			s.producer, s.encodings = nil, [route.MaxEncodings]*route.Encoding{}
 		}
 	}
 }
@@ -223,6 +242,13 @@ func (t *Transport) SlotReady(now time.Time, mid string, generation uint64) {
 	}
 }
 
+// Prefer notes how the client uses what fills the slot mid.
+func (t *Transport) Prefer(now time.Time, mid string, w route.Want) {
+	if s := t.slot(mid); s != nil {
+		s.consumer.SetWant(now, w)
+	}
+}
+
 // Close empties all slots.
 func (t *Transport) Close() {
 	for _, s := range t.slots {
@@ -233,38 +259,64 @@ func (t *Transport) Close() {
 // AskKeyFrame asks the client for a key frame of e.
 func (t *Transport) AskKeyFrame(now time.Time, e *route.Encoding, out *Out) {
 	for _, s := range t.sections {
-		if s.producer == e.Producer() && s.stream != nil && t.Ready(now) {
-			t.rtcp = rtp.AppendPLI(t.rtcp[:0], t.cfg.Sender, s.stream.ssrc)
+		if s.producer != e.Producer() || !t.Ready(now) {
+			continue
+		}
+		if i := slices.Index(s.encodings[:], e); i >= 0 && s.streams[i] != nil {
+			t.rtcp = rtp.AppendPLI(t.rtcp[:0], t.cfg.Sender, s.streams[i].ssrc)
 			t.sendRTCP(out)
 		}
 	}
 }
 
 // unknown finds the m-line of a stream that no SSRC line announced (RFC 9143 §9.2): by its MID, or by its payload type where only
-// one m-line has that. A stream takes an m-line over only when the one before has fallen silent, or two of them would evict each
-// other with every packet.
+// one m-line has that; and with simulcast, which of its streams it is, by its RID (RFC 8852). A stream takes the place of
+// another only when that one has fallen silent, or two of them would evict each other with every packet.
 func (t *Transport) unknown(now time.Time, p *rtp.Packet) (*receiver, drop.Reason) {
 	s := t.sectionOf(p)
 	if s == nil {
 		return nil, drop.RtpUnknownSSRC
 	}
-	if s.primaries[p.PayloadType()&0x7f] == 0 {
-		if s.stream != nil && now.Sub(s.stream.heardAt) < takeover {
-			return nil, drop.RtpUnknownSSRC
-		}
-		if r := t.learn(s, p.SSRC()); r != nil {
-			return r, drop.None
-		}
+	if s.primaries[p.PayloadType()&0x7f] != 0 {
+		return t.unknownRTX(s, p)
+	}
+	stream, ok := s.streamOf(p.Extension(s.neg.Extensions.RID))
+	if !ok {
 		return nil, drop.RtpUnknownSSRC
 	}
-	if s.stream == nil || len(t.receivers) >= maxStreams {
+	if r := s.streams[stream]; r != nil && now.Sub(r.heardAt) < takeover {
 		return nil, drop.RtpUnknownSSRC
 	}
-	t.receivers[p.SSRC()] = s.stream
-	return s.stream, drop.None
+	if r := t.learn(s, stream, p.SSRC()); r != nil {
+		return r, drop.None
+	}
+	return nil, drop.RtpUnknownSSRC
 }
 
-// takeover is how long a stream has been silent when another may take its m-line.
+// unknownRTX finds the stream that an RTX stream of s repairs.
+func (t *Transport) unknownRTX(s *section, p *rtp.Packet) (*receiver, drop.Reason) {
+	stream, ok := s.streamOf(p.Extension(s.neg.Extensions.RepairedRID))
+	if !ok || s.streams[stream] == nil || len(t.receivers) >= maxStreams {
+		return nil, drop.RtpUnknownSSRC
+	}
+	t.receivers[p.SSRC()] = s.streams[stream]
+	return s.streams[stream], drop.None
+}
+
+// streamOf returns which of its streams has this rid. Without simulcast there is one.
+func (s *section) streamOf(rid []byte) (int, bool) {
+	if len(s.neg.RIDs) == 0 {
+		return 0, true
+	}
+	for i, x := range s.neg.RIDs {
+		if string(rid) == x {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// takeover is how long a stream has been silent when another may take its place.
 const takeover = 200 * time.Millisecond
 
 func (t *Transport) sectionOf(p *rtp.Packet) (found *section) {

@@ -267,6 +267,8 @@ export interface Resync {
   room: Snapshot;
   slots: Slot[];
   subscriptions: Subscription[];
+  /** of the receiver's publications of video */
+  encodings: Encodings[];
 }
 
 /** Ended is the last message of a session. */

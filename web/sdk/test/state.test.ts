@@ -102,7 +102,7 @@ test("a resync tells only the difference", () => {
     ...snapshot(9, [someone("bob", camera("p1", { muted: true }), camera("p3", { source: "screen" })), someone("dan")], [said(1, "hello"), said(2, "again")]),
     speakers: { dominant: "dan", speaking: [] },
   };
-  const changes = room.apply(event(undefined, "resync", { room: now, slots: [], subscriptions: [] }));
+  const changes = room.apply(event(undefined, "resync", { room: now, slots: [], subscriptions: [], encodings: [] }));
   assert.deepEqual(short(changes), ["left eve left", "muted p1", "published bob p3", "joined dan", "message again", "speakers dan: "]);
   assert.equal(room.revision, 9);
 });
