@@ -18,6 +18,7 @@ import (
 type program struct {
 	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server. This is the default."`
 	Token  tokenCommand `cmd:"" help:"Make a token that lets someone into a room."`
+	Load   loadCommand  `cmd:"" help:"Try out how many people a server of yours carries."`
 	Config struct {
 		Show showCommand `cmd:"" help:"Show the settings as a YAML file."`
 	} `cmd:"" help:"Look at the configuration."`
@@ -137,6 +138,8 @@ func (p process) run(cli *program, verb string, origins Origins) error {
 		return p.serve(&cli.Serve.Config)
 	case "token":
 		return p.token(&cli.Token)
+	case "load":
+		return p.load(&cli.Load)
 	case "config show":
 		if err := cli.Config.Show.complete(p.env); err != nil {
 			return &usageError{err}

@@ -2,7 +2,13 @@
 
 package host
 
-import "log/slog"
+import (
+	"log/slog"
+	"math"
+)
 
 // raiseFileLimit has nothing to do: this system has no such limit.
 func raiseFileLimit(*slog.Logger) {}
+
+// fileLimit is no limit.
+func fileLimit() uint64 { return math.MaxUint64 }

@@ -23,3 +23,12 @@ func raiseFileLimit(log *slog.Logger) {
 		log.Warn("few files may be open: raise the limit (ulimit -n, LimitNOFILE=)", "limit", l.Cur)
 	}
 }
+
+// fileLimit is how many files this process may have open.
+func fileLimit() uint64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0
+	}
+	return l.Cur
+}
