@@ -26,7 +26,11 @@ type seat struct {
 func (s *Service) sit(carrier rooms.Carrier, c permit, admission rooms.Admission) (seat, rooms.Reply, *wire.Error) {
 	p := seat{id: secret(16), room: c.Room, permit: c}
 	// First listen, then join: events may come before the reply does.
-	events, err := s.config.Bus.Subscribe(rooms.SessionSubject(p.id), eventQueue)
+	queue := callEventQueue
+	if carrier == rooms.CarrierWS {
+		queue = eventQueue
+	}
+	events, err := s.config.Bus.Subscribe(rooms.SessionSubject(p.id), queue)
 	if err != nil {
 		return seat{}, rooms.Reply{}, s.fault("subscribe to a session's events", err)
 	}
