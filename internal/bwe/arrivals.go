@@ -24,8 +24,8 @@ type Arrivals struct {
 	epoch   time.Time // reference times count from here
 	next    int64     // first number not yet reported; 0: nothing recorded
 	highest int64
-	count   uint8 // of feedback packets
-	at      [Window]int64
+	count   uint8          // of feedback packets
+	at      *[Window]int64 // nil: nothing recorded; those who only receive need none
 }
 
 // Times are in units of 250 µs since epoch, plus 1 so that 0 says that a packet has not arrived.
@@ -39,6 +39,7 @@ const (
 func (a *Arrivals) Record(seq uint16, at time.Time) {
 	index := a.unwrap.Unwrap(seq)
 	if a.next == 0 {
+		a.at = new([Window]int64)
 		a.epoch, a.next, a.highest = at, index, index-1
 	}
 	if index <= a.highest-Window {

@@ -57,6 +57,7 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	_, _ = rand.Read(ssrc[:])
 	t, err := transport.New(transport.Config{
 		ICE: ice.Lite, Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(ssrc[:]),
+		Scratch: s.scratch,
 	}, now)
 	if err != nil || s.closing || len(s.transports) >= maxTransports {
 		spec.Events.Post(Event{Transport: spec.Transport, State: Failed, Reason: "the server takes no more connections"})

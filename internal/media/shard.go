@@ -70,6 +70,7 @@ type Shard struct {
 	ending     map[TransportID]*farewell
 	closing    bool
 	out        transport.Out
+	scratch    *transport.Scratch
 	drops      drop.Counts
 	counts     Counts
 	next       time.Time
@@ -83,6 +84,7 @@ func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
 		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
 	}
+	s.scratch = transport.NewScratch()
 	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}
 	return s
 }

@@ -96,7 +96,7 @@ func (t *Transport) header(now time.Time, s *slot, p *route.Packet, h *rtp.Heade
 		add(ids.VideoOrientation, p.Orientation)
 		add(ids.DependencyDescriptor, p.Dependency)
 	}
-	return rtp.AppendHeader(t.scratch[:0], *h, list[:n])
+	return rtp.AppendHeader(t.head[:0], *h, list[:n])
 }
 
 // maxMidBytes is the longest mid that fits a one-byte extension (RFC 8285 §4.2).

@@ -53,7 +53,20 @@ type Config struct {
 	Local, Remote sdp.ICE
 	// Sender is the SSRC under which the Transport's own RTCP is sent.
 	Sender uint32
+	// Scratch is what the Transports of one loop share; nil: it has its own.
+	Scratch *Scratch
 }
+
+// Scratch is memory that a Transport needs while it makes one packet, and not afterwards.
+type Scratch struct {
+	head      [maxHeaderBytes]byte
+	repair    [route.RepairBytes]byte
+	rtcp      []byte
+	blockList []rtp.ReportBlock
+}
+
+// NewScratch returns a Scratch for all Transports of a loop.
+func NewScratch() *Scratch { return &Scratch{rtcp: make([]byte, 0, maxCompoundBytes)} }
 
 // Out is what a Transport makes of its input. The caller owns and empties it.
 type Out struct {
@@ -70,6 +83,7 @@ type Transport struct {
 	cfg Config
 
 	// owned by loop
+	*Scratch
 	agent     *ice.Agent
 	in, out   *srtp.Context // nil until SetKeys
 	clock     route.Clock
@@ -82,10 +96,6 @@ type Transport struct {
 	reportAt  time.Time
 	next      time.Time // when Timeout has something to do; zero: never
 	asked     asked
-	scratch   [maxHeaderBytes]byte
-	rtcp      []byte
-	repair    [route.RepairBytes]byte
-	blockList []rtp.ReportBlock
 }
 
 // New returns a Transport that waits for the client's checks. It answers ErrNotSupported for what is not built.
@@ -99,9 +109,12 @@ func New(cfg Config, now time.Time) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Scratch == nil {
+		cfg.Scratch = NewScratch()
+	}
 	return &Transport{
-		cfg: cfg, agent: agent, sections: make(map[string]*section), receivers: make(map[uint32]*receiver),
-		rtt: initialRTT, rtcp: make([]byte, 0, maxCompoundBytes), reportAt: now, next: agent.Next(),
+		cfg: cfg, Scratch: cfg.Scratch, agent: agent, sections: make(map[string]*section), receivers: make(map[uint32]*receiver),
+		rtt: initialRTT, reportAt: now, next: agent.Next(),
 	}, nil
 }
 
