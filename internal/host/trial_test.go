@@ -75,6 +75,26 @@ func TestLoadOfMeetings(t *testing.T) {
 	}
 }
 
+// Subscribers of three sizes get the encoding that they have room for, and what nobody watches is not sent.
+func TestLoadWithSimulcast(t *testing.T) {
+	n := startNode(t)
+	defer n.stop()
+	for subscribers, sizes := range map[string][]bool{"3": {true, true, true}, "1": {true, false, false}} {
+		exit, r, stderr := trial(t, n, "--simulcast", "--subscribers", subscribers, "--bitrate", "600k", "--duration", "2s")
+		if exit != 0 || !r.OK || len(r.Sizes) != 3 {
+			t.Fatalf("exit %d, %+v\n%s", exit, r, stderr)
+		}
+		for i, some := range sizes {
+			if (r.Sizes[i].Frames > 10) != some {
+				t.Errorf("%s subscribers: sizes %+v", subscribers, r.Sizes)
+			}
+		}
+		if all := r.Sent.Median > 700_000; all != sizes[2] {
+			t.Errorf("%s subscribers: %d bit/s sent", subscribers, r.Sent.Median)
+		}
+	}
+}
+
 // A server with tokens lets in who has its keys, and nobody else; causes are counted.
 func TestLoadWithTokens(t *testing.T) {
 	n := startNode(t, "--auth", "token")

@@ -23,6 +23,7 @@ type client struct {
 	// static after construction
 	*crew
 	room, identity      string
+	number              int // among its kind in the room
 	publishes, receives bool
 
 	// static after join
@@ -42,9 +43,11 @@ type client struct {
 	meter       *meter.Receiver
 	lines       map[uint32]line
 	generations map[string]uint64
-	owners      map[string]string // of publications
-	statuses    map[string]string // of subscriptions
-	took        time.Duration     // to join; 0: it has not
+	owners      map[string]string   // of publications
+	statuses    map[string]string   // of subscriptions
+	published   map[string]string   // mids of own publications
+	wanted      map[string][]string // rids of own publications that somebody wants; absent: all
+	took        time.Duration       // to join; 0: it has not
 	faults      []fault
 	late        meter.Histogram // how late frames were sent
 	sent        int64           // bytes of RTP packets
@@ -59,11 +62,12 @@ type fault struct {
 	err   error
 }
 
-func newClient(c *crew, room, identity string, publishes, receives bool) *client {
+func newClient(c *crew, room, kind string, number int, publishes, receives bool) *client {
 	return &client{
-		crew: c, room: room, identity: identity, publishes: publishes, receives: receives,
+		crew: c, room: room, identity: fmt.Sprintf("%s-%d", kind, number+1), number: number, publishes: publishes, receives: receives,
 		up: make(chan struct{}), leaving: make(chan struct{}),
 		lines: map[uint32]line{}, generations: map[string]uint64{}, owners: map[string]string{}, statuses: map[string]string{},
+		published: map[string]string{}, wanted: map[string][]string{},
 		meter: meter.NewReceiver(time.Now(), nil),
 	}
 }
@@ -172,6 +176,10 @@ func (c *client) negotiate(ctx context.Context, pairs, videos int) error {
 	}
 	c.mu.Lock()
 	c.lines = all
+	for _, p := range answer.Publications {
+		c.published[p.Publication] = p.Mid
+	}
+	c.direct()
 	c.mu.Unlock()
 	return c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.SDP})
 }
@@ -236,15 +244,17 @@ func (c *client) event(m wire.Message) error {
 	case wire.TypeParticipantLeft:
 		return with(m, func(b wire.ParticipantLeft) { c.gone(b.Identity) })
 	case wire.TypeTrackPublished:
-		return with(m, func(b wire.TrackPublished) { c.published(b.Identity, b.Publication, false) })
+		return with(m, func(b wire.TrackPublished) { c.learn(b.Identity, b.Publication, false) })
 	case wire.TypeTrackUnpublished:
-		return with(m, func(b wire.TrackUnpublished) { c.unpublished(b.Publication) })
+		return with(m, func(b wire.TrackUnpublished) { c.forget(b.Publication) })
 	case wire.TypeSlot:
 		return with(m, c.fill)
 	case wire.TypeSubscription:
 		return with(m, c.subscription)
 	case wire.TypeGrowSlots:
 		return with(m, c.grow)
+	case wire.TypeEncodings:
+		return with(m, c.encodings)
 	case wire.TypeResync:
 		return with(m, c.resync)
 	case wire.TypeTransport:
@@ -280,22 +290,28 @@ func (c *client) snapshot(room wire.Snapshot, before bool) {
 
 func (c *client) participant(p wire.Participant, before bool) {
 	for _, t := range p.Publications {
-		c.published(p.Identity, t, before)
+		c.learn(p.Identity, t, before)
 	}
 }
 
-func (c *client) published(identity string, p wire.Publication, before bool) {
+// learn notes a publication, and says how large its picture is shown where there are sizes to choose from.
+func (c *client) learn(identity string, p wire.Publication, before bool) {
 	if identity == c.identity || !c.receives {
 		return
 	}
 	video := p.Kind == wire.KindVideo
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.owners[p.ID] = identity
 	c.meter.Publish(time.Now(), p.ID, source.ID(c.room, identity, video), video, before)
+	c.mu.Unlock()
+	if sizes := c.plan.encodings(); video && len(sizes) > 1 && p.Layers != "" {
+		size := sizes[c.number%len(sizes)]
+		wish := wire.Subscribe{Publications: []string{p.ID}, Subscribed: true, Width: &size.width, Height: &size.height}
+		_, _ = c.session.send(wire.TypeSubscribe, wish, nil) // fails only with the session
+	}
 }
 
-func (c *client) unpublished(id string) {
+func (c *client) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.owners, id)
@@ -313,7 +329,7 @@ func (c *client) gone(identity string) {
 	}
 	c.mu.Unlock()
 	for _, id := range ids {
-		c.unpublished(id)
+		c.forget(id)
 	}
 }
 
@@ -335,6 +351,9 @@ func (c *client) subscription(s wire.Subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.statuses[s.Publication] = s.Status
+	if s.Reason != "" {
+		c.statuses[s.Publication] += " for " + s.Reason
+	}
 	c.meter.Subscription(time.Now(), s.Publication, s.Status == wire.SubscriptionActive)
 }
 
@@ -362,7 +381,7 @@ func (c *client) resync(r wire.Resync) {
 	}
 	c.mu.Unlock()
 	for _, id := range ids {
-		c.unpublished(id)
+		c.forget(id)
 	}
 	c.snapshot(r.Room, false)
 	for _, s := range r.Subscriptions {

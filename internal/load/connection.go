@@ -2,6 +2,7 @@ package load
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -205,6 +206,31 @@ func (t *tap) BindRemoteStream(_ *interceptor.StreamInfo, r interceptor.RTPReade
 			t.client.arrived(time.Now(), &p, n)
 		}
 		return n, a, err
+	})
+}
+
+// BindLocalStream implements interceptor.Interceptor. Pion repeats packets with the RTP stream id of the original; in a stream of repairs
+// it belongs into another header extension (RFC 8852 §3.2).
+func (t *tap) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
+	var rid, repaired uint8
+	for _, e := range info.RTPHeaderExtensions {
+		switch e.URI {
+		case sdp.SDESRTPStreamIDURI:
+			rid = uint8(e.ID)
+		case sdp.SDESRepairRTPStreamIDURI:
+			repaired = uint8(e.ID)
+		}
+	}
+	if rid == 0 || repaired == 0 {
+		return w
+	}
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		if v := h.GetExtension(rid); v != nil && h.PayloadType == payloadRTX {
+			if err := errors.Join(h.DelExtension(rid), h.SetExtension(repaired, v)); err != nil {
+				return 0, err
+			}
+		}
+		return w.Write(h, payload, a)
 	})
 }
 

@@ -27,7 +27,7 @@ type Plan struct {
 	Duration    time.Duration `group:"Load" default:"15s" placeholder:"DURATION" help:"How long to measure once everyone has joined. Default: 15s."`
 	Video       string        `group:"Media" enum:"vp8,vp9,h264,av1,none" default:"vp8" placeholder:"vp8|vp9|h264|av1|none" help:"Codec of the pictures. Default: vp8."`
 	Audio       bool          `group:"Media" default:"true" negatable:"" help:"Send sound. Default: yes."`
-	Simulcast   bool          `group:"Media" help:"Send each picture in three sizes."`
+	Simulcast   bool          `group:"Media" help:"Send each picture in three sizes; receivers show it in one of them each."`
 	Bitrate     Bitrate       `group:"Media" default:"1.5M" placeholder:"BITRATE" help:"Bit/s of each picture, such as 800k; with --simulcast of its largest size. Default: 1.5M."`
 	FPS         int           `name:"fps" group:"Media" default:"30" placeholder:"N" help:"Pictures a second. Default: 30."`
 	JSON        bool          `name:"json" group:"Result" help:"Print the result as JSON, with each client."`
@@ -58,10 +58,25 @@ func (b Bitrate) String() string {
 		name string
 	}{{1e9, "Gbit/s"}, {1e6, "Mbit/s"}, {1e3, "kbit/s"}} {
 		if n := float64(b) / u.size; n >= 1 {
-			return strings.TrimRight(strings.TrimRight(strconv.FormatFloat(n, 'f', 2, 64), "0"), ".") + " " + u.name
+			text := strconv.FormatFloat(n, 'f', digits(n), 64)
+			if strings.Contains(text, ".") {
+				text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+			}
+			return text + " " + u.name
 		}
 	}
 	return strconv.FormatInt(int64(b), 10) + " bit/s"
+}
+
+// digits is how many decimals make three digits in all.
+func digits(n float64) int {
+	switch {
+	case n < 10:
+		return 2
+	case n < 100:
+		return 1
+	}
+	return 0
 }
 
 // Rate is in events a second. As text it is "5/s", "5" or "90/m".

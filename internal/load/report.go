@@ -30,6 +30,8 @@ type Report struct {
 	Received     Spread `json:"received"` // by each client that receives
 	Sent         Spread `json:"sent"`     // by each client that sends
 	Frozen       Frozen `json:"frozen"`
+	// Sizes are the encodings of simulcast, with how many frames of each could be shown.
+	Sizes []Size `json:"sizes,omitempty"`
 	// Withheld are subscriptions that the server does not serve at the end, by the reason.
 	Withheld map[string]int `json:"withheld,omitempty"`
 	Machine  Machine        `json:"machine"`
@@ -89,6 +91,13 @@ type Frozen struct {
 	Watched float64 `json:"watchedSeconds"`
 	Percent float64 `json:"percent"`
 	Frames  int     `json:"frames"` // that could be shown
+}
+
+// Size is one encoding of simulcast.
+type Size struct {
+	Width  uint16 `json:"width"`
+	Height uint16 `json:"height"`
+	Frames int    `json:"frames"`
 }
 
 // Machine is the one that makes the load.
@@ -186,6 +195,7 @@ func summarize(p *Plan, all []outcome, c circumstances) *Report {
 	if p.Video != "none" {
 		r.Video = media(&video)
 		r.Frozen = frozen(&video)
+		r.Sizes = p.sizes(&video)
 	}
 	if p.Audio {
 		r.Audio = media(&audio)
@@ -303,6 +313,18 @@ func media(m *meter.Media) *Media {
 
 func frozen(m *meter.Media) Frozen {
 	return Frozen{m.Freezes, round(m.Frozen.Seconds()), round(m.Watched.Seconds()), percent(int(m.Frozen), int(m.Watched)), m.Frames}
+}
+
+// sizes are told where there are several.
+func (p *Plan) sizes(m *meter.Media) []Size {
+	if !p.Simulcast {
+		return nil
+	}
+	var all []Size
+	for i, e := range p.encodings() {
+		all = append(all, Size{e.width, e.height, m.Sizes[i]})
+	}
+	return all
 }
 
 func perSecond(bytes int64, span time.Duration) int64 {

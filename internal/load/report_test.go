@@ -49,7 +49,7 @@ func watcher(i int) outcome {
 		room: "load-1", identity: fmt.Sprintf("subscriber-%d", i), receives: true, took: time.Duration(20+i) * time.Millisecond,
 		result: meter.Result{
 			Span:          10 * second,
-			Video:         meter.Media{Tracks: 2, Packets: 3000, Bytes: 3_750_000, Repaired: 3, Delay: delays(3000, time.Millisecond), Frames: 600, Watched: 20 * second},
+			Video:         meter.Media{Tracks: 2, Packets: 3000, Bytes: 3_750_000, Repaired: 3, Delay: delays(3000, time.Millisecond), Frames: 600, Sizes: [meter.Sizes]int{300, 200, 100}, Watched: 20 * second},
 			Sound:         meter.Media{Tracks: 2, Packets: 1000, Bytes: 100_000, Delay: delays(1000, 700*time.Microsecond)},
 			FirstPictures: []time.Duration{time.Duration(60+i) * time.Millisecond, 90 * time.Millisecond},
 			FirstSounds:   []time.Duration{30 * time.Millisecond, 31 * time.Millisecond},
@@ -117,6 +117,7 @@ func TestReportOfFaults(t *testing.T) {
 	lost.faults = []fault{{"session", errors.New("the session is lost: EOF")}}
 	lost.result.Misdirected = 7
 	frozen.result.Video.Lost, frozen.result.Video.Freezes, frozen.result.Video.Frozen = 30, 4, 1500*time.Millisecond
+	frozen.result.Video.Bytes /= 20
 	slow := talker(1)
 	slow.late = delays(800, 60*time.Millisecond)
 	p := plan()
@@ -162,7 +163,7 @@ func TestCauses(t *testing.T) {
 	if all := tally.sorted(); len(all) != maxCauses || all[0].Count != maxCauses+1 {
 		t.Errorf("%d causes, the first %+v", len(all), all[0])
 	}
-	c := newClient(&crew{}, "room", "me", false, true)
+	c := newClient(&crew{}, "room", "me", 0, false, true)
 	for range 2 * maxFaults {
 		c.fail("x", errors.New("x"))
 	}

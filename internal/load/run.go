@@ -100,7 +100,7 @@ func newRun(p *Plan, t *target, o Options) *run {
 		room := fmt.Sprintf("%s-%d", name, i+1)
 		sources := map[uint32]bool{}
 		for j := range p.Publishers {
-			c := newClient(r.crew, room, fmt.Sprintf("publisher-%d", j+1), true, p.Meeting)
+			c := newClient(r.crew, room, "publisher", j, true, p.Meeting)
 			r.publishers = append(r.publishers, c)
 			for _, video := range []bool{false, true} {
 				sources[source.ID(room, c.identity, video)] = true
@@ -108,7 +108,7 @@ func newRun(p *Plan, t *target, o Options) *run {
 		}
 		r.rooms[room] = sources
 		for j := range p.Subscribers {
-			r.subscribers = append(r.subscribers, newClient(r.crew, room, fmt.Sprintf("subscriber-%d", j+1), false, true))
+			r.subscribers = append(r.subscribers, newClient(r.crew, room, "subscriber", j, false, true))
 		}
 	}
 	return r
@@ -179,6 +179,7 @@ func (r *run) begin() {
 	for _, c := range r.clients() {
 		c.begin(r.begun)
 	}
+	r.tell(Measuring)
 }
 
 // wait lets the time of measurement pass.

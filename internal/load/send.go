@@ -2,6 +2,7 @@ package load
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,11 +26,13 @@ type sender struct {
 
 	// owned by the goroutine that sends
 	source     *source.Source
+	silent     bool // nothing was sent of the last frame
 	seq        uint16
 	extensions []extension
 
 	// atomic
 	wantKey atomic.Bool
+	paused  atomic.Bool // nobody wants it
 }
 
 // extension is a header extension that pion leaves to the application.
@@ -99,6 +102,15 @@ func (c *client) tracks() []wire.OfferTrack {
 			all = append(all, wire.OfferTrack{Mid: s.line.Mid(), Source: wire.SourceMicrophone})
 		case config.Encoding == 0:
 			all = append(all, wire.OfferTrack{Mid: s.line.Mid(), Source: wire.SourceCamera})
+			fallthrough
+		default:
+			t := &all[len(all)-1]
+			t.Width, t.Height = config.Width, config.Height // at last those of the largest
+			if s.rid != "" {
+				t.Encodings = append(t.Encodings, wire.OfferEncoding{
+					RID: s.rid, Width: config.Width, Height: config.Height, MaxBitrate: uint32(config.Bitrate),
+				})
+			}
 		}
 	}
 	return all
@@ -151,8 +163,16 @@ func (c *client) film(encodings []*sender) {
 	}
 }
 
-// frame sends one frame, and returns its bytes.
+// frame sends one frame, if somebody wants it, and returns its bytes.
 func (s *sender) frame(now time.Time, number uint32) (bytes int) {
+	if s.paused.Load() {
+		s.silent = true
+		return 0
+	}
+	if s.silent {
+		s.silent = false
+		s.source.Begin()
+	}
 	if s.wantKey.Swap(false) {
 		s.source.RequestKey()
 	}
@@ -166,6 +186,26 @@ func (s *sender) frame(now time.Time, number uint32) (bytes int) {
 		_ = s.track.WriteRTP(&out) // fails only after the PeerConnection was closed
 	}
 	return bytes
+}
+
+// encodings notes what is wanted of a publication.
+func (c *client) encodings(e wire.Encodings) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wanted[e.Publication] = e.Active
+	c.direct()
+}
+
+// direct lets senders send what is wanted, as far as it is known whose it is: the event may come before the answer. Called with mu held.
+func (c *client) direct() {
+	for publication, mid := range c.published {
+		active, told := c.wanted[publication]
+		for _, s := range c.sending {
+			if told && s.line.Mid() == mid {
+				s.paused.Store(!slices.Contains(active, s.rid))
+			}
+		}
+	}
 }
 
 // extend lists the header extensions that were agreed on. Without simulcast, SSRCs tell m-lines apart.

@@ -148,7 +148,7 @@ func TestLines(t *testing.T) {
 
 // However many slots a server asks for, a client offers what the protocol allows.
 func TestSlotLimits(t *testing.T) {
-	c := newClient(&crew{}, "room", "me", false, true)
+	c := newClient(&crew{}, "room", "me", 0, false, true)
 	var err error
 	if c.pc, err = webrtc.NewPeerConnection(webrtc.Configuration{}); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestSlotLimits(t *testing.T) {
 
 // A resync replaces what was known: who left meanwhile is gone, and slots are as it says.
 func TestResync(t *testing.T) {
-	c := newClient(&crew{}, "room", "me", false, true)
+	c := newClient(&crew{plan: &Plan{}}, "room", "me", 0, false, true)
 	ready := make(chan wire.SlotReady, 4)
 	c.session = converse(t, func(q wire.Request) []wire.Message {
 		var r wire.SlotReady
@@ -203,5 +203,58 @@ func TestResync(t *testing.T) {
 	c.gone("of p2")
 	if len(c.owners) != 1 {
 		t.Errorf("owners %v", c.owners)
+	}
+}
+
+// Three sizes are one track with its encodings, the smallest first. What nobody wants is paused, also when that is told before the
+// answer says whose it is.
+func TestWanted(t *testing.T) {
+	p := small()
+	p.Simulcast = true
+	c := newClient(&crew{plan: &p}, "room", "me", 0, true, false)
+	var err error
+	if c.pc, err = webrtc.NewPeerConnection(webrtc.Configuration{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.pc.GracefulClose() }()
+	if err := c.addSenders(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.pc.CreateOffer(nil); err != nil {
+		t.Fatal(err)
+	}
+	tracks := c.tracks()
+	if len(tracks) != 2 || tracks[0].Source != wire.SourceMicrophone || tracks[0].Encodings != nil {
+		t.Fatalf("%+v", tracks)
+	}
+	camera := tracks[1]
+	if camera.Width != 1280 || len(camera.Encodings) != 3 || camera.Encodings[0] != (wire.OfferEncoding{RID: "q", Width: 320, Height: 180, MaxBitrate: 125_000}) {
+		t.Errorf("%+v", camera)
+	}
+	paused := func() (all string) {
+		for _, s := range c.sending {
+			all += fmt.Sprint(s.paused.Load(), " ")
+		}
+		return all
+	}
+	c.encodings(wire.Encodings{Publication: "p2", Active: []string{"q", "f"}})
+	before := paused()
+	c.published = map[string]string{"p1": tracks[0].Mid, "p2": camera.Mid}
+	c.direct()
+	if after := paused(); before != "false false false false " || after != "false false true false " {
+		t.Errorf("paused %s, then %s", before, after)
+	}
+	number := uint32(0)
+	bytes := func(s *sender) int {
+		number++
+		return s.frame(time.Unix(1000, 0), number)
+	}
+	largest := c.sending[3]
+	key, other := bytes(largest), bytes(largest)
+	c.encodings(wire.Encodings{Publication: "p2"})
+	nothing := bytes(largest)
+	c.encodings(wire.Encodings{Publication: "p2", Active: []string{"f"}})
+	if again := bytes(largest); nothing != 0 || other >= key/2 || again != key {
+		t.Errorf("a key frame of %d bytes, a frame of %d; paused %d; again %d", key, other, nothing, again)
 	}
 }

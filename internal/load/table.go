@@ -106,6 +106,9 @@ func (r *Report) clients(b *strings.Builder) {
 	if r.Video != nil {
 		row(b, "frozen", "%s, %v of %v watched (%.2f %%)", plural(r.Frozen.Times, "time"), seconds(r.Frozen.Seconds), seconds(r.Frozen.Watched), r.Frozen.Percent)
 	}
+	if len(r.Sizes) > 0 {
+		row(b, "sizes", "%s", shares(r.Sizes))
+	}
 	row(b, "received", "%v", r.Received)
 	row(b, "sent", "%v", r.Sent)
 	for _, reason := range r.reasons() {
@@ -122,15 +125,31 @@ func (r *Report) clients(b *strings.Builder) {
 	}
 }
 
-// String tells the median, and how far the others are from it.
-func (s Spread) String() string {
-	switch s.Clients {
-	case 0:
-		return "nothing"
-	case 1:
-		return fmt.Sprintf("%v by one client", Bitrate(s.Median))
+// shares tells how often each size was seen.
+func shares(all []Size) string {
+	total := 0
+	for _, s := range all {
+		total += s.Frames
 	}
-	return fmt.Sprintf("%v by each of %d clients (%v to %v)", Bitrate(s.Median), s.Clients, Bitrate(s.Lowest), Bitrate(s.Highest))
+	var parts []string
+	for _, s := range all {
+		parts = append(parts, fmt.Sprintf("%d×%d %.0f %%", s.Width, s.Height, percent(s.Frames, total)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// String tells the median, and how far others are from it.
+func (s Spread) String() string {
+	lowest, median, highest := Bitrate(s.Lowest).String(), Bitrate(s.Median).String(), Bitrate(s.Highest).String()
+	switch {
+	case s.Clients == 0:
+		return "nothing"
+	case s.Clients == 1:
+		return median + " by one client"
+	case lowest == highest:
+		return fmt.Sprintf("%s by each of %d clients", median, s.Clients)
+	}
+	return fmt.Sprintf("%s: median of %d clients (%s to %s)", median, s.Clients, lowest, highest)
 }
 
 func (r *Report) faults(b *strings.Builder) {
@@ -149,17 +168,12 @@ func (r *Report) faults(b *strings.Builder) {
 	}
 }
 
-// ms writes milliseconds with about three digits.
+// ms writes milliseconds with three digits.
 func ms(f float64) string {
-	switch {
-	case f == 0:
+	if f == 0 {
 		return "–"
-	case f < 10:
-		return strconv.FormatFloat(f, 'f', 2, 64) + " ms"
-	case f < 100:
-		return strconv.FormatFloat(f, 'f', 1, 64) + " ms"
 	}
-	return strconv.FormatFloat(f, 'f', 0, 64) + " ms"
+	return strconv.FormatFloat(f, 'f', digits(f), 64) + " ms"
 }
 
 // seconds is a span in seconds, as a person would say it.

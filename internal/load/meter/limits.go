@@ -8,6 +8,7 @@ const (
 	maxMissing = 256  // numbers that are asked for at a time
 	maxAsks    = 10   // for one number, as libwebrtc has it
 	maxFrames  = 64   // frames of a picture that are put together at a time
+	Sizes      = 3    // encodings of a picture
 	maxKnown   = 512  // publications of a room, slots of a client
 
 	firstRoundTrip = 100 * time.Millisecond // as long as none is known

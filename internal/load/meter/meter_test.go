@@ -275,7 +275,7 @@ func TestSwitchOfEncoding(t *testing.T) {
 	feed(2, 4, false)
 	feed(0, 4, false) // of no use any more
 	feed(2, 5, false)
-	if got := r.Result(at(100 * ms)).Video; got.Frames != 5 || got.Freezes != 0 {
+	if got := r.Result(at(100 * ms)).Video; got.Frames != 5 || got.Freezes != 0 || got.Sizes != [Sizes]int{3, 0, 2} {
 		t.Errorf("%+v", got)
 	}
 }

@@ -17,6 +17,7 @@ type picture struct {
 
 	shown     time.Time // when the last frame was; zero: none since Begin or a pause
 	count     int       // frames shown
+	sizes     [Sizes]int
 	intervals [averaged]time.Duration
 	measured  int // intervals ever
 	freezes   int
@@ -125,6 +126,7 @@ func (p *picture) forget() {
 
 func (p *picture) show(now time.Time) {
 	p.count++
+	p.sizes[min(p.encoding, Sizes-1)]++
 	if !p.shown.IsZero() {
 		p.wait(now)
 		p.intervals[p.measured%averaged] = now.Sub(p.shown)
@@ -155,6 +157,7 @@ func (p *picture) wait(now time.Time) {
 
 // begin forgets what was counted.
 func (p *picture) begin(now time.Time) {
+	p.sizes = [Sizes]int{}
 	p.count, p.freezes, p.frozen, p.watched, p.begun = 0, 0, 0, 0, now
 }
 

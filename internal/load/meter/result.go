@@ -15,7 +15,8 @@ type Media struct {
 	Delay    Histogram
 
 	// of video
-	Frames  int // that could be shown
+	Frames  int        // that could be shown
+	Sizes   [Sizes]int // frames of each encoding
 	Freezes int
 	Frozen  time.Duration
 	Watched time.Duration // time in which there was a picture; Frozen is part of it
@@ -24,9 +25,16 @@ type Media struct {
 // picture adds what a picture has counted.
 func (m *Media) picture(p *picture) {
 	m.Frames += p.count
+	m.sizes(p.sizes)
 	m.Freezes += p.freezes
 	m.Frozen += p.frozen
 	m.Watched += p.watched
+}
+
+func (m *Media) sizes(frames [Sizes]int) {
+	for i, n := range frames {
+		m.Sizes[i] += n
+	}
 }
 
 // Merge adds what o has.
@@ -38,6 +46,7 @@ func (m *Media) Merge(o *Media) {
 	m.Bytes += o.Bytes
 	m.Delay.Merge(&o.Delay)
 	m.Frames += o.Frames
+	m.sizes(o.Sizes)
 	m.Freezes += o.Freezes
 	m.Frozen += o.Frozen
 	m.Watched += o.Watched

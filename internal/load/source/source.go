@@ -57,6 +57,7 @@ type Source struct {
 
 	// owned by the caller's loop
 	pictures uint32 // frames made
+	begins   bool   // the next frame is a key frame in any case
 	wantKey  bool
 	key      time.Time // when the last key frame was made
 	owed     int       // bytes that key frames took beyond the bitrate
@@ -66,7 +67,7 @@ type Source struct {
 
 // New returns a source that begins with a key frame.
 func New(c Config) *Source {
-	return &Source{config: c, head: headers[c.Codec], wantKey: true}
+	return &Source{config: c, head: headers[c.Codec], begins: true}
 }
 
 // Config returns what it was made with.
@@ -75,6 +76,9 @@ func (s *Source) Config() Config { return s.config }
 // RequestKey asks for a key frame. It comes with the next frame, but not sooner than KeyInterval after the last one: encoders of
 // browsers do not make more of them either.
 func (s *Source) RequestKey() { s.wantKey = true }
+
+// Begin makes the next frame a key frame, as when a layer is sent anew.
+func (s *Source) Begin() { s.begins = true }
 
 // Frame makes a frame with the given number, sent now. The result is valid until the next call.
 func (s *Source) Frame(now time.Time, number uint32) []Packet {
@@ -99,8 +103,8 @@ func (s *Source) sound(stamp Stamp) {
 
 // picture is a video frame in packets of about the same size, as browsers make them.
 func (s *Source) picture(stamp Stamp) {
-	if stamp.Key = s.wantKey && (s.pictures == 0 || stamp.Sent.Sub(s.key) >= KeyInterval); stamp.Key {
-		s.wantKey, s.key = false, stamp.Sent
+	if stamp.Key = s.begins || s.wantKey && stamp.Sent.Sub(s.key) >= KeyInterval; stamp.Key {
+		s.begins, s.wantKey, s.key = false, false, stamp.Sent
 	}
 	size := s.size(stamp.Key)
 	stamp.Parts = uint16((size + maxPayload - 1) / maxPayload)

@@ -94,6 +94,12 @@ func TestKeyInterval(t *testing.T) {
 	if !slices.Equal(keys, []uint32{0, 9, 18}) {
 		t.Errorf("key frames %v", keys)
 	}
+	for i := range uint32(3) { // anew, however soon
+		s.Begin()
+		if stamp, _ := ParseStamp(s.Frame(start.Add(time.Second), 31+i)[0].Payload); !stamp.Key {
+			t.Errorf("frame %d is no key frame", 31+i)
+		}
+	}
 }
 
 // Timestamps follow the clock of the codec.
