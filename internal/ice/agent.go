@@ -1,5 +1,5 @@
-// Package ice is an ICE agent without sockets or clock (RFC 8445). It is lite: it answers the client's checks, follows its
-// nominations, and takes its checks for consent to receive (RFC 7675). One Agent belongs to one Transport and one goroutine.
+// Package ice is an ICE agent without sockets or clock (RFC 8445). It answers the client's checks, follows its nominations, and
+// takes its checks for consent to receive (RFC 7675); a full agent also checks back where it was checked. One Agent belongs to one Transport and one goroutine.
 //
 // Checks are STUN Binding requests (RFC 8489):
 //
@@ -22,10 +22,10 @@ import (
 // Mode is how much of ICE an agent does.
 type Mode uint8
 
-// Modes. Only Lite is built.
+// Modes. None is not built.
 const (
 	Lite Mode = iota // answers checks
-	Full             // sends checks as well
+	Full             // sends checks as well, where it was checked; always controlled
 	None             // plain addresses
 )
 
@@ -40,7 +40,8 @@ type Config struct {
 	Mode Mode
 	// Local must be random: at least 24 bits of ufrag and 128 of password (RFC 8445 §5.3).
 	Local Credentials
-	// Remote is the client's. A lite agent needs no more than its ufrag, and takes any where that is empty.
+	// Remote is the client's. A lite agent needs no more than its ufrag, and takes any where that is empty; a full one needs its
+	// password too.
 	Remote Credentials
 }
 
@@ -71,10 +72,14 @@ type entry struct {
 	by        *generation // whose credentials that had
 	nominated time.Time   // the last check with USE-CANDIDATE by the newest credentials that nominated anything; zero: none
 	priority  uint32      // of the client's candidate, as that check said: Firefox says another in checks for consent
+	proven    *generation // with whose credentials a check of this side was answered
 }
 
 // Agent is one side of an ICE session. One goroutine at a time may use it.
 type Agent struct {
+	// static after construction
+	mode Mode
+
 	// owned by the Transport's loop
 	current  *generation
 	previous *generation // until the current one nominates; nil: there is none
@@ -93,32 +98,34 @@ type Agent struct {
 
 // New returns an agent that waits for checks, at most ConsentEnds.
 func New(cfg Config, now time.Time) (*Agent, error) {
-	if cfg.Mode != Lite {
+	if cfg.Mode == None {
 		return nil, ErrNotSupported
 	}
-	g, err := newGeneration(cfg.Local, cfg.Remote)
+	g, err := newGeneration(cfg.Mode, cfg.Local, cfg.Remote)
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{current: g, selected: -1, consent: now}
+	a := &Agent{mode: cfg.Mode, current: g, selected: -1, consent: now}
 	a.schedule()
 	return a, nil
 }
 
-func newGeneration(local, remote Credentials) (*generation, error) {
+func newGeneration(mode Mode, local, remote Credentials) (*generation, error) {
 	if n := len(local.Ufrag); n < MinUfrag || n > MaxUfrag {
 		return nil, fmt.Errorf("ice: a ufrag of %d bytes, not %d to %d", n, MinUfrag, MaxUfrag)
 	}
 	if n := len(local.Pwd); n < MinPwd || n > MaxPwd {
 		return nil, fmt.Errorf("ice: a password of %d bytes, not %d to %d", n, MinPwd, MaxPwd)
 	}
-	return &generation{local: local, remote: remote, mac: hmac.New(sha1.New, []byte(local.Pwd))}, nil
+	return &generation{
+		local: local, remote: remote, mac: hmac.New(sha1.New, []byte(local.Pwd)), remoteMAC: remoteMAC(mode, remote),
+	}, nil
 }
 
 // Restart gives the agent new credentials for both sides (RFC 8445 §9) and the client ConsentEnds to use them. Until a check with
 // them nominates a pair, checks with the previous ones are taken too and the selected pair stays.
 func (a *Agent) Restart(now time.Time, local, remote Credentials) error {
-	g, err := newGeneration(local, remote)
+	g, err := newGeneration(a.mode, local, remote)
 	if err != nil {
 		return err
 	}
@@ -161,6 +168,8 @@ func (a *Agent) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) dr
 		return a.request(now, pair, m, out)
 	case bindingIndication:
 		return drop.None // keeps NAT bindings open and means nothing else (RFC 8445 §11)
+	case bindingSuccess:
+		return a.response(pair, m)
 	}
 	return drop.StunMethod
 }
@@ -175,7 +184,7 @@ func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out)
 	if !g.matches(m.username) && a.previous != nil {
 		g = a.previous
 	}
-	if !g.matches(m.username) || !a.authentic(g, m) {
+	if !g.matches(m.username) || !a.authentic(g.mac, m) {
 		refuse(pair, m, out, unauthenticated)
 		return drop.StunIntegrity
 	}
@@ -188,7 +197,7 @@ func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out)
 		return drop.StunMalformed
 	}
 	if m.controlled {
-		// A lite agent stays controlled: the client, who thinks that it is, has to change (RFC 8445 §7.3.1.1).
+		// The server stays controlled: the client, who thinks that it is, has to change (RFC 8445 §7.3.1.1).
 		r := out.begin(pair, m.raw, bindingError)
 		r.errorCode(roleConflict)
 		r.integrity(g.mac)
@@ -199,7 +208,8 @@ func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out)
 	r.xorMappedAddress(pair.Remote)
 	r.integrity(g.mac)
 	r.end()
-	a.check(now, g, pair, m, out)
+	i := a.check(now, g, pair, m, out)
+	a.trigger(g, i, out)
 	a.schedule()
 	return drop.None
 }

@@ -13,7 +13,7 @@ const (
 	MaxPwd   = 256
 )
 
-// Consent. The agent is lite and sends no checks: an incoming authenticated check on the selected pair is the client's consent
+// Consent. The agent sends no checks of its own accord: an incoming authenticated check on the selected pair is the client's consent
 // (RFC 7675 asks full agents to renew theirs every 5 s, and libwebrtc checks every 2.5 s at the latest).
 const (
 	// ConsentFor is how long after the last check media may be sent.
@@ -27,6 +27,9 @@ const (
 	// pass between two checks for consent (RFC 7675 §5.1).
 	SilentFor = 7 * time.Second
 )
+
+// maxAsked is how many of a full agent's requests, the last ones, may still be answered.
+const maxAsked = 16
 
 // maxUnknown is how many unknown attributes one 420 response lists. Each took at least 4 bytes of the request and takes 2 here.
 const maxUnknown = 16

@@ -24,8 +24,8 @@ import (
 //  3. A check on a pair that nobody nominated selects it if the selected pair is silent, no nominated pair is alive, and only the
 //     client's address has changed: a NAT has given it another one, and a client that nominates once will not say so.
 
-// check notes an authentic check on pair with the credentials g.
-func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *message, out *Out) {
+// check notes an authentic check on pair with the credentials g, and returns the pair's entry.
+func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *message, out *Out) int {
 	i := a.find(pair)
 	if i < 0 {
 		i = a.add(pair, out)
@@ -46,13 +46,14 @@ func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *messa
 		a.choose(i, out)
 	}
 	if i != a.selected {
-		return
+		return i
 	}
 	a.prolong(now)
 	if a.late {
 		a.late = false
 		out.event(ConsentFresh, pair)
 	}
+	return i
 }
 
 // restarted ends the previous credentials. Pairs that they nominated compete no more.

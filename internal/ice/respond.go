@@ -35,14 +35,14 @@ func (o *Out) event(k Kind, pair datagram.Pair) {
 	o.Events = append(o.Events, Event{Kind: k, Pair: pair})
 }
 
-// response is a STUN message while it is written, at the end of an Out's buffer.
+// response is a STUN message while it is written, at the end of an Out's buffer: a response, or a request of a full agent.
 type response struct {
 	out  *Out
 	at   int
 	pair datagram.Pair
 }
 
-// begin starts the response to a request, which it answers with the same transaction id on the same pair.
+// begin starts a message on a pair, with the cookie and the transaction id of a header: a response has those of its request.
 func (o *Out) begin(pair datagram.Pair, request []byte, typ uint16) response {
 	if len(o.Datagrams) == 0 {
 		o.buf = o.buf[:0]
@@ -123,6 +123,8 @@ func (r response) end() {
 type generation struct {
 	local, remote Credentials
 	mac           hash.Hash // keyed with the local password: requests to this side and their responses
+	remoteMAC     hash.Hash // keyed with the remote password: requests of this side and their responses; nil: it sends none
+	requests      uint64    // sent
 }
 
 // matches reports whether a USERNAME is ours, a colon, and the client's where that is known (RFC 8445 §7.2.2).
@@ -135,12 +137,12 @@ func (g *generation) matches(username []byte) bool {
 }
 
 // authentic verifies MESSAGE-INTEGRITY, in constant time. The header is hashed as it was before FINGERPRINT was added (RFC 8489 §14.5).
-func (a *Agent) authentic(g *generation, m *message) bool {
+func (a *Agent) authentic(mac hash.Hash, m *message) bool {
 	copy(a.header[:], m.raw)
 	binary.BigEndian.PutUint16(a.header[2:], uint16(m.integrityAt-headerLen+integrityLen))
-	g.mac.Reset()
-	g.mac.Write(a.header[:])
-	g.mac.Write(m.raw[headerLen:m.integrityAt])
-	sum := g.mac.Sum(a.sum[:0])
+	mac.Reset()
+	mac.Write(a.header[:])
+	mac.Write(m.raw[headerLen:m.integrityAt])
+	sum := mac.Sum(a.sum[:0])
 	return hmac.Equal(sum, m.raw[m.integrityAt+4:m.integrityAt+integrityLen])
 }

@@ -56,7 +56,7 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	var ssrc [4]byte
 	_, _ = rand.Read(ssrc[:])
 	t, err := transport.New(transport.Config{
-		ICE: ice.Lite, Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(ssrc[:]),
+		ICE: iceMode(spec.Local), Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(ssrc[:]),
 		Scratch: s.scratch,
 	}, now)
 	if err != nil || s.closing || len(s.transports) >= maxTransports {
@@ -73,6 +73,13 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	s.transports[spec.Transport] = e
 	s.ufrags[spec.Local.Ufrag] = e
 	s.soon(t.Next())
+}
+
+func iceMode(local sdp.ICE) ice.Mode {
+	if local.Lite {
+		return ice.Lite
+	}
+	return ice.Full
 }
 
 // checked acts on what an ICE check or its absence has changed.

@@ -73,7 +73,7 @@ func (r *Room) prepareTransport(n *negotiation, c Offer) {
 		n.t = &transport{id: r.lastID + 1, shard: c.Shard, sdpSession: r.random.Uint64() >> 2, fingerprints: n.sdp.Fingerprints}
 	}
 	if n.t.remote != n.sdp.ICE {
-		n.t.local, n.t.remote = r.credentials(n.t.shard), n.sdp.ICE
+		n.t.local, n.t.remote = r.credentials(n.t.shard, n.p.carrier), n.sdp.ICE
 	}
 	n.t.version++
 	n.local = sdp.Local{

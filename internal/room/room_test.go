@@ -314,7 +314,7 @@ func TestStrangers(t *testing.T) {
 func TestCredentialsTellTheShard(t *testing.T) {
 	r := New(Config{ID: 1})
 	for shard := range ice.MaxShards {
-		c := r.credentials(shard)
+		c := r.credentials(shard, WS)
 		if got, ok := ice.Shard([]byte(c.Ufrag)); !ok || got != shard || len(c.Ufrag) != 12 {
 			t.Errorf("shard %d: ufrag %s", shard, c.Ufrag)
 		}
@@ -324,11 +324,11 @@ func TestCredentialsTellTheShard(t *testing.T) {
 // Rule: the seed decides everything that is random, and two seeds share nothing.
 func TestSeed(t *testing.T) {
 	a, b, c := New(Config{ID: 1, Seed: [32]byte{1}}), New(Config{ID: 1, Seed: [32]byte{1}}), New(Config{ID: 1, Seed: [32]byte{2}})
-	x, y, z := a.credentials(0), b.credentials(0), c.credentials(0)
+	x, y, z := a.credentials(0, WS), b.credentials(0, WS), c.credentials(0, WS)
 	if x != y || x == z || len(x.Ufrag) < 8 || len(x.Pwd) < 24 {
 		t.Errorf("credentials %v, %v, %v", x, y, z)
 	}
-	if (x == sdp.ICE{}) || a.credentials(0) == x {
+	if (x == sdp.ICE{}) || a.credentials(0, WS) == x {
 		t.Error("credentials repeat")
 	}
 }

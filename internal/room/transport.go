@@ -28,9 +28,10 @@ func (t *transport) continues(o *sdp.Offer) bool {
 }
 
 // credentials makes ICE credentials for a Transport on a shard (RFC 8445 §5.3: at least 24 and 128 random bits; here 66 and 192).
-func (r *Room) credentials(shard int) sdp.ICE {
+// Towards browsers the server is lite; clients of WHIP and WHEP connect sooner to a full agent.
+func (r *Room) credentials(shard int, c Carrier) sdp.ICE {
 	ufrag := string(ice.ShardLetter(shard)) + r.token(ice.Letters, 11)
-	return sdp.ICE{Ufrag: ufrag, Pwd: r.token(ice.Letters, 32), Lite: true}
+	return sdp.ICE{Ufrag: ufrag, Pwd: r.token(ice.Letters, 32), Lite: c == WS}
 }
 
 // transportState follows what the media plane saw. A failed Transport is the end of a session that cannot offer again.
@@ -66,7 +67,7 @@ func (r *Room) restart(c Restart) *wire.Error {
 	}
 	fresh := c.ICE.Ufrag != t.remote.Ufrag || c.ICE.Pwd != t.remote.Pwd
 	if fresh {
-		t.local, t.remote = r.credentials(t.shard), c.ICE
+		t.local, t.remote = r.credentials(t.shard, p.carrier), c.ICE
 		r.emit(RestartICE{Transport: t.id, Local: t.local, Remote: t.remote})
 	}
 	r.emit(Reply{Body: Restarted{ICE: t.local, Fresh: fresh}})

@@ -101,7 +101,7 @@ const (
 
 // Local is the server's side of an answer.
 type Local struct {
-	ICE         ICE // Lite is always true for browsers
+	ICE         ICE // Lite: the answer says so
 	Fingerprint Fingerprint
 	Setup       string // "passive"
 	Candidates  []Candidate

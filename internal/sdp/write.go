@@ -31,7 +31,9 @@ func (o *Offer) write(l *Local, sections []answered) string {
 	w.line(fmt.Sprintf("o=- %d %d IN IP4 127.0.0.1", l.SessionID, l.Version))
 	w.line("s=-")
 	w.line("t=0 0")
-	w.line("a=ice-lite")
+	if l.ICE.Lite {
+		w.line("a=ice-lite")
+	}
 	if len(bundle) > 0 {
 		w.line("a=group:BUNDLE ", strings.Join(bundle, " "))
 	}
