@@ -110,12 +110,25 @@ func New(cfg Config, now time.Time) (*Agent, error) {
 	return a, nil
 }
 
-func newGeneration(mode Mode, local, remote Credentials) (*generation, error) {
-	if n := len(local.Ufrag); n < MinUfrag || n > MaxUfrag {
-		return nil, fmt.Errorf("ice: a ufrag of %d bytes, not %d to %d", n, MinUfrag, MaxUfrag)
+// check reports what is outside the bounds of RFC 8839 §5.4.
+func (c Credentials) check() error {
+	if n := len(c.Ufrag); n < MinUfrag || n > MaxUfrag {
+		return fmt.Errorf("ice: a ufrag of %d bytes, not %d to %d", n, MinUfrag, MaxUfrag)
 	}
-	if n := len(local.Pwd); n < MinPwd || n > MaxPwd {
-		return nil, fmt.Errorf("ice: a password of %d bytes, not %d to %d", n, MinPwd, MaxPwd)
+	if n := len(c.Pwd); n < MinPwd || n > MaxPwd {
+		return fmt.Errorf("ice: a password of %d bytes, not %d to %d", n, MinPwd, MaxPwd)
+	}
+	return nil
+}
+
+func newGeneration(mode Mode, local, remote Credentials) (*generation, error) {
+	if err := local.check(); err != nil {
+		return nil, err
+	}
+	if mode == Full {
+		if err := remote.check(); err != nil {
+			return nil, fmt.Errorf("the client's credentials: %w", err)
+		}
 	}
 	return &generation{
 		local: local, remote: remote, mac: hmac.New(sha1.New, []byte(local.Pwd)), remoteMAC: remoteMAC(mode, remote),

@@ -163,11 +163,14 @@ func TestForgedChecksChangeNothing(t *testing.T) {
 	s.want(ice.ConsentLate)
 }
 
-// Only lite is built; credentials have bounds (RFC 8839 §5.4).
+// Plain addresses are not built; credentials have bounds (RFC 8839 §5.4), and a full agent cannot check without the client's.
 func TestNewRefuses(t *testing.T) {
-	for _, m := range []ice.Mode{ice.Full, ice.None} {
-		if _, err := ice.New(ice.Config{Mode: m, Local: server}, start); !errors.Is(err, ice.ErrNotSupported) {
-			t.Errorf("mode %d: %v", m, err)
+	if _, err := ice.New(ice.Config{Mode: ice.None, Local: server}, start); !errors.Is(err, ice.ErrNotSupported) {
+		t.Errorf("without ICE: %v", err)
+	}
+	for _, c := range []ice.Credentials{{}, {Ufrag: client.Ufrag}, {Pwd: client.Pwd}, {Ufrag: client.Ufrag, Pwd: strings.Repeat("p", ice.MaxPwd+1)}} {
+		if _, err := ice.New(ice.Config{Mode: ice.Full, Local: server, Remote: c}, start); err == nil {
+			t.Errorf("checks with %+v", c)
 		}
 	}
 	for _, c := range []ice.Credentials{

@@ -88,7 +88,7 @@ func (r response) username(to, from string) {
 
 // remoteMAC is keyed with the client's password: requests of this side and their responses. Nil where they are not sent.
 func remoteMAC(mode Mode, remote Credentials) hash.Hash {
-	if mode != Full || remote.Pwd == "" {
+	if mode != Full {
 		return nil
 	}
 	return hmac.New(sha1.New, []byte(remote.Pwd))
