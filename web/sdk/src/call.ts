@@ -14,7 +14,7 @@ import { Speakers } from "./speakers.js";
 import { type Change, RoomState } from "./state.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
-import type { ChatMessage, Code, Codecs, EventMessage, Joined } from "./wire.gen.js";
+import type { ChatMessage, Code, Codecs, EventMessage, Joined, Subscription as SubscriptionState } from "./wire.gen.js";
 
 /** How often is listened for who speaks. */
 const listenMs = 100;
@@ -78,7 +78,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const known = [...this.#publishing.keys(), ...this.localParticipant.publications.values()].find((p) => p.track === track);
     if (known) return this.#publishing.get(known)?.promise ?? known;
     const source = options.source ?? sourceOf(track, stream);
-    const publication = new LocalPublication(this.localParticipant, track, { name: options.name ?? "", source }, this);
+    const publication = new LocalPublication(this.localParticipant, track, { ...options, name: options.name ?? "", source }, this);
     if (this.#session.state.at === "ended") throw this.#session.state.error;
     if (track.kind === "video" && track.contentHint === "" && source === "screen") track.contentHint = "detail";
     const confirmation = publishing(false);
@@ -137,14 +137,17 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
         return;
       }
       case "subscription":
-        return this.#subscriptionIs(message.body.publication, message.body.status);
+        return this.#subscriptionIs(message.body);
       case "grow-slots":
         return this.#media.growSlots(message.body);
+      case "encodings":
+        return this.#media.wanted(message.body);
       case "transport":
         return this.#media.serverSays(message.body.state);
       case "resync":
         for (const change of this.#slots.replace(message.body.slots ?? [])) this.#fill(change);
-        for (const s of message.body.subscriptions ?? []) this.#subscriptionIs(s.publication, s.status);
+        for (const s of message.body.subscriptions ?? []) this.#subscriptionIs(s);
+        for (const e of message.body.encodings ?? []) this.#media.wanted(e);
         return;
       default:
         return; // part of the room's state
@@ -164,7 +167,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       this.#publishing.set(publication, publishing(true));
     }
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
-    this.#media.replace();
+    for (const s of this.#subscriptions()) s.useAnew();
+    this.#media.replace({ session: true });
   }
 
   stateChanged(state: SessionState): void {
@@ -257,6 +261,10 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   async want(publication: string, wanted: boolean): Promise<void> {
     this.#need("subscribe");
     await this.#session.request("subscribe", { publications: [publication], subscribed: wanted });
+  }
+
+  async use(publication: string, change: Parameters<SubscriptionLink["use"]>[1]): Promise<void> {
+    await this.#session.request("subscribe", { publications: [publication], subscribed: true, ...change });
   }
 
   playbackBlocked(subscription: Subscription): void {
@@ -359,6 +367,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     publications.delete(before);
     publication.learn({ ...facts, muted: facts.muted ?? false });
     publications.set(facts.id, publication);
+    publication.subscription.useAnew();
     const { participant, muted } = publication;
     if (muted !== mutedBefore) emit(this.#room, "mutechanged", { participant, publication, muted });
     this.#fillNow(publication.subscription);
@@ -406,9 +415,11 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     return undefined;
   }
 
-  #subscriptionIs(publication: string, status: string): void {
+  #subscriptionIs({ publication, status, reason }: SubscriptionState): void {
     const subscription = this.#subscription(publication);
     switch (status) {
+      case "paused":
+        return subscription?.become(status, reason);
       case "active":
       case "pending":
       case "off":

@@ -31,10 +31,11 @@ export function sendCodecs(chosen: string, all: readonly Capability[], isVoice =
   return [...redundant, first, ...all.filter((c) => codecName(c) === "rtx")];
 }
 
-/** The first codec that everyone in the room decodes and this browser encodes. */
-export function chooseCodec(kind: "audio" | "video", common: Codecs, encodable: readonly Capability[]): string {
+/** The first codec that everyone in the room decodes and this browser encodes; the preferred one, if it is one of those. */
+export function chooseCodec(kind: "audio" | "video", common: Codecs, encodable: readonly Capability[], preferred = ""): string {
   const can = new Set(encodable.filter(isForwarded).map(codecName));
-  const wanted = kind === "audio" ? common.audio : common.video;
+  const all = kind === "audio" ? common.audio : common.video;
+  const wanted = all.includes(preferred) ? [preferred, ...all] : all;
   const choice = wanted.find((name) => can.has(name));
   if (choice) return choice;
   // With nothing in common, those who can decode the most usual codec still see it.

@@ -2,15 +2,16 @@
 // them now. When that is lost, the next one gets the same m-lines in the same order.
 
 import { Channels, type DataMessage } from "./channels.js";
-import { chooseCodec, maxBitrate, sendCodecs, slotCodecs } from "./codecs.js";
+import { chooseCodec, sendCodecs, slotCodecs } from "./codecs.js";
 import { ConnectionError, MediaError, type ParleyError } from "./errors.js";
+import { chooseLayers, Demand, type Layers, layersFor, offeredLayers, type Picture, refit, sendEncodings, streamsOf, tune } from "./layers.js";
 import type { LocalPublication } from "./publication.js";
-import { chooseHeaderExtensions, limitBitrate } from "./quirks.js";
+import { chooseHeaderExtensions, scalabilityOf, tuneSender } from "./quirks.js";
 import { allowDtx } from "./sdp.js";
 import { firstSlots, grow, type SlotCount } from "./slots.js";
 import { Transport, type TransportOwner } from "./transport.js";
 import type { Path } from "./transport-machine.js";
-import type { Answer, Codecs, Kind, Offer, OfferSlot, OfferTrack } from "./wire.gen.js";
+import type { Answer, Codecs, Encodings, Kind, Offer, OfferSlot, OfferTrack } from "./wire.gen.js";
 
 /** Who the media are for. */
 export interface MediaOwner {
@@ -35,8 +36,12 @@ export interface MediaOwner {
 interface Line {
   readonly use: "slot" | "send";
   readonly kind: Kind;
+  /** Streams of video that are sent: it cannot change. */
+  readonly streams: number;
   transceiver: RTCRtpTransceiver | undefined;
   publication: LocalPublication | undefined; // what a sending line carries; none: it is free
+  layers: Layers | undefined; // of what it carries
+  tuned: Promise<void>; // one change of its sender after the other
 }
 
 interface SlotLines {
@@ -61,6 +66,7 @@ export class Media implements TransportOwner {
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reason: ParleyError | undefined;
+  readonly #demands = new Map<string, Demand>(); // by publication id
   #together = new MediaStream(); // microphone and camera
   #screen = new MediaStream();
 
@@ -86,14 +92,14 @@ export class Media implements TransportOwner {
   }
 
   close(): void {
-    clearTimeout(this.#timer);
-    this.#channels?.close();
-    this.#transport.close();
+    for (const id of [...this.#demands.keys()]) this.#forgetDemand(id);
+    this.#stop();
   }
 
-  /** Begins again on a new RTCPeerConnection, at once: the session is a new one. */
-  replace(): void {
-    this.close();
+  /** Begins again on a new RTCPeerConnection, at once; perhaps in a new session. */
+  replace({ session = false } = {}): void {
+    if (session) this.close();
+    else this.#stop();
     this.#channels = undefined;
     this.#offered = false;
     for (const line of this.#lines) line.transceiver = undefined;
@@ -115,10 +121,26 @@ export class Media implements TransportOwner {
 
   /** Offers the publication's track, on an m-line that is free or on a new one. The owner hears what becomes of it. */
   publish(publication: LocalPublication): void {
-    const free = this.#lines.find((l) => l.use === "send" && l.kind === publication.kind && l.publication === undefined);
-    if (free) free.publication = publication;
-    else this.#lines.push({ use: "send", kind: publication.kind, transceiver: undefined, publication });
+    const { kind } = publication;
+    const streams = this.#streams(publication);
+    let line = this.#lines.find((l) => l.use === "send" && l.kind === kind && l.streams === streams && l.publication === undefined);
+    if (!line) {
+      line = newLine("send", kind, streams);
+      this.#lines.push(line);
+    }
+    line.publication = publication;
     this.#transport.changed();
+  }
+
+  /** What somebody wants of a publication: the rest is not sent. */
+  wanted(encodings: Encodings): void {
+    const { publication: id } = encodings;
+    let demand = this.#demands.get(id);
+    if (!demand) {
+      demand = new Demand(() => void this.#tune(this.#lines.find((l) => l.publication?.id === id)));
+      this.#demands.set(id, demand);
+    }
+    demand.told(encodings);
   }
 
   /** Frees the publication's m-line. Nothing of its track is sent any more. */
@@ -126,13 +148,14 @@ export class Media implements TransportOwner {
     const line = this.#lineOf(publication);
     if (!line) return;
     line.publication = undefined;
+    this.#forgetDemand(publication.id);
     await line.transceiver?.sender.replaceTrack(null);
   }
 
   async replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void> {
-    const sender = this.sender(publication);
-    await sender?.replaceTrack(track);
-    if (sender && publication.kind === "video") await limitBitrate(sender, bitrate(publication, track));
+    const line = this.#lineOf(publication);
+    await line?.transceiver?.sender.replaceTrack(track);
+    await this.#tune(line, track);
   }
 
   sender(publication: LocalPublication): RTCRtpSender | undefined {
@@ -152,8 +175,21 @@ export class Media implements TransportOwner {
 
   /** The room's common codecs have changed: what not everyone can decode is offered in another one. */
   codecsChanged(): void {
-    const stale = this.#lines.some(({ publication: p }) => p && p.codec !== "" && this.#codec(p) !== p.codec);
-    if (stale) this.#transport.changed();
+    for (const line of this.#lines) {
+      const { publication } = line;
+      if (!publication || publication.codec === "") continue;
+      const codec = this.#codec(publication);
+      if (codec === publication.codec) continue;
+      if (this.#streams(publication) === line.streams) {
+        this.#transport.changed();
+        continue;
+      }
+      // Another number of streams needs another m-line.
+      line.publication = undefined;
+      void line.transceiver?.sender.replaceTrack(null);
+      publication.encodes("");
+      this.publish(publication);
+    }
   }
 
   async send(message: Uint8Array<ArrayBuffer>, reliable: boolean): Promise<void> {
@@ -182,7 +218,9 @@ export class Media implements TransportOwner {
     const answer = await this.#owner.offer({ sdp, tracks: this.#offerTracks(), slots: this.#offerSlots() });
     for (const { mid, publication: id } of answer.publications ?? []) {
       const publication = this.#lines.find((l) => l.transceiver?.mid === mid)?.publication;
-      if (publication && id) this.#owner.named(publication, id);
+      if (!publication || !id) continue;
+      if (publication.id !== id) this.#forgetDemand(publication.id);
+      this.#owner.named(publication, id);
     }
     const microphones = this.#lines.filter((l) => l.publication?.source === "microphone").map((l) => l.transceiver?.mid ?? "");
     return allowDtx(answer.sdp, new Set(microphones));
@@ -190,11 +228,7 @@ export class Media implements TransportOwner {
 
   async negotiated(): Promise<void> {
     this.#owner.published();
-    for (const { publication, transceiver } of this.#lines) {
-      if (publication?.kind === "video" && transceiver) {
-        await limitBitrate(transceiver.sender, bitrate(publication, publication.track));
-      }
-    }
+    for (const line of this.#lines) await this.#tune(line);
   }
 
   refused(error: ParleyError): void {
@@ -230,9 +264,20 @@ export class Media implements TransportOwner {
     this.#timer = setTimeout(() => this.replace(), pause);
   }
 
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#channels?.close();
+    this.#transport.close();
+  }
+
+  #forgetDemand(publication: string): void {
+    this.#demands.get(publication)?.close();
+    this.#demands.delete(publication);
+  }
+
   #add({ pairs, videos }: SlotCount): void {
     const line = (kind: Kind): Line => {
-      const added: Line = { use: "slot", kind, transceiver: undefined, publication: undefined };
+      const added = newLine("slot", kind, 1);
       this.#lines.push(added);
       return added;
     };
@@ -256,9 +301,14 @@ export class Media implements TransportOwner {
   async #shapeSender(line: Line): Promise<void> {
     const { publication } = line;
     if (!line.transceiver) {
+      // A free m-line keeps the layers of what it carried last.
+      if (publication && line.kind === "video") {
+        line.layers = layersFor(picture(publication, this.#codec(publication), publication.track), line.streams);
+      }
+      const { layers } = line;
       line.transceiver = this.peerConnection.addTransceiver(line.kind, {
         direction: "inactive",
-        ...(publication?.kind === "video" && { sendEncodings: [{ maxBitrate: bitrate(publication, publication.track) }] }),
+        ...(line.kind === "video" && layers && { sendEncodings: sendEncodings(layers) }),
       });
       chooseHeaderExtensions(line.transceiver, "publish");
     }
@@ -270,6 +320,7 @@ export class Media implements TransportOwner {
     const codec = this.#codec(publication);
     if (codec === publication.codec && line.transceiver.mid !== null) return;
     publication.encodes(codec);
+    await this.#layer(line, publication);
     const all = RTCRtpSender.getCapabilities(line.kind)?.codecs ?? [];
     line.transceiver.setCodecPreferences(sendCodecs(codec, all, publication.source === "microphone"));
   }
@@ -278,12 +329,45 @@ export class Media implements TransportOwner {
   #codec(publication: LocalPublication): string {
     const common = this.#owner.codecs;
     if (publication.codec !== "" && common[publication.kind].includes(publication.codec)) return publication.codec;
-    return chooseCodec(publication.kind, common, RTCRtpSender.getCapabilities(publication.kind)?.codecs ?? []);
+    const all = RTCRtpSender.getCapabilities(publication.kind)?.codecs ?? [];
+    return chooseCodec(publication.kind, common, all, publication.options.codec);
+  }
+
+  /** Gives a line the layers of what it carries now, as far as the browser makes them. */
+  async #layer(line: Line, publication: LocalPublication): Promise<void> {
+    if (line.kind !== "video" || !line.transceiver) return;
+    line.layers = layersFor(picture(publication, publication.codec, publication.track), line.streams);
+    await this.#tune(line);
+    if (line.layers.kind === "svc" && scalabilityOf(line.transceiver.sender) !== line.layers.mode) {
+      line.layers = { kind: "one", maxBitrate: line.layers.maxBitrate };
+    }
+  }
+
+  /** How many streams a publication has. */
+  #streams(publication: LocalPublication): number {
+    if (publication.kind === "audio") return 1;
+    try {
+      return streamsOf(chooseLayers(picture(publication, this.#codec(publication), publication.track)));
+    } catch {
+      return 1; // no codec: the offer will say so
+    }
+  }
+
+  /** Brings a sender's encoders in line with the picture that it sends, and with what is wanted of that. */
+  async #tune(line: Line | undefined, track = line?.publication?.track): Promise<void> {
+    if (line?.kind !== "video" || !track) return;
+    line.tuned = line.tuned.then(async () => {
+      const { publication, layers, transceiver } = line;
+      if (!publication || !layers || !transceiver) return;
+      const now = refit(layers, picture(publication, publication.codec, track));
+      await tuneSender(transceiver.sender, tune(now, this.#demands.get(publication.id)?.wanted));
+    });
+    await line.tuned;
   }
 
   #offerTracks(): OfferTrack[] {
     const tracks: OfferTrack[] = [];
-    for (const { publication, transceiver } of this.#lines) {
+    for (const { publication, transceiver, layers } of this.#lines) {
       const mid = transceiver?.mid;
       if (!publication || !mid || transceiver.direction !== "sendonly") continue;
       tracks.push({
@@ -291,6 +375,7 @@ export class Media implements TransportOwner {
         source: publication.source,
         ...(publication.name && { name: publication.name }),
         ...(publication.muted && { muted: true }),
+        ...(layers && publication.kind === "video" && offeredLayers(layers, publication.track.getSettings())),
       });
     }
     return tracks;
@@ -306,9 +391,14 @@ export class Media implements TransportOwner {
   }
 }
 
-function bitrate(publication: LocalPublication, track: MediaStreamTrack): number {
+/** What decides on the layers of a publication that sends this track in this codec. */
+function picture({ source, options }: LocalPublication, codec: string, track: MediaStreamTrack): Picture {
   const { width, height } = track.getSettings();
-  return maxBitrate(publication.source, width, height);
+  return { ...options, source, codec, width, height };
+}
+
+function newLine(use: Line["use"], kind: Kind, streams: number): Line {
+  return { use, kind, streams, transceiver: undefined, publication: undefined, layers: undefined, tuned: Promise.resolve() };
 }
 
 /** Whether the same offer may be taken later. */

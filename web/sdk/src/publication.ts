@@ -4,7 +4,7 @@ import { forbidden } from "./errors.js";
 import { LevelMeter } from "./level.js";
 import type { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { Subscription, type SubscriptionLink } from "./subscription.js";
-import type { Publication as WirePublication, Kind, Source } from "./wire.gen.js";
+import type { Publication as WirePublication, Kind, Layers, Source } from "./wire.gen.js";
 
 /** A track of someone else. */
 export class RemotePublication {
@@ -47,6 +47,17 @@ export class RemotePublication {
     return this.#facts.encrypted ?? false;
   }
 
+  /** Of its largest size, where the publisher has told it. */
+  get dimensions(): { readonly width: number; readonly height: number } | undefined {
+    const { width, height } = this.#facts;
+    return width !== undefined && height !== undefined ? { width, height } : undefined;
+  }
+
+  /** How it has several sizes; undefined: it has one. */
+  get layers(): Layers | undefined {
+    return this.#facts.layers;
+  }
+
   /** @internal */
   learn(facts: Partial<WirePublication>): void {
     this.#facts = { ...this.#facts, ...facts };
@@ -66,6 +77,20 @@ export interface PublishOptions {
   readonly name?: string;
   /** Default: microphone or camera by kind; screen for captured displays. */
   readonly source?: Source;
+  /** Whether to send several sizes, of which everybody gets the one that suits. Default: cameras, where their picture is large enough. */
+  readonly simulcast?: boolean;
+  /** For VP9 and AV1, which have their sizes in one stream: "L3T3_KEY", as W3C WebRTC-SVC names them. */
+  readonly scalabilityMode?: string;
+  /** Of the largest size, in bit/s. Default: by the size of the picture. */
+  readonly maxBitrate?: number;
+  /** "vp8", "vp9", "h264" or "av1", as long as everybody in the room decodes it. Default: what the room prefers. */
+  readonly codec?: string;
+}
+
+/** @internal What was published how: the options with their defaults. */
+export interface Published extends Omit<PublishOptions, "name" | "source"> {
+  readonly name: string;
+  readonly source: Source;
 }
 
 /** A track of one's own. */
@@ -74,6 +99,8 @@ export class LocalPublication {
   readonly kind: Kind;
   readonly source: Source;
   readonly name: string;
+  /** @internal */
+  readonly options: Published;
   readonly #link: LocalPublicationLink;
   #id = "";
   #codec = "";
@@ -82,12 +109,13 @@ export class LocalPublication {
   #meter: LevelMeter | undefined;
 
   /** @internal */
-  constructor(participant: LocalParticipant, track: MediaStreamTrack, options: Required<PublishOptions>, link: LocalPublicationLink) {
+  constructor(participant: LocalParticipant, track: MediaStreamTrack, options: Published, link: LocalPublicationLink) {
     if (!link.mayPublish) throw forbidden("publish");
     this.participant = participant;
     this.kind = track.kind === "audio" ? "audio" : "video";
     this.source = options.source;
     this.name = options.name;
+    this.options = options;
     this.#track = track;
     this.#link = link;
   }

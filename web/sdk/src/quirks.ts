@@ -1,5 +1,7 @@
 // Differences between browsers, each with where it is told and when it may go.
 
+import type { Tuning } from "./layers.js";
+
 /**
  * The dependency descriptor tells key frames and layers without looking into the payload, which end-to-end encryption needs.
  * Chromium knows the RTP header extension and does not offer it unless asked.
@@ -29,7 +31,9 @@ const extensions = new Map<string, "slot" | "both" | "publish">([
   ["urn:ietf:params:rtp-hdrext:ssrc-audio-level", "both"],
   ["urn:3gpp:video-orientation", "both"],
   ["http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", "publish"],
-  [dependencyDescriptor, "publish"],
+  ["urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", "publish"],
+  ["urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", "publish"],
+  [dependencyDescriptor, "both"],
 ]);
 
 /** Offers the header extensions that are of use on this m-line, where the browser lets us choose. */
@@ -49,18 +53,49 @@ export function chooseHeaderExtensions(t: RTCRtpTransceiver, use: "slot" | "publ
   }
 }
 
+type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
+
 /**
- * Limits what a sender may use. Firefox returns no encodings before the first negotiation, and setting parameters that were
- * not read in the same task is refused everywhere.
+ * Tells a sender's encoders what to do, and returns whether they do it. Firefox returns no encodings before the first
+ * negotiation, and setting parameters that were not read in the same task is refused everywhere.
  * https://bugzilla.mozilla.org/show_bug.cgi?id=1401592 (fixed in 110)
  * May go when Firefox ESR 115 is the oldest that counts.
+ *
+ * A scalabilityMode is set by itself: a browser that refuses it for this codec shall take the rest. Firefox knows none.
+ * https://bugzilla.mozilla.org/show_bug.cgi?id=1571470
  */
-export async function limitBitrate(sender: RTCRtpSender, maxBitrate: number): Promise<void> {
+export async function tuneSender(sender: RTCRtpSender, tunings: readonly Tuning[]): Promise<void> {
+  await set(sender, tunings, ({ scalabilityMode: _, ...tuning }) => tuning);
+  if (tellsScalability(sender)) await set(sender, tunings, ({ scalabilityMode }) => (scalabilityMode ? { scalabilityMode } : {}));
+}
+
+async function set(sender: RTCRtpSender, tunings: readonly Tuning[], part: (t: Tuning) => Partial<Encoding>): Promise<void> {
   const parameters = sender.getParameters();
-  const [encoding] = parameters.encodings ?? [];
-  if (!encoding || encoding.maxBitrate === maxBitrate) return;
-  encoding.maxBitrate = maxBitrate;
-  await sender.setParameters(parameters).catch(() => undefined); // the browser's own limit stays
+  let changed = false;
+  for (const [i, encoding] of ((parameters.encodings ?? []) as Encoding[]).entries()) {
+    const tuning = tunings[i];
+    if (!tuning) continue;
+    for (const [name, value] of Object.entries(part(tuning))) {
+      if (encoding[name as keyof Encoding] === value) continue;
+      Object.assign(encoding, { [name]: value });
+      changed = true;
+    }
+  }
+  if (changed) await sender.setParameters(parameters).catch(() => undefined); // what the browser has set itself stays
+}
+
+/** The scalabilityMode that a sender's encoder has; undefined where the browser knows none. */
+export function scalabilityOf(sender: RTCRtpSender): string | undefined {
+  const [encoding] = (sender.getParameters().encodings ?? []) as Encoding[];
+  return encoding?.scalabilityMode;
+}
+
+let knowsScalability: boolean | undefined;
+
+/** Every sender of video is made with a mode, which Chromium returns. */
+function tellsScalability(sender: RTCRtpSender): boolean {
+  knowsScalability ||= scalabilityOf(sender) !== undefined;
+  return knowsScalability;
 }
 
 /**

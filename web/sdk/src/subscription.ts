@@ -4,12 +4,15 @@
 import { emit, TypedEventTarget } from "./events.js";
 import { LevelMeter, receivedLevel } from "./level.js";
 import type { RemoteParticipant } from "./participant.js";
+import { Places } from "./places.js";
 import type { RemotePublication } from "./publication.js";
 import { tellsReceivedLevel } from "./quirks.js";
-import type { Kind, Source, SubscriptionActive, SubscriptionOff, SubscriptionPending, SubscriptionUnsupportedCodec } from "./wire.gen.js";
+import { type Tell, Teller } from "./use.js";
+import type { Kind, Source, SubscriptionActive, SubscriptionOff, SubscriptionPaused, SubscriptionPending, SubscriptionUnsupportedCodec } from "./wire.gen.js";
 
 export type SubscriptionStatus =
   | typeof SubscriptionActive
+  | typeof SubscriptionPaused
   | typeof SubscriptionPending
   | typeof SubscriptionUnsupportedCodec
   | typeof SubscriptionOff
@@ -24,8 +27,18 @@ export interface SubscriptionEvents {
 /** What a subscription asks of its room. */
 export interface SubscriptionLink {
   want(publication: string, wanted: boolean): Promise<void>;
+  use(publication: string, change: Parameters<Tell>[0]): Promise<void>;
   playbackBlocked(subscription: Subscription): void;
   changed(subscription: Subscription, what: "track" | "status"): void;
+}
+
+/** How a picture is used. */
+export interface Preference {
+  /** Of the picture, in pixels of the screen; 0: as large as it gets. */
+  readonly width?: number;
+  readonly height?: number;
+  /** What matters more where the network cannot carry everything: 0 to 255, 100 by default. */
+  readonly priority?: number;
 }
 
 export interface SubscriptionStats {
@@ -51,7 +64,11 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents> {
   readonly stream = new MediaStream();
   readonly #link: SubscriptionLink;
   readonly #elements = new Set<HTMLMediaElement>();
+  readonly #teller = new Teller((change) => this.#tell(change));
+  #places: Places | undefined; // of video elements
+  #isSized = false; // the application says how large it is
   #status: SubscriptionStatus = "pending";
+  #reason = "";
   #receiver: RTCRtpReceiver | undefined;
   #meter: LevelMeter | undefined;
 
@@ -78,27 +95,59 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents> {
     return this.#status;
   }
 
+  /** Why it is paused: "off", because pause() was called or nobody can see it; "bandwidth"; others may come. */
+  get pausedReason(): string | undefined {
+    return this.#status === "paused" ? this.#reason : undefined;
+  }
+
   /** The track that arrives now; another one after "trackreplaced". */
   get mediaStreamTrack(): MediaStreamTrack | undefined {
     return this.#receiver?.track;
   }
 
-  /** Plays the subscription in a media element, now and whenever its track changes. Returns what ends that. */
+  /**
+   * Plays the subscription in a media element, now and whenever its track changes. Returns what ends that. The server sends a size
+   * of the picture that suits the element, and after a while nothing if it cannot be seen.
+   */
   attach(element: HTMLMediaElement): () => void {
     this.#elements.add(element);
     element.autoplay = true;
-    if (element instanceof HTMLVideoElement) element.playsInline = true;
+    if (element instanceof HTMLVideoElement) {
+      element.playsInline = true;
+      this.#place(element);
+    }
     this.#show(element);
     return () => this.detach(element);
   }
 
   detach(element: HTMLMediaElement): void {
     if (this.#elements.delete(element) && element.srcObject === this.stream) element.srcObject = null;
+    if (element instanceof HTMLVideoElement) this.#places?.remove(element);
+  }
+
+  /** Says how the picture is used, where that does not follow from the elements that it is attached to. */
+  prefer({ width, height, priority }: Preference): void {
+    this.#isSized ||= width !== undefined || height !== undefined;
+    this.#teller.prefer({
+      ...(width !== undefined && { width }),
+      ...(height !== undefined && { height }),
+      ...(priority !== undefined && { priority }),
+    });
+  }
+
+  /** Receives nothing until resume(). The slot is kept, so that it goes on soon. */
+  pause(): void {
+    this.#teller.pause(true);
+  }
+
+  resume(): void {
+    this.#teller.pause(false);
   }
 
   /** Whether to receive it at all. */
   async want(wanted: boolean): Promise<void> {
     await this.#link.want(this.publication.id, wanted);
+    if (wanted) this.#teller.begin(); // it may have been off, when nothing was told
   }
 
   /** Loudness now, 0 to 1. */
@@ -144,17 +193,41 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents> {
   }
 
   /** @internal */
-  become(status: SubscriptionStatus): void {
-    if (status === this.#status || this.#status === "ended") return;
+  become(status: SubscriptionStatus, reason = ""): void {
+    if ((status === this.#status && reason === this.#reason) || this.#status === "ended") return;
     this.#status = status;
+    this.#reason = reason;
     emit(this, "statuschanged", { subscription: this, status });
     this.#link.changed(this, "status");
   }
 
+  /** @internal The server knows nothing of how it is used: the publication has another id, or the session is a new one. */
+  useAnew(): void {
+    this.#teller.begin();
+  }
+
   /** @internal */
   end(): void {
+    this.#teller.close();
+    this.#places?.close();
     this.receive(undefined);
     this.become("ended");
+  }
+
+  #place(element: HTMLVideoElement): void {
+    this.#places ??= new Places(() => this.#placed());
+    this.#places.add(element);
+  }
+
+  #placed(): void {
+    const size = this.#places?.size;
+    this.#teller.see(size !== undefined);
+    if (size && !this.#isSized) this.#teller.prefer(size);
+  }
+
+  /** What is not wanted at all stays so. */
+  async #tell(change: Parameters<Tell>[0]): Promise<void> {
+    if (this.#status !== "off" && this.#status !== "ended") await this.#link.use(this.publication.id, change);
   }
 
   /** An element without a track shows nothing, rather than the last picture. */

@@ -49,6 +49,7 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;
     stats(publication: LocalPublication): Promise<RTCStatsReport>;
     want(publication: string, wanted: boolean): Promise<void>;
+    use(publication: string, change: Parameters<SubscriptionLink["use"]>[1]): Promise<void>;
     playbackBlocked(subscription: Subscription): void;
     changed(subscription: Subscription, what: "track" | "status"): void;
 }

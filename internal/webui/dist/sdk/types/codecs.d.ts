@@ -10,7 +10,7 @@ export declare function codecName(c: Capability): string;
 export declare function slotCodecs(kind: "audio" | "video", all: readonly Capability[]): Capability[];
 /** Codecs for a published track: the one that is chosen, and RTX; a voice with redundancy, where the browser has it. */
 export declare function sendCodecs(chosen: string, all: readonly Capability[], isVoice?: boolean): Capability[];
-/** The first codec that everyone in the room decodes and this browser encodes. */
-export declare function chooseCodec(kind: "audio" | "video", common: Codecs, encodable: readonly Capability[]): string;
+/** The first codec that everyone in the room decodes and this browser encodes; the preferred one, if it is one of those. */
+export declare function chooseCodec(kind: "audio" | "video", common: Codecs, encodable: readonly Capability[], preferred?: string): string;
 /** The most that a video may take: 1.7 Mb/s at 720p, by the pixels of others; a screen needs sharp text more than motion. */
 export declare function maxBitrate(source: string, width: number | undefined, height: number | undefined): number;

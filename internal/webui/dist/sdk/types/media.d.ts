@@ -4,7 +4,7 @@ import type { LocalPublication } from "./publication.js";
 import { type SlotCount } from "./slots.js";
 import { type TransportOwner } from "./transport.js";
 import type { Path } from "./transport-machine.js";
-import type { Answer, Codecs, Offer } from "./wire.gen.js";
+import type { Answer, Codecs, Encodings, Offer } from "./wire.gen.js";
 /** Who the media are for. */
 export interface MediaOwner {
     readonly configuration: RTCConfiguration;
@@ -32,12 +32,16 @@ export declare class Media implements TransportOwner {
     /** Makes the first offer. */
     start(): void;
     close(): void;
-    /** Begins again on a new RTCPeerConnection, at once: the session is a new one. */
-    replace(): void;
+    /** Begins again on a new RTCPeerConnection, at once; perhaps in a new session. */
+    replace({ session }?: {
+        session?: boolean | undefined;
+    }): void;
     serverSays(state: string): void;
     growSlots(wanted: SlotCount): void;
     /** Offers the publication's track, on an m-line that is free or on a new one. The owner hears what becomes of it. */
     publish(publication: LocalPublication): void;
+    /** What somebody wants of a publication: the rest is not sent. */
+    wanted(encodings: Encodings): void;
     /** Frees the publication's m-line. Nothing of its track is sent any more. */
     unpublish(publication: LocalPublication): Promise<void>;
     replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;

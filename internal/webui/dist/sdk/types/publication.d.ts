@@ -1,6 +1,6 @@
 import type { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { Subscription } from "./subscription.js";
-import type { Kind, Source } from "./wire.gen.js";
+import type { Kind, Layers, Source } from "./wire.gen.js";
 /** A track of someone else. */
 export declare class RemotePublication {
     #private;
@@ -13,6 +13,13 @@ export declare class RemotePublication {
     get codec(): string;
     get muted(): boolean;
     get encrypted(): boolean;
+    /** Of its largest size, where the publisher has told it. */
+    get dimensions(): {
+        readonly width: number;
+        readonly height: number;
+    } | undefined;
+    /** How it has several sizes; undefined: it has one. */
+    get layers(): Layers | undefined;
 }
 /** What a local publication asks of its room. */
 export interface LocalPublicationLink {
@@ -26,6 +33,14 @@ export interface PublishOptions {
     readonly name?: string;
     /** Default: microphone or camera by kind; screen for captured displays. */
     readonly source?: Source;
+    /** Whether to send several sizes, of which everybody gets the one that suits. Default: cameras, where their picture is large enough. */
+    readonly simulcast?: boolean;
+    /** For VP9 and AV1, which have their sizes in one stream: "L3T3_KEY", as W3C WebRTC-SVC names them. */
+    readonly scalabilityMode?: string;
+    /** Of the largest size, in bit/s. Default: by the size of the picture. */
+    readonly maxBitrate?: number;
+    /** "vp8", "vp9", "h264" or "av1", as long as everybody in the room decodes it. Default: what the room prefers. */
+    readonly codec?: string;
 }
 /** A track of one's own. */
 export declare class LocalPublication {

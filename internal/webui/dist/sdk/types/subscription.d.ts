@@ -1,8 +1,9 @@
 import { TypedEventTarget } from "./events.js";
 import type { RemoteParticipant } from "./participant.js";
 import type { RemotePublication } from "./publication.js";
-import type { Kind, Source, SubscriptionActive, SubscriptionOff, SubscriptionPending, SubscriptionUnsupportedCodec } from "./wire.gen.js";
-export type SubscriptionStatus = typeof SubscriptionActive | typeof SubscriptionPending | typeof SubscriptionUnsupportedCodec | typeof SubscriptionOff | "ended";
+import { type Tell } from "./use.js";
+import type { Kind, Source, SubscriptionActive, SubscriptionOff, SubscriptionPaused, SubscriptionPending, SubscriptionUnsupportedCodec } from "./wire.gen.js";
+export type SubscriptionStatus = typeof SubscriptionActive | typeof SubscriptionPaused | typeof SubscriptionPending | typeof SubscriptionUnsupportedCodec | typeof SubscriptionOff | "ended";
 export interface SubscriptionEvents {
     /** mediaStreamTrack is another one, or gone for now. */
     trackreplaced: {
@@ -17,8 +18,17 @@ export interface SubscriptionEvents {
 /** What a subscription asks of its room. */
 export interface SubscriptionLink {
     want(publication: string, wanted: boolean): Promise<void>;
+    use(publication: string, change: Parameters<Tell>[0]): Promise<void>;
     playbackBlocked(subscription: Subscription): void;
     changed(subscription: Subscription, what: "track" | "status"): void;
+}
+/** How a picture is used. */
+export interface Preference {
+    /** Of the picture, in pixels of the screen; 0: as large as it gets. */
+    readonly width?: number;
+    readonly height?: number;
+    /** What matters more where the network cannot carry everything: 0 to 255, 100 by default. */
+    readonly priority?: number;
 }
 export interface SubscriptionStats {
     readonly bytesReceived: number;
@@ -45,11 +55,21 @@ export declare class Subscription extends TypedEventTarget<SubscriptionEvents> {
     get kind(): Kind;
     get source(): Source;
     get status(): SubscriptionStatus;
+    /** Why it is paused: "off", because pause() was called or nobody can see it; "bandwidth"; others may come. */
+    get pausedReason(): string | undefined;
     /** The track that arrives now; another one after "trackreplaced". */
     get mediaStreamTrack(): MediaStreamTrack | undefined;
-    /** Plays the subscription in a media element, now and whenever its track changes. Returns what ends that. */
+    /**
+     * Plays the subscription in a media element, now and whenever its track changes. Returns what ends that. The server sends a size
+     * of the picture that suits the element, and after a while nothing if it cannot be seen.
+     */
     attach(element: HTMLMediaElement): () => void;
     detach(element: HTMLMediaElement): void;
+    /** Says how the picture is used, where that does not follow from the elements that it is attached to. */
+    prefer({ width, height, priority }: Preference): void;
+    /** Receives nothing until resume(). The slot is kept, so that it goes on soon. */
+    pause(): void;
+    resume(): void;
     /** Whether to receive it at all. */
     want(wanted: boolean): Promise<void>;
     /** Loudness now, 0 to 1. */
