@@ -100,6 +100,9 @@ type SlotReady struct {
 // CloseTransport ends a Transport and all its Producers. No Event follows.
 type CloseTransport struct{ Transport TransportID }
 
+// About returns the Transport that a command is about; 0: none.
+func About(c Command) TransportID { return c.about() }
+
 func (c OpenTransport) about() TransportID  { return c.Transport }
 func (c RestartICE) about() TransportID     { return c.Transport }
 func (c Negotiate) about() TransportID      { return c.Transport }

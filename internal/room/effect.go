@@ -36,6 +36,7 @@ type (
 	// OpenTransport makes a Transport that waits for its client.
 	OpenTransport struct {
 		Transport     uint64
+		Shard         int
 		Identity      string
 		PublishData   bool
 		Local, Remote sdp.ICE
@@ -55,6 +56,7 @@ type (
 	StartProducer struct {
 		Transport uint64
 		Mid       string
+		Section   sdp.Negotiated // of the m-line
 		Producer  uint64
 		Encrypted bool
 		// Microphone: its level counts for who speaks.

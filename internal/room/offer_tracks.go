@@ -134,10 +134,10 @@ func (r *Room) commitTracks(n *negotiation, kept map[string]*publication) []wire
 			continue
 		case pub == nil:
 			pub = newPublication(n.p, t, n.results[t.Mid])
-			r.startProducer(pub)
+			r.startProducer(pub, n.results[t.Mid])
 			r.publish(pub)
 		case n.opened:
-			r.startProducer(pub)
+			r.startProducer(pub, n.results[t.Mid])
 			r.unsettleSubscribers(pub)
 		}
 		answered = append(answered, wire.AnswerTrack{Mid: t.Mid, Publication: pub.ID})
@@ -158,10 +158,10 @@ func newPublication(p *participant, t wire.OfferTrack, result *sdp.Negotiated) *
 	return pub
 }
 
-func (r *Room) startProducer(pub *publication) {
+func (r *Room) startProducer(pub *publication, result *sdp.Negotiated) {
 	pub.producer, pub.ranked = r.nextID(), false
 	r.emit(StartProducer{
-		Transport: pub.owner.transport.id, Mid: pub.mid, Producer: pub.producer, Encrypted: pub.Encrypted,
+		Transport: pub.owner.transport.id, Mid: pub.mid, Section: *result, Producer: pub.producer, Encrypted: pub.Encrypted,
 		Microphone: pub.Source == wire.SourceMicrophone, Encodings: pub.encodings,
 	})
 }

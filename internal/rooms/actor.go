@@ -20,7 +20,6 @@ type actor struct {
 	service *Service
 	name    string
 	id      media.RoomID
-	home    int // shard
 	unserve func()
 	inbox   chan call
 	posted  chan struct{} // capacity 1: states has something
@@ -33,14 +32,14 @@ type actor struct {
 	states []media.Event // the newest of each Transport, and about the room, in the order of their first
 
 	// owned by loop
-	room       *room.Room
-	sequences  map[string]uint64 // events that each session was sent
-	transports map[media.TransportID]bool
-	owed       []media.Command // that the shard could not take, in order
-	sizes      sizes           // as counted in Service
-	linger     *time.Timer     // runs while lingering: the room is empty
-	lingering  bool
-	retry      *time.Timer // runs while something is owed
+	room      *room.Room
+	sequences map[string]uint64 // events that each session was sent
+	spread    *spread
+	owed      []order     // that a shard could not take; all that follow wait behind it
+	sizes     sizes       // as counted in Service
+	linger    *time.Timer // runs while lingering: the room is empty
+	lingering bool
+	retry     *time.Timer // runs while something is owed
 }
 
 // call is a request on its way to the loop.
@@ -60,13 +59,13 @@ func newActor(s *Service, name string, id uint64) (*actor, error) {
 		service: s, name: name, id: media.RoomID(id), room: room.New(c),
 		inbox: make(chan call, inboxCapacity), posted: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
-		sequences: map[string]uint64{}, transports: map[media.TransportID]bool{},
+		sequences: map[string]uint64{},
 	}
 	unserve, err := s.config.Bus.Serve(Subject(name), a.serve)
 	if err != nil {
 		return nil, fmt.Errorf("serve room: %w", err)
 	}
-	a.unserve, a.home = unserve, s.places.least()
+	a.unserve, a.spread = unserve, newSpread(a.id, s.places, s.config.SpreadFrom)
 	return a, nil
 }
 
@@ -200,8 +199,9 @@ func (a *actor) survive() {
 	for session := range a.sequences {
 		a.publish(session, eventTail(0, wire.TypeEnded, body, true))
 	}
-	for t := range a.transports {
-		a.shard().Do(media.CloseTransport{Transport: t}) // if it cannot be taken, Post's refusal closes the Transport later
+	for id, t := range a.spread.transports {
+		// If it cannot be taken, Post's refusal closes the Transport later.
+		a.service.config.Shards[t.shard].Do(media.CloseTransport{Transport: id})
 	}
 }
 
@@ -209,7 +209,7 @@ func (a *actor) survive() {
 func (a *actor) finish() {
 	a.service.retire(a)
 	a.count(sizes{})
-	a.service.places.add(a.home, -1-len(a.transports))
+	a.spread.end()
 	a.linger.Stop()
 	a.retry.Stop()
 	a.mu.Lock()
@@ -228,7 +228,7 @@ func (a *actor) handle(c call) {
 		return
 	}
 	if o, ok := c.command.(room.Offer); ok {
-		o.Shard = a.home
+		o.Shard = a.spread.place()
 		c.command = o
 	}
 	a.carryOut(&c, a.room.Apply(time.Now(), c.command))

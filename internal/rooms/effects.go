@@ -85,29 +85,28 @@ func eventTail(rev uint64, kind string, body []byte, end bool) []byte {
 	return rest
 }
 
-// shard is where the room's media lives.
-func (a *actor) shard() Media { return a.service.config.Shards[a.home] }
-
-// command gives the shard a command, behind those that it is owed.
+// command gives the shards what brings an effect about.
 func (a *actor) command(e room.Effect) {
-	c := a.translate(e)
-	switch c := c.(type) {
-	case media.OpenTransport:
-		a.transports[c.Transport] = true
-		a.service.places.add(a.home, 1)
-	case media.CloseTransport:
-		delete(a.transports, c.Transport)
-		a.service.places.add(a.home, -1)
-	}
-	if len(a.owed) > 0 || !a.shard().Do(c) {
-		a.owed = append(a.owed, c)
+	a.give(a.spread.orders(e, a.translate(e)))
+}
+
+// give gives shards commands, behind those that they are owed. There is one order for all of them: a shard hears of another's
+// Producer when that one has heard of it.
+func (a *actor) give(orders []order) {
+	for _, o := range orders {
+		if len(a.owed) > 0 || !a.take(o) {
+			a.owed = append(a.owed, o)
+		}
 	}
 }
 
-// pay tries again what the shard could not take.
+// take reports whether the shard has taken its command.
+func (a *actor) take(o order) bool { return a.service.config.Shards[o.shard].Do(o.command) }
+
+// pay tries again what shards could not take.
 func (a *actor) pay() {
-	for len(a.owed) > 0 && a.shard().Do(a.owed[0]) {
-		a.owed[0] = nil
+	for len(a.owed) > 0 && a.take(a.owed[0]) {
+		a.owed[0] = order{}
 		a.owed = a.owed[1:]
 	}
 	if len(a.owed) == 0 {
@@ -115,13 +114,16 @@ func (a *actor) pay() {
 	}
 }
 
-// handleStates applies what the shard has posted.
+// handleStates applies what shards have posted.
 func (a *actor) handleStates() {
 	a.mu.Lock()
 	states := a.states
 	a.states = nil
 	a.mu.Unlock()
 	for _, e := range states {
+		if e.State == media.Failed {
+			a.give(a.spread.failed(e.Transport))
+		}
 		a.carryOut(nil, a.room.Apply(time.Now(), reported(e)))
 	}
 }

@@ -9,6 +9,9 @@ const (
 	// DefaultLinger is how long an empty room keeps its chat.
 	DefaultLinger = 30 * time.Second
 
+	// DefaultSpreadFrom is what a conference of eight fills, or 64 viewers.
+	DefaultSpreadFrom = 128
+
 	// inboxCapacity is the number of requests that wait for one actor; more wait with whoever asks, until its ctx ends.
 	inboxCapacity = 64
 	// maxOwed is the number of commands that may wait for a full media plane. Beyond it, requests are refused, apart from

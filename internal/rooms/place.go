@@ -2,8 +2,8 @@ package rooms
 
 import "sync"
 
-// places counts what lives on each shard: rooms that have their home there, and Transports. A room counts from its opening on, so
-// that many rooms that open at once do not all go where there was nobody before.
+// places counts what lives on each shard: rooms that have their home there, Transports, and slots that are filled, which cost the
+// most. A room counts from its opening on, so that many rooms that open at once do not all go where there was nobody before.
 type places struct {
 	// guarded by mu
 	mu   sync.Mutex
@@ -12,8 +12,8 @@ type places struct {
 
 func newPlaces(shards int) *places { return &places{load: make([]int, shards)} }
 
-// least takes a place on the shard with the least load; of equal ones, on the first.
-func (p *places) least() (shard int) {
+// least returns the shard with the least load; of equal ones, the first. It counts n more there.
+func (p *places) least(n int) (shard int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, l := range p.load {
@@ -21,7 +21,7 @@ func (p *places) least() (shard int) {
 			shard = i
 		}
 	}
-	p.load[shard]++
+	p.load[shard] += n
 	return shard
 }
 

@@ -38,6 +38,8 @@ type Config struct {
 	Bus bus.Bus
 	// Shards are where the media of rooms lives, by number. Each room has its home on one of them.
 	Shards []Media
+	// SpreadFrom is how many slots of a room a shard fills before the room goes on to another; 0: DefaultSpreadFrom.
+	SpreadFrom int
 	// Candidates are put into answers. It is called concurrently.
 	Candidates  func() []sdp.Candidate
 	Fingerprint sdp.Fingerprint // of the server's DTLS certificate
@@ -79,6 +81,9 @@ type Stats struct {
 func New(c Config) (*Service, error) {
 	if c.Linger == 0 {
 		c.Linger = DefaultLinger
+	}
+	if c.SpreadFrom == 0 {
+		c.SpreadFrom = DefaultSpreadFrom
 	}
 	s := &Service{config: c, places: newPlaces(len(c.Shards)), rooms: map[string]*actor{}, refusals: map[wire.Code]uint64{}}
 	stop, err := c.Bus.Serve(OpenSubject, s.serveOpen)

@@ -79,7 +79,6 @@ type Producer struct {
 func newProducer(cfg ProducerConfig, r *Router) *Producer {
 	p := &Producer{cfg: cfg, router: r}
 	_, p.types = canonical(cfg.Codecs)
-	_, p.types = canonical(cfg.Codecs)
 	rate := uint32(90000)
 	for _, c := range cfg.Codecs {
 		if k, ok := codec.Parse(c.Name); ok && c.PayloadType < 128 {

@@ -15,9 +15,15 @@ import (
 // Eight people see and hear one another over links with 5 % loss and 80 ms delay each way. Every subscriber's video numbers are
 // without holes within a second; audio numbers mirror the publisher's, with a hole for each loss and no other; every hole has a
 // cause; somebody who subscribes to nothing is sent nothing; nothing is left running.
-func TestScenarioConference(t *testing.T) {
+func TestScenarioConference(t *testing.T) { conference(t, 1) }
+
+// The same, with the room spread over two shards: nobody can tell.
+func TestScenarioConferenceOnTwoShards(t *testing.T) { conference(t, 2) }
+
+func conference(t *testing.T, shards int) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	scenario.Run(t, scenario.Conditions{Seed: 1, Link: sim.Link{Delay: 80 * time.Millisecond, Loss: 0.05}}, func(p *scenario.Plan) {
+	conditions := scenario.Conditions{Seed: 1, Link: sim.Link{Delay: 80 * time.Millisecond, Loss: 0.05}, Shards: shards, SpreadFrom: 1}
+	scenario.Run(t, conditions, func(p *scenario.Plan) {
 		var sources []*scenario.Source
 		for i := range 8 {
 			c := p.Join(fmt.Sprint("client", i+1), scenario.Options{})
@@ -25,6 +31,11 @@ func TestScenarioConference(t *testing.T) {
 		}
 		p.Join("nobody", scenario.Options{Manual: true})
 		p.Pass(22 * time.Second)
+		for i, c := range p.CountsByShard() {
+			if c.Transports < 8/shards || c.Producers+c.Mirrors != 16 {
+				p.Errorf("shard %d: %d Transports, %d Producers, %d mirrors", i, c.Transports, c.Producers, c.Mirrors)
+			}
+		}
 		for _, s := range sources {
 			s.Pause()
 		}

@@ -45,8 +45,8 @@ type Conditions struct {
 	Seed uint64
 	// Link between each client and the server, in each direction.
 	Link sim.Link
-	// Shards of the node; 0: one.
-	Shards int
+	// Shards of the node; 0: one. SpreadFrom is rooms.Config's.
+	Shards, SpreadFrom int
 }
 
 // Plan is a node with its clients. Its methods are called by the plan's goroutine only.
@@ -104,7 +104,7 @@ func start(t *testing.T, c Conditions) *Plan {
 	p.port.Start(owners...)
 	p.bus = local.New()
 	p.rooms, err = rooms.New(rooms.Config{
-		Bus: p.bus, Shards: shards, Fingerprint: fingerprint, Random: rand.Reader, Log: log,
+		Bus: p.bus, Shards: shards, SpreadFrom: c.SpreadFrom, Fingerprint: fingerprint, Random: rand.Reader, Log: log,
 		Candidates: func() []sdp.Candidate {
 			return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: server.Addr().String(), Port: server.Port()}}
 		},

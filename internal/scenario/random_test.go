@@ -29,7 +29,8 @@ func TestScenarioRandom(t *testing.T) {
 		t.Run(fmt.Sprint("seed=", n), func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			link := sim.Link{Delay: 30 * time.Millisecond, Loss: 0.01}
-			scenario.Run(t, scenario.Conditions{Seed: n, Link: link}, func(p *scenario.Plan) {
+			conditions := scenario.Conditions{Seed: n, Link: link, Shards: 1 + int(n%3), SpreadFrom: 2}
+			scenario.Run(t, conditions, func(p *scenario.Plan) {
 				c := &crowd{Plan: p, chance: rand.New(rand.NewPCG(n, 1))}
 				for range 60 {
 					c.act()
