@@ -46,7 +46,7 @@ const (
 	sniffBytes = 10 // up to the end of STUN's magic cookie in an RFC 4571 frame
 
 	maxBacklog     = 128     // HTTP connections that nobody has accepted yet
-	maxIdleBatches = 128     // batches kept for the next reader
+	maxIdleBatches = 64      // batches kept for the next reader, 66 KiB each
 	maxPairs       = 1 << 18 // pairs of addresses that all owners together have validated
 	firstBuckets   = 1 << 10 // where the table of pairs starts
 	maxTries       = 16      // to find a number that is free for both protocols
