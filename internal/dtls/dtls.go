@@ -80,17 +80,23 @@ type Association struct {
 	cfg      Config
 	expected expected
 	options  []pion.ServerOption
-	in       chan []byte
 	ctx      context.Context
 	cancel   context.CancelFunc
 	done     chan struct{}
+	settled  chan struct{}
 	results  chan result    // room for every attempt there may be
 	work     sync.WaitGroup // goroutines that the loop has started
 
-	// guarded by mu
+	// guarded by mu; while there is a loop, it may read in and resumed without
 	mu       sync.Mutex
+	in       chan []byte // datagrams for the loop; nil: it is parked, and none has come since
+	parked   *pion.State // what is kept where there is no loop; nil: there is one, or it is over
+	resumed  bool        // it was parked once
 	channels [numChannels]*channel
 	counts   Counts
+
+	// guarded by itself
+	settle sync.Once
 
 	// owned by loop
 	attempts []*attempt // oldest first
@@ -101,6 +107,7 @@ type Association struct {
 	// atomic
 	latest atomic.Pointer[attempt] // whose ClientHello came last
 	proved atomic.Pointer[attempt] // which the client has finished
+	talks  atomic.Bool             // something was said inside it
 }
 
 // Counts is what an association has discarded.
@@ -117,9 +124,9 @@ func Start(cfg Config) *Association {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Association{
 		cfg: cfg, in: make(chan []byte, queueDatagrams), ctx: ctx, cancel: cancel,
-		done: make(chan struct{}), results: make(chan result, maxAttempts),
+		done: make(chan struct{}), settled: make(chan struct{}), results: make(chan result, maxAttempts),
 	}
-	go a.run()
+	go a.run(a.begin)
 	return a
 }
 
@@ -135,6 +142,9 @@ func (a *Association) Deliver(b []byte) drop.Reason {
 	if len(admitted) == 0 {
 		return drop.DtlsMalformed
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unpark()
 	select {
 	case a.in <- admitted:
 		return drop.None
@@ -144,7 +154,12 @@ func (a *Association) Deliver(b []byte) drop.Reason {
 }
 
 // Close ends the association without waiting; see Done. Nothing is told of it.
-func (a *Association) Close() { a.cancel() }
+func (a *Association) Close() {
+	a.cancel()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unpark() // to say goodbye
+}
 
 // Done is closed when every goroutine of the association has ended and the sink is not called any more.
 func (a *Association) Done() <-chan struct{} { return a.done }
@@ -156,49 +171,50 @@ func (a *Association) Counts() Counts {
 	return a.counts
 }
 
-// run is the association's loop. It owns the handshake attempts, and gives the one that won every datagram.
-func (a *Association) run() {
-	defer close(a.done)
-	defer a.work.Wait()
-	defer a.cancel()
+// run is the association's loop: it begins, or goes on after a pause, and carries datagrams until it is over or parked.
+func (a *Association) run(start func() *attempt) {
+	parked := false
+	defer func() {
+		if !parked {
+			a.cancel()
+			a.work.Wait()
+			close(a.done)
+		}
+	}()
 	defer a.recover()
+	if won := start(); won != nil {
+		parked = a.carry(won)
+	}
+}
+
+// begin owns the handshake attempts. It returns the one that won, or nil where it is over.
+func (a *Association) begin() (won *attempt) {
 	var err error
 	if a.expected, err = newExpected(a.cfg.Fingerprints); err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return
+		return nil
 	}
 	a.options = serverOptions(&a.cfg)
-	won, err := a.handshake()
+	t, err := a.handshake()
 	if err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return
+		return nil
 	}
-	if won == nil {
-		return // closed
+	if t == nil {
+		return nil // closed
 	}
-	defer won.close()
-	event, err := connected(won.conn, &a.expected)
+	defer func() {
+		if won == nil {
+			t.close()
+		}
+	}()
+	event, err := connected(t.conn, &a.expected)
 	if err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return
+		return nil
 	}
 	a.tell(event)
-	ended := make(chan struct{})
-	a.work.Go(func() {
-		defer close(ended)
-		a.serve(won.conn)
-	})
-	for {
-		select {
-		case b := <-a.in:
-			won.pipe.put(b)
-		case <-ended:
-			a.tell(Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
-			return
-		case <-a.ctx.Done():
-			return
-		}
-	}
+	return t
 }
 
 // tell gives the sink an event, again and again until it takes it or the association is closed.

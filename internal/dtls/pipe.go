@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/transport/v5/deadline"
@@ -17,6 +18,9 @@ type pipe struct {
 	closed   chan struct{}
 	deadline *deadline.Deadline
 	once     sync.Once // of Close
+
+	// atomic
+	muted atomic.Bool // what is written is lost
 }
 
 func newPipe(send func([]byte)) *pipe {
@@ -54,7 +58,7 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	if !plaintextAlert(b) {
+	if !p.muted.Load() && !plaintextAlert(b) {
 		p.send(b)
 	}
 	return len(b), nil

@@ -42,9 +42,13 @@ func (a *Association) serve(conn io.ReadWriter) {
 	defer a.recover()
 	var inside sync.WaitGroup
 	defer inside.Wait()
-	l := &link{pipe: newPipe(nil), conn: conn}
-	defer l.Close()
-	buf, started, warnings := make([]byte, maxDatagram), false, 0
+	var l *link // nil until the first record
+	defer func() {
+		if l != nil {
+			_ = l.Close()
+		}
+	}()
+	buf, warnings := make([]byte, maxDatagram), 0
 	for {
 		n, err := conn.Read(buf)
 		switch {
@@ -53,8 +57,9 @@ func (a *Association) serve(conn io.ReadWriter) {
 		case err != nil: // an alert that is only a warning
 			warnings++
 			continue
-		case !started:
-			started = true
+		case l == nil:
+			a.talks.Store(true)
+			l = &link{pipe: newPipe(nil), conn: conn}
 			inside.Go(func() { a.associate(l, &inside) })
 		}
 		l.put(bytes.Clone(buf[:n]))

@@ -45,6 +45,7 @@ type endpoint struct {
 	ufrags      []string
 	producers   []*route.Producer
 	keyed       bool
+	settled     bool // the client has shown that it has the keys
 	state       State
 }
 
@@ -292,6 +293,14 @@ func (s *Shard) endHandshake(e *endpoint) {
 	if e.handshaking {
 		e.handshaking = false
 		s.handshakes--
+	}
+}
+
+// heard tells the association, once, that the client has sealed something with its keys.
+func (s *Shard) heard(e *endpoint) {
+	if !e.settled && e.association != nil {
+		e.settled = true
+		e.association.Settle()
 	}
 }
 

@@ -3,6 +3,8 @@ package media_test
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +126,44 @@ func TestFarewell(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who says nothing over DTLS, and shows by its SRTP that it has finished the handshake, costs no goroutine; and hears of the end all
+// the same.
+func TestSilentAssociationsAreParked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{Delay: 20 * time.Millisecond})
+		c := n.client()
+		tr := track(t, c, webrtc.MimeTypeOpus, "audio")
+		states := make(chan webrtc.PeerConnectionState, 32)
+		c.OnConnectionStateChange(func(s webrtc.PeerConnectionState) { states <- s })
+		n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
+		c.state(t, media.Connected)
+		n.shard.Do(media.Publish{Transport: c.id, Mid: "0", Producer: 1})
+		if associations() == 0 {
+			t.Error("no goroutine, although its handshake may not be over for the client")
+		}
+		write(t, tr, 0, 960, []byte{0x78})
+		time.Sleep(3 * time.Second)
+		if k := associations(); k > 0 {
+			t.Errorf("%d goroutines", k)
+		}
+		for len(states) > 0 {
+			<-states
+		}
+		n.shard.Do(media.CloseTransport{Transport: c.id})
+		select {
+		case <-states:
+		case <-time.After(time.Second):
+			t.Error("nothing for a second")
+		}
+	})
+}
+
+// associations counts goroutines of DTLS associations.
+func associations() int {
+	b := make([]byte, 1<<20)
+	return strings.Count(string(b[:runtime.Stack(b, true)]), "internal/dtls.(*Association).run(")
 }
 
 // An address that another Transport sends to stays with it, be it on the same shard or another; who claims it gets it when the other
