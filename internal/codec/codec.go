@@ -55,12 +55,6 @@ func (k Kind) ClockRate() uint32 {
 // Video reports whether k needs key frames.
 func (k Kind) Video() bool { return k >= VP8 && k <= AV1 }
 
-// SpatialLayers and TemporalLayers are how many of each one encoding is told apart into. What is above counts as the highest.
-const (
-	SpatialLayers  = 4
-	TemporalLayers = 4
-)
-
 // Frame is what one packet tells about its frame. With spatial layers it is the layer's frame; the marker bit ends the picture.
 type Frame struct {
 	// Start and End are the frame's first and last packet. Without a dependency descriptor, H.264 and AV1 tell a start only

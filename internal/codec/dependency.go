@@ -24,12 +24,6 @@ func (f *Frame) describe(d []byte) {
 	f.IDs.FrameNumber = uint16(d[frameNumberAt])<<8 | uint16(d[frameNumberAt+1])
 }
 
-// Most of what appendix A.8 lets a structure have.
-const (
-	maxTemplates = 64
-	maxTargets   = 32
-)
-
 // switchIndication is the decode target indication of a frame from which on a decoder can decode the target, provided that it
 // can decode the frame (appendix A.4).
 const switchIndication = 2

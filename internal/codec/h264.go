@@ -104,11 +104,6 @@ func sizeSPS(sps []byte) Size {
 	return Size{uint16(width), uint16(height)}
 }
 
-const (
-	maxSPS     = 128     // bytes of a sequence parameter set that are read: the size stands at the beginning
-	maxPicture = 1 << 14 // pixels of a side
-)
-
 // unescape copies a NAL unit without its emulation prevention bytes (§7.4.1) as far as dst reaches, and returns the length.
 func unescape(dst, nal []byte) (n int) {
 	zeros := 0

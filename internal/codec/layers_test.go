@@ -310,6 +310,39 @@ func TestDependencyDescriptorWithoutStructure(t *testing.T) {
 	}
 }
 
+// Limits: a structure with more templates or spatial layers than there can be is not believed; temporal layers above the fourth
+// count as the fourth.
+func TestStructureLimits(t *testing.T) {
+	many := func(n int, change func(i int, k *kindOfFrame)) *structure {
+		s := &structure{targets: 1}
+		for i := range n {
+			k := kindOfFrame{indications: "S"}
+			change(i, &k)
+			s.templates = append(s.templates, k)
+		}
+		return s
+	}
+	same := func(int, *kindOfFrame) {}
+	for i, x := range []struct {
+		s    *structure
+		last int // template
+		want layer
+	}{
+		{many(64, func(i int, k *kindOfFrame) { k.temporal = i / 63 }), 63, layer{temporal: 1, up: 2}},
+		{many(65, func(i int, k *kindOfFrame) { k.temporal = i / 62 }), 63, layer{}},
+		{many(4, func(i int, k *kindOfFrame) { k.spatial = i }), 3, layer{spatial: 3, up: 1, step: true}},
+		{many(5, func(i int, k *kindOfFrame) { k.spatial = i }), 3, layer{}},
+		{many(6, func(i int, k *kindOfFrame) { k.temporal = i }), 5, layer{temporal: 3, up: 8}},
+		{many(1, same), 0, layer{up: 1}},
+	} {
+		var s codec.Stream
+		seen(t, &s, codec.AV1, av1Delta, described{structure: x.s, active: -1}.bytes())
+		if got := seen(t, &s, codec.AV1, av1Delta, described{template: x.last, number: 1, active: -1}.bytes()); got != x.want {
+			t.Errorf("structure %d: %+v, want %+v", i, got, x.want)
+		}
+	}
+}
+
 // VP8 and VP9 tell layers and switch points in their own descriptors.
 func TestPayloadDescriptorLayers(t *testing.T) {
 	tests := []struct {

@@ -50,6 +50,8 @@ type Consumer struct {
 	lastAt     time.Time  // when it was forwarded; zero: nothing ever was
 	reportedTS uint32     // what the last sender report said,
 	reportedAt time.Time  // and when; zero: there was none
+	anchorTS   uint32     // what the first sender report of this Producer said,
+	anchoredAt time.Time  // and when by the publisher's clock; zero: there was none
 	rate       uint32     // clock rate of the codec
 	packets    uint32     // forwarded, for sender reports
 	octets     uint32     // payload bytes of those
@@ -122,7 +124,7 @@ func (c *Consumer) Clear() {
 	if c.producer != nil {
 		c.producer.detach(c)
 	}
-	c.producer, c.phase, c.deadline = nil, empty, time.Time{}
+	c.producer, c.phase, c.deadline, c.anchoredAt = nil, empty, time.Time{}, time.Time{}
 }
 
 // Ready says that the subscriber has blanked the slot for this generation.
@@ -237,6 +239,9 @@ func (c *Consumer) Report(now time.Time) (timestamp, packets, octets uint32, ok 
 		return 0, 0, 0, false
 	}
 	c.reportedTS, c.reportedAt = theirs+c.tsOffset, now
+	if wall, ok := c.producer.wall(now); ok && c.anchoredAt.IsZero() {
+		c.anchorTS, c.anchoredAt = c.reportedTS, wall
+	}
 	return c.reportedTS, c.packets, c.octets, true
 }
 

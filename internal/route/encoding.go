@@ -10,9 +10,6 @@ import (
 	"github.com/parley-rtc/parley/internal/sdp"
 )
 
-// MaxEncodings is how many a Producer has at most.
-const MaxEncodings = 3
-
 // EncodingConfig describes one Encoding, as far as the publisher has announced it.
 type EncodingConfig struct {
 	RID           string // of simulcast

@@ -107,14 +107,25 @@ func (c *Consumer) begin(now time.Time, p *Packet) {
 	c.ids.Switch()
 }
 
-// line returns the timestamp that belongs to now, by what the subscriber knows or would learn from sender reports.
+// line returns the timestamp that belongs to now, by what the subscriber knows or would learn from sender reports. Where the same
+// publisher goes on, its clock is the measure: so the line comes back to where it was, if an encoding once had to begin before its
+// first report.
 func (c *Consumer) line(now time.Time) (ts uint32, known bool) {
-	if c.phase == flowing { // another encoding of the same publisher follows
+	reported := c.reportedTS + c.ticks(now.Sub(c.reportedAt))
+	if c.phase == flowing {
 		if theirs, ok := c.encoding().timeline.At(now); ok {
-			return theirs + c.tsOffset, true
+			reported = theirs + c.tsOffset
+		} else if c.reportedAt.IsZero() {
+			return 0, false
 		}
 	}
-	return c.reportedTS + c.ticks(now.Sub(c.reportedAt)), !c.reportedAt.IsZero()
+	if wall, ok := c.producer.wall(now); ok && !c.anchoredAt.IsZero() {
+		anchored := c.anchorTS + c.ticks(wall.Sub(c.anchoredAt))
+		if off := int32(anchored - reported); max(off, -off) < int32(c.rate) { // else the publisher's clock was set
+			return anchored, true
+		}
+	}
+	return reported, c.phase == flowing || !c.reportedAt.IsZero()
 }
 
 // timestampAt returns the timestamp with which p goes on. It is chosen so that the line from timestamps to wall-clock time, which the

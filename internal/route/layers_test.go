@@ -238,6 +238,14 @@ func TestLayersAscendBySize(t *testing.T) {
 	}
 }
 
+// Limits: no more Encodings than three, whatever is configured.
+func TestMaxEncodings(t *testing.T) {
+	p := route.NewRouter().Add(route.ProducerConfig{ID: 1, Kind: sdp.Video, Clock: new(route.Clock), Encodings: make([]route.EncodingConfig, route.MaxEncodings+1)})
+	if p.Encodings() != route.MaxEncodings {
+		t.Errorf("%d encodings", p.Encodings())
+	}
+}
+
 // A layer is gone when others have shown pictures for a while and it none; when all fall silent, nothing is gone. Subscribers are
 // given what is there, and come back when it does.
 func TestLayersComeAndGo(t *testing.T) {
@@ -479,5 +487,47 @@ func TestTimestampsOverLateKeyFrame(t *testing.T) {
 	}
 	if ts, _, _, ok := c.Report(start.Add(time.Second)); !ok || ts != 100_000 {
 		t.Errorf("the line is at %d, want 100000", ts)
+	}
+}
+
+// An encoding that has to begin before its first sender report begins as well as the time since the last packet tells. What is
+// wrong with that ends with it: the line is that of the publisher's clock.
+func TestLineComesBack(t *testing.T) {
+	r := route.NewRouter()
+	p := r.Add(route.ProducerConfig{ID: 1, Kind: sdp.Video, Codecs: vp8, Clock: new(route.Clock), Encodings: make([]route.EncodingConfig, 2)})
+	c := assigned(start, p)
+	forward := func(at time.Duration, encoding uint8, index int64, ts uint32) (out uint32) {
+		defer r.EndBatch()
+		var in rtp.Packet
+		b := frame(uint16(index), ts, uint16(index), true, true)
+		in.Parse(append(b, make([]byte, 16)...)[:len(b)])
+		p.Encoding(encoding).Add(start.Add(at), &in, index)
+		var h rtp.Header
+		c.SetTarget(route.Layer{Encoding: encoding})
+		if _, reason := c.Forward(start.Add(at), &p.Pending()[0], &h); reason != drop.None {
+			t.Fatal(reason)
+		}
+		c.Report(start.Add(at))
+		return h.Timestamp
+	}
+	p.Encoding(0).Timeline().Observe(start, 0, start)
+	forward(0, 0, 1, 0)
+	// A picture of 1 s comes 60 ms late, and nobody knows.
+	if got := forward(1060*time.Millisecond, 1, 100, 590_000); got != 95_400 {
+		t.Errorf("without a report: %d", got)
+	}
+	p.Encoding(1).Timeline().Observe(start.Add(2*time.Second), 680_000, start.Add(2*time.Second))
+	if got := forward(3*time.Second, 0, 2, 270_000); got != 270_000 {
+		t.Errorf("back: %d", got)
+	}
+	if got := forward(4*time.Second, 1, 101, 860_000); got != 360_000 {
+		t.Errorf("with a report: %d", got)
+	}
+	// The publisher's clock is set back by an hour: the line goes on.
+	hour := time.Hour
+	p.Encoding(1).Timeline().Observe(start.Add(5*time.Second-hour), 950_000, start.Add(5*time.Second))
+	p.Encoding(0).Timeline().Observe(start.Add(5*time.Second-hour), 450_000, start.Add(5*time.Second))
+	if got := forward(6*time.Second, 0, 3, 540_000); got != 540_000 {
+		t.Errorf("after the clock was set: %d", got)
 	}
 }

@@ -2,6 +2,9 @@ package route
 
 import "time"
 
+// MaxEncodings is how many a Producer has; more that are configured are left out.
+const MaxEncodings = 3
+
 // Limits of a Pipe.
 const (
 	// MaxPipePackets and MaxPipeBytes are what one PipeBatch holds: more than arrives between two turns of a loop.

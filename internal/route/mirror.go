@@ -38,15 +38,16 @@ func (r *Router) Deliver(b *PipeBatch, drops *drop.Counts) {
 		drops.Add(r.deliver(b, &b.packets[i]))
 	}
 	for i := range b.reports {
-		if x := &b.reports[i]; r.producers[x.producer] != nil {
-			r.producers[x.producer].encodings[x.encoding].timeline.set(x)
+		x := &b.reports[i]
+		if p := r.producers[x.producer]; p != nil && int(x.encoding) < len(p.encodings) {
+			p.encodings[x.encoding].timeline.set(x)
 		}
 	}
 }
 
 func (r *Router) deliver(b *PipeBatch, x *piped) drop.Reason {
 	p := r.producers[x.producer]
-	if p == nil || p.mirror == nil {
+	if p == nil || p.mirror == nil || int(x.encoding) >= len(p.encodings) {
 		return drop.Unpublished
 	}
 	var in rtp.Packet

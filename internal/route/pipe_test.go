@@ -417,6 +417,22 @@ func TestPipeAllocatesNothing(t *testing.T) {
 	}
 }
 
+// A mirror that has fewer Encodings than its original drops what is of none of them.
+func TestDeliverToNoEncoding(t *testing.T) {
+	s := newSpan(t, route.ProducerConfig{Kind: sdp.Video, Codecs: vp8, Encodings: make([]route.EncodingConfig, 2)}, theirVP8)
+	s.far.Remove(1)
+	s.far.Mirror(route.ProducerConfig{ID: 1, Kind: sdp.Video, Codecs: vp8})
+	s.producer.Encoding(1).Timeline().Observe(s.now, 0, s.now)
+	var in rtp.Packet
+	b := frame(1, 0, 1, true, true)
+	in.Parse(append(b, make([]byte, 16)...)[:len(b)])
+	s.producer.Encoding(1).Add(s.now, &in, 1)
+	batch, _ := s.near.Pipes()[0].Swap(s.spare)
+	if s.far.Deliver(batch, &s.drops); s.drops[drop.Unpublished] != 1 {
+		t.Errorf("drops %v", s.drops)
+	}
+}
+
 // Encodings cross side by side: numbers, clocks, restarts and requests for key frames are each Encoding's own.
 func TestEncodingsCross(t *testing.T) {
 	s := newSpan(t, route.ProducerConfig{Kind: sdp.Video, Codecs: vp8, Encodings: make([]route.EncodingConfig, 2)}, theirVP8)

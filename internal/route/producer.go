@@ -1,6 +1,8 @@
 package route
 
 import (
+	"time"
+
 	"github.com/parley-rtc/parley/internal/codec"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
@@ -128,6 +130,12 @@ func (p *Producer) Watched() bool { return len(p.consumers) > 0 }
 
 // Pending returns the packets of this batch, of all Encodings, in order of arrival.
 func (p *Producer) Pending() []Packet { return p.pending }
+
+// wall returns the publisher's clock at the server's time now, once it has told it.
+func (p *Producer) wall(now time.Time) (time.Time, bool) {
+	clock := p.cfg.Clock
+	return now.Add(-clock.offset), clock.known
+}
 
 // extend returns a new pending packet.
 func (p *Producer) extend() *Packet {

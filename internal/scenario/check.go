@@ -68,7 +68,7 @@ type segment struct {
 
 func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 	p.Helper()
-	if len(r.arrivals) == 0 {
+	if len(r.arrivals) == 0 || p.isLayered(r) {
 		return
 	}
 	sums.Streams++
@@ -100,6 +100,13 @@ func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 		}
 		p.checkHoles(where, c, r, s, end, next, sums)
 	}
+}
+
+// isLayered reports whether a reception is one that CheckLayers looks at.
+func (p *Plan) isLayered(r *reception) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(r.arrivals, func(a arrival) bool { return a.empty || p.sources[a.source].layered != nil })
 }
 
 // segments cuts a reception into parts by source and offset, in the order of their numbers.
@@ -328,7 +335,7 @@ var linkDrops = []drop.Reason{
 	drop.NackUnknown, drop.NackTooOften, drop.RtpDuplicate, // repairs
 	drop.StunIntegrity, // a check that pion makes between two restarts
 	drop.SrtpReplay,    // pion sends a repair again under the number that it had
-	drop.RtcpUnknown, drop.Consent,
+	drop.RtcpUnknown, drop.Consent, drop.LayerLeftOut,
 }
 
 // CheckDrops: nothing was dropped for a reason that has no place on lossy links.

@@ -23,6 +23,8 @@ type Options struct {
 	Manual bool
 	// NoMedia: it has no PeerConnection.
 	NoMedia bool
+	// Simulcast: it can publish one.
+	Simulcast bool
 }
 
 // Client is a participant: a session and a PeerConnection.
@@ -52,6 +54,7 @@ type Client struct {
 	mu          sync.Mutex
 	pc          *webrtc.PeerConnection
 	sources     []*Source
+	simulcast   *Simulcast // or nil
 	slots       []*slot
 	receptions  map[uint32]*reception // by SSRC of the slot; also those of earlier PeerConnections
 	current     map[string]*reception // by mid, of this PeerConnection
@@ -141,6 +144,10 @@ func (c *Client) receive(m wire.Message) {
 	case wire.TypeGrowSlots:
 		g := body[wire.GrowSlots](m)
 		c.growing.Go(func() { c.grow(g) })
+	case wire.TypeEncodings:
+		if c.simulcast != nil {
+			c.simulcast.told(body[wire.Encodings](m))
+		}
 	case wire.TypeTransport:
 		c.transport = append(c.transport, body[wire.Transport](m).State)
 	case wire.TypeEnded:

@@ -57,6 +57,11 @@ func (c *Client) api() (*webrtc.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.options.Simulcast {
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: extensionMid}, webrtc.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := nack.NewResponderInterceptor()
 	if err != nil {
 		return nil, err
@@ -167,13 +172,17 @@ func (c *Client) negotiate(o *webrtc.OfferOptions) {
 		c.plan.Errorf("%s: offer: %v", c.Name, err)
 		return
 	}
-	request := wire.Offer{SDP: offer.SDP}
-	var published []*Source
+	request := wire.Offer{SDP: c.simulcast.describe(offer.SDP)}
+	var published []interface{ named(string) }
 	for _, s := range c.sources {
 		if s.published {
 			request.Tracks = append(request.Tracks, wire.OfferTrack{Mid: s.line.Mid(), Source: s.kind})
 			published = append(published, s)
 		}
+	}
+	if c.simulcast != nil {
+		request.Tracks = append(request.Tracks, c.simulcast.offered())
+		published = append(published, c.simulcast)
 	}
 	for _, s := range c.slots {
 		o := wire.OfferSlot{Video: s.video.Mid()}

@@ -41,6 +41,12 @@ type arrival struct {
 	time   uint32
 	source uint16
 	count  uint32
+	// Of layered video:
+	empty  bool    // it fills a number and carries nothing
+	head   [7]byte // of the payload
+	part   uint8   // of its picture
+	shown  uint32  // which picture of the camera it is
+	marker bool
 }
 
 // reception returns the one with the SSRC. Called with mu held.
@@ -142,18 +148,22 @@ func (c *Client) arrived(p *rtp.Packet) {
 		r = c.repaired(p.SSRC)
 		number, payload = binary.BigEndian.Uint16(payload), payload[2:]
 	}
-	if r == nil || len(payload) < tagBytes {
+	if r == nil || len(payload) > 0 && len(payload) < tagBytes {
 		panic(fmt.Sprintf("scenario: %s got a packet of %d bytes on SSRC %d, which no answer names", c.Name, len(payload), p.SSRC))
 	}
-	tag := payload[len(payload)-tagBytes:]
 	if len(r.arrivals) == 0 {
 		r.highest = 1<<16 + int64(number)
 	}
-	at := r.highest + int64(int16(number-uint16(r.highest)))
-	r.note(at)
-	r.arrivals = append(r.arrivals, arrival{
-		time.Now(), at, p.Timestamp, binary.BigEndian.Uint16(tag), binary.BigEndian.Uint32(tag[2:]),
-	})
+	a := arrival{at: time.Now(), number: r.highest + int64(int16(number-uint16(r.highest))), time: p.Timestamp, empty: len(payload) == 0, marker: p.Marker}
+	if !a.empty {
+		tag := payload[len(payload)-tagBytes:]
+		a.source, a.count = binary.BigEndian.Uint16(tag), binary.BigEndian.Uint32(tag[2:])
+	}
+	if copy(a.head[:], payload) == len(a.head) && len(payload) > 20 {
+		a.part, a.shown = payload[16], binary.BigEndian.Uint32(payload[17:])
+	}
+	r.note(a.number)
+	r.arrivals = append(r.arrivals, a)
 }
 
 // Got counts the packets of a publication.
@@ -194,6 +204,9 @@ func (c *Client) each(f func(arrival, *Source)) {
 	}
 	c.mu.Unlock()
 	for _, a := range all {
+		if a.empty {
+			continue
+		}
 		s := sources[a.source]
 		s.client.mu.Lock()
 		f(a, s)

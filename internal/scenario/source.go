@@ -25,6 +25,8 @@ type Source struct {
 	track  *webrtc.TrackLocalStaticRTP
 	line   *webrtc.RTPTransceiver
 	first  uint16 // sequence number of packet 0
+	// of a simulcast; nil: it is a whole source
+	layered *Encoding
 
 	// owned by the plan
 	published bool

@@ -293,9 +293,14 @@ func (t *Transport) unknown(now time.Time, p *rtp.Packet) (*receiver, drop.Reaso
 	return nil, drop.RtpUnknownSSRC
 }
 
-// unknownRTX finds the stream that an RTX stream of s repairs.
+// unknownRTX finds the stream that an RTX stream of s repairs, by its repaired RID; some publishers send again what a packet's header
+// had, which is the RID.
 func (t *Transport) unknownRTX(s *section, p *rtp.Packet) (*receiver, drop.Reason) {
-	stream, ok := s.streamOf(p.Extension(s.neg.Extensions.RepairedRID))
+	rid := p.Extension(s.neg.Extensions.RepairedRID)
+	if rid == nil {
+		rid = p.Extension(s.neg.Extensions.RID)
+	}
+	stream, ok := s.streamOf(rid)
 	if !ok || s.streams[stream] == nil || len(t.receivers) >= maxStreams {
 		return nil, drop.RtpUnknownSSRC
 	}

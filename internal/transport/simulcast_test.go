@@ -68,7 +68,8 @@ func TestStreamsByRID(t *testing.T) {
 		{70, 96, 12, nil, drop.None},                  // the client has heard that its SSRC is known
 		{90, 96, 0, of("q"), drop.RtpUnknownSSRC},     // another stream of an encoding that has one
 		{71, 97, 2, repairOf("q"), drop.RtpDuplicate}, // of number 500
-		{81, 97, 1, repairOf("f"), drop.None},         // of number 11
+		{82, 97, 1, nil, drop.RtpUnknownSSRC},
+		{81, 97, 1, repairOf("f"), drop.None}, // of number 11
 	} {
 		b := payload(true)
 		if x.payloadType == 97 {
@@ -78,14 +79,18 @@ func TestStreamsByRID(t *testing.T) {
 			t.Errorf("packet %d: %v, want %v", i, r, x.want)
 		}
 	}
-	if got := encodings(); !slices.Equal(got, []uint8{1, 0, 1, 1}) {
+	c.stream(start, 70, 96, 14, nil, payload(false))
+	if r := c.stream(start, 83, 97, 1, of("f"), append([]byte{0, 13}, payload(false)...)); r != drop.None {
+		t.Errorf("RTX with the RID of what it repairs: %v", r)
+	}
+	if got := encodings(); !slices.Equal(got, []uint8{1, 0, 1, 1, 1, 1}) {
 		t.Errorf("packets of encodings %v", got)
 	}
 	late := start.Add(time.Second)
 	if r := c.stream(late, 90, 96, 1, of("q"), payload(true)); r != drop.None {
 		t.Errorf("an encoding that goes on with another SSRC: %v", r)
 	}
-	c.stream(late, 70, 96, 13, nil, payload(true))
+	c.stream(late, 70, 96, 15, nil, payload(true))
 	if got := encodings(); !slices.Equal(got, []uint8{0, 1}) {
 		t.Errorf("packets of encodings %v", got)
 	}

@@ -17,6 +17,25 @@ const publish = async (room, codec, size) => {
   return e2e.sent.codec;
 };
 
+/** In the page: the same by WHIP, without the SDK. */
+const publishByWHIP = async (room, size) => {
+  e2e.picture = e2e.film(1, size);
+  const pc = (e2e.whip = new RTCPeerConnection());
+  const sendEncodings = ['q', 'h', 'f'].map((rid, i) => ({ rid, scaleResolutionDownBy: 4 / 2 ** i }));
+  const transceiver = pc.addTransceiver(e2e.picture.track, { direction: 'sendonly', sendEncodings });
+  transceiver.setCodecPreferences(RTCRtpSender.getCapabilities('video').codecs.filter((c) => ['video/VP8', 'video/rtx'].includes(c.mimeType)));
+  await pc.setLocalDescription();
+  const answer = await fetch(`/whip/${room}?identity=studio`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
+  await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+  e2e.resource = answer.headers.get('Location');
+};
+
+const unpublishByWHIP = async () => {
+  await fetch(e2e.resource, { method: 'DELETE' });
+  e2e.whip.close();
+  e2e.picture.stop();
+};
+
 const unpublish = async () => {
   await e2e.room.leave();
   e2e.picture.stop();
@@ -147,6 +166,14 @@ describe('layers', () => {
       await studio.evaluate(unpublish);
     });
   }
+
+  test('Chromium sends three sizes by WHIP; each viewer decodes the one for its place', { timeout }, async (t) => {
+    await studio.evaluate(publishByWHIP, 'layers-whip', { width, height, rate: 12 });
+    await audience.evaluate(watch, 'layers-whip', [200, 400, 900]);
+    t.diagnostic(JSON.stringify(await audience.evaluate(decode, sizes)));
+    await audience.evaluate(unwatch);
+    await studio.evaluate(unpublishByWHIP);
+  });
 
   test('Firefox sends three sizes in VP8; each viewer decodes the one for its place', { timeout }, async (t) => {
     await studio.close();

@@ -180,7 +180,7 @@ export function union(a: Wanted, b: Encodings): Wanted {
 }
 
 /** Places change and viewers come and go: what is not wanted any more is sent a little longer. */
-export const lowerMs = 1_000;
+export const lowerMs = 800;
 
 /** Follows what is wanted of one publication: up at once, down after a while. */
 export class Demand {
@@ -200,10 +200,8 @@ export class Demand {
   told(wanted: Encodings): void {
     this.#latest = wanted;
     this.#become(union(this.#now, wanted));
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#become(this.#latest);
-    }, lowerMs);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#become(this.#latest), lowerMs);
   }
 
   close(): void {

@@ -98,6 +98,8 @@ test("more is sent at once, less after a while, and the last word counts", (t) =
   assert.deepEqual(seen, []); // everything is sent still
   t.mock.timers.tick(lowerMs - 1);
   told("q", "h");
+  t.mock.timers.tick(lowerMs - 1);
+  assert.deepEqual(seen, []);
   t.mock.timers.tick(1);
   assert.deepEqual(seen, ["q,h"]);
   told();

@@ -60,7 +60,7 @@ export declare function tune(layers: Layers, wanted: Wanted): Tuning[];
 /** Everything of two wishes. */
 export declare function union(a: Wanted, b: Encodings): Wanted;
 /** Places change and viewers come and go: what is not wanted any more is sent a little longer. */
-export declare const lowerMs = 1000;
+export declare const lowerMs = 800;
 /** Follows what is wanted of one publication: up at once, down after a while. */
 export declare class Demand {
     #private;
