@@ -18,14 +18,19 @@ func watch(c *scenario.Client, publication string, width uint16) {
 	c.Do(wire.TypeSubscribe, wire.Subscribe{Publications: []string{publication}, Subscribed: true, Width: &width})
 }
 
-// A camera in three sizes, whose viewers change their places again and again, over links without and with 2 % loss: each gets the size
-// of its place, numbers have no hole, every encoding begins with a key frame, pictures are whole and come with what they depend
+// A camera in three sizes, whose viewers change their places again and again, over links without and with 2 % loss, on one shard and on
+// three: each gets the size of its place, numbers have no hole, every encoding begins with a key frame, pictures are whole and come with what they depend
 // on, and nobody's picture stands still for longer than a key frame takes.
 func TestScenarioLayers(t *testing.T) {
-	for _, loss := range []float64{0, 0.02} {
-		t.Run(fmt.Sprint("loss ", loss), func(t *testing.T) {
+	for _, x := range []struct {
+		loss   float64
+		shards int
+	}{{0, 1}, {0.02, 1}, {0, 3}} {
+		t.Run(fmt.Sprintf("loss %v, %d shards", x.loss, x.shards), func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-			scenario.Run(t, scenario.Conditions{Seed: 4, Link: sim.Link{Delay: 30 * time.Millisecond, Loss: loss}}, func(p *scenario.Plan) {
+			loss := x.loss
+			conditions := scenario.Conditions{Seed: 4, Link: sim.Link{Delay: 30 * time.Millisecond, Loss: loss}, Shards: x.shards, SpreadFrom: 1}
+			scenario.Run(t, conditions, func(p *scenario.Plan) {
 				ann := p.Join("ann", scenario.Options{Simulcast: true})
 				camera := ann.PublishSimulcast()
 				viewers := []*scenario.Client{p.Join("bob", scenario.Options{}), p.Join("eve", scenario.Options{}), p.Join("sue", scenario.Options{})}

@@ -13,7 +13,8 @@ export type Picture =
   | { readonly is: "none" }
   | { readonly is: "waiting" } // it was asked for, and has not come yet
   | { readonly is: "undecodable"; readonly codec: string }
-  | { readonly is: "shown"; readonly media: Playable };
+  // `held`: its last picture stands, because the network has no room for more.
+  | { readonly is: "shown"; readonly media: Playable; readonly held?: boolean };
 
 export interface Share {
   readonly id: string;

@@ -215,7 +215,8 @@ function pictureOf(publication: RemotePublication): Picture {
   const { subscription } = publication;
   if (publication.muted || subscription.status === "off" || subscription.status === "ended") return { is: "none" };
   if (subscription.status === "unsupported-codec") return { is: "undecodable", codec: publication.codec };
-  return subscription.mediaStreamTrack ? { is: "shown", media: subscription satisfies Playable } : { is: "waiting" };
+  if (!subscription.mediaStreamTrack) return { is: "waiting" };
+  return { is: "shown", media: subscription satisfies Playable, held: subscription.pausedReason === "bandwidth" };
 }
 
 function lineOf({ id, from, name, text, at, to }: ChatMessage, own: string): ChatLine {

@@ -71,6 +71,7 @@ function contentOf({ person, picture, isShare, isLocal }: TileItem, call: Call):
           {/* what is seen until the first picture comes */}
           {!isShare && <Avatar name={person.name} hue={hueOf(person.identity)} />}
           <Video media={picture.media} mirrored={mirrored} whole={isShare} label={isShare ? `Screen of ${person.name}` : person.name} />
+          {picture.held && <p class="tile-note over-picture">Paused: your network is slow</p>}
         </>
       );
     }
