@@ -28,7 +28,7 @@ stop() { [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server
 trap 'stop; rm -rf "$work"' EXIT
 
 # on_core_0 starts a server; $server is its process.
-on_core_0() { nice -n -15 taskset -c 0 "$@" >"$work/log" 2>&1 & server=$!; }
+on_core_0() { nice -n -15 taskset -c "${SERVER_CORES:-0}" "$@" >"$work/log" 2>&1 & server=$!; }
 # listening waits until something accepts connections on a port.
 listening() {
 	for _ in $(seq 100); do
@@ -37,7 +37,7 @@ listening() {
 	done
 	echo "nothing listens on port $1:" >&2; cat "$work/log" >&2; exit 1
 }
-load() { nice -n -15 taskset -c 1 "$SFUBENCH" -ip "$address" -pid "$server" -window "$WINDOW" "$@" | tee -a "$OUT"; }
+load() { nice -n -15 taskset -c "${LOAD_CORES:-1}" "$SFUBENCH" -ip "$address" -pid "$server" -window "$WINDOW" "$@" | tee -a "$OUT"; }
 
 parley() {
 	on_core_0 bin/parley serve --listen $address:18443 --data "$work/data" --log-level warn

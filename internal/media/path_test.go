@@ -33,7 +33,7 @@ func (ignored) Post(Event) bool { return true }
 
 var (
 	epoch = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
-	local = netip.MustParseAddrPort("10.0.0.1:8443")
+	local = netip.MustParseAddrPort("127.0.0.1:8443")
 )
 
 func keys(fill byte) srtp.Keys {
@@ -45,7 +45,7 @@ func loopless(t testing.TB, transports int) (*Shard, *counter) {
 	t.Helper()
 	out := &counter{}
 	s := newShard(Config{Sender: out, Pairs: port.NewPairs(), Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler)}, 0, nil, nil)
-	connectAll(s, upTo(transports))
+	connectAll(epoch, s, upTo(transports))
 	return s, out
 }
 
@@ -57,40 +57,39 @@ func upTo(n int) (all []int) {
 	return all
 }
 
-func connectAll(s *Shard, transports []int) {
+func connectAll(now time.Time, s *Shard, transports []int) {
 	for _, i := range transports {
 		ice := sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"}
-		s.open(epoch, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})
+		s.open(now, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})
 		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ice.Ufrag+":client34"),
 			stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
 			stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(ice.Pwd), stun.Fingerprint)
-		s.receive(epoch, pairOf(i), m.Raw)
-		s.key(epoch, s.transports[TransportID(i)], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
+		s.receive(now, pairOf(i), m.Raw)
+		s.key(now, s.transports[TransportID(i)], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
 	}
 }
 
 func pairOf(i int) datagram.Pair {
-	return datagram.Pair{Local: local, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 5000)}
+	return datagram.Pair{Local: local, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1, byte(i >> 8), byte(i)}), 5000)}
 }
 
 var vp8Codec = []sdp.Codec{{Name: "vp8", PayloadType: 96, ClockRate: 90000, RTX: 97, Feedback: []string{"nack"}}}
 
 // fanOut lets the first of these Transports publish to the others.
-func fanOut(s *Shard, transports []int) {
-	s.command(epoch, Negotiate{Transport: 1, Sections: []sdp.Negotiated{{Mid: "0", Kind: sdp.Video, Role: sdp.RoleReceive, Codecs: vp8Codec, SSRCs: []uint32{77}}}})
-	s.command(epoch, Publish{Transport: 1, Mid: "0", Producer: 1})
-	subscribe(s, transports[1:])
+func fanOut(now time.Time, s *Shard, transports []int) {
+	s.command(now, Negotiate{Transport: 1, Sections: []sdp.Negotiated{{Mid: "0", Kind: sdp.Video, Role: sdp.RoleReceive, Codecs: vp8Codec, SSRCs: []uint32{77}}}})
+	s.command(now, Publish{Transport: 1, Mid: "0", Producer: 1})
+	subscribe(now, s, transports[1:])
 }
 
-func subscribe(s *Shard, transports []int) {
+func subscribe(now time.Time, s *Shard, transports []int) {
 	for _, i := range transports {
-		s.command(epoch, Negotiate{Transport: TransportID(i), Sections: []sdp.Negotiated{{
+		s.command(now, Negotiate{Transport: TransportID(i), Sections: []sdp.Negotiated{{
 			Mid: "0", Kind: sdp.Video, Role: sdp.RoleSend, Codecs: vp8Codec, SSRC: uint32(1000 + 2*i), RTXSSRC: uint32(1001 + 2*i), CNAME: "c",
 			Extensions: sdp.Extensions{Mid: 4, AbsSendTime: 2},
 		}}})
-		s.command(epoch, Assign{Transport: TransportID(i), Mid: "0", Generation: 1, Producer: 1, Immediate: true})
+		s.command(now, Assign{Transport: TransportID(i), Mid: "0", Generation: 1, Producer: 1, Immediate: true})
 	}
-	s.readMail(epoch)
 }
 
 // frames returns batches of one frame of five sealed packets each.
@@ -127,7 +126,8 @@ func frames(t testing.TB, n int) []*datagram.Batch {
 func TestShardAllocatesNothing(t *testing.T) {
 	const transports, runs = 9, 50
 	s, out := loopless(t, transports)
-	fanOut(s, upTo(transports))
+	fanOut(epoch, s, upTo(transports))
+	s.readMail(epoch)
 	batches := frames(t, runs+2)
 	s.read(epoch, batches[0], nil)
 	*out = counter{}
@@ -146,7 +146,8 @@ func BenchmarkFanOut(b *testing.B) {
 	for _, subscribers := range []int{10, 50, 200} {
 		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {
 			s, _ := loopless(b, subscribers+1)
-			fanOut(s, upTo(subscribers+1))
+			fanOut(epoch, s, upTo(subscribers+1))
+			s.readMail(epoch)
 			n := b.N/(5*subscribers) + 2
 			batches := frames(b, n)
 			s.read(epoch, batches[0], nil)

@@ -31,12 +31,13 @@ func looplessPair(t testing.TB, transports int) (near, far *Shard, out [2]*count
 			there = append(there, i)
 		}
 	}
-	connectAll(near, here)
-	connectAll(far, there)
-	fanOut(near, here)
+	connectAll(epoch, near, here)
+	connectAll(epoch, far, there)
+	fanOut(epoch, near, here)
 	section, _ := near.transports[1].transport.Section("0")
 	far.command(epoch, Mirror{Room: 1, Producer: 1, Section: section})
-	subscribe(far, there)
+	subscribe(epoch, far, there)
+	far.readMail(epoch)
 	near.readMail(epoch)
 	return near, far, out
 }
