@@ -161,11 +161,16 @@ const (
 	PausedBandwidth = "bandwidth" // the client's network has no room for it
 )
 
+// Reasons of a pending subscription.
+const (
+	PendingLastN = "last-n" // others come before it: they have priority, or spoke later
+)
+
 // Subscription tells the state of the receiver's subscription to a publication.
 type Subscription struct {
 	Publication string `json:"publication"`
 	Status      string `json:"status"`
-	// Reason why it is paused.
+	// Reason of the status, where there is more to say.
 	Reason string `json:"reason,omitempty"`
 }
 

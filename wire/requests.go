@@ -39,6 +39,9 @@ type Join struct {
 	Metadata string `json:"metadata,omitempty"`
 	// ManualSubscribe: nothing is subscribed until the client asks. Default: everything that fits its slots.
 	ManualSubscribe bool `json:"manualSubscribe,omitempty"`
+	// LastN is how many cameras the client wants to see at once: those with priority, then those who spoke last. Absent or 0: as
+	// many as it has slots for.
+	LastN int `json:"lastN,omitempty"`
 }
 
 // Joined answers Join.
@@ -162,7 +165,8 @@ type Subscribe struct {
 	// Width and Height of where the picture is shown, in pixels of the screen. 0 is as large as it gets, which is also the default.
 	Width  *uint16 `json:"width,omitempty"`
 	Height *uint16 `json:"height,omitempty"`
-	// Priority among the client's subscriptions where not all of them fit its network: 0 to 255, more is more important. Default: 100.
+	// Priority among the client's subscriptions where not all of them fit its slots or its network: 0 to 255, more is more
+	// important. Default: 100.
 	Priority *uint8 `json:"priority,omitempty"`
 	// Paused: nothing is sent for now, and the slot is kept. Default: false.
 	Paused *bool `json:"paused,omitempty"`

@@ -37,6 +37,8 @@ type Join struct {
 	Sources []wire.Source
 	// ManualSubscribe: nothing is subscribed until Subscribe says so.
 	ManualSubscribe bool
+	// LastN is how many cameras it wants at once; 0: as many as it has slots for.
+	LastN int
 	// Follow is whom a WHEP session watches; empty: the first who publishes.
 	Follow string
 }

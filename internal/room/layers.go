@@ -191,10 +191,13 @@ func (r *Room) use(p *participant, s *subscription, c Subscribe) {
 		return
 	}
 	r.wish(s.publication)
+	if s.want.Priority != before.Priority || s.want.Paused != before.Paused {
+		r.unsettle(p) // others may come first now
+	}
 	if s.line == nil {
 		return
 	}
-	r.setStatus(p, s, wire.SubscriptionActive)
+	r.setStatus(p, s, wire.SubscriptionActive, "")
 	if s.line.producer == s.publication.producer { // else it is yet to be assigned
 		r.prefer(p, s.line)
 	}

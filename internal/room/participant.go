@@ -18,6 +18,7 @@ type participant struct {
 	grants   wire.Grants
 	sources  []wire.Source // that it may publish; empty: all
 	manual   bool
+	lastN    int    // cameras at once; 0: any number
 	follow   string // of WHEP
 	joinedAt time.Time
 
@@ -29,6 +30,7 @@ type participant struct {
 	subscriptions  map[*publication]*subscription
 	waiting        []*subscription // wanted, and in no slot
 	hears          []*publication  // microphones in its slots, as they are counted there
+	spoke, led     uint64          // turn at which it last began to speak, or to lead the conversation; 0: never
 	generation     uint64          // of the slot that changed last
 	asked          wire.GrowSlots  // what the client was asked for since its last offer
 	unsettled      bool
@@ -69,7 +71,7 @@ func (r *Room) join(now time.Time, c Join) *wire.Error {
 	}
 	p := &participant{
 		session: c.Session, carrier: c.Carrier, identity: c.Identity, grants: c.Grants, sources: c.Sources, manual: c.ManualSubscribe,
-		follow: c.Follow, joinedAt: now.Round(0).UTC(), name: c.Name, metadata: c.Metadata,
+		lastN: max(c.LastN, 0), follow: c.Follow, joinedAt: now.Round(0).UTC(), name: c.Name, metadata: c.Metadata,
 		subscriptions: map[*publication]*subscription{},
 	}
 	r.participants = append(r.participants, p)

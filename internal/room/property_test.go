@@ -46,6 +46,7 @@ func (c *crowd) join(t *rapid.T) {
 		Identity: rapid.SampledFrom([]string{"", "ann", "bob", "cid", "dan", "eve"}).Draw(t, "identity"),
 		Metadata: rapid.StringN(0, 3, 9).Draw(t, "metadata"), Grants: grants,
 		ManualSubscribe: rapid.IntRange(0, 4).Draw(t, "manual") == 0,
+		LastN:           rapid.SampledFrom([]int{0, 0, 1, 2, -1}).Draw(t, "last n"),
 	})
 }
 
@@ -219,6 +220,10 @@ func (c *crowd) subscribe(t *rapid.T) {
 	if rapid.Bool().Draw(t, "pauses") {
 		paused := rapid.Bool().Draw(t, "paused")
 		request.Paused = &paused
+	}
+	if rapid.Bool().Draw(t, "prioritized") {
+		priority := rapid.SampledFrom([]uint8{0, 100, 255}).Draw(t, "priority")
+		request.Priority = &priority
 	}
 	c.do(request)
 }

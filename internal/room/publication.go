@@ -81,6 +81,15 @@ func (r *Room) own(session, id string) (*publication, *wire.Error) {
 	return nil, wire.NewError(wire.CodeNotFound, "this participant has no publication "+id, "name one of your own publications")
 }
 
+// unsettleChoosers lets those choose anew who see only some of the cameras.
+func (r *Room) unsettleChoosers(pub *publication) {
+	for _, p := range r.participants {
+		if p.lastN > 0 && p.subscriptions[pub] != nil && pub.Source == wire.SourceCamera {
+			r.unsettle(p)
+		}
+	}
+}
+
 func (r *Room) unpublish(c Unpublish) *wire.Error {
 	pub, refused := r.own(c.Session, c.Publication)
 	if refused == nil {
@@ -95,6 +104,7 @@ func (r *Room) mute(c Mute) *wire.Error {
 		pub.Muted = c.Muted
 		r.change(wire.TypeTrackMuted,
 			wire.TrackMuted{Identity: pub.owner.identity, Publication: pub.ID, Muted: c.Muted}, nil)
+		r.unsettleChoosers(pub)
 	}
 	return refused
 }

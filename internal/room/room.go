@@ -45,6 +45,7 @@ type Room struct {
 	lastID       uint64 // of Transports and Producers
 	lastNumber   uint64 // of publications
 	lastChat     uint64
+	turn         uint64 // grows with everybody who begins to speak or to lead
 
 	// of one Apply
 	out       []Effect

@@ -173,7 +173,7 @@ func (s *scene) replied(c Command, e Reply) {
 			me.slots[x.Mid] = x
 		}
 		for _, x := range body.Subscriptions {
-			me.subscriptions[x.Publication] = x.Status
+			me.subscriptions[x.Publication] = described(x)
 		}
 	}
 	if l, ok := c.(Leave); ok && e.Error == nil {
@@ -201,8 +201,8 @@ func (s *scene) told(c *client, e Tell) {
 		}
 		c.slots[b.Mid] = b
 	case wire.Subscription:
-		c.subscriptions[b.Publication] = b.Status
-		if (b.Reason != "") != (b.Status == wire.SubscriptionPaused) {
+		c.subscriptions[b.Publication] = described(b)
+		if (b.Reason != "") != (b.Status == wire.SubscriptionPaused || b.Reason == wire.PendingLastN && b.Status == wire.SubscriptionPending) {
 			s.t.Fatalf("%s is %s by reason %q", b.Publication, b.Status, b.Reason)
 		}
 	case wire.Encodings:
@@ -317,8 +317,8 @@ func (s *scene) checkReplica(c *client, p *participant, snapshot wire.Snapshot) 
 				got = wire.SubscriptionOff
 			}
 		}
-		if got != want.Status {
-			s.t.Fatalf("%s believes %s is %s, the room %s", c.session, want.Publication, got, want.Status)
+		if got != described(want) {
+			s.t.Fatalf("%s believes %s is %s, the room %s", c.session, want.Publication, got, described(want))
 		}
 	}
 }
@@ -368,8 +368,42 @@ func (s *scene) checkSlots(p *participant) {
 		if (sub.line != nil) != filled[pub] || waits != (sub.wanted && sub.line == nil) || sub.wanted == (sub.status == wire.SubscriptionOff) {
 			s.t.Fatalf("%s: subscription to %s: %+v, waits %v", p.session, pub.ID, *sub, waits)
 		}
-		if sub.status == wire.SubscriptionPending && p.transport != nil && p.place(pub) != nil {
+		if sub.status == wire.SubscriptionPending && p.transport != nil && !sub.left && p.place(pub) != nil {
 			s.t.Fatalf("%s: %s waits although a slot is free", p.session, pub.ID)
+		}
+	}
+	if p.transport != nil {
+		s.checkChoice(p)
+	}
+}
+
+// checkChoice checks that nobody is seen or heard who is behind somebody who is not.
+func (s *scene) checkChoice(p *participant) {
+	s.t.Helper()
+	cameras := 0
+	for pub, sub := range p.subscriptions {
+		if sub.line != nil && pub.Source == wire.SourceCamera {
+			cameras++
+		}
+		if sub.left && (!sub.wanted || pub.Source != wire.SourceCamera || sub.status == wire.SubscriptionPending && sub.reason != wire.PendingLastN) {
+			s.t.Fatalf("%s: %s is left out: %+v", p.session, pub.ID, *sub)
+		}
+		for other, o := range p.subscriptions {
+			if sub.left && o.wanted && !o.left && other.Source == wire.SourceCamera && sub.ofCamera().compare(o.ofCamera()) > 0 {
+				s.t.Fatalf("%s: %s is left out for %s, which is behind it", p.session, pub.ID, other.ID)
+			}
+		}
+	}
+	if p.lastN > 0 && cameras > p.lastN {
+		s.t.Fatalf("%s sees %d cameras and wants %d", p.session, cameras, p.lastN)
+	}
+	for _, sub := range p.waiting {
+		owner := sub.publication.owner
+		if sub.left || !paired(sub.publication) || p.pairOf(owner) != nil {
+			continue
+		}
+		if slot := p.weakest(sub.publication, p.ofPair(owner)); slot != nil {
+			s.t.Fatalf("%s: %s waits for the pair of %s, who is behind", p.session, owner.identity, slot.owner().identity)
 		}
 	}
 }
@@ -528,7 +562,7 @@ func describeBody(body any) string {
 	case wire.Slot:
 		return fmt.Sprintf("%s generation %d %s", b.Mid, b.Generation, b.Publication)
 	case wire.Subscription:
-		return strings.TrimSpace(b.Publication + " " + b.Status + " " + b.Reason)
+		return b.Publication + " " + described(b)
 	case wire.Encodings:
 		return strings.TrimSpace(fmt.Sprintf("%s %q", b.Publication, b.Active))
 	case wire.Ended:
@@ -544,6 +578,9 @@ func describeBody(body any) string {
 	}
 	return ""
 }
+
+// described is a subscription's status with its reason.
+func described(s wire.Subscription) string { return strings.TrimSpace(s.Status + " " + s.Reason) }
 
 // transcript compares what the last command brought about.
 func (s *scene) transcript(want ...string) {

@@ -163,15 +163,38 @@ func (r *Room) settle() {
 	r.unsettled = r.unsettled[:0]
 }
 
-// fill puts waiting subscriptions into slots, those that have waited longest first. One that finds its place can make a
-// place beside it for another that was passed over, so it goes on until nothing moves.
+// fill puts waiting subscriptions into slots, and tells what became of each subscription.
 func (r *Room) fill(p *participant) {
+	p.choose(r.publications)
+	p.lineUp()
+	p.placeWaiting()
+	p.promote()
+	for _, l := range p.lines() {
+		if l.filled != nil {
+			r.setStatus(p, l.filled, wire.SubscriptionActive, "")
+		}
+	}
+	pairs, _ := p.slotCounts()
+	for _, s := range p.waiting {
+		switch {
+		case !p.decodes(s.publication):
+			r.setStatus(p, s, wire.SubscriptionUnsupportedCodec, "")
+		case s.left, paired(s.publication) && pairs == wire.MaxSlotPairs:
+			r.setStatus(p, s, wire.SubscriptionPending, wire.PendingLastN)
+		default:
+			r.setStatus(p, s, wire.SubscriptionPending, "")
+		}
+	}
+}
+
+// placeWaiting puts waiting subscriptions into slots that are free, in the order in which they wait. One that finds its place can make a
+// place beside it for another that was passed over, so it goes on until nothing moves.
+func (p *participant) placeWaiting() {
 	for moved := true; moved; {
 		waiting := p.waiting[:0]
 		for _, s := range p.waiting {
-			if l := p.place(s.publication); l != nil {
+			if l := p.place(s.publication); l != nil && !s.left {
 				l.filled, s.line = s, l
-				r.setStatus(p, s, wire.SubscriptionActive)
 				continue
 			}
 			waiting = append(waiting, s)
@@ -179,13 +202,6 @@ func (r *Room) fill(p *participant) {
 		moved = len(waiting) < len(p.waiting) && len(waiting) > 0
 		clear(p.waiting[len(waiting):])
 		p.waiting = waiting
-	}
-	for _, s := range p.waiting {
-		if p.decodes(s.publication) {
-			r.setStatus(p, s, wire.SubscriptionPending)
-		} else {
-			r.setStatus(p, s, wire.SubscriptionUnsupportedCodec)
-		}
 	}
 }
 
@@ -246,7 +262,7 @@ func (p *participant) missing() (pairs, videos int) {
 	type halves struct{ microphones, cameras int }
 	owners := map[*participant]halves{}
 	for _, s := range p.waiting {
-		if s.status != wire.SubscriptionPending {
+		if s.status != wire.SubscriptionPending || s.left {
 			continue
 		}
 		pub := s.publication

@@ -47,6 +47,31 @@ func (r *Room) setSpeakers(is wire.Speakers) {
 	if is.Dominant == r.speakers.Dominant && slices.Equal(is.Speaking, r.speakers.Speaking) {
 		return
 	}
+	before := r.speakers
 	r.speakers = is
 	r.change(wire.TypeSpeakers, is, nil)
+	r.turns(before)
+}
+
+// turns notes who has begun to speak or to lead since, and lets those look at their slots for whom it may make a difference.
+func (r *Room) turns(before wire.Speakers) {
+	now := r.turn
+	for _, identity := range r.speakers.Speaking {
+		if !slices.Contains(before.Speaking, identity) {
+			r.turn++
+			r.identities[identity].spoke = r.turn
+		}
+	}
+	if leader := r.identities[r.speakers.Dominant]; leader != nil && r.speakers.Dominant != before.Dominant {
+		r.turn++
+		leader.spoke, leader.led = r.turn, r.turn
+	}
+	if r.turn == now {
+		return
+	}
+	for _, p := range r.participants {
+		if p.lastN > 0 || len(p.waiting) > 0 {
+			r.unsettle(p)
+		}
+	}
 }

@@ -14,10 +14,11 @@ type subscription struct {
 	publication *publication
 
 	// owned by the room
-	wanted bool
-	want   route.Want
-	status string // of wire, as the client knows it
-	line   *line  // that it fills, or nil
+	wanted         bool
+	want           route.Want
+	left           bool   // out, for others come first: it waits, whatever slots are free
+	status, reason string // of wire, as the client knows them
+	line           *line  // that it fills, or nil
 }
 
 // learn gives the participant a subscription where it may have the publication, and reports whether it waits for a slot.
@@ -100,31 +101,28 @@ func (r *Room) want(p *participant, s *subscription, wanted bool) {
 	s.wanted = wanted
 	if wanted {
 		p.waiting = append(p.waiting, s)
-		r.setStatus(p, s, wire.SubscriptionPending)
+		r.setStatus(p, s, wire.SubscriptionPending, "")
 	} else {
 		p.release(s)
-		r.setStatus(p, s, wire.SubscriptionOff)
+		s.left = false
+		r.setStatus(p, s, wire.SubscriptionOff, "")
 	}
 	r.unsettle(p)
 }
 
 // setStatus tells the client where the status changes. What is active may be paused.
-func (r *Room) setStatus(p *participant, s *subscription, status string) {
+func (r *Room) setStatus(p *participant, s *subscription, status, reason string) {
 	if status == wire.SubscriptionActive && s.want.Paused {
-		status = wire.SubscriptionPaused
+		status, reason = wire.SubscriptionPaused, wire.PausedOff
 	}
-	if s.status == status {
+	if s.status == status && s.reason == reason {
 		return
 	}
-	s.status = status
+	s.status, s.reason = status, reason
 	r.wish(s.publication)
 	r.tell(p, wire.TypeSubscription, s.shown())
 }
 
 func (s *subscription) shown() wire.Subscription {
-	w := wire.Subscription{Publication: s.publication.ID, Status: s.status}
-	if s.status == wire.SubscriptionPaused {
-		w.Reason = wire.PausedOff
-	}
-	return w
+	return wire.Subscription{Publication: s.publication.ID, Status: s.status, Reason: s.reason}
 }

@@ -75,7 +75,8 @@ func join(r Request) (room.Command, *wire.Error) {
 	}
 	return room.Join{
 		Session: r.Session, Carrier: r.Carrier, Identity: r.Join.Identity, Name: r.Join.Name, Metadata: r.Join.Metadata,
-		Grants: r.Join.Grants, Sources: r.Join.Sources, ManualSubscribe: r.Join.ManualSubscribe, Follow: r.Join.Follow,
+		Grants: r.Join.Grants, Sources: r.Join.Sources, ManualSubscribe: r.Join.ManualSubscribe, LastN: r.Join.LastN,
+		Follow: r.Join.Follow,
 	}, nil
 }
 

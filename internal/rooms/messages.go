@@ -65,6 +65,7 @@ type Admission struct {
 	// Sources that it may publish; empty: all.
 	Sources         []wire.Source `json:"sources,omitempty"`
 	ManualSubscribe bool          `json:"manualSubscribe,omitempty"`
+	LastN           int           `json:"lastN,omitempty"`
 	// Follow is the identity that a WHEP session watches; empty: the first who publishes.
 	Follow string `json:"follow,omitempty"`
 }

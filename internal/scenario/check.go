@@ -91,9 +91,10 @@ func (p *Plan) checkReception(c *Client, r *reception, sums *Sums) {
 		if i == 0 { // what is older than the first that came, nobody knows to be missing
 			s.low = r.arrivals[0].number
 		}
-		end, next := s.high+1, time.Time{}
+		end, next := s.high+1, (*segment)(nil)
 		if i+1 < len(segments) {
-			end, next = segments[i+1].low, segments[i+1].first
+			next = segments[i+1]
+			end = next.low
 			if end <= s.high {
 				p.Errorf("%s: numbers %d to %d are used by two sources", where, end, s.high)
 			}
@@ -194,8 +195,8 @@ func (p *Plan) checkEnd(where string, r *reception) {
 	}
 }
 
-// checkHoles looks at every number of a segment below end, where the next one begins, at the time next.
-func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end int64, next time.Time, sums *Sums) {
+// checkHoles looks at every number of a segment below end, where the next one begins, if there is one.
+func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end int64, next *segment, sums *Sums) {
 	p.Helper()
 	found := discoveries(s)
 	for n := s.low; n < end; n++ {
@@ -208,8 +209,8 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 			since = s.until // the next segment shows it
 		}
 		cause := p.cause(c, r, s, n, since)
-		if cause == "" && !discovered { // it may also have been the first of the next segment
-			cause = p.cause(c, r, s, n, next)
+		if cause == "" && !discovered && next != nil { // it may also have been one of the first of the next segment
+			cause = p.cause(c, r, next, n, next.first)
 		}
 		if !r.video {
 			if !ok {

@@ -80,7 +80,7 @@ func (a *Attachment) join(r wire.Request) *wire.Error {
 		c, refused = a.service.admit(time.Now(), wish{token: j.Token, room: j.Room, identity: j.Identity, name: j.Name, metadata: j.Metadata})
 	}
 	if refused == nil {
-		refused = a.begin(r.ID, c, j.ManualSubscribe)
+		refused = a.begin(r.ID, c, j)
 	}
 	if refused != nil {
 		a.service.counts.refused.Add(1)
@@ -98,10 +98,11 @@ func checkProtocol(version int) *wire.Error {
 }
 
 // begin joins the room and starts the session.
-func (a *Attachment) begin(request uint64, c permit, manual bool) *wire.Error {
+func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	v := a.service
 	p, reply, refused := v.sit(rooms.CarrierWS, c, rooms.Admission{
-		Identity: c.Identity, Name: c.Name, Metadata: c.Metadata, Grants: c.Grants, Sources: c.Sources, ManualSubscribe: manual,
+		Identity: c.Identity, Name: c.Name, Metadata: c.Metadata, Grants: c.Grants, Sources: c.Sources,
+		ManualSubscribe: j.ManualSubscribe, LastN: j.LastN,
 	})
 	if refused != nil {
 		return refused

@@ -21,6 +21,11 @@ export interface JoinOptions {
   readonly token?: string;
   /** Subscribe to nothing until subscription.want(true). */
   readonly manualSubscribe?: boolean;
+  /**
+   * How many cameras to see at once: those with priority, then of those who spoke last. The others' subscriptions are "pending".
+   * Default: as many as there are slots for.
+   */
+  readonly lastN?: number;
   /** Ends joining. Afterwards it has no effect: use room.leave(). */
   readonly signal?: AbortSignal;
   /** Another way to the server than its WebSocket. */
@@ -46,7 +51,7 @@ export async function join(options: JoinOptions): Promise<Room> {
   return new Room(joined.room.name, (room) => (call = new Call(room, session, joined)));
 }
 
-function request({ room, name, identity, metadata, token, manualSubscribe }: JoinOptions): Omit<Join, "protocol"> {
+function request({ room, name, identity, metadata, token, manualSubscribe, lastN }: JoinOptions): Omit<Join, "protocol"> {
   return {
     room,
     ...(name !== undefined && { name }),
@@ -54,5 +59,6 @@ function request({ room, name, identity, metadata, token, manualSubscribe }: Joi
     ...(metadata !== undefined && { metadata }),
     ...(token !== undefined && { token }),
     ...(manualSubscribe && { manualSubscribe }),
+    ...(lastN !== undefined && { lastN }),
   };
 }

@@ -52,6 +52,9 @@ export const PausedOff = "off";
 /** the client's network has no room for it */
 export const PausedBandwidth = "bandwidth";
 
+/** others come before it: they have priority, or spoke later */
+export const PendingLastN = "last-n";
+
 /** Code names what went wrong, or why something ended. Codes never change their meaning. */
 export type Code =
   | "bad-request" // the message cannot be understood
@@ -214,7 +217,7 @@ export interface Slot {
 export interface Subscription {
   publication: string;
   status: string;
-  /** reason why it is paused. */
+  /** reason of the status, where there is more to say. */
   reason?: string;
 }
 
@@ -295,6 +298,11 @@ export interface Join {
   metadata?: string;
   /** manualSubscribe: nothing is subscribed until the client asks. Default: everything that fits its slots. */
   manualSubscribe?: boolean;
+  /**
+   * lastN is how many cameras the client wants to see at once: those with priority, then those who spoke last.
+   * Absent or 0: as many as it has slots for.
+   */
+  lastN?: number;
 }
 
 /** Joined answers Join. */
@@ -438,8 +446,8 @@ export interface Subscribe {
   width?: number;
   height?: number;
   /**
-   * priority among the client's subscriptions where not all of them fit its network: 0 to 255, more is more
-   * important. Default: 100.
+   * priority among the client's subscriptions where not all of them fit its slots or its network: 0 to 255, more is
+   * more important. Default: 100.
    */
   priority?: number;
   /** paused: nothing is sent for now, and the slot is kept. Default: false. */

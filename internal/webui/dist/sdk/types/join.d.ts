@@ -13,6 +13,11 @@ export interface JoinOptions {
     readonly token?: string;
     /** Subscribe to nothing until subscription.want(true). */
     readonly manualSubscribe?: boolean;
+    /**
+     * How many cameras to see at once: those with priority, then of those who spoke last. The others' subscriptions are "pending".
+     * Default: as many as there are slots for.
+     */
+    readonly lastN?: number;
     /** Ends joining. Afterwards it has no effect: use room.leave(). */
     readonly signal?: AbortSignal;
     /** Another way to the server than its WebSocket. */

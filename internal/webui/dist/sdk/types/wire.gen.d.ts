@@ -42,6 +42,8 @@ export declare const SubscriptionOff = "off";
 export declare const PausedOff = "off";
 /** the client's network has no room for it */
 export declare const PausedBandwidth = "bandwidth";
+/** others come before it: they have priority, or spoke later */
+export declare const PendingLastN = "last-n";
 /** Code names what went wrong, or why something ended. Codes never change their meaning. */
 export type Code = "bad-request" | "protocol" | "too-large" | "limit" | "rate" | "unauthorized" | "forbidden" | "not-found" | "sdp" | "unsupported" | "unsupported-codec" | "overloaded" | "draining" | "session-expired" | "slow-reader" | "replaced" | "kicked" | "left" | "timeout" | "internal";
 /** Source says what a track shows or sounds like. */
@@ -159,7 +161,7 @@ export interface Slot {
 export interface Subscription {
     publication: string;
     status: string;
-    /** reason why it is paused. */
+    /** reason of the status, where there is more to say. */
     reason?: string;
 }
 /** GrowSlots asks the client to offer more slots: at least so many pairs and so many video-only slots in all. */
@@ -232,6 +234,11 @@ export interface Join {
     metadata?: string;
     /** manualSubscribe: nothing is subscribed until the client asks. Default: everything that fits its slots. */
     manualSubscribe?: boolean;
+    /**
+     * lastN is how many cameras the client wants to see at once: those with priority, then those who spoke last.
+     * Absent or 0: as many as it has slots for.
+     */
+    lastN?: number;
 }
 /** Joined answers Join. */
 export interface Joined {
@@ -361,8 +368,8 @@ export interface Subscribe {
     width?: number;
     height?: number;
     /**
-     * priority among the client's subscriptions where not all of them fit its network: 0 to 255, more is more
-     * important. Default: 100.
+     * priority among the client's subscriptions where not all of them fit its slots or its network: 0 to 255, more is
+     * more important. Default: 100.
      */
     priority?: number;
     /** paused: nothing is sent for now, and the slot is kept. Default: false. */
