@@ -134,3 +134,27 @@ func BenchmarkPipe(b *testing.B) {
 		})
 	}
 }
+
+// A fault of a publisher's Transport ends that one and its mirrors elsewhere, and no other Transport of the room on any shard.
+func TestFaultStaysOnItsShard(t *testing.T) {
+	near, far, out := looplessPair(t, 5)
+	batches := frames(t, 2)
+	play(near, far, batches[0])
+	func() {
+		defer near.recover(near.transports[1])
+		panic("a broken invariant")
+	}()
+	far.readMail(epoch)
+	if near.transports[1] != nil || len(near.transports) != 2 || len(far.transports) != 2 || far.mirrors != 0 || far.counts.Panics != 0 {
+		t.Errorf("%d and %d Transports left, %d mirrors", len(near.transports), len(far.transports), far.mirrors)
+	}
+	*out[1] = counter{}
+	near.read(epoch, batches[1], nil)
+	if len(far.pipes) != 0 || near.drops[drop.UnknownSource] != 5 {
+		t.Errorf("%d batches crossed, drops %v", len(far.pipes), near.drops)
+	}
+	far.timeouts(epoch.Add(time.Second))
+	if far.counts.Panics != 0 {
+		t.Error("the other shard fails too")
+	}
+}
