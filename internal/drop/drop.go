@@ -4,6 +4,11 @@
 // Counts become a metric. No reason is counted without a name, and nothing is discarded without a reason.
 package drop
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Reason is why a datagram or packet was discarded. None means that it was not.
 type Reason uint8
 
@@ -117,4 +122,15 @@ func (c *Counts) Merge(o *Counts) {
 	for i := range c {
 		c[i] += o[i]
 	}
+}
+
+// String lists the reasons that have occurred, with their counts.
+func (c Counts) String() string {
+	var all []string
+	for r, n := range c {
+		if n > 0 {
+			all = append(all, fmt.Sprintf("%s %d", Reason(r), n))
+		}
+	}
+	return strings.Join(all, ", ")
 }

@@ -32,4 +32,8 @@ func TestCounts(t *testing.T) {
 	if a[drop.None] != 0 || a[drop.SrtpAuth] != 2 {
 		t.Errorf("got %d none, %d srtp_auth", a[drop.None], a[drop.SrtpAuth])
 	}
+	a.Add(drop.Empty)
+	if got := a.String(); got != "empty 1, srtp_auth 2" {
+		t.Errorf("got %q", got)
+	}
 }

@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case err != nil:
 	case o.Flood != nil:
-		fmt.Print(o.Flood.send())
+		sent, took := o.Flood.send()
+		fmt.Print(sent, int64(took))
 	case o.Call != nil:
 		err = callChild(*o.Call)
 	}

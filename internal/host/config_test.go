@@ -164,6 +164,16 @@ func TestConfigFileLimit(t *testing.T) {
 	}
 }
 
+// Limit: a file that holds a secret has at most maxSecretBytes.
+func TestSecretFileLimit(t *testing.T) {
+	for size, want := range map[int]int{maxSecretBytes: 0, maxSecretBytes + 1: 2} {
+		env := map[string]string{"PARLEY_METRICS_TOKEN_FILE": writeFile(t, "token", strings.Repeat("x", size))}
+		if _, stderr, exit := run(env, "config", "show"); exit != want || want != 0 && !strings.Contains(stderr, "larger than") {
+			t.Errorf("%d bytes: exit %d: %s", size, exit, stderr)
+		}
+	}
+}
+
 // Secrets come from a variable or from the file that the variable with _FILE names, and are never shown.
 func TestSecretsFromFiles(t *testing.T) {
 	file := writeFile(t, "token", "hunter2-hunter2\n")

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -52,6 +53,7 @@ const (
 	floodSize   = 100_000
 	floodOwn    = 5_000 // beside those, from the publisher's own address
 	maxGap      = 60 * time.Millisecond
+	minLineRate = 60_000 // a second, which a flood as fast as can be exceeds
 	maxHeapRise = 8 << 20
 )
 
@@ -64,7 +66,7 @@ type flood struct {
 
 	// what came of it
 	sent          int
-	took          time.Duration
+	took          time.Duration // that the sending took
 	before, after tally
 	reception     reception
 }
@@ -75,19 +77,18 @@ func (f *flood) run() error {
 	}
 	time.Sleep(500 * time.Millisecond)
 	f.before = f.tally()
-	start, own := time.Now(), make(chan error, 1)
+	own := make(chan error, 1)
 	go func() {
 		_, err := f.call.ask("own", f.rate)
 		own <- err
 	}()
 	out, err := child(childOrder{Flood: &floodOrder{f.address, f.rate, f.call.ufrags}}).Output()
 	if err == nil {
-		_, err = fmt.Sscan(string(out), &f.sent)
+		_, err = fmt.Sscan(string(out), &f.sent, &f.took)
 	}
 	if err := errors.Join(err, <-own); err != nil {
 		return err
 	}
-	f.took = time.Since(start)
 	time.Sleep(500 * time.Millisecond)
 	f.after = f.tally()
 	a, err := f.call.ask("stop")
@@ -98,19 +99,20 @@ func (f *flood) run() error {
 // judge tells what went wrong.
 func (f *flood) judge(t *testing.T) {
 	dropped, kernel := uint64(0), f.after.kernel-f.before.kernel
-	var reasons []string
-	for r := range f.after.drops {
-		if d := f.after.drops[r] - f.before.drops[r]; d > 0 {
-			dropped += d
-			reasons = append(reasons, fmt.Sprintf("%s %d", drop.Reason(r), d))
-		}
+	var drops drop.Counts
+	for r := range drops {
+		drops[r] = f.after.drops[r] - f.before.drops[r]
+		dropped += drops[r]
 	}
 	r := f.reception
-	t.Logf("rate %d: %d + %d datagrams in %v; %d of %d media packets lost, longest gap %v (talker late %v); kernel dropped %d; heap %+d KiB; %s",
+	t.Logf("rate %d: %d + %d datagrams in %v; %d of %d media packets lost, longest gap %v (talker late %v); kernel dropped %d; heap %+d KiB; %v",
 		f.rate, f.sent, floodOwn, f.took.Round(time.Millisecond), r.Lost, r.Media, r.Gap.Round(time.Millisecond), r.Late.Round(time.Millisecond),
-		kernel, (int64(f.after.heap)-int64(f.before.heap))>>10, strings.Join(reasons, ", "))
+		kernel, (int64(f.after.heap)-int64(f.before.heap))>>10, drops)
 	if f.rate > 0 && (r.Lost > 0 || kernel > 0) {
 		t.Errorf("rate %d: %d media packets lost, the kernel dropped %d datagrams", f.rate, r.Lost, kernel)
+	}
+	if reached := float64(f.sent) / f.took.Seconds(); reached < cmp.Or(0.9*float64(f.rate), minLineRate) {
+		t.Errorf("rate %d: the flood reached only %.0f datagrams a second", f.rate, reached)
 	}
 	if r.Gap > maxGap || r.Lost > r.Media/10 {
 		t.Errorf("rate %d: a gap of %v, %d media packets lost", f.rate, r.Gap, r.Lost)
@@ -172,8 +174,8 @@ type floodOrder struct {
 	Ufrags  string
 }
 
-// send sends the flood from several addresses.
-func (o floodOrder) send() (sent int) {
+// send sends the flood from several addresses, and tells how many went and how long it took.
+func (o floodOrder) send() (sent int, took time.Duration) {
 	r := rand.New(rand.NewPCG(1, uint64(o.Rate)))
 	var conns []*ipv4.PacketConn
 	for range 4 {
@@ -201,7 +203,7 @@ func (o floodOrder) send() (sent int) {
 			sent, rest = sent+n, rest[n:]
 		}
 	}
-	return sent
+	return sent, time.Since(start)
 }
 
 // datagram is one that a server must not like.

@@ -7,68 +7,72 @@ import (
 	"testing"
 )
 
+var home = []netInterface{loopback, iface("eth0", "192.168.1.20", "2001:db8::20"), iface("docker0", "172.17.0.1")}
+
+// startTexts are machines and settings, and what the text must say of them and must not.
+var startTexts = []struct {
+	name      string
+	cfg       Config
+	list      []netInterface
+	container bool
+	want      []string
+	not       []string
+}{
+	{
+		"home",
+		Config{Listen: ":8443", Auth: "open"},
+		home, false,
+		[]string{
+			"meet http://localhost:8443 on this machine", "others https://192.168.1.20:8443 the browser warns once; https://192.168.1.20:8443/trust makes it stop",
+			"media UDP and TCP 8443", "offered 192.168.1.20 eth0 private", "kept back 172.17.0.1 docker0 leads to containers",
+			"access open: whoever reaches", "keys data/keys.yaml", "parley token --room",
+		},
+		[]string{"container with a network", "Firefox"},
+	},
+	{
+		"loopback",
+		Config{Listen: "127.0.0.1:8443", Auth: "open"},
+		home, false,
+		[]string{"offered 127.0.0.1 lo --listen names it: only browsers on this machine, and no Firefox"},
+		[]string{"others https", "192.168"},
+	},
+	{
+		"domain",
+		Config{Listen: ":443", Domain: []string{"meet.example.org"}, Auth: "token"},
+		home, false,
+		[]string{"meet https://meet.example.org meet http://localhost:443", "access token: only who brings a token"},
+		[]string{"others https"},
+	},
+	{
+		"container",
+		Config{Listen: ":8443", Auth: "open"},
+		[]netInterface{loopback, iface("eth0", "172.17.0.3")},
+		true,
+		[]string{"docker run --network host", "-p 8443:8443/udp", "--advertise IP-OF-THE-HOST"},
+		nil,
+	},
+	{
+		"container with an advertised address",
+		Config{Listen: ":8443", Advertise: []netip.Addr{public}, Auth: "open"},
+		[]netInterface{loopback, iface("eth0", "172.17.0.3")},
+		true,
+		[]string{"offered 203.0.113.7 --advertise you said so"},
+		[]string{"docker run"},
+	},
+	{
+		"proxy",
+		Config{Listen: ":8443", Behind: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, PlainHTTP: true, Auth: "token"},
+		home, false,
+		[]string{"media still comes straight here: open UDP and TCP 8443", "--plain-http: tokens and chat cross the network unprotected"},
+		nil,
+	},
+	{"IPv6 only", Config{Listen: ":8443", Auth: "open"}, []netInterface{loopback, iface("eth0", "2001:db8::20")}, false, []string{"others https://[2001:db8::20]:8443"}, nil},
+	{"one address", Config{Listen: "192.168.1.20:8443", Auth: "open"}, home, false, []string{"others https://192.168.1.20:8443"}, []string{"localhost"}},
+}
+
 // The start text says where to go, which addresses are offered and why, who may join, and what will go wrong.
 func TestStartText(t *testing.T) {
-	home := []netInterface{loopback, iface("eth0", "192.168.1.20", "2001:db8::20"), iface("docker0", "172.17.0.1")}
-	for _, c := range []struct {
-		name      string
-		cfg       Config
-		list      []netInterface
-		container bool
-		want      []string
-		not       []string
-	}{
-		{
-			"home",
-			Config{Listen: ":8443", Auth: "open"},
-			home, false,
-			[]string{
-				"meet http://localhost:8443 on this machine", "others https://192.168.1.20:8443 the browser warns once; https://192.168.1.20:8443/trust makes it stop",
-				"media UDP and TCP 8443", "offered 192.168.1.20 eth0 private", "kept back 172.17.0.1 docker0 leads to containers",
-				"access open: whoever reaches", "keys data/keys.yaml", "parley token --room",
-			},
-			[]string{"container with a network", "Firefox"},
-		},
-		{
-			"loopback",
-			Config{Listen: "127.0.0.1:8443", Auth: "open"},
-			home, false,
-			[]string{"offered 127.0.0.1 lo --listen names it: only browsers on this machine, and no Firefox"},
-			[]string{"others https", "192.168"},
-		},
-		{
-			"domain",
-			Config{Listen: ":443", Domain: []string{"meet.example.org"}, Auth: "token"},
-			home, false,
-			[]string{"meet https://meet.example.org meet http://localhost:443", "access token: only who brings a token"},
-			[]string{"others https"},
-		},
-		{
-			"container",
-			Config{Listen: ":8443", Auth: "open"},
-			[]netInterface{loopback, iface("eth0", "172.17.0.3")},
-			true,
-			[]string{"docker run --network host", "-p 8443:8443/udp", "--advertise IP-OF-THE-HOST"},
-			nil,
-		},
-		{
-			"container with an advertised address",
-			Config{Listen: ":8443", Advertise: []netip.Addr{public}, Auth: "open"},
-			[]netInterface{loopback, iface("eth0", "172.17.0.3")},
-			true,
-			[]string{"offered 203.0.113.7 --advertise you said so"},
-			[]string{"docker run"},
-		},
-		{
-			"proxy",
-			Config{Listen: ":8443", Behind: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, PlainHTTP: true, Auth: "token"},
-			home, false,
-			[]string{"media still comes straight here: open UDP and TCP 8443", "--plain-http: tokens and chat cross the network unprotected"},
-			nil,
-		},
-		{"IPv6 only", Config{Listen: ":8443", Auth: "open"}, []netInterface{loopback, iface("eth0", "2001:db8::20")}, false, []string{"others https://[2001:db8::20]:8443"}, nil},
-		{"one address", Config{Listen: "192.168.1.20:8443", Auth: "open"}, home, false, []string{"others https://192.168.1.20:8443"}, []string{"localhost"}},
-	} {
+	for _, c := range startTexts {
 		t.Run(c.name, func(t *testing.T) {
 			listen, port, err := splitListen(c.cfg.Listen)
 			if err != nil {

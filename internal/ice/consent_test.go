@@ -84,132 +84,136 @@ func TestNobodyComes(t *testing.T) {
 	s.want(ice.ConsentLost)
 }
 
+// nominated is a check, and the pair that is selected after it.
+type nominated struct {
+	wait     time.Duration
+	pair     datagram.Pair
+	priority uint32
+	nominate bool
+	want     datagram.Pair // zero: none selected
+}
+
+var nominations = map[string][]nominated{
+	"checks alone select nothing": {
+		{pair: udp(1), priority: 9}, {pair: udp(2), priority: 10},
+	},
+	"the first nominated": {
+		{pair: udp(1), priority: 9}, {pair: udp(2), priority: 8, nominate: true, want: udp(2)},
+	},
+	"higher priority takes over, lower does not": {
+		{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+		{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
+		{pair: udp(1), priority: 5, nominate: true, want: udp(2)},
+	},
+	"higher priority without nomination does not": {
+		{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+		{pair: udp(2), priority: 9, want: udp(1)},
+	},
+	"a stale one gives way to a lower priority": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 4 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+		{wait: time.Second - 1, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+		{wait: 1, pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+	},
+	"Chromium leaves a pair, and goes on checking it": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+		{wait: 2 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
+		{pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+		{wait: 2 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
+		{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+		{wait: time.Second, pair: udp(1), priority: 9, want: udp(2)},
+		{wait: 9 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+		{wait: time.Second, pair: udp(1), priority: 9, want: udp(2)},
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)}, // and comes back
+	},
+	"Chromium leaves UDP for TCP": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 4 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: udp(1)},
+		{wait: time.Second, pair: udp(1), priority: 9, want: udp(1)},
+		{pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
+	},
+	"the later of two single nominations, once the earlier is 5 s old": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
+		{wait: 4*time.Second - 1, pair: udp(2), priority: 5, want: udp(1)},
+		{wait: 1, pair: udp(1), priority: 9, want: udp(1)}, // says nothing about the other
+		{pair: udp(2), priority: 5, want: udp(2)},
+		{pair: udp(1), priority: 9, want: udp(2)},
+	},
+	"a single nomination after a long time": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 6 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
+		{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+		{wait: 6 * time.Second, pair: udp(2), priority: 5, want: udp(2)},
+		{pair: udp(1), priority: 9, want: udp(2)},
+	},
+	"aggressive nomination (RFC 5245): the best is checked on, whatever came last": {
+		{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: time.Second, pair: local(2), priority: 5, nominate: true, want: udp(1)},
+		{wait: 6 * time.Second, pair: udp(1), priority: 11, want: udp(1)}, // for consent, with another priority
+		{wait: 6 * time.Second, pair: udp(1), priority: 11, want: udp(1)},
+	},
+	"priority is that of the nominating check": {
+		{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+		{pair: udp(1), priority: 11, want: udp(1)},
+		{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
+	},
+	"a silent pair gives way to an earlier nomination that is alive": {
+		{pair: local(2), priority: 5, nominate: true, want: local(2)},
+		{wait: time.Second, pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 7*time.Second - 1, pair: local(2), priority: 5, want: udp(1)},
+		{wait: 1, pair: local(2), priority: 5, want: local(2)},
+	},
+	"NAT rebinding without USE-CANDIDATE, once the old address is silent": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 7*time.Second - 1, pair: udp(2), priority: 11, want: udp(1)},
+		{wait: 1, pair: udp(2), priority: 11, want: udp(2)},
+		{wait: 7 * time.Second, pair: udp(3), priority: 11, want: udp(3)}, // and again
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+	},
+	"no rebinding while a nominated pair is alive": {
+		{pair: local(1), priority: 5, nominate: true, want: local(1)},
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: time.Second, pair: local(1), priority: 5, want: udp(1)},
+		{wait: 6 * time.Second, pair: udp(2), priority: 9, want: udp(1)},
+		{wait: time.Second, pair: udp(2), priority: 9, want: udp(2)},
+		{pair: local(1), priority: 5, want: local(1)}, // which has been nominated, once
+	},
+	"no rebinding to another address of the server": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 8 * time.Second, pair: local(1), priority: 9, want: udp(1)},
+	},
+	"no rebinding of TCP": {
+		{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
+		{wait: 8 * time.Second, pair: tcp(2), priority: 9, want: tcp(1)},
+		{pair: udp(2), priority: 9, want: tcp(1)},
+	},
+	"UDP goes before TCP": {
+		{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
+		{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
+		{pair: tcp(1), priority: 9, nominate: true, want: udp(1)},
+	},
+	"TCP where UDP has gone": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{wait: 5 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
+	},
+	"another address of the same candidate (NAT rebinding) at once": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
+	},
+	"another address of the server with equal priority does not": {
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+		{pair: local(1), priority: 9, nominate: true, want: udp(1)},
+		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
+	},
+}
+
 // A pair is selected by USE-CANDIDATE; among pairs nominated within 5 s UDP goes before TCP, then the higher priority. A later
 // nomination wins when the selected pair has had none for 5 s, or no check at all for 7 s.
 func TestNomination(t *testing.T) {
-	type step struct {
-		wait     time.Duration
-		pair     datagram.Pair
-		priority uint32
-		nominate bool
-		want     datagram.Pair // zero: none selected
-	}
-	for name, steps := range map[string][]step{
-		"checks alone select nothing": {
-			{pair: udp(1), priority: 9}, {pair: udp(2), priority: 10},
-		},
-		"the first nominated": {
-			{pair: udp(1), priority: 9}, {pair: udp(2), priority: 8, nominate: true, want: udp(2)},
-		},
-		"higher priority takes over, lower does not": {
-			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
-			{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
-			{pair: udp(1), priority: 5, nominate: true, want: udp(2)},
-		},
-		"higher priority without nomination does not": {
-			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
-			{pair: udp(2), priority: 9, want: udp(1)},
-		},
-		"a stale one gives way to a lower priority": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 4 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: time.Second - 1, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: 1, pair: udp(2), priority: 5, nominate: true, want: udp(2)},
-		},
-		"Chromium leaves a pair, and goes on checking it": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: 2 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
-			{pair: udp(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: 2 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
-			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
-			{wait: time.Second, pair: udp(1), priority: 9, want: udp(2)},
-			{wait: 9 * time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(2)},
-			{wait: time.Second, pair: udp(1), priority: 9, want: udp(2)},
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)}, // and comes back
-		},
-		"Chromium leaves UDP for TCP": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 4 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: udp(1)},
-			{wait: time.Second, pair: udp(1), priority: 9, want: udp(1)},
-			{pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
-		},
-		"the later of two single nominations, once the earlier is 5 s old": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: time.Second, pair: udp(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: 4*time.Second - 1, pair: udp(2), priority: 5, want: udp(1)},
-			{wait: 1, pair: udp(1), priority: 9, want: udp(1)}, // says nothing about the other
-			{pair: udp(2), priority: 5, want: udp(2)},
-			{pair: udp(1), priority: 9, want: udp(2)},
-		},
-		"a single nomination after a long time": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 6 * time.Second, pair: udp(1), priority: 9, want: udp(1)},
-			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
-			{wait: 6 * time.Second, pair: udp(2), priority: 5, want: udp(2)},
-			{pair: udp(1), priority: 9, want: udp(2)},
-		},
-		"aggressive nomination (RFC 5245): the best is checked on, whatever came last": {
-			{pair: udp(2), priority: 5, nominate: true, want: udp(2)},
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: time.Second, pair: local(2), priority: 5, nominate: true, want: udp(1)},
-			{wait: 6 * time.Second, pair: udp(1), priority: 11, want: udp(1)}, // for consent, with another priority
-			{wait: 6 * time.Second, pair: udp(1), priority: 11, want: udp(1)},
-		},
-		"priority is that of the nominating check": {
-			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
-			{pair: udp(1), priority: 11, want: udp(1)},
-			{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
-		},
-		"a silent pair gives way to an earlier nomination that is alive": {
-			{pair: local(2), priority: 5, nominate: true, want: local(2)},
-			{wait: time.Second, pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 7*time.Second - 1, pair: local(2), priority: 5, want: udp(1)},
-			{wait: 1, pair: local(2), priority: 5, want: local(2)},
-		},
-		"NAT rebinding without USE-CANDIDATE, once the old address is silent": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 7*time.Second - 1, pair: udp(2), priority: 11, want: udp(1)},
-			{wait: 1, pair: udp(2), priority: 11, want: udp(2)},
-			{wait: 7 * time.Second, pair: udp(3), priority: 11, want: udp(3)}, // and again
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-		},
-		"no rebinding while a nominated pair is alive": {
-			{pair: local(1), priority: 5, nominate: true, want: local(1)},
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: time.Second, pair: local(1), priority: 5, want: udp(1)},
-			{wait: 6 * time.Second, pair: udp(2), priority: 9, want: udp(1)},
-			{wait: time.Second, pair: udp(2), priority: 9, want: udp(2)},
-			{pair: local(1), priority: 5, want: local(1)}, // which has been nominated, once
-		},
-		"no rebinding to another address of the server": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 8 * time.Second, pair: local(1), priority: 9, want: udp(1)},
-		},
-		"no rebinding of TCP": {
-			{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
-			{wait: 8 * time.Second, pair: tcp(2), priority: 9, want: tcp(1)},
-			{pair: udp(2), priority: 9, want: tcp(1)},
-		},
-		"UDP goes before TCP": {
-			{pair: tcp(1), priority: 9, nominate: true, want: tcp(1)},
-			{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
-			{pair: tcp(1), priority: 9, nominate: true, want: udp(1)},
-		},
-		"TCP where UDP has gone": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{wait: 5 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
-		},
-		"another address of the same candidate (NAT rebinding) at once": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{pair: udp(2), priority: 9, nominate: true, want: udp(2)},
-		},
-		"another address of the server with equal priority does not": {
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-			{pair: local(1), priority: 9, nominate: true, want: udp(1)},
-			{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
-		},
-	} {
+	for name, steps := range nominations {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t)
 			for i, x := range steps {

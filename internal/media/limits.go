@@ -14,7 +14,7 @@ const (
 	maxLetterBytes = 64 << 20  // of DTLS records and data messages among them
 	maxHandshakes  = 1024      // DTLS handshakes at once
 	maxUfrags      = 4         // user fragments by which one Transport is found during ICE restarts
-	maxRepeats     = 16        // panics of Transports that are logged a minute
+	maxReports     = 16        // faults that are logged a minute; all are counted
 	egressBytes    = 4 << 20   // of one flush
 	flushBytes     = 256 << 10 // of egress that is written before the next subscriber's turn
 	timerGrain     = 5 * time.Millisecond

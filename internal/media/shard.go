@@ -74,6 +74,9 @@ type Shard struct {
 	drops      drop.Counts
 	counts     Counts
 	next       time.Time
+
+	reported      int // faults logged since then
+	reportedSince time.Time
 }
 
 func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch) *Shard {
@@ -265,12 +268,20 @@ func (s *Shard) recover(e *endpoint) {
 	}
 	s.out.DTLS = nil
 	s.out.ICE.Reset()
-	s.counts.Panics++
-	if s.counts.Panics <= maxRepeats {
-		s.cfg.Log.Error("transport failed on an internal fault", "panic", r, "stack", string(debug.Stack()))
-	}
+	s.report(r)
 	if e != nil {
 		s.fail(e, "internal fault")
+	}
+}
+
+// report counts a fault, and logs it unless the minute has had enough of them.
+func (s *Shard) report(fault any) {
+	s.counts.Panics++
+	if now := time.Now(); now.Sub(s.reportedSince) >= time.Minute {
+		s.reported, s.reportedSince = 0, now
+	}
+	if s.reported++; s.reported <= maxReports {
+		s.cfg.Log.Error("transport failed on an internal fault", "panic", fault, "stack", string(debug.Stack()))
 	}
 }
 

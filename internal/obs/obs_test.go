@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -32,6 +33,37 @@ func TestMetricsLint(t *testing.T) {
 	for _, want := range []string{`parley_build_info{go="go`, `parley_dropped_total{reason="empty"} 3`, "parley_rooms 2", "go_goroutines "} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %q in\n%s", want, w.Body)
+		}
+	}
+}
+
+// Limit: MaxScrapes scrapes run at once; one more is answered 503, and harms none of the others.
+func TestMaxScrapes(t *testing.T) {
+	m := NewMetrics("v1")
+	entered, leave := make(chan struct{}), make(chan struct{})
+	m.Collect(func(s *Samples) {
+		entered <- struct{}{}
+		<-leave
+		s.Gauge("rooms", "Rooms that exist.", 2)
+	})
+	h, codes := m.Handler(), make(chan int)
+	for range MaxScrapes {
+		go func() {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+			codes <- w.Code
+		}()
+		<-entered
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("one more: %d", w.Code)
+	}
+	close(leave)
+	for range MaxScrapes {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("got %d", code)
 		}
 	}
 }

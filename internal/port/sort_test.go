@@ -216,6 +216,49 @@ func TestSortAllocatesNothing(t *testing.T) {
 	}
 }
 
+// Whatever arrives from whomever is handed to one owner, unchanged, or counted as dropped for one reason; and what no owner has
+// validated comes among strangers' checks, if at all.
+func FuzzSort(f *testing.F) {
+	f.Add(request("BAAAAAAA"), true)
+	f.Add(request("zAAAAAAA"), false)
+	f.Add(request("AAA"), false)
+	f.Add(request("AAAAAAAA")[:30], false)
+	f.Add("\x80rtp", true)
+	f.Add("\x16dtls", false)
+	f.Add("\x40turn", true)
+	f.Fuzz(func(t *testing.T, s string, known bool) {
+		if len(s) == 0 || len(s) > datagram.MaxBytes {
+			return
+		}
+		p, owners := sorter(t, 2)
+		pair := 0
+		if !known {
+			pair = 2
+		}
+		p.put(t, pair, s)
+		handed := uint64(0)
+		for _, o := range owners {
+			own, strangers := o.own.texts(p), o.strangers.texts(p)
+			for _, got := range append(own, strangers...) {
+				handed++
+				if got != s {
+					t.Errorf("%q became %q", s, got)
+				}
+			}
+			if !known && len(own) > 0 || len(strangers) > 0 && s[0] > lastSTUN {
+				t.Errorf("%q of a stranger among what is known: %q, %q", s, own, strangers)
+			}
+		}
+		dropped := uint64(0)
+		for _, n := range p.Stats().Drops {
+			dropped += n
+		}
+		if handed+dropped != 1 {
+			t.Errorf("handed on %d times, dropped %d times", handed, dropped)
+		}
+	})
+}
+
 // BenchmarkSort is what the port does with a datagram of 1200 bytes: of one owner, or of several in turn.
 func BenchmarkSort(b *testing.B) {
 	for _, owners := range []int{1, 2, 4} {

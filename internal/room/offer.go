@@ -180,7 +180,7 @@ func Refusal(err error) *wire.Error {
 	refused := wire.NewError(wire.CodeSDP, err.Error(), "")
 	var reason *sdp.Error
 	if errors.As(err, &reason) {
-		refused.Next = reason.Next
+		refused.Message, refused.Next = reason.Fault(), reason.Next
 		if reason.NoCodec {
 			refused.Code = wire.CodeUnsupportedCodec
 		}

@@ -429,19 +429,19 @@ func TestBrowserOffers(t *testing.T) {
 	}
 }
 
-// Rule: a refusal of package sdp keeps its next step, and its code where it is about codecs.
+// Rule: a refusal of package sdp tells its next step once, and keeps its code where it is about codecs.
 func TestRefusal(t *testing.T) {
 	for _, test := range []struct {
 		err  error
 		want *wire.Error
 	}{
-		{&sdp.Error{Reason: "no BUNDLE", Next: "use max-bundle"}, &wire.Error{Code: wire.CodeSDP, Next: "use max-bundle"}},
-		{fmt.Errorf("x: %w", &sdp.Error{NoCodec: true}), &wire.Error{Code: wire.CodeUnsupportedCodec}},
-		{errors.New("else"), &wire.Error{Code: wire.CodeSDP}},
+		{&sdp.Error{Reason: "no BUNDLE", Next: "use max-bundle"}, &wire.Error{Code: wire.CodeSDP, Message: "session description: no BUNDLE", Next: "use max-bundle"}},
+		{fmt.Errorf("x: %w", &sdp.Error{Reason: "no codec", NoCodec: true}), &wire.Error{Code: wire.CodeUnsupportedCodec, Message: "session description: no codec"}},
+		{errors.New("else"), &wire.Error{Code: wire.CodeSDP, Message: "else"}},
 	} {
 		got := Refusal(test.err)
-		if got.Code != test.want.Code || got.Next != test.want.Next || got.Message != test.err.Error() {
-			t.Errorf("%v became %+v", test.err, got)
+		if d := cmp.Diff(test.want, got); d != "" {
+			t.Errorf("%v: %s", test.err, d)
 		}
 	}
 }

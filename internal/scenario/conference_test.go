@@ -42,8 +42,8 @@ func conference(t *testing.T, shards int) {
 		p.Pass(2 * time.Second)
 		sums := p.CheckMedia()
 		p.Logf("%+v", sums)
-		if sums.Streams != 8*7*2 || sums.Packets < 8*7*20*(90+45) || sums.Late > 0 {
-			p.Errorf("%d streams, %d packets, %d late", sums.Streams, sums.Packets, sums.Late)
+		if sums.Streams != 8*7*2 || sums.Packets < 8*7*20*(90+45) || sums.Late > 0 || sums.GivenUp > 0 {
+			p.Errorf("%d streams, %d packets, %d late, %d given up", sums.Streams, sums.Packets, sums.Late, sums.GivenUp)
 		}
 		p.CheckIsolation()
 		p.CheckReplicas()

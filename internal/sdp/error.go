@@ -12,8 +12,16 @@ type Error struct {
 	NoCodec bool
 }
 
-// Error implements error.
+// Error implements error: what is wrong, and what to do instead.
 func (e *Error) Error() string {
+	if e.Next == "" {
+		return e.Fault()
+	}
+	return e.Fault() + "; " + e.Next
+}
+
+// Fault says what is wrong, and where.
+func (e *Error) Fault() string {
 	var b strings.Builder
 	b.WriteString("session description: ")
 	if e.Mid != "" {
@@ -25,10 +33,6 @@ func (e *Error) Error() string {
 	if e.Line != "" {
 		b.WriteString(": ")
 		b.WriteString(e.Line)
-	}
-	if e.Next != "" {
-		b.WriteString("; ")
-		b.WriteString(e.Next)
 	}
 	return b.String()
 }
