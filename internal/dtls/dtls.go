@@ -38,7 +38,10 @@ type Config struct {
 	Certificate tls.Certificate
 	// Fingerprints of the client's certificate; one of them must match.
 	Fingerprints []sdp.Fingerprint
-	Sink         Sink
+	// Data: the client has asked for data channels. Otherwise nothing is expected from it after the handshake but its end, and as
+	// long as nothing comes the association has no goroutine.
+	Data bool
+	Sink Sink
 	// Deadline for the handshake; 0 means the constant of that name.
 	Deadline time.Duration
 }
@@ -83,7 +86,6 @@ type Association struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	done     chan struct{}
-	settled  chan struct{}
 	results  chan result    // room for every attempt there may be
 	work     sync.WaitGroup // goroutines that the loop has started
 
@@ -91,12 +93,10 @@ type Association struct {
 	mu       sync.Mutex
 	in       chan []byte // datagrams for the loop; nil: it is parked, and none has come since
 	parked   *pion.State // what is kept where there is no loop; nil: there is one, or it is over
-	resumed  bool        // it was parked once
+	flight   []byte      // the last of the handshake, once it was parked
+	resumed  bool        // it was parked once, and is not again: forged records cost then no more than they did
 	channels [numChannels]*channel
 	counts   Counts
-
-	// guarded by itself
-	settle sync.Once
 
 	// owned by loop
 	attempts []*attempt // oldest first
@@ -107,7 +107,6 @@ type Association struct {
 	// atomic
 	latest atomic.Pointer[attempt] // whose ClientHello came last
 	proved atomic.Pointer[attempt] // which the client has finished
-	talks  atomic.Bool             // something was said inside it
 }
 
 // Counts is what an association has discarded.
@@ -124,7 +123,7 @@ func Start(cfg Config) *Association {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &Association{
 		cfg: cfg, in: make(chan []byte, queueDatagrams), ctx: ctx, cancel: cancel,
-		done: make(chan struct{}), settled: make(chan struct{}), results: make(chan result, maxAttempts),
+		done: make(chan struct{}), results: make(chan result, maxAttempts),
 	}
 	go a.run(a.begin)
 	return a
@@ -142,15 +141,7 @@ func (a *Association) Deliver(b []byte) drop.Reason {
 	if len(admitted) == 0 {
 		return drop.DtlsMalformed
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.unpark()
-	select {
-	case a.in <- admitted:
-		return drop.None
-	default:
-		return drop.DtlsQueueFull
-	}
+	return a.take(admitted)
 }
 
 // Close ends the association without waiting; see Done. Nothing is told of it.
@@ -182,8 +173,33 @@ func (a *Association) run(start func() *attempt) {
 		}
 	}()
 	defer a.recover()
-	if won := start(); won != nil {
-		parked = a.carry(won)
+	won := start()
+	if won == nil {
+		return
+	}
+	defer won.close()
+	if parked = !a.cfg.Data && !a.resumed && a.park(won); !parked {
+		a.carry(won)
+	}
+}
+
+// carry gives the association that won every datagram until it is over.
+func (a *Association) carry(won *attempt) {
+	ended := make(chan struct{})
+	a.work.Go(func() {
+		defer close(ended)
+		a.serve(won.conn)
+	})
+	for {
+		select {
+		case b := <-a.in:
+			won.pipe.put(b)
+		case <-ended:
+			a.tell(Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
+			return
+		case <-a.ctx.Done():
+			return
+		}
 	}
 }
 

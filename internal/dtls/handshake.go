@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ type attempt struct {
 
 	// atomic
 	fate atomic.Uint32
+	said atomic.Pointer[[]byte] // the last datagram that it has sent
 }
 
 // Fates of an attempt. The second and the third exclude each other, so that a client that is connected is never forgotten.
@@ -191,6 +193,8 @@ func (a *Association) speak(t *attempt, b []byte) {
 	if t == turn {
 		a.send(b)
 	}
+	b = bytes.Clone(b)
+	t.said.Store(&b)
 }
 
 func (a *Association) forget(t *attempt) {

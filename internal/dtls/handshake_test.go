@@ -230,9 +230,10 @@ func TestFragmentedHandshake(t *testing.T) {
 
 // Flights are sent again: a handshake survives the loss of any datagram, and of a third of them.
 func TestHandshakeSurvivesLoss(t *testing.T) {
-	for lost := range 12 {
+	for i := range 24 {
+		lost, data := i/2, i%2 == 0
 		synctest.Test(t, func(t *testing.T) {
-			s := newScene(t, sha256Of(clientCert))
+			s := newSceneOf(t, data, sha256Of(clientCert))
 			defer s.end()
 			var passed atomic.Int32
 			pass := func([]byte) bool {
@@ -275,10 +276,11 @@ func TestDeadline(t *testing.T) {
 
 // However far a handshake has come when it is closed, or when the client vanishes, every goroutine ends (the bubble would tell).
 func TestAbortedHandshakesLeaveNothing(t *testing.T) {
-	for stop := range 14 {
+	for i := range 28 {
+		stop, data := i/2, i%2 == 0
 		for _, closed := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				s := newScene(t, sha256Of(clientCert))
+				s := newSceneOf(t, data, sha256Of(clientCert))
 				var passed atomic.Int32
 				pass := func([]byte) bool {
 					n := int(passed.Add(1))

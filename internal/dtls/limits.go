@@ -31,6 +31,5 @@ const (
 	sendMessages       = 1024                   // the same, in messages
 	unackedBytes       = 64 << 10               // of messages given to SCTP at once
 	retryEvery         = 10 * time.Millisecond  // an event that the sink did not take is offered again
-	parkAfter          = time.Second            // after the client has proved to have the keys, until a silent association is parked
 	flightInterval     = 250 * time.Millisecond // until the first retransmission of a flight; doubles
 )

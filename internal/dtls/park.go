@@ -2,74 +2,84 @@ package dtls
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"time"
 
+	"github.com/parley-rtc/parley/internal/drop"
 	pion "github.com/pion/dtls/v3"
 )
 
-// Settle says that the client has the keys: something that it sealed with them has been opened. It has finished the handshake then,
-// so nobody asks for the last flight again, and an association over which nothing is said may be parked.
-func (a *Association) Settle() { a.settle.Do(func() { close(a.settled) }) }
-
-// carry gives the association that won every datagram until it is over. It returns true where it has been parked instead, which
-// happens once at most.
-func (a *Association) carry(won *attempt) (parked bool) {
-	defer won.close()
-	ended := make(chan struct{})
-	a.work.Go(func() {
-		defer close(ended)
-		a.serve(won.conn)
-	})
-	settled, quiet := a.settled, (<-chan time.Time)(nil)
-	if a.resumed {
-		settled = nil
-	}
-	for {
-		select {
-		case b := <-a.in:
-			won.pipe.put(b)
-		case <-settled:
-			settled, quiet = nil, time.After(parkAfter)
-		case <-quiet:
-			if quiet = nil; !a.talks.Load() && a.park(won, ended) {
-				return true
-			}
-		case <-ended:
-			a.tell(Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
-			return false
-		case <-a.ctx.Done():
-			return false
-		}
-	}
-}
-
-// park ends all goroutines of an association and keeps its keys and counters: 1 KiB in place of 60. A client that only watches says
-// nothing over DTLS until it closes.
+// park ends everything of a finished handshake that costs memory, and keeps its keys and counters: 1 KiB in place of 60 with the
+// stacks of five goroutines. A client without data channels says nothing over DTLS any more until it closes.
 //
-// What is resumed goes on with the counters of the snapshot, so nothing may be sent after it: the pipe is muted first, and what
-// comes by in time was sealed before, and is counted.
-func (a *Association) park(won *attempt, ended <-chan struct{}) bool {
+// What is resumed goes on with the counters of the snapshot, so nothing new may be sent after it: the pipe is muted first, and what
+// still comes by was sealed before, and is counted.
+func (a *Association) park(won *attempt) bool {
 	won.pipe.muted.Store(true)
 	state, ok := won.conn.ConnectionState()
-	if !ok {
+	flight := won.said.Load()
+	if !ok || flight == nil {
 		won.pipe.muted.Store(false)
 		return false
 	}
 	state.PeerCertificates = nil // verified long ago
 	won.close()
-	<-ended
 	a.latest.Store(nil)
 	a.proved.Store(nil)
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.parked = &state
-	if len(a.in) > 0 || a.ctx.Err() != nil {
+	in := a.in
+	a.in, a.parked, a.flight = nil, &state, *flight
+	if a.ctx.Err() != nil {
 		a.unpark()
-	} else {
-		a.in = nil
+	}
+	a.mu.Unlock()
+	for _, left := range []chan []byte{won.pipe.in, in} {
+		for more := true; more; {
+			select {
+			case b := <-left:
+				a.take(b)
+			default:
+				more = false
+			}
+		}
 	}
 	return true
+}
+
+// take gives the loop a datagram. The client repeats its last flight until it has heard our answer: it then gets that again, to the
+// byte, as if the network had been slow. Only what is said after a handshake starts a parked association.
+func (a *Association) take(b []byte) drop.Reason {
+	finished, says := inspect(b)
+	a.mu.Lock()
+	again := finished && a.flight != nil
+	if a.parked != nil && says {
+		a.unpark()
+	}
+	r := drop.None
+	if a.parked == nil {
+		select {
+		case a.in <- b:
+		default:
+			r = drop.DtlsQueueFull
+		}
+	}
+	a.mu.Unlock()
+	if again {
+		a.send(a.flight) // which never changes once it is there
+	}
+	return r
+}
+
+// inspect tells whether an admitted datagram ends a handshake, and whether it has records from after one. They are protected, so
+// anybody could have made them up.
+func inspect(b []byte) (finished, says bool) {
+	for ; len(b) >= recordHeader; b = b[recordHeader+int(binary.BigEndian.Uint16(b[11:])):] {
+		if binary.BigEndian.Uint16(b[3:]) > 0 {
+			finished = finished || b[0] == handshake
+			says = says || b[0] == alert || b[0] == applicationData
+		}
+	}
+	return finished, says
 }
 
 // unpark starts the association again, where it is parked. The caller holds mu.
@@ -78,10 +88,7 @@ func (a *Association) unpark() {
 	if state == nil {
 		return
 	}
-	a.parked, a.resumed = nil, true
-	if a.in == nil {
-		a.in = make(chan []byte, queueDatagrams)
-	}
+	a.parked, a.resumed, a.in = nil, true, make(chan []byte, queueDatagrams)
 	go a.run(func() *attempt { return a.resume(state) })
 }
 

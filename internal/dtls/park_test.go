@@ -1,10 +1,12 @@
 package dtls
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,49 +23,43 @@ func (s *scene) isParked() bool {
 	return s.a.parked != nil
 }
 
-// numbers fails the test where two records of the association have one number: they would be sealed with one nonce.
-func (s *scene) numbers() {
+// nonces fails the test where two different records of the association have one number, and so one nonce.
+func (s *scene) nonces() {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := map[uint64]bool{}
+	seen := map[uint64][]byte{}
 	for _, d := range s.sent {
-		for ; len(d) >= recordHeader; d = d[recordHeader+int(binary.BigEndian.Uint16(d[11:])):] {
+		for len(d) >= recordHeader {
+			n := recordHeader + int(binary.BigEndian.Uint16(d[11:]))
 			number := binary.BigEndian.Uint64(d[3:])
-			if number>>48 > 0 && seen[number] {
+			if before := seen[number]; number>>48 > 0 && before != nil && !bytes.Equal(before, d[:n]) {
 				s.t.Errorf("two records are numbered %#x", number)
 			}
-			seen[number] = true
+			seen[number], d = d[:n], d[n:]
 		}
 	}
 }
 
-// quiet runs f with a client that has shown that it has the keys, and then said nothing.
+// quiet runs f with a client that has not asked for data channels.
 func quiet(t *testing.T, f func(s *scene, client *pion.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, sha256Of(clientCert))
+		s := newSceneOf(t, false, sha256Of(clientCert))
 		defer s.end()
 		client := s.connect()
-		s.want(Connected)
-		s.a.Settle()
-		s.a.Settle() // with each packet, perhaps
-		time.Sleep(parkAfter)
-		if !s.isParked() {
+		if s.want(Connected); !s.isParked() {
 			t.Fatal("not parked")
 		}
 		f(s, client)
 		_ = client.Close()
-		s.numbers()
+		s.nonces()
 	})
 }
 
-// An association over which nothing is said is parked, without a word to the client, and ends as any other: with a close_notify to
-// the client, and nothing told.
+// A parked association ends as any other: with a close_notify to the client, and nothing told.
 func TestParkedCloses(t *testing.T) {
 	quiet(t, func(s *scene, client *pion.Conn) {
-		s.mu.Lock()
 		sent := len(s.sent)
-		s.mu.Unlock()
 		ended := make(chan error)
 		go func() {
 			_, err := client.Read(make([]byte, 100))
@@ -93,17 +89,13 @@ func TestParkedIsClosed(t *testing.T) {
 	})
 }
 
-// Data channels that are opened later work, both ways, and keep it from being parked again.
-func TestParkedTalksAgain(t *testing.T) {
+// Data channels that come unannounced work, both ways.
+func TestParkedTalks(t *testing.T) {
 	quiet(t, func(s *scene, client *pion.Conn) {
 		assoc := s.associate(client)
 		defer assoc.Close()
 		dc := s.dial(assoc, 1, "parley", 0)
 		s.want(ChannelOpened)
-		time.Sleep(10 * parkAfter)
-		if s.isParked() {
-			s.t.Error("parked again")
-		}
 		if _, err := dc.Write([]byte("up")); err != nil {
 			s.t.Fatal(err)
 		}
@@ -121,11 +113,10 @@ func TestParkedTalksAgain(t *testing.T) {
 	})
 }
 
-// Garbage wakes it, and so do records that were sent before: none of it is taken, and it is parked once only, so that this costs no
-// more than not to have been parked.
-func TestParkedTakesNothingTwice(t *testing.T) {
+// Forged records wake it, once; those of the handshake that come again do not. Neither ends it, or is taken for the client's.
+func TestParkedTakesNothingForged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, sha256Of(clientCert))
+		s := newSceneOf(t, false, sha256Of(clientCert))
 		defer s.end()
 		var (
 			mu     sync.Mutex
@@ -134,81 +125,100 @@ func TestParkedTakesNothingTwice(t *testing.T) {
 		s.toServer = func(b []byte) bool {
 			mu.Lock()
 			defer mu.Unlock()
-			before = append(before, append([]byte(nil), b...))
+			before = append(before, bytes.Clone(b))
 			return true
 		}
 		client := s.connect()
 		defer client.Close()
 		s.want(Connected)
-		s.a.Settle()
-		time.Sleep(parkAfter)
-		if !s.isParked() {
-			t.Fatal("not parked")
-		}
-		sent := len(s.sent)
-		s.a.Deliver(record(applicationData, 1, 1000, make([]byte, 40)))
-		if s.isParked() {
-			t.Error("still parked")
-		}
 		mu.Lock()
-		for _, b := range before {
-			s.a.Deliver(b)
-		}
+		old := before
+		before = nil
 		mu.Unlock()
-		time.Sleep(10 * parkAfter)
-		if s.want(); s.isParked() || s.a.talks.Load() || len(s.sent) != sent {
-			t.Errorf("parked %v, talks %v, %d datagrams sent", s.isParked(), s.a.talks.Load(), len(s.sent)-sent)
+		again := func() {
+			for _, b := range old {
+				s.a.Deliver(b)
+			}
+		}
+		if again(); !s.isParked() {
+			t.Error("woken by the handshake")
+		}
+		for range 3 {
+			s.a.Deliver(record(applicationData, 1, 1000, make([]byte, 40)))
+			s.a.Deliver(record(alert, 1, 1001, make([]byte, 40)))
+			again()
+		}
+		if s.want(); s.isParked() {
+			t.Error("parked again, which a forger could repeat")
 		}
 		assoc := s.associate(client)
 		defer assoc.Close()
 		s.dial(assoc, 1, "parley", 0)
 		s.want(ChannelOpened)
-		s.numbers()
+		s.nonces()
 	})
 }
 
-// Who has data channels is not parked, nor is who has not shown that it has the keys: it may ask for the last flight again.
-func TestNotParked(t *testing.T) {
-	for _, settled := range []bool{false, true} {
+// The client may lose our last flight any number of times: it asks, and gets it again, also where forged records have woken the
+// association meanwhile.
+func TestParkedRepeatsItsLastFlight(t *testing.T) {
+	for _, woken := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newScene(t, sha256Of(clientCert))
+			s := newSceneOf(t, false, sha256Of(clientCert))
 			defer s.end()
+			var lost atomic.Int32
+			s.toClient = func(b []byte) bool {
+				if b[0] != changeCipherSpec {
+					return true
+				}
+				if woken {
+					go s.a.Deliver(record(alert, 1, 1000, make([]byte, 40)))
+				}
+				return lost.Add(1) > 4
+			}
 			client := s.connect()
-			defer client.Close()
-			if settled {
-				assoc := s.associate(client)
-				defer assoc.Close()
-				s.a.Settle()
+			if s.want(Connected); s.isParked() == woken {
+				t.Errorf("parked %v", !woken)
 			}
-			s.want(Connected)
-			time.Sleep(10 * parkAfter)
-			if s.isParked() {
-				t.Errorf("settled %v: parked", settled)
-			}
+			_ = client.Close()
+			s.want(Closed)
+			s.nonces()
 		})
 	}
 }
 
-// Whatever comes at the moment of parking, be it data or the end, is not lost for good.
+// Who has asked for data channels is not parked.
+func TestDataIsNotParked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, sha256Of(clientCert))
+		defer s.end()
+		client := s.connect()
+		defer client.Close()
+		s.want(Connected)
+		time.Sleep(time.Minute)
+		if s.isParked() {
+			t.Error("parked")
+		}
+	})
+}
+
+// Whatever comes at the moment of parking is not lost for good.
 func TestParkingRaces(t *testing.T) {
 	for i := range 40 {
 		synctest.Test(t, func(t *testing.T) {
-			s := newScene(t, sha256Of(clientCert))
-			client := s.connect()
-			s.want(Connected)
-			s.a.Settle()
-			time.Sleep(parkAfter) // and both go on at once
+			s := newSceneOf(t, false, sha256Of(clientCert))
+			client := s.connect() // and both go on at once
 			if i%2 == 0 {
 				assoc := s.associate(client)
 				s.dial(assoc, 1, "parley", 0)
-				s.want(ChannelOpened)
+				s.want(Connected, ChannelOpened)
 				_ = assoc.Close()
 			} else {
 				s.a.Close()
 			}
 			_ = client.Close()
 			s.end()
-			s.numbers()
+			s.nonces()
 		})
 	}
 }

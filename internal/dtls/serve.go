@@ -58,7 +58,6 @@ func (a *Association) serve(conn io.ReadWriter) {
 			warnings++
 			continue
 		case l == nil:
-			a.talks.Store(true)
 			l = &link{pipe: newPipe(nil), conn: conn}
 			inside.Go(func() { a.associate(l, &inside) })
 		}

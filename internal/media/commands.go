@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/sdp"
 )
 
 // readMail carries out commands, sends DTLS records and hears DTLS associations, in the order in which they came.
@@ -68,6 +69,7 @@ func (s *Shard) command(now time.Time, c Command) {
 	case Negotiate:
 		if e := s.transports[c.Transport]; e != nil {
 			e.transport.Negotiate(now, c.Sections)
+			e.data = slices.ContainsFunc(c.Sections, func(n sdp.Negotiated) bool { return n.Role == sdp.RoleData })
 		}
 	case Publish:
 		s.publish(c)

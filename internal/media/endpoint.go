@@ -45,7 +45,7 @@ type endpoint struct {
 	ufrags      []string
 	producers   []*route.Producer
 	keyed       bool
-	settled     bool // the client has shown that it has the keys
+	data        bool // its offer has data channels
 	state       State
 }
 
@@ -296,14 +296,6 @@ func (s *Shard) endHandshake(e *endpoint) {
 	}
 }
 
-// heard tells the association, once, that the client has sealed something with its keys.
-func (s *Shard) heard(e *endpoint) {
-	if !e.settled && e.association != nil {
-		e.settled = true
-		e.association.Settle()
-	}
-}
-
 // deliver gives a DTLS record to the association, which the first record starts. The pair is one that a check has validated.
 func (s *Shard) deliver(e *endpoint, pair datagram.Pair) {
 	record := s.out.DTLS
@@ -315,7 +307,8 @@ func (s *Shard) deliver(e *endpoint, pair datagram.Pair) {
 			return
 		}
 		e.association = dtls.Start(dtls.Config{
-			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints, Sink: sink{s.mail},
+			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints, Data: e.data,
+			Sink: sink{s.mail},
 		})
 		e.handshaking = true
 		s.handshakes++

@@ -128,30 +128,33 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
-// Who says nothing over DTLS, and shows by its SRTP that it has finished the handshake, costs no goroutine; and hears of the end all
-// the same.
+// Who has no data channels costs no goroutine once DTLS has its keys, and hears of the end all the same.
 func TestSilentAssociationsAreParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, sim.Link{Delay: 20 * time.Millisecond})
-		c := n.client()
-		tr := track(t, c, webrtc.MimeTypeOpus, "audio")
+		silent, talks := n.client(), n.client()
+		track(t, silent, webrtc.MimeTypeOpus, "audio")
 		states := make(chan webrtc.PeerConnectionState, 32)
-		c.OnConnectionStateChange(func(s webrtc.PeerConnectionState) { states <- s })
-		n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
-		c.state(t, media.Connected)
-		n.shard.Do(media.Publish{Transport: c.id, Mid: "0", Producer: 1})
-		if associations() == 0 {
-			t.Error("no goroutine, although its handshake may not be over for the client")
-		}
-		write(t, tr, 0, 960, []byte{0x78})
-		time.Sleep(3 * time.Second)
+		silent.OnConnectionStateChange(func(s webrtc.PeerConnectionState) { states <- s })
+		n.connect(silent, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
+		silent.state(t, media.Connected)
+		time.Sleep(time.Second)
 		if k := associations(); k > 0 {
 			t.Errorf("%d goroutines", k)
+		}
+		if _, err := talks.CreateDataChannel("parley", nil); err != nil {
+			t.Fatal(err)
+		}
+		n.connect(talks, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleData}}, nil)
+		talks.state(t, media.Connected)
+		time.Sleep(time.Second)
+		if k := associations(); k != 1 {
+			t.Errorf("%d goroutines with data channels", k)
 		}
 		for len(states) > 0 {
 			<-states
 		}
-		n.shard.Do(media.CloseTransport{Transport: c.id})
+		n.shard.Do(media.CloseTransport{Transport: silent.id})
 		select {
 		case <-states:
 		case <-time.After(time.Second):

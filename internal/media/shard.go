@@ -236,11 +236,7 @@ func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
 
 func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte) {
 	defer s.recover(e)
-	r := e.transport.Handle(now, pair, b, &s.out)
-	s.drops.Add(r)
-	if r == drop.None && b[0] >= 128 { // SRTP that was opened
-		s.heard(e)
-	}
+	s.drops.Add(e.transport.Handle(now, pair, b, &s.out))
 	if s.out.DTLS != nil {
 		s.deliver(e, pair)
 	}
