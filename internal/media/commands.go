@@ -46,6 +46,9 @@ func (s *Shard) letter(now time.Time, l *letter) {
 	default:
 		s.late(l)
 	}
+	if e != nil && s.transports[e.spec.Transport] == e {
+		s.soon(e)
+	}
 }
 
 // late takes what an association still says after its Transport is over.

@@ -27,6 +27,7 @@ type room struct {
 	ask        []*route.Encoding
 	wishes     []route.Wish
 	fed        bool // got packets in this batch
+	task       task
 	speakers   speakers
 }
 
@@ -38,6 +39,7 @@ type endpoint struct {
 
 	// owned by loop
 	transport   *transport.Transport
+	task        task
 	association *dtls.Association // nil before the first DTLS record
 	handshaking bool
 	pair        datagram.Pair // where the last DTLS record came from
@@ -67,13 +69,15 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	r := s.rooms[spec.Room]
 	if r == nil {
 		r = &room{id: spec.Room, router: route.NewRouter(), publishers: make(map[*route.Producer]*endpoint), homes: make(map[*route.Producer]int)}
+		r.task.room = r
 		s.rooms[spec.Room] = r
 	}
 	e := &endpoint{spec: spec, room: r, transport: t, ufrags: []string{spec.Local.Ufrag}}
+	e.task.endpoint = e
 	r.endpoints = append(r.endpoints, e)
 	s.transports[spec.Transport] = e
 	s.ufrags[spec.Local.Ufrag] = e
-	s.soon(t.Next())
+	s.soon(e)
 }
 
 func iceMode(local sdp.ICE) ice.Mode {
@@ -202,6 +206,7 @@ func (s *Shard) drop(e *endpoint) {
 		return
 	}
 	delete(s.transports, e.spec.Transport)
+	s.agenda.remove(&e.task)
 	s.keepUfrags(e, 0, 0)
 	s.farewell(e)
 	for len(e.pairs) > 0 {
@@ -240,7 +245,7 @@ func (s *Shard) farewell(e *endpoint) {
 	}
 	e.association.Close()
 	s.ending[e.spec.Transport] = f
-	s.soon(now.Add(farewellCheck))
+	s.agenda.soon(&s.burial, now.Add(farewellCheck))
 }
 
 // bury forgets the farewells that have been said.
@@ -252,7 +257,7 @@ func (s *Shard) bury(now time.Time) {
 			s.closeStreams(f)
 			delete(s.ending, id)
 		default:
-			s.soon(now.Add(farewellCheck))
+			s.agenda.soon(&s.burial, now.Add(farewellCheck))
 		}
 	}
 }
@@ -271,7 +276,7 @@ func (s *Shard) closePair(now time.Time, pair datagram.Pair) {
 	}
 	e.transport.RemovePair(now, pair, &s.out)
 	s.checked(now, e)
-	s.soon(e.transport.Next())
+	s.soon(e)
 }
 
 func (s *Shard) leave(e *endpoint) {
@@ -285,6 +290,7 @@ func (s *Shard) leave(e *endpoint) {
 	r.endpoints = others
 	if len(r.endpoints) == 0 {
 		s.closeMirrors(r)
+		s.agenda.remove(&r.task)
 		delete(s.rooms, r.id)
 	}
 }
@@ -366,7 +372,7 @@ func (s *Shard) key(now time.Time, e *endpoint, ev *dtls.Event) {
 	e.transport.SetKeys(now, in, out)
 	e.keyed = true
 	s.connected(now, e)
-	s.soon(e.transport.Next())
+	s.soon(e)
 }
 
 func (s *Shard) publish(c Publish) {
@@ -428,5 +434,5 @@ func (s *Shard) assign(now time.Time, c Assign) {
 		return
 	}
 	e.transport.Assign(now, c.Mid, e.room.router.Producer(uint64(c.Producer)), c.Generation, c.Immediate)
-	s.soon(e.transport.Next())
+	s.soon(e)
 }

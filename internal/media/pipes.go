@@ -136,7 +136,7 @@ func (s *Shard) wish(now time.Time, r *room) {
 		r.wishes = others
 		s.peers[home].mail.put(letter{wishes: &mine}) // where it does not fit, it is repeated
 	}
-	s.soon(r.router.NextWish())
+	s.agenda.soon(&r.task, r.router.NextWish())
 }
 
 func (r *room) homeOf(w route.Wish) int { return r.homes[r.router.Producer(w.Producer)] }

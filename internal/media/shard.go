@@ -73,7 +73,10 @@ type Shard struct {
 	scratch    *transport.Scratch
 	drops      drop.Counts
 	counts     Counts
-	next       time.Time
+	agenda     agenda
+	due        []*task   // taken out of it, to be done now
+	burial     task      // of the farewells
+	armed      time.Time // when the loop's timer goes off; zero: it does not
 
 	reported      int // faults logged since then
 	reportedSince time.Time
@@ -132,16 +135,16 @@ func (s *Shard) loop() {
 		case b := <-s.pipes:
 			s.read(time.Now(), nil, b)
 		case <-s.mail.wake:
-			s.readMail(time.Now())
+			now := time.Now()
+			s.readMail(now)
+			s.timeouts(now)
 		case <-timer.C:
+			s.armed = time.Time{}
+			s.timeouts(time.Now())
 		case <-s.stop:
 			return
 		}
-		now := time.Now()
-		if !s.next.IsZero() && !now.Before(s.next) {
-			s.timeouts(now)
-		}
-		s.arm(timer, now)
+		s.arm(timer)
 	}
 }
 
@@ -155,23 +158,22 @@ func (s *Shard) readMailFirst() {
 	}
 }
 
-func (s *Shard) arm(timer *time.Timer, now time.Time) {
-	wait := time.Hour
-	if !s.next.IsZero() {
-		wait = max(s.next.Sub(now), timerGrain)
+// arm sets the timer for what is next, where that has changed.
+func (s *Shard) arm(timer *time.Timer) {
+	if next := s.agenda.next(); !next.Equal(s.armed) {
+		s.armed = next
+		timer.Reset(max(time.Until(next), timerGrain))
 	}
-	timer.Reset(wait)
 }
 
-// soon makes the loop look at timers no later than t.
-func (s *Shard) soon(t time.Time) {
-	if !t.IsZero() && (s.next.IsZero() || t.Before(s.next)) {
-		s.next = t
-	}
-}
+// soon has a Transport looked at by the time that it says.
+func (s *Shard) soon(e *endpoint) { s.agenda.soon(&e.task, e.transport.Next()) }
+
+// within has a room looked at by then, or as much later as it may be.
+func (s *Shard) within(r *room, at time.Time) { s.agenda.soon(&r.task, transport.Late(at)) }
 
 // read handles a batch, of datagrams or of packets from another shard, and those that wait behind it, then forwards what they
-// brought.
+// brought. What is due goes out with it: who is awake anyway needs no timer.
 func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
 	for n := 1; ; n++ {
 		if b != nil {
@@ -198,6 +200,7 @@ func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
 		break
 	}
 	s.forward(now)
+	s.timeouts(now)
 	s.release()
 }
 
@@ -244,7 +247,7 @@ func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte)
 		s.checked(now, e)
 	}
 	s.feed(e.room)
-	s.soon(e.transport.Next())
+	s.soon(e)
 }
 
 // feed notes that a room has got packets.
@@ -253,7 +256,7 @@ func (s *Shard) feed(r *room) {
 		r.fed = true
 		s.fed = append(s.fed, r)
 	}
-	s.soon(r.router.Floor().Next())
+	s.within(r, r.router.Floor().Next())
 }
 
 // recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone. e may be nil.
@@ -298,12 +301,12 @@ func (s *Shard) forward(now time.Time) {
 	}
 	clear(s.fed)
 	s.fed = s.fed[:0]
-	s.flush()
 }
 
 func (s *Shard) forwardTo(now time.Time, e *endpoint) {
 	defer s.recover(e)
 	e.transport.Forward(now, &s.out)
+	s.soon(e)
 }
 
 func (s *Shard) flush() {
@@ -316,31 +319,45 @@ func (s *Shard) flush() {
 	s.out.Egress.Reset()
 }
 
-// timeouts lets every Transport do what is due, and finds out when that is next.
+// timeouts lets Transports and rooms do what is due, and sends everything that waits.
 func (s *Shard) timeouts(now time.Time) {
-	s.next = time.Time{}
-	for _, e := range s.transports {
-		s.timeout(now, e)
+	s.due = s.agenda.take(now.Add(transport.Slack), s.due[:0])
+	for i, t := range s.due {
+		s.due[i] = nil
+		switch {
+		case t.endpoint != nil:
+			s.timeout(now, t.endpoint)
+			s.look(now, t.endpoint.room)
+		case t.room != nil:
+			s.look(now, t.room)
+		default:
+			s.bury(now)
+		}
 	}
-	for _, r := range s.rooms {
-		s.settle(now, r)
-		s.rank(now, r)
-	}
-	s.bury(now)
 	s.flush()
 }
 
 func (s *Shard) timeout(now time.Time, e *endpoint) {
-	defer s.recover(e)
-	if due := e.transport.Next(); !due.IsZero() && !now.Before(due) {
-		e.transport.Timeout(now, &s.out)
-		if s.out.ICE.Pending() {
-			s.checked(now, e)
-		}
+	if s.transports[e.spec.Transport] != e {
+		return // one before it in the list has ended it
 	}
-	s.soon(e.transport.Next())
+	defer s.recover(e)
+	e.transport.Timeout(now, &s.out)
+	if s.out.ICE.Pending() {
+		s.checked(now, e)
+	}
+	s.soon(e)
 	if s.out.Egress.Len() > flushBytes {
 		s.flush()
+	}
+}
+
+// look does what a room has to do.
+func (s *Shard) look(now time.Time, r *room) {
+	if s.rooms[r.id] == r {
+		defer s.recover(nil)
+		s.settle(now, r)
+		s.rank(now, r)
 	}
 }
 
@@ -353,6 +370,6 @@ func (s *Shard) settle(now time.Time, r *room) {
 			e.transport.AskKeyFrame(now, encoding, &s.out)
 		}
 	}
-	s.soon(r.router.NextKeyFrameRequest())
+	s.agenda.soon(&r.task, r.router.NextKeyFrameRequest())
 	s.wish(now, r)
 }

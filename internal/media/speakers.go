@@ -27,13 +27,13 @@ func (k *speakers) silence(silent bool) {
 func (s *Shard) rank(now time.Time, r *room) {
 	floor, k := r.router.Floor(), &r.speakers
 	floor.Tick(now)
-	s.soon(floor.Next())
+	s.within(r, floor.Next())
 	k.changed = floor.Changed() || k.changed
 	if !k.changed || k.silent {
 		return
 	}
 	if next := k.toldAt.Add(speakersPause); now.Before(next) {
-		s.soon(next)
+		s.agenda.soon(&r.task, next)
 		return
 	}
 	k.changed = false

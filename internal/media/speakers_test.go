@@ -61,9 +61,7 @@ func (m *meeting) talk(d time.Duration, levels ...byte) {
 			batch.Append(pairOf(i+1), b[:m.sources[i].SealRTP(b, header, []byte{0x78, 1, 2})])
 			m.read(m.now, batch, nil)
 		}
-		if !m.next.IsZero() && !m.now.Before(m.next) {
-			m.timeouts(m.now)
-		}
+		m.timeouts(m.now)
 	}
 }
 

@@ -13,4 +13,8 @@ const (
 
 	reportInterval   = time.Second
 	feedbackInterval = 50 * time.Millisecond
+
+	// Slack is how much later reports and feedback may be than they are due, so that they go out when packets come by and cost no
+	// wake-up of their own.
+	Slack = 100 * time.Millisecond
 )

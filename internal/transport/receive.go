@@ -28,7 +28,7 @@ func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
 	}
 	r = t.take(now, rc, &p)
 	t.next = earliest(t.next, rc.register.Next())
-	t.next = earliest(t.next, t.feedback.next)
+	t.next = earliest(t.next, Late(t.feedback.next))
 	return r
 }
 

@@ -94,7 +94,7 @@ type Transport struct {
 	downlink  downlink
 	rtt       time.Duration
 	reportAt  time.Time
-	next      time.Time // when Timeout has something to do; zero: never
+	next      time.Time // by when Timeout must be called; zero: never
 	asked     asked
 }
 
@@ -209,10 +209,11 @@ func (t *Transport) Timeout(now time.Time, out *Out) {
 	t.sendFeedback(now, out)
 }
 
-// Next returns when Timeout has something to do; zero: never.
+// Next returns by when Timeout must be called; zero: never. It may have something to do from Slack before on: whoever is awake then
+// calls it already.
 func (t *Transport) Next() time.Time { return t.next }
 
-// schedule finds out when Timeout has something to do. What would be sent then is left out while nothing may be sent.
+// schedule finds out by when Timeout must be called. What would be sent then is left out while nothing may be sent.
 func (t *Transport) schedule(now time.Time) {
 	t.next = t.agent.Next()
 	for _, s := range t.slots {
@@ -221,11 +222,19 @@ func (t *Transport) schedule(now time.Time) {
 	if !t.Ready(now) {
 		return
 	}
-	t.next = earliest(t.next, t.reportAt)
+	t.next = earliest(t.next, Late(t.reportAt))
 	for _, r := range t.receivers {
 		t.next = earliest(t.next, r.register.Next())
 	}
-	t.next = earliest(t.next, t.feedback.next)
+	t.next = earliest(t.next, Late(t.feedback.next))
+}
+
+// Late returns by when that must be done which is due at that time and does not matter to the moment. A zero time is never.
+func Late(due time.Time) time.Time {
+	if due.IsZero() {
+		return due
+	}
+	return due.Add(Slack)
 }
 
 // earliest returns the earlier of two times, of which a zero one means never.
