@@ -179,7 +179,7 @@ func (s *Shard) forgetPair(e *endpoint, pair datagram.Pair) {
 // connected tells the room, once there are both keys and a selected pair.
 func (s *Shard) connected(now time.Time, e *endpoint) {
 	if _, ok := e.transport.Agent().Selected(); ok && e.keyed && e.state != Connected {
-		e.transport.Connected(now)
+		e.transport.Connected(now, &s.out)
 		s.tell(e, Connected, "")
 	}
 }

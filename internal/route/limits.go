@@ -26,4 +26,6 @@ const (
 	historyFrames     = 16   // of a Producer that are kept: its newest in a batch, and those before
 	maxRedundantBytes = 400  // of a frame that is repeated; beyond, three would not fit a packet
 	maxREDBytes       = 1150 // of a payload that is put together
+
+	newestFor = 60 * time.Millisecond // who begins to listen gets a packet no older than the longest that is usual
 )

@@ -26,6 +26,9 @@ type redundancy struct {
 	highest   int64 // index that came, or was recovered
 	timestamp uint32
 	seen      uint64 // bit i: highest − i came, or was recovered
+	newest    uint32 // place of the highest that came,
+	newestAt  time.Time
+	kind      uint8 // and the publisher's payload type for what is in it
 }
 
 // keep takes a frame for the packets to come, and returns its place in the history.
@@ -37,6 +40,25 @@ func (r *redundancy) keep(timestamp uint32, b []byte) (place uint32) {
 	}
 	r.count++
 	return r.count - 1
+}
+
+// hold keeps a packet that has been noted.
+func (r *redundancy) hold(now time.Time, p *Packet) {
+	p.place = r.keep(p.Timestamp, p.Payload)
+	if p.Index == r.highest {
+		r.newest, r.newestAt, r.kind = p.place, now, p.Type
+	}
+}
+
+// Newest returns the newest packet of sound, unless it is older than newestFor: who begins to listen gets it at once, instead of
+// waiting for the next one. Its payload is good until the next packet comes.
+func (p *Producer) Newest(now time.Time) (newest Packet, ok bool) {
+	k := p.redundancy
+	if k == nil || now.Sub(k.newestAt) > newestFor || k.count-k.newest > historyFrames {
+		return Packet{}, false
+	}
+	f := &k.frames[k.newest%historyFrames]
+	return Packet{Index: k.highest, Timestamp: f.timestamp, Type: k.kind, Payload: f.bytes[:f.size], place: k.newest}, f.size > 0
 }
 
 // note marks an index as there, and reports whether it was before, or is too old to tell.
@@ -69,7 +91,7 @@ func (p *Producer) sound(now time.Time, in *rtp.Packet, kind codec.Kind, index i
 		p.redundancy = new(redundancy)
 	}
 	if kind == codec.RED && !p.cfg.Encrypted {
-		return p.takeApart(in, index, first)
+		return p.takeApart(now, in, index, first)
 	}
 	if p.redundancy != nil && p.redundancy.note(index, in.Timestamp()) {
 		return drop.RtpDuplicate
@@ -78,14 +100,14 @@ func (p *Producer) sound(now time.Time, in *rtp.Packet, kind codec.Kind, index i
 	out.view(p, 0, in, in.Payload(), index)
 	out.Marker = out.Marker || first
 	if p.redundancy != nil {
-		out.place = p.redundancy.keep(out.Timestamp, out.Payload)
+		p.redundancy.hold(now, out)
 	}
 	return drop.None
 }
 
 // takeApart adds the packets that are in a payload with redundancy: those of the hole right before it, and its own. first says that a
 // talkspurt begins with it.
-func (p *Producer) takeApart(in *rtp.Packet, index int64, first bool) drop.Reason {
+func (p *Producer) takeApart(now time.Time, in *rtp.Packet, index int64, first bool) drop.Reason {
 	var blocks [codec.MaxBlocks]codec.Block
 	n, r := codec.ParseRED(in.Payload(), &blocks)
 	if r != drop.None {
@@ -112,7 +134,7 @@ func (p *Producer) takeApart(in *rtp.Packet, index int64, first bool) drop.Reaso
 	if alike {
 		out.whole, out.blocks = in.Payload(), uint8(n)
 	}
-	out.place = p.redundancy.keep(out.Timestamp, out.Payload)
+	p.redundancy.hold(now, out)
 	return drop.None
 }
 

@@ -25,15 +25,28 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 				out.Drops.Add(drop.Consent)
 				continue
 			}
-			var h rtp.Header
-			empty, r := s.consumer.Forward(now, &packets[i], &h)
-			if r == drop.None {
-				r = t.send(now, s, &packets[i], &h, empty, out)
-			}
-			out.Drops.Add(r)
+			out.Drops.Add(t.forward(now, s, &packets[i], out))
 		}
 		if ready && s.consumer.Began().Equal(now) {
 			t.reportAt, t.next = now, now // a new source: its report must not wait
+		}
+	}
+}
+
+func (t *Transport) forward(now time.Time, s *slot, p *route.Packet, out *Out) drop.Reason {
+	var h rtp.Header
+	empty, r := s.consumer.Forward(now, p, &h)
+	if r == drop.None {
+		r = t.send(now, s, p, &h, empty, out)
+	}
+	return r
+}
+
+// greet sends the sound that is there already.
+func (t *Transport) greet(now time.Time, s *slot, out *Out) {
+	if p := s.consumer.Producer(); p != nil && t.Ready(now) {
+		if newest, ok := p.Newest(now); ok {
+			out.Drops.Add(t.forward(now, s, &newest, out))
 		}
 	}
 }

@@ -150,10 +150,11 @@ func (t *Transport) SetKeys(now time.Time, in, out *srtp.Context) {
 	t.schedule(now)
 }
 
-// Connected asks for the key frames that slots have been waiting for, now that the client can be sent to.
-func (t *Transport) Connected(now time.Time) {
+// Connected begins to send, now that the client can be sent to: it asks for the key frames that slots have been waiting for.
+func (t *Transport) Connected(now time.Time, out *Out) {
 	for _, s := range t.slots {
 		s.consumer.WantKeyFrame()
+		t.greet(now, s, out)
 	}
 	t.schedule(now)
 }

@@ -1,0 +1,61 @@
+package route_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/rtp"
+)
+
+// Who begins to listen gets the newest packet of sound, as the publisher numbered it and without its redundancy, and goes on with
+// the next one; a packet that comes late is not the newest.
+func TestNewest(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		add  func(r *radio)
+	}{
+		{"plain", func(r *radio) { r.opus(7); r.opus(9); r.opus(8) }},
+		{"with redundancy", func(r *radio) { r.red(7, 0); r.red(9, 1) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRadio(t, red, false, opus)
+			if _, ok := r.producer.Newest(start); ok {
+				t.Error("there is one before the first packet")
+			}
+			c.add(r)
+			r.router.EndBatch()
+			p, ok := r.producer.Newest(start)
+			if !ok || string(p.Payload) != "f9" || p.Timestamp != 9*960 {
+				t.Fatalf("newest is %q at %d, %v", p.Payload, p.Timestamp, ok)
+			}
+			var h rtp.Header
+			if _, reason := r.consumers[0].Forward(start, &p, &h); reason != 0 || h.SequenceNumber != 9 || h.PayloadType != 111 {
+				t.Errorf("%v, number %d, payload type %d", reason, h.SequenceNumber, h.PayloadType)
+			}
+			r.opus(10)
+			r.check("10:f10")
+		})
+	}
+}
+
+// Limit: a packet older than newestFor is not sent to who begins to listen, nor one that is too large to be kept, nor one that is
+// encrypted end to end, of which nothing is kept.
+func TestNewestFor(t *testing.T) {
+	r := newRadio(t, opus, false)
+	r.opus(7)
+	if _, ok := r.producer.Newest(start.Add(60 * time.Millisecond)); !ok {
+		t.Error("gone before its time")
+	}
+	if _, ok := r.producer.Newest(start.Add(61 * time.Millisecond)); ok {
+		t.Error("too old")
+	}
+	r.add(111, 8, 8*960, make([]byte, 401))
+	if _, ok := r.producer.Newest(start); ok {
+		t.Error("too large")
+	}
+	r = newRadio(t, opus, true)
+	r.opus(7)
+	if _, ok := r.producer.Newest(start); ok {
+		t.Error("encrypted")
+	}
+}
