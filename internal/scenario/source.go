@@ -41,6 +41,7 @@ type Source struct {
 
 	// atomic
 	wantKey atomic.Bool
+	asked   atomic.Int32 // times, for a key frame
 
 	// guarded by client.mu
 	publications []string
@@ -104,6 +105,7 @@ func (s *Source) hear(sender *webrtc.RTPSender) {
 		for _, p := range packets {
 			if _, ok := p.(*rtcp.PictureLossIndication); ok {
 				s.wantKey.Store(true)
+				s.asked.Add(1)
 			}
 		}
 	}
@@ -124,6 +126,9 @@ func (s *Source) Publication() string {
 	defer s.client.mu.Unlock()
 	return s.publications[len(s.publications)-1]
 }
+
+// Asked tells how often it was asked for a key frame.
+func (s *Source) Asked() int { return int(s.asked.Load()) }
 
 // Unpublish withdraws it and stops sending.
 func (s *Source) Unpublish() {

@@ -12,8 +12,11 @@ type watch struct {
 	// guarded by mu
 	mu      sync.Mutex
 	packets map[packet]passage
-	streams map[stream]int // packets of each stream that the server has sent
+	streams map[stream]volume // what the server has sent
 }
+
+// volume is how much of a stream was sent; bytes are those of UDP payloads.
+type volume struct{ packets, bytes int }
 
 // stream is an SSRC on a client's link. Up: towards the server.
 type stream struct {
@@ -42,7 +45,7 @@ const (
 )
 
 func newWatch() *watch {
-	return &watch{packets: map[packet]passage{}, streams: map[stream]int{}}
+	return &watch{packets: map[packet]passage{}, streams: map[stream]volume{}}
 }
 
 func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
@@ -66,7 +69,8 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 	}
 	w.packets[k] = passage{f, first.at}
 	if !s.up {
-		w.streams[s]++
+		v := w.streams[s]
+		w.streams[s] = volume{v.packets + 1, v.bytes + len(b)}
 	}
 }
 
@@ -77,18 +81,18 @@ func (w *watch) fate(client netip.Addr, up bool, ssrc uint32, number uint16) fat
 	return w.packets[packet{stream{client, up, ssrc}, number}].fate
 }
 
-// sentAt tells when the server first sent a packet to a client.
-func (w *watch) sentAt(client netip.Addr, ssrc uint32, number uint16) time.Time {
+// sentAt tells when a packet was first sent on one of a client's links.
+func (w *watch) sentAt(client netip.Addr, up bool, ssrc uint32, number uint16) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.packets[packet{stream{client, false, ssrc}, number}].at
+	return w.packets[packet{stream{client, up, ssrc}, number}].at
 }
 
-// sentTo returns the streams that the server has sent to a client, with their packets.
-func (w *watch) sentTo(client netip.Addr) map[uint32]int {
+// sentTo returns the streams that the server has sent to a client.
+func (w *watch) sentTo(client netip.Addr) map[uint32]volume {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := map[uint32]int{}
+	out := map[uint32]volume{}
 	for s, n := range w.streams {
 		if s.client == client {
 			out[s.ssrc] = n

@@ -8,8 +8,11 @@ import (
 	"github.com/parley-rtc/parley/internal/sdp"
 )
 
-// handleRTCP opens a compound in place and does what each of its packets asks for.
+// handleRTCP opens a compound in place and does what each of its packets asks for, as far as the client's allowance goes.
 func (t *Transport) handleRTCP(now time.Time, b []byte, out *Out) drop.Reason {
+	if !t.allowance.spend(now) {
+		return drop.RtcpTooOften
+	}
 	b, r := t.in.OpenRTCP(b)
 	if r != drop.None {
 		return r
@@ -21,6 +24,9 @@ func (t *Transport) handleRTCP(now time.Time, b []byte, out *Out) drop.Reason {
 		)
 		if h, packet, b, r = rtp.NextRTCP(b); r != drop.None {
 			return r
+		}
+		if !t.allowance.spend(now) {
+			return drop.RtcpTooOften
 		}
 		out.Drops.Add(t.handlePacket(now, h, packet, out))
 	}
@@ -115,6 +121,9 @@ func (t *Transport) repairRequest(now time.Time, packet []byte, out *Out) drop.R
 		number, ok := it.Next()
 		if !ok {
 			break
+		}
+		if !t.allowance.spend(now) {
+			return drop.RtcpTooOften
 		}
 		out.Drops.Add(t.resend(now, s, number, out))
 	}

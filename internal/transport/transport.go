@@ -92,6 +92,7 @@ type Transport struct {
 	slots     []*slot              // video before audio, so that a short audio packet ends a run
 	feedback  feedback
 	downlink  downlink
+	allowance allowance
 	rtt       time.Duration
 	reportAt  time.Time
 	next      time.Time // by when Timeout must be called; zero: never
