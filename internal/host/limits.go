@@ -25,5 +25,5 @@ const (
 	drainInterval  = 100 * time.Millisecond
 	stopTimeout    = 10 * time.Second       // for requests that are under way after the drain
 	exitTimeout    = time.Second            // for everything, when told again to end
-	keysInterval   = 200 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
+	keysInterval   = 400 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
 )
