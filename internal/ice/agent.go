@@ -159,9 +159,19 @@ func (a *Agent) Selected() (pair datagram.Pair, ok bool) {
 	return a.entries[a.selected].pair, true
 }
 
+// Route returns the pair on which to send, and until when there is consent to; zero: there is none.
+func (a *Agent) Route() (pair datagram.Pair, until time.Time) {
+	if a.selected < 0 || a.lost {
+		return datagram.Pair{}, time.Time{}
+	}
+	e := &a.entries[a.selected]
+	return e.pair, e.checked.Add(ConsentFor)
+}
+
 // CanSend reports whether there is a selected pair and consent to send on it.
 func (a *Agent) CanSend(now time.Time) bool {
-	return a.selected >= 0 && !a.lost && now.Sub(a.entries[a.selected].checked) < ConsentFor
+	_, until := a.Route()
+	return now.Before(until)
 }
 
 // Next returns when Timeout has something to do; zero: never.

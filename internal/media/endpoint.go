@@ -21,6 +21,7 @@ type room struct {
 	id         RoomID
 	router     *route.Router
 	endpoints  []*endpoint
+	marks      []uint64 // of what fills the slots of each
 	publishers map[*route.Producer]*endpoint
 	homes      map[*route.Producer]int // mirrors, and the shards that feed them
 	others     []int                   // shards where the room has Transports too
@@ -38,6 +39,7 @@ type endpoint struct {
 	room *room
 
 	// owned by loop
+	place       int // in room.endpoints
 	transport   *transport.Transport
 	task        task
 	association *dtls.Association // nil before the first DTLS record
@@ -74,7 +76,8 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	}
 	e := &endpoint{spec: spec, room: r, transport: t, ufrags: []string{spec.Local.Ufrag}}
 	e.task.endpoint = e
-	r.endpoints = append(r.endpoints, e)
+	e.place = len(r.endpoints)
+	r.endpoints, r.marks = append(r.endpoints, e), append(r.marks, 0)
 	s.transports[spec.Transport] = e
 	s.ufrags[spec.Local.Ufrag] = e
 	s.soon(e)
@@ -281,13 +284,14 @@ func (s *Shard) closePair(now time.Time, pair datagram.Pair) {
 
 func (s *Shard) leave(e *endpoint) {
 	r := e.room
-	others := make([]*endpoint, 0, len(r.endpoints)) // the old slice may be being ranged over
-	for _, x := range r.endpoints {
+	others, marks := make([]*endpoint, 0, len(r.endpoints)), make([]uint64, 0, len(r.endpoints)) // the old ones may be being ranged over
+	for i, x := range r.endpoints {
 		if x != e {
-			others = append(others, x)
+			x.place = len(others)
+			others, marks = append(others, x), append(marks, r.marks[i])
 		}
 	}
-	r.endpoints = others
+	r.endpoints, r.marks = others, marks
 	if len(r.endpoints) == 0 {
 		s.closeMirrors(r)
 		s.agenda.remove(&r.task)
@@ -434,5 +438,6 @@ func (s *Shard) assign(now time.Time, c Assign) {
 		return
 	}
 	e.transport.Assign(now, c.Mid, e.room.router.Producer(uint64(c.Producer)), c.Generation, c.Immediate)
+	e.room.marks[e.place] = e.transport.Marks()
 	s.soon(e)
 }

@@ -289,8 +289,12 @@ func (s *Shard) forward(now time.Time) {
 	for _, r := range s.fed {
 		s.ship(r)            // before Consumers patch the packets
 		r.router.Settle(now) // a layer that begins with this batch begins with its key frame
-		for _, e := range r.endpoints {
-			s.forwardTo(now, e)
+		marks, endpoints := r.marks, r.endpoints
+		for i := range marks {
+			if marks[i]&r.router.Marks() == 0 {
+				continue
+			}
+			s.forwardTo(now, endpoints[i])
 			if s.out.Egress.Len() > flushBytes {
 				s.flush()
 			}

@@ -181,6 +181,14 @@ func (c *Consumer) Producer() *Producer {
 	return c.producer
 }
 
+// Mark returns the mark of what fills the slot, be it that nothing flows yet: see Router.Marks.
+func (c *Consumer) Mark() uint64 {
+	if c.producer == nil {
+		return 0
+	}
+	return c.producer.mark
+}
+
 // Want returns what the subscriber has said.
 func (c *Consumer) Want() Want { return c.want }
 

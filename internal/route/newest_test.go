@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
+	"github.com/parley-rtc/parley/internal/sdp"
 )
 
 // Who begins to listen gets the newest packet of sound, as the publisher numbered it and without its redundancy, and goes on with
@@ -57,5 +59,38 @@ func TestNewestFor(t *testing.T) {
 	r.opus(7)
 	if _, ok := r.producer.Newest(start); ok {
 		t.Error("encrypted")
+	}
+}
+
+// A Router's marks tell who may have something to forward: all whose slots a Producer with packets fills, whatever becomes of them,
+// and hardly anybody else.
+func TestMarks(t *testing.T) {
+	r := newRadio(t, opus, false, opus)
+	var others []*route.Producer
+	for i := range 70 { // more than there are bits
+		others = append(others, r.router.Add(route.ProducerConfig{ID: uint64(2 + i), Kind: sdp.Audio, Codecs: opus, Clock: new(route.Clock)}))
+	}
+	c := r.consumers[0]
+	if r.router.Marks() != 0 || c.Mark() == 0 {
+		t.Errorf("marks %x, mark %x before any packet", r.router.Marks(), c.Mark())
+	}
+	r.opus(7)
+	if r.router.Marks() != c.Mark() {
+		t.Errorf("marks %x, not %x", r.router.Marks(), c.Mark())
+	}
+	shared := 0
+	for _, p := range others {
+		c.Assign(start, p, 2)
+		if c.Mark()&r.router.Marks() != 0 {
+			shared++
+		}
+	}
+	if shared != 1 {
+		t.Errorf("%d others share the mark", shared)
+	}
+	c.Clear()
+	r.router.EndBatch()
+	if r.router.Marks() != 0 || c.Mark() != 0 {
+		t.Errorf("marks %x, mark %x in the end", r.router.Marks(), c.Mark())
 	}
 }

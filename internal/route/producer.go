@@ -65,6 +65,7 @@ type Producer struct {
 	opus, carries uint8           // payload types: of Opus, and what it is called inside of redundancy
 	mirror        *mirror         // nil: packets come from a Transport here
 	encodings     []Encoding
+	mark          uint64
 
 	// owned by loop
 	voice      *voice.Voice // nil: no voice, or one that tells no levels
@@ -79,7 +80,7 @@ type Producer struct {
 }
 
 func newProducer(cfg ProducerConfig, r *Router) *Producer {
-	p := &Producer{cfg: cfg, router: r}
+	p := &Producer{cfg: cfg, router: r, mark: r.mark()}
 	_, p.types = canonical(cfg.Codecs)
 	rate := uint32(90000)
 	for _, c := range cfg.Codecs {
@@ -141,6 +142,7 @@ func (p *Producer) wall(now time.Time) (time.Time, bool) {
 func (p *Producer) extend() *Packet {
 	if len(p.pending) == 0 {
 		p.router.pending = append(p.router.pending, p)
+		p.router.marks |= p.mark
 	}
 	p.pending = append(p.pending, Packet{})
 	return &p.pending[len(p.pending)-1]

@@ -22,7 +22,9 @@ import (
 // Router holds the Producers of one room.
 type Router struct {
 	producers map[uint64]*Producer
-	pending   []*Producer // those with packets in this batch
+	pending   []*Producer // those with packets in this batch,
+	marks     uint64      // and their marks
+	made      int         // Producers so far
 	pipes     []*Pipe     // to other shards of the room
 	floor     voice.Floor
 	scratch   []byte      // a payload for one Consumer
@@ -88,12 +90,21 @@ func (r *Router) Pending() bool {
 	return false
 }
 
+// Marks returns the marks of all Producers with packets in this batch: who has none of them in Consumer.Mark has nothing to forward.
+func (r *Router) Marks() uint64 { return r.marks }
+
+// mark returns a bit for a new Producer. Where there are many, some share one.
+func (r *Router) mark() uint64 {
+	r.made++
+	return 1 << (r.made % 64)
+}
+
 // EndBatch forgets the pending packets: their bytes belong to the reader again.
 func (r *Router) EndBatch() {
 	for _, p := range r.pending {
 		p.forget()
 	}
-	r.pending = r.pending[:0]
+	r.pending, r.marks = r.pending[:0], 0
 }
 
 // Settle gives the Consumers of Producers whose layers have changed other targets.

@@ -234,6 +234,14 @@ func (t *Transport) Assign(now time.Time, mid string, p *route.Producer, generat
 	t.schedule(now)
 }
 
+// Marks returns the marks of all that fills its slots: see route.Router.Marks.
+func (t *Transport) Marks() (marks uint64) {
+	for _, s := range t.slots {
+		marks |= s.consumer.Mark()
+	}
+	return marks
+}
+
 // SlotReady says that the client has blanked the slot mid for this generation.
 func (t *Transport) SlotReady(now time.Time, mid string, generation uint64) {
 	if s := t.slot(mid); s != nil {

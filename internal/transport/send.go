@@ -76,8 +76,7 @@ func (t *Transport) seal(source *srtp.Source, header, payload []byte, out *Out) 
 	if n == 0 {
 		return drop.RtpDuplicate // this number was sealed before
 	}
-	pair, _ := t.agent.Selected()
-	out.Egress.Commit(pair, n)
+	out.Egress.Commit(t.pair, n)
 	return drop.None
 }
 
@@ -147,6 +146,5 @@ func (t *Transport) sendRTCP(out *Out) {
 		out.Drops.Add(drop.EgressFull)
 		return
 	}
-	pair, _ := t.agent.Selected()
-	out.Egress.Commit(pair, t.out.SealRTCP(dst, t.rtcp))
+	out.Egress.Commit(t.pair, t.out.SealRTCP(dst, t.rtcp))
 }

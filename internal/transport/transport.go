@@ -82,20 +82,23 @@ type Transport struct {
 	// static after construction
 	cfg Config
 
-	// owned by loop
+	// owned by loop; side by side what each packet to the client needs
 	*Scratch
+	out       *srtp.Context // nil until SetKeys
+	until     time.Time     // there is consent to send; zero: there is none
+	pair      datagram.Pair // on which to
+	slots     []*slot       // video before audio, so that a short audio packet ends a run
+	next      time.Time     // by when Timeout must be called; zero: never
+	reportAt  time.Time
+	in        *srtp.Context // nil until SetKeys
 	agent     *ice.Agent
-	in, out   *srtp.Context // nil until SetKeys
 	clock     route.Clock
 	sections  map[string]*section
 	receivers map[uint32]*receiver // by SSRC; a stream's RTX SSRC leads to the same receiver
-	slots     []*slot              // video before audio, so that a short audio packet ends a run
 	feedback  feedback
 	downlink  downlink
 	allowance allowance
 	rtt       time.Duration
-	reportAt  time.Time
-	next      time.Time // by when Timeout must be called; zero: never
 	asked     asked
 }
 
@@ -161,7 +164,7 @@ func (t *Transport) Connected(now time.Time, out *Out) {
 }
 
 // Ready reports whether media can be sent now: there are keys, a selected pair, and consent.
-func (t *Transport) Ready(now time.Time) bool { return t.out != nil && t.agent.CanSend(now) }
+func (t *Transport) Ready(now time.Time) bool { return t.out != nil && now.Before(t.until) }
 
 // Handle takes one datagram from the client. Anything but STUN must come from an address that a check has validated: the
 // caller looks the Transport up by such addresses only.
@@ -197,6 +200,7 @@ func (t *Transport) media(now time.Time, b []byte, out *Out) drop.Reason {
 func (t *Transport) Timeout(now time.Time, out *Out) {
 	defer t.schedule(now)
 	t.agent.Timeout(now, &out.ICE)
+	t.pair, t.until = t.agent.Route()
 	for _, s := range t.slots {
 		s.consumer.Timeout(now)
 	}
@@ -217,6 +221,7 @@ func (t *Transport) Next() time.Time { return t.next }
 
 // schedule finds out by when Timeout must be called. What would be sent then is left out while nothing may be sent.
 func (t *Transport) schedule(now time.Time) {
+	t.pair, t.until = t.agent.Route()
 	t.next = t.agent.Next()
 	for _, s := range t.slots {
 		t.next = earliest(t.next, s.consumer.Next())
