@@ -20,6 +20,7 @@ type cm struct {
 	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
 	counter [aes.BlockSize]byte
 	stream  [aes.BlockSize]byte
+	rest    [2 * aes.BlockSize]byte
 	roc     [4]byte
 	sum     [sha1.Size]byte
 }
@@ -28,6 +29,7 @@ type cm struct {
 type cmKeys struct {
 	// static after construction
 	block cipher.Block
+	ctr   *ctr // nil: none
 	salt  [14]byte
 
 	// owned by the Transport's loop: it is reset for each packet
@@ -35,7 +37,9 @@ type cmKeys struct {
 }
 
 func newCM(s session) *cm {
-	return &cm{rtp: newCMKeys(s.rtp), rtcp: newCMKeys(s.rtcp)}
+	c := &cm{rtp: newCMKeys(s.rtp), rtcp: newCMKeys(s.rtcp)}
+	c.rtp.ctr = newCTR(c.rtp.block)
+	return c
 }
 
 func newCMKeys(k sessionKeys) cmKeys {
@@ -48,8 +52,8 @@ func newCMKeys(k sessionKeys) cmKeys {
 	return c
 }
 
-// xor adds the key stream of a packet to src and writes the result to dst (RFC 3711 §4.1.1). The 16-bit block counter cannot run
-// over: packets are below 64 KiB.
+// xor adds the key stream of a packet to src and writes the result to dst, which is as long (RFC 3711 §4.1.1). The 16-bit block
+// counter cannot run over: packets are below 64 KiB.
 func (c *cm) xor(k *cmKeys, dst, src []byte, ssrc uint32, index uint64) {
 	c.counter = [aes.BlockSize]byte{}
 	binary.BigEndian.PutUint32(c.counter[4:], ssrc)
@@ -57,7 +61,15 @@ func (c *cm) xor(k *cmKeys, dst, src []byte, ssrc uint32, index uint64) {
 	for i, s := range k.salt {
 		c.counter[i] ^= s
 	}
-	for block := uint16(0); len(src) > 0; block++ {
+	first := 0
+	if whole := len(src)/aes.BlockSize - 1; k.ctr != nil && whole >= minCTR {
+		// All but the last block and what is behind it, which may be overwritten meanwhile.
+		size := whole * aes.BlockSize
+		n := copy(c.rest[:], src[size:])
+		k.ctr.xor(dst, src[:size], &c.counter)
+		dst, src, first = dst[size:], c.rest[:n], whole
+	}
+	for block := uint16(first); len(src) > 0; block++ {
 		binary.BigEndian.PutUint16(c.counter[14:], block)
 		k.block.Encrypt(c.stream[:], c.counter[:])
 		n := subtle.XORBytes(dst, src, c.stream[:])
