@@ -1,11 +1,13 @@
 // Package ice is an ICE agent without sockets or clock (RFC 8445). It answers the client's checks, follows its nominations, and
-// takes its checks for consent to receive (RFC 7675); a full agent also checks back where it was checked. One Agent belongs to one Transport and one goroutine.
+// takes its checks for consent to receive (RFC 7675); a full agent also checks back where it was checked, and either checks where the client's
+// media come from. One Agent belongs to one Transport and one goroutine.
 //
 // Checks are STUN Binding requests (RFC 8489):
 //
 //	| type 2 | length 2 | cookie 4 | transaction id 12 | attributes … USERNAME … MESSAGE-INTEGRITY | FINGERPRINT |
 //
-// Nothing an agent sends is unasked for, larger than 3 times its cause, or sent elsewhere than where its cause came from.
+// Nothing an agent sends is unasked for, larger than 3 times its cause (but for checks where authentic media come from, of which there are
+// MaxMoveChecks), or sent elsewhere than where its cause came from.
 package ice
 
 import (
@@ -88,6 +90,7 @@ type Agent struct {
 	consent  time.Time // last check on the pair that was selected then; before any: when New or Restart gave the client time
 	late     bool
 	lost     bool
+	move     move
 	next     time.Time
 
 	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
@@ -192,7 +195,8 @@ func (a *Agent) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) dr
 	case bindingIndication:
 		return drop.None // keeps NAT bindings open and means nothing else (RFC 8445 §11)
 	case bindingSuccess:
-		return a.response(pair, m)
+		defer a.schedule()
+		return a.response(now, pair, m, out)
 	}
 	return drop.StunMethod
 }

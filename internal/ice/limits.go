@@ -28,6 +28,13 @@ const (
 	SilentFor = 7 * time.Second
 )
 
+// A client that has moved.
+const (
+	// MaxMoveChecks is how many checks are sent to where its media come from, MoveInterval apart, before its own are waited for.
+	MaxMoveChecks = 3
+	MoveInterval  = 100 * time.Millisecond
+)
+
 // maxAsked is how many of a full agent's requests, the last ones, may still be answered.
 const maxAsked = 16
 

@@ -159,6 +159,9 @@ func (a *Agent) add(pair datagram.Pair, out *Out) int {
 // remove forgets entry i.
 func (a *Agent) remove(i int, out *Out) {
 	out.event(Removed, a.entries[i].pair)
+	if a.entries[i].pair == a.move.to {
+		a.move = move{}
+	}
 	last := len(a.entries) - 1
 	a.entries[i] = a.entries[last]
 	a.entries = a.entries[:last]
@@ -227,6 +230,7 @@ func (a *Agent) Timeout(now time.Time, out *Out) {
 		a.late = true
 		out.event(ConsentLate, a.entries[a.selected].pair)
 	}
+	a.askAgain(now, out)
 	for i := len(a.entries) - 1; i >= 0; i-- {
 		if i != a.selected && now.Sub(a.entries[i].checked) >= ConsentEnds {
 			a.remove(i, out)
@@ -253,6 +257,9 @@ func (a *Agent) schedule() {
 	a.next = a.consent.Add(ConsentEnds)
 	if a.selected >= 0 && !a.late {
 		a.next = earlier(a.next, a.lateAt())
+	}
+	if a.move.asked > 0 {
+		a.next = earlier(a.next, a.move.askedAt.Add(MoveInterval))
 	}
 	for i := range a.entries {
 		if i != a.selected {

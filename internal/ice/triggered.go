@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"hash"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
@@ -23,10 +24,17 @@ const reflexive = 110<<24 | 65535<<8 | 255
 
 // trigger sends a check back on entry i.
 func (a *Agent) trigger(g *generation, i int, out *Out) {
-	if e := &a.entries[i]; g.remoteMAC == nil || e.proven == g {
-		return
+	if e := &a.entries[i]; a.mode == Full && e.proven != g {
+		a.ask(g, e.pair, out)
 	}
-	r := out.begin(a.entries[i].pair, a.transaction(g), bindingRequest)
+}
+
+// ask sends a check on a pair.
+func (a *Agent) ask(g *generation, pair datagram.Pair, out *Out) {
+	if g.remoteMAC == nil { // a lite agent's first one
+		g.remoteMAC = hmac.New(sha1.New, []byte(g.remote.Pwd))
+	}
+	r := out.begin(pair, a.transaction(g), bindingRequest)
 	r.username(g.remote.Ufrag, g.local.Ufrag)
 	r.attribute(attrPriority, 4)
 	r.out.buf = binary.BigEndian.AppendUint32(r.out.buf, reflexive)
@@ -55,16 +63,22 @@ func (g *generation) id(n uint64, sum *[sha1.Size]byte) []byte {
 
 // response notes that a check of this side was answered. It must be the answer to one of the last few, on the same pair, from
 // somebody who knows the client's password (RFC 8445 §7.2.5.2).
-func (a *Agent) response(pair datagram.Pair, m *message) drop.Reason {
+func (a *Agent) response(now time.Time, pair datagram.Pair, m *message, out *Out) drop.Reason {
 	i := a.find(pair)
-	g := a.current
+	g, moved := a.current, a.move.asked > 0 && a.move.to == pair
+	if moved {
+		g = a.move.by
+	}
 	switch {
-	case g.remoteMAC == nil || i < 0 || !g.asked(m.raw[8:headerLen], &a.sum):
+	case a.mode != Full && !moved || i < 0 || !g.asked(m.raw[8:headerLen], &a.sum):
 		return drop.StunMethod
 	case m.integrityAt == 0 || !a.authentic(g.remoteMAC, m):
 		return drop.StunIntegrity
 	}
 	a.entries[i].proven = g
+	if moved {
+		a.follow(now, i, out)
+	}
 	return drop.None
 }
 

@@ -39,6 +39,8 @@ func (s *Shard) letter(now time.Time, l *letter) {
 		s.forgetMirrors(l.gone)
 	case l.relay != nil:
 		s.relayed(l.relay)
+	case l.stray != nil:
+		s.stray(now, l.stray.Pair, l.stray.B)
 	case e != nil && l.event != nil:
 		s.associated(now, e, l.event)
 	case e != nil:

@@ -3,6 +3,7 @@ package media
 import (
 	"sync"
 
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/dtls"
 )
 
@@ -17,6 +18,7 @@ type letter struct {
 	wishes    *wishes
 	gone      []ProducerID
 	relay     *relay
+	stray     *datagram.Datagram // whose bytes are the letter's
 }
 
 // about returns the Transport that the letter is about; 0: none.
@@ -35,6 +37,9 @@ func (l *letter) bytes() int {
 	}
 	if l.relay != nil {
 		n += len(l.relay.message)
+	}
+	if l.stray != nil {
+		n += len(l.stray.B)
 	}
 	return n
 }

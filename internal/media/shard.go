@@ -137,6 +137,7 @@ func (s *Shard) loop() {
 		case <-s.mail.wake:
 			now := time.Now()
 			s.readMail(now)
+			s.forward(now)
 			s.timeouts(now)
 		case <-timer.C:
 			s.armed = time.Time{}
@@ -231,7 +232,7 @@ func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
 		}
 	}
 	if e == nil {
-		s.drops.Add(drop.UnknownSource)
+		s.stray(now, pair, b)
 		return
 	}
 	s.handle(now, e, pair, b)

@@ -51,6 +51,9 @@ const (
 	firstBuckets   = 1 << 10 // where the table of pairs starts
 	maxTries       = 16      // to find a number that is free for both protocols
 
+	strayRate  = 200 // packets a second of media from unknown addresses that owners look at
+	strayBurst = 50
+
 	readPause      = 10 * time.Millisecond // after an error of the UDP socket
 	acceptPause    = 5 * time.Millisecond  // after an error of the listener, doubling
 	maxAcceptPause = time.Second

@@ -5,7 +5,7 @@
 //	  0 …   3  STUN: a check by its user fragment ──────────────────────┐
 //	 20 …  63  DTLS ──────────┬─→ by its pair of addresses (Pairs) ─────┼─→ its owner, in batches
 //	128 … 191  RTP and RTCP ──┘   that a check has validated            ┘
-//	all others, and what is nobody's: dropped for a reason
+//	all others, and what is nobody's: dropped for a reason, but for a few packets that a client may have sent whose address has changed
 //
 // TCP, by the first bytes, once there are ten of them or five seconds are over:
 //
@@ -37,8 +37,8 @@ type Owner interface {
 	// Batch takes a batch, which it gives back by Port.Recycle. It never blocks; false means that it has no room: the batch is
 	// then still the port's. It may be called by several goroutines.
 	Batch(b *datagram.Batch) bool
-	// Strangers is the same for checks from pairs that nobody has validated. An owner has less room for them, so that whoever
-	// can only send does not displace those who take part.
+	// Strangers is the same for checks, and a little of what may be media, from pairs that nobody has validated. An owner has less room for
+	// them, so that whoever can only send does not displace those who take part. Media come to the first owner, whoever's they are.
 	Strangers(b *datagram.Batch) bool
 }
 
@@ -72,6 +72,9 @@ type Port struct {
 
 	// static after Start
 	owners []Owner
+
+	// owned by readLoop
+	strays strays
 
 	running sync.WaitGroup
 	gate    gate

@@ -1,6 +1,8 @@
 package port
 
 import (
+	"time"
+
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
@@ -119,7 +121,7 @@ const lastSTUN = 3
 func isMedia(b byte) bool { return b >= 20 && b <= 63 || b >= 128 && b <= 191 }
 
 // placeOf tells where a datagram goes. A check belongs where its user fragment says, though a stranger can make that up; everything
-// else to whom has validated its pair of addresses, and where nobody has, it costs no owner anything.
+// else to whom has validated its pair of addresses, and where nobody has, it costs no owner anything, but for a few strays.
 func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
 	first := d.B[0]
 	if first > lastSTUN && !isMedia(first) {
@@ -143,6 +145,29 @@ func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
 		return place(2 * owner), drop.None
 	case first <= lastSTUN:
 		return 0, drop.UnknownUfrag
+	case first >= 128 && len(d.B) >= minMedia && d.Pair.Proto == datagram.UDP && p.strays.admit(time.Now()):
+		return place(1), drop.None
 	}
 	return 0, drop.UnknownSource
+}
+
+// minMedia is the length of an RTP header.
+const minMedia = 12
+
+// strays limits what passes of media from addresses that nobody has validated: a bucket that fills with strayRate up to strayBurst. A client
+// whose address has changed sends 50 packets a second and more, of which one is enough.
+type strays struct {
+	fullAt time.Time // when nothing will be missing in the bucket
+}
+
+func (s *strays) admit(now time.Time) bool {
+	const interval = time.Second / strayRate
+	if s.fullAt.Before(now) {
+		s.fullAt = now
+	}
+	if s.fullAt.Sub(now) > (strayBurst-1)*interval {
+		return false
+	}
+	s.fullAt = s.fullAt.Add(interval)
+	return true
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
@@ -283,4 +285,44 @@ func BenchmarkSort(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*datagram.BatchSize), "ns/datagram")
 		})
 	}
+}
+
+// The limit of strayRate and strayBurst: of what may be media from addresses that nobody has validated, the first owner may look at 200
+// packets a second, and 50 at once. It is only RTP and RTCP, of a header's length, by UDP.
+func TestStrayLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, owners := sorter(t, 3)
+		packet := "\x80" + strings.Repeat("x", 11)
+		passed := func(n int) (all int) {
+			for range n {
+				p.put(t, 99, packet)
+				all += len(owners[0].strangers.texts(p))
+			}
+			return all
+		}
+		for _, b := range []string{packet[:11], "\x16" + packet, "\x40" + packet} {
+			p.put(t, 99, b)
+		}
+		tcp := p.Take()
+		pair := pairOf(99)
+		pair.Proto = datagram.TCP
+		tcp.Append(pair, []byte(packet))
+		p.Give(tcp)
+		if n := len(owners[0].strangers); n != 0 {
+			t.Errorf("%d are taken for media", n)
+		}
+		if n := passed(1000); n != 50 {
+			t.Errorf("%d passed at once", n)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if n := passed(1000); n != 20 {
+			t.Errorf("%d passed after 100 ms", n)
+		}
+		if len(owners[1].strangers)+len(owners[2].strangers)+len(owners[0].own) != 0 {
+			t.Error("another owner got some")
+		}
+		if n := p.Stats().Drops[drop.UnknownSource]; n != 3+2000-70 {
+			t.Errorf("%d dropped", n)
+		}
+	})
 }

@@ -32,12 +32,15 @@ type Client struct {
 	// static after construction
 	plan    *Plan
 	Name    string
-	addr    netip.Addr
+	addr    netip.Addr // its first one; it is the client's name in what the watch has seen
+	net     *sim.Net
 	options Options
 	closing chan struct{} // closed by close
+	whip    *whipSession  // nil: it has a session of its own
 
 	// owned by the plan
-	socket *carrier // nil while cut
+	at     netip.Addr // where it is now
+	socket *carrier   // nil while cut
 	gone   bool
 	cuts   []cut // times without a socket
 
@@ -90,13 +93,7 @@ func (p *Plan) Join(name string, o Options) *Client {
 	if o.MaxPairs == 0 {
 		o.MaxPairs = wire.MaxSlotPairs
 	}
-	n := len(p.clients) + 1
-	c := &Client{
-		plan: p, Name: name, addr: netip.AddrFrom4([4]byte{10, 0, byte(1 + n/250), byte(1 + n%250)}), options: o,
-		closing: make(chan struct{}), negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{},
-		current: map[string]*reception{}, generations: map[string]uint64{}, early: map[string][]fill{}, waiting: map[uint64]*call{},
-	}
-	p.clients = append(p.clients, c)
+	c := p.newClient(name, o)
 	c.connect()
 	m := c.request(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: o.Room, Identity: name, Name: name, ManualSubscribe: o.Manual})
 	if m.Type != wire.TypeJoined {
@@ -107,6 +104,18 @@ func (p *Plan) Join(name string, o Options) *Client {
 		c.addSlots(o.Pairs, 0)
 		c.Offer()
 	}
+	return c
+}
+
+func (p *Plan) newClient(name string, o Options) *Client {
+	n := len(p.clients) + 1
+	addr := netip.AddrFrom4([4]byte{10, 0, byte(1 + n/250), byte(1 + n%250)})
+	c := &Client{
+		plan: p, Name: name, addr: addr, at: addr, net: p.network.Net(addr), options: o,
+		closing: make(chan struct{}), negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{},
+		current: map[string]*reception{}, generations: map[string]uint64{}, early: map[string][]fill{}, waiting: map[uint64]*call{},
+	}
+	p.clients = append(p.clients, c)
 	return c
 }
 

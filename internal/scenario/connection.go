@@ -77,7 +77,7 @@ func (c *Client) api() (*webrtc.API, error) {
 	}
 	var s webrtc.SettingEngine
 	s.SetICEMulticastDNSMode(pionice.MulticastDNSModeDisabled)
-	s.SetNet(c.plan.network.Net(c.addr))
+	s.SetNet(c.net)
 	s.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 	return webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry)), nil
 }
@@ -170,6 +170,10 @@ func (c *Client) negotiate(o *webrtc.OfferOptions) {
 	}
 	if err != nil {
 		c.plan.Errorf("%s: offer: %v", c.Name, err)
+		return
+	}
+	if c.whip != nil {
+		c.whip.negotiate(c, offer.SDP)
 		return
 	}
 	request := wire.Offer{SDP: c.simulcast.describe(offer.SDP)}

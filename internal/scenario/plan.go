@@ -36,6 +36,7 @@ import (
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/signal/whip"
 	"github.com/parley-rtc/parley/internal/sim"
 )
 
@@ -59,11 +60,13 @@ type Plan struct {
 	bus         *local.Bus
 	rooms       *rooms.Service
 	signal      *signal.Service
+	whip        *whip.Carrier
 	fingerprint sdp.Fingerprint
 	watch       *watch
 
 	// owned by the plan
-	clients []*Client // also those that have left
+	clients   []*Client // also those that have left
+	addresses int       // made by address
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -105,15 +108,19 @@ func start(t *testing.T, c Conditions) *Plan {
 	p.bus = local.New()
 	p.rooms, err = rooms.New(rooms.Config{
 		Bus: p.bus, Shards: shards, SpreadFrom: c.SpreadFrom, Fingerprint: fingerprint, Random: rand.Reader, Log: log,
-		Candidates: func() []sdp.Candidate {
-			return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: server.Addr().String(), Port: server.Port()}}
-		},
+		Candidates: candidates,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.signal = signal.New(signal.Config{Bus: p.bus, Log: log})
+	p.whip = whip.New(p.signal, signal.Origins{}, candidates)
 	return p
+}
+
+// candidates are those of the server.
+func candidates() []sdp.Candidate {
+	return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: server.Addr().String(), Port: server.Port()}}
 }
 
 // end closes clients and node in the order in which a process would.

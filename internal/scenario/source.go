@@ -56,12 +56,7 @@ const (
 // Publish offers one more source, and sends once it is connected.
 func (c *Client) Publish(kind wire.Source) *Source {
 	c.plan.Helper()
-	s := &Source{client: c, kind: kind, video: kind == wire.SourceCamera || kind == wire.SourceScreen, first: uint16(rand.Uint32()), published: true}
-	p := c.plan
-	p.mu.Lock()
-	s.number = uint16(len(p.sources))
-	p.sources = append(p.sources, s)
-	p.mu.Unlock()
+	s := c.newSource(kind)
 	c.negotiating <- struct{}{}
 	c.sources = append(c.sources, s)
 	s.attach()
@@ -70,6 +65,16 @@ func (c *Client) Publish(kind wire.Source) *Source {
 	<-c.negotiating
 	c.Connected()
 	s.Resume()
+	return s
+}
+
+func (c *Client) newSource(kind wire.Source) *Source {
+	s := &Source{client: c, kind: kind, video: kind == wire.SourceCamera || kind == wire.SourceScreen, first: uint16(rand.Uint32()), published: true}
+	p := c.plan
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.number = uint16(len(p.sources))
+	p.sources = append(p.sources, s)
 	return s
 }
 

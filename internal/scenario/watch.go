@@ -12,7 +12,8 @@ type watch struct {
 	// guarded by mu
 	mu      sync.Mutex
 	packets map[packet]passage
-	streams map[stream]volume // what the server has sent
+	streams map[stream]volume         // what the server has sent
+	moved   map[netip.Addr]netip.Addr // later addresses of clients, and their first ones
 }
 
 // volume is how much of a stream was sent; bytes are those of UDP payloads.
@@ -45,7 +46,7 @@ const (
 )
 
 func newWatch() *watch {
-	return &watch{packets: map[packet]passage{}, streams: map[stream]volume{}}
+	return &watch{packets: map[packet]passage{}, streams: map[stream]volume{}, moved: map[netip.Addr]netip.Addr{}}
 }
 
 func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
@@ -62,6 +63,9 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if first, ok := w.moved[s.client]; ok {
+		s.client = first
+	}
 	k := packet{s, binary.BigEndian.Uint16(b[2:])}
 	first, again := w.packets[k]
 	if !again {
@@ -72,6 +76,13 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 		v := w.streams[s]
 		w.streams[s] = volume{v.packets + 1, v.bytes + len(b)}
 	}
+}
+
+// move notes that a client has another address from now on.
+func (w *watch) move(client, to netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.moved[to] = client
 }
 
 // fate tells what became of one packet.

@@ -49,6 +49,8 @@ type Network struct {
 	closed    bool
 	endpoints map[netip.AddrPort]*endpoint
 	links     map[way]*link
+	outside   map[netip.Addr]netip.Addr // what others see of a node, where that is not its own address
+	inside    map[netip.Addr]netip.Addr // whose such an address is or was
 	flying    flights
 	order     uint64
 	nextPort  uint16
@@ -72,6 +74,7 @@ func New(cfg Config) *Network {
 	n := &Network{
 		cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		endpoints: map[netip.AddrPort]*endpoint{}, links: map[way]*link{}, nextPort: firstPort,
+		outside: map[netip.Addr]netip.Addr{}, inside: map[netip.Addr]netip.Addr{},
 	}
 	go n.run()
 	return n
@@ -88,6 +91,24 @@ func (n *Network) SetLink(from, to netip.Addr, l Link) {
 func (n *Network) SetLinks(a, b netip.Addr, l Link) {
 	n.SetLink(a, b, l)
 	n.SetLink(b, a, l)
+}
+
+// Rebind puts a node behind another address, as a NAT that has forgotten it does: others see what it sends come from outside, with the
+// same port, and reach it there and nowhere else. Links and Watch go by its own address as before.
+func (n *Network) Rebind(node, outside netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.outside[node], n.inside[outside] = outside, node
+}
+
+// destination returns the node's own address behind another one, and whether it is reached there. Called with mu held.
+func (n *Network) destination(to netip.AddrPort) (node netip.AddrPort, reached bool) {
+	node = to
+	if addr, ok := n.inside[to.Addr()]; ok {
+		node = netip.AddrPortFrom(addr, to.Port())
+	}
+	outside, ok := n.outside[node.Addr()]
+	return node, !ok || outside == to.Addr()
 }
 
 // Stats counts over the whole network.
@@ -160,10 +181,15 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 	}
 	n.stats.Sent++
 	now := time.Now()
+	to, reached := n.destination(to)
 	l := n.link(way{from.Addr(), to.Addr()})
 	due, fate := l.schedule(now, len(b))
 	if n.cfg.Watch != nil {
-		n.cfg.Watch(from, to, b, fate != lost && fate != overflowed)
+		n.cfg.Watch(from, to, b, reached && fate != lost && fate != overflowed)
+	}
+	if !reached {
+		n.stats.Unreachable++
+		return
 	}
 	switch fate {
 	case lost:
@@ -174,7 +200,11 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 		return
 	case reordered:
 		n.stats.Reordered++
-	case duplicated:
+	}
+	if outside, ok := n.outside[from.Addr()]; ok {
+		from = netip.AddrPortFrom(outside, from.Port())
+	}
+	if fate == duplicated {
 		n.stats.Duplicated++
 		n.launch(due, from, to, b)
 	}

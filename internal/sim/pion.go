@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/pion/transport/v4"
 )
@@ -14,8 +15,10 @@ import (
 type Net struct {
 	// static after construction
 	network *Network
-	addrs   []netip.Addr
-	card    *transport.Interface
+
+	// guarded by mu
+	mu    sync.Mutex
+	addrs []netip.Addr
 }
 
 var (
@@ -25,13 +28,28 @@ var (
 
 // Net returns a node with these addresses.
 func (n *Network) Net(addrs ...netip.Addr) *Net {
+	return &Net{network: n, addrs: addrs}
+}
+
+// Move gives the node other addresses, as when it joins another network. What listens on the old ones goes on; whether anything still
+// reaches it there is up to the links.
+func (m *Net) Move(addrs ...netip.Addr) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addrs = addrs
+}
+
+// card is the node's only interface.
+func (m *Net) card() *transport.Interface {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	card := transport.NewInterface(net.Interface{
 		Index: 1, MTU: 1500, Name: "sim0", Flags: net.FlagUp | net.FlagRunning | net.FlagBroadcast,
 	})
-	for _, a := range addrs {
+	for _, a := range m.addrs {
 		card.AddAddress(&net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())})
 	}
-	return &Net{network: n, addrs: addrs, card: card}
+	return card
 }
 
 // ListenPacket implements transport.Net.
@@ -61,7 +79,10 @@ func (m *Net) listen(network string, addr *net.UDPAddr) (*PacketConn, error) {
 	if given = given.Unmap(); ok && !given.IsUnspecified() {
 		return m.network.ListenPacket(netip.AddrPortFrom(given, port))
 	}
-	for _, a := range m.addrs {
+	m.mu.Lock()
+	addrs := m.addrs
+	m.mu.Unlock()
+	for _, a := range addrs {
 		if network == "udp" || network == "udp4" && a.Is4() || network == "udp6" && a.Is6() {
 			return m.network.ListenPacket(netip.AddrPortFrom(a, port))
 		}
@@ -71,23 +92,25 @@ func (m *Net) listen(network string, addr *net.UDPAddr) (*PacketConn, error) {
 
 // Interfaces implements transport.Net.
 func (m *Net) Interfaces() ([]*transport.Interface, error) {
-	return []*transport.Interface{m.card}, nil
+	return []*transport.Interface{m.card()}, nil
 }
 
 // InterfaceByIndex implements transport.Net.
 func (m *Net) InterfaceByIndex(index int) (*transport.Interface, error) {
-	if index != m.card.Index {
+	card := m.card()
+	if index != card.Index {
 		return nil, transport.ErrInterfaceNotFound
 	}
-	return m.card, nil
+	return card, nil
 }
 
 // InterfaceByName implements transport.Net.
 func (m *Net) InterfaceByName(name string) (*transport.Interface, error) {
-	if name != m.card.Name {
+	card := m.card()
+	if name != card.Name {
 		return nil, transport.ErrInterfaceNotFound
 	}
-	return m.card, nil
+	return card, nil
 }
 
 // ResolveIPAddr implements transport.Net, for literal addresses as all Resolve methods: there are no names here.

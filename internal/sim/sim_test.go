@@ -197,6 +197,35 @@ func TestSetLinkIsOneWay(t *testing.T) {
 	})
 }
 
+// A node behind another address is seen there, is reached there, and nowhere else; its links stay.
+func TestRebind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, a, b := pair(t, sim.Config{Link: sim.Link{Delay: 10 * time.Millisecond}})
+		defer n.Close()
+		atB, atA := receive(b, time.Now()), receive(a, time.Now())
+		first, second := netip.MustParseAddr("20.0.0.1"), netip.MustParseAddr("20.0.0.2")
+		n.Rebind(addrA, first)
+		send(b, portA, "to its own address")
+		send(b, netip.AddrPortFrom(first, 5000), "to the first")
+		n.Rebind(addrA, second)
+		send(b, netip.AddrPortFrom(first, 5000), "to the first again")
+		send(b, netip.AddrPortFrom(second, 5000), "to the second")
+		send(a, portB, "from the second")
+		time.Sleep(time.Second)
+		a.Close()
+		b.Close()
+		if got, want := fmt.Sprint(<-atA), "[{to the first 10000000} {to the second 10000000}]"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got, want := fmt.Sprint(<-atB), "[{from the second 10000000}]"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if s := n.Stats(); s.Unreachable != 2 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // Nothing grows without limit: an endpoint that does not read loses what exceeds InboxSize, as a kernel socket would.
 func TestInboxLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package transport
 import (
 	"time"
 
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/rtp"
 )
@@ -29,6 +30,22 @@ func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
 	r = t.take(now, rc, &p)
 	t.next = earliest(t.next, rc.register.Next())
 	t.next = earliest(t.next, Late(t.feedback.next))
+	return r
+}
+
+// Sends reports whether the client is known to send a stream.
+func (t *Transport) Sends(ssrc uint32) bool { return t.receivers[ssrc] != nil }
+
+// Stray takes media from an address that no check has validated. Where they are the client's, its address has changed: see ice.Agent.Moved.
+func (t *Transport) Stray(now time.Time, pair datagram.Pair, b []byte, out *Out) drop.Reason {
+	if !t.agent.MayMove(pair) {
+		return drop.UnknownSource
+	}
+	r := t.media(now, b, out)
+	if r == drop.None {
+		t.agent.Moved(now, pair, &out.ICE)
+		t.schedule(now)
+	}
 	return r
 }
 

@@ -167,7 +167,7 @@ func (t *Transport) Connected(now time.Time, out *Out) {
 func (t *Transport) Ready(now time.Time) bool { return t.out != nil && now.Before(t.until) }
 
 // Handle takes one datagram from the client. Anything but STUN must come from an address that a check has validated: the
-// caller looks the Transport up by such addresses only.
+// caller looks the Transport up by such addresses only, but for Stray.
 func (t *Transport) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) drop.Reason {
 	if len(b) == 0 {
 		return drop.Empty
