@@ -5,8 +5,9 @@ import "time"
 // prober finds out whether a path carries more than is sent, by sending more for a moment and looking at how fast it arrives.
 type prober struct {
 	id      uint8 // of the newest probe; 0: there was none
-	sending bool  // it is being sent
-	waiting bool  // its feedback is waited for
+	count   uint64
+	sending bool // it is being sent
+	waiting bool // its feedback is waited for
 	rate    Bitrate
 	began   time.Duration
 	counts  time.Duration // its packets do from here on
@@ -67,6 +68,7 @@ const (
 
 // start begins a probe. What is sent before skip has passed does not count.
 func (p *prober) start(now time.Duration, rate Bitrate, skip, length time.Duration) {
+	p.count++
 	if p.id++; p.id == 0 {
 		p.id = 1
 	}

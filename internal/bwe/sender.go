@@ -52,6 +52,15 @@ func (s *Sender) Sent(now time.Time, size int) uint16 {
 	return uint16(s.flight.put(p, s.heard))
 }
 
+// Number returns the transport-wide number of the next packet.
+func (s *Sender) Number() uint16 { return uint16(s.flight.next) }
+
+// Probing reports whether a probe is being sent: Padding then has more to say every few milliseconds.
+func (s *Sender) Probing() bool { return s.prober.sending }
+
+// Probes returns how many probes there were.
+func (s *Sender) Probes() uint64 { return s.prober.count }
+
 // since returns the time on the Sender's clock, which begins with 1 s so that 0 is before everything.
 func (s *Sender) since(now time.Time) time.Duration {
 	if s.epoch.IsZero() {
@@ -189,8 +198,22 @@ func (s *Sender) usage(now time.Duration) usage {
 	return s.delays.usage
 }
 
-// REMB takes a receiver's own estimate (draft-alvestrand-rmcat-remb-03), for clients that send no transport-wide feedback.
-func (s *Sender) REMB(rate Bitrate) { s.remb = min(max(rate, MinBitrate), MaxBitrate) }
+// REMB takes a receiver's own estimate (draft-alvestrand-rmcat-remb-03), for clients that send no transport-wide feedback. sent is what
+// was sent lately: a receiver does not estimate much more than it gets, so only less than that means that there is no more.
+func (s *Sender) REMB(rate, sent Bitrate) {
+	if s.remb == 0 {
+		s.remb = StartBitrate
+	}
+	if rate > s.remb || rate < sent {
+		s.remb = rate
+	} else if s.demand > s.remb {
+		s.remb = min(s.remb.times(rembRaise), s.demand)
+	}
+	s.remb = min(max(s.remb, MinBitrate), MaxBitrate)
+}
+
+// rembRaise is by how much the rate grows with a report that says nothing against it, of which there are one to five a second.
+const rembRaise = 1.05
 
 // LossReport takes what a receiver report says of sent packets with so many bytes, of which lost have not arrived. Like REMB it counts
 // for clients that send no transport-wide feedback. Packets that were never sent must not be among the lost ones.

@@ -262,9 +262,24 @@ func TestWithoutTransportWideFeedback(t *testing.T) {
 	if _, known := s.Estimate(); known {
 		t.Fatal("a loss alone is not an estimate: it may be the publisher's")
 	}
-	s.REMB(2 * mbps)
-	if e, known := s.Estimate(); e != 2*mbps || !known {
-		t.Fatalf("%v, %v", e, known)
+	s.REMB(100*bwe.Kbps, 80*bwe.Kbps)
+	if e, known := s.Estimate(); e != bwe.StartBitrate || !known {
+		t.Fatalf("%v, %v: who gets little estimates little", e, known)
+	}
+	s.Demand(1200 * bwe.Kbps)
+	for range 10 {
+		s.REMB(100*bwe.Kbps, 80*bwe.Kbps)
+	}
+	if e, _ := s.Estimate(); e != 1200*bwe.Kbps {
+		t.Errorf("%v b/s where 1200000 are wanted", e)
+	}
+	s.REMB(300*bwe.Kbps, 1*mbps)
+	if e, _ := s.Estimate(); e != 300*bwe.Kbps {
+		t.Errorf("%v b/s where 300000 of 1000000 are said to fit", e)
+	}
+	s.REMB(2*mbps, 1*mbps)
+	if e, _ := s.Estimate(); e != 2*mbps {
+		t.Fatalf("%v b/s where 2000000 are said to fit", e)
 	}
 	for i := range 5 {
 		s.LossReport(t0.Add(time.Duration(i)*time.Second), 100, 50, 125_000)

@@ -15,6 +15,12 @@ type Counts struct {
 	Messages  uint64 // data messages passed on
 	Piped     uint64 // packets that came from other shards
 	Panics    uint64 // Transports that ended on an internal fault
+	Probes    uint64 // tries of what a subscriber's network carries
+	Padding   uint64 // packets that were sent for them
+
+	// Estimated is the number of Transports of whose network something is known, Estimate the sum of what these carry, in bit/s.
+	Estimated int
+	Estimate  int64
 
 	Rooms, Transports, Producers, Mirrors, Handshakes int
 	Drops                                             drop.Counts
@@ -28,6 +34,10 @@ func (c *Counts) add(o *Counts) {
 	c.Messages += o.Messages
 	c.Piped += o.Piped
 	c.Panics += o.Panics
+	c.Probes += o.Probes
+	c.Padding += o.Padding
+	c.Estimated += o.Estimated
+	c.Estimate += o.Estimate
 	c.Rooms += o.Rooms
 	c.Transports += o.Transports
 	c.Producers += o.Producers
@@ -58,5 +68,12 @@ func (s *Shard) count() Counts {
 	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes
 	c.Producers, c.Mirrors = len(s.producers)-s.mirrors, s.mirrors
 	c.Drops = s.drops
+	c.Probes, c.Padding = s.out.Probes, s.out.Padding
+	for _, e := range s.transports {
+		if rate, known := e.transport.Estimate(); known {
+			c.Estimated++
+			c.Estimate += int64(rate)
+		}
+	}
 	return c
 }

@@ -61,12 +61,17 @@ func connectAll(now time.Time, s *Shard, transports []int) {
 	for _, i := range transports {
 		ice := sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"}
 		s.open(now, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})
-		m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(ice.Ufrag+":client34"),
-			stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
-			stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity(ice.Pwd), stun.Fingerprint)
-		s.receive(now, pairOf(i), m.Raw)
+		s.check(now, i)
 		s.key(now, s.transports[TransportID(i)], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
 	}
+}
+
+// check lets a client's ICE check arrive, which is its consent too.
+func (s *Shard) check(now time.Time, i int) {
+	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fmt.Sprintf("server%d:client34", i)),
+		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
+		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity("0123456789012345678901ab"), stun.Fingerprint)
+	s.receive(now, pairOf(i), m.Raw)
 }
 
 func pairOf(i int) datagram.Pair {
@@ -86,7 +91,7 @@ func subscribe(now time.Time, s *Shard, transports []int) {
 	for _, i := range transports {
 		s.command(now, Negotiate{Transport: TransportID(i), Sections: []sdp.Negotiated{{
 			Mid: "0", Kind: sdp.Video, Role: sdp.RoleSend, Codecs: vp8Codec, SSRC: uint32(1000 + 2*i), RTXSSRC: uint32(1001 + 2*i), CNAME: "c",
-			Extensions: sdp.Extensions{Mid: 4, AbsSendTime: 2},
+			Extensions: sdp.Extensions{Mid: 4, AbsSendTime: 2, TransportCC: 3},
 		}}})
 		s.command(now, Assign{Transport: TransportID(i), Mid: "0", Generation: 1, Producer: 1, Immediate: true})
 	}

@@ -21,6 +21,7 @@ const (
 	FormatTransportCC = 15 // of TypeTransportFeedback
 	FormatPLI         = 1  // of TypePayloadFeedback
 	FormatFIR         = 4  // of TypePayloadFeedback
+	FormatApplication = 15 // of TypePayloadFeedback
 )
 
 // RTCPHeader is the common beginning of an RTCP packet.
@@ -133,6 +134,17 @@ func MediaSSRC(packet []byte) (uint32, bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint32(packet[8:]), true
+}
+
+// ParseREMB reads a Receiver Estimated Maximum Bitrate (draft-alvestrand-rmcat-remb-03 §2.2), in bits per second, from application
+// layer feedback; false: it is none.
+func ParseREMB(packet []byte) (bitrate uint64, ok bool) {
+	if len(packet) < 20 || string(packet[12:16]) != "REMB" {
+		return 0, false
+	}
+	v := binary.BigEndian.Uint32(packet[16:])
+	exponent, mantissa := v>>18&0x3F, uint64(v&0x3FFFF)
+	return mantissa << exponent, exponent <= 64-18
 }
 
 // NACKIterator yields the sequence numbers that a generic NACK asks for. It is a value; the packet must stay unchanged.

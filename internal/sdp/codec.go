@@ -167,8 +167,8 @@ func opusParameters(offered string) string {
 	return strings.Join(append(kept, "useinbandfec=1"), ";")
 }
 
-// answerFeedback gives the feedback messages (RFC 4585 §4.2) that both sides will use. Transport-wide feedback is only
-// sent by the server, to publishers (see field for inactive m-lines); audio has no retransmission in browsers. What a slot
+// answerFeedback gives the feedback messages (RFC 4585 §4.2) that both sides will use. The receiver's own estimate (goog-remb) is
+// what a slot's client may send that has no transport-wide feedback; audio has no retransmission in browsers. What a slot
 // sends can be asked for again only where there is RTX: a packet that is repeated as it was is a replay to SRTP (RFC 3711
 // §3.3.2). A publisher without RTX may encrypt such packets anew, so it is still asked.
 func answerFeedback(kind Kind, role Role, c Codec) []string {
@@ -181,7 +181,9 @@ func answerFeedback(kind Kind, role Role, c Codec) []string {
 		case "nack pli", "ccm fir":
 			ok = kind == Video
 		case "transport-cc":
-			ok = role != RoleSend
+			ok = true
+		case "goog-remb":
+			ok = role == RoleSend
 		}
 		if ok && !slices.Contains(accepted, f) {
 			accepted = append(accepted, f)

@@ -19,6 +19,8 @@ func (x *Extensions) field(uri string, kind Kind, role Role) *uint8 {
 		return &x.Mid
 	case URIAbsSendTime:
 		return &x.AbsSendTime
+	case URITransportCC:
+		return &x.TransportCC
 	case URIAudioLevel:
 		if kind == Audio {
 			return &x.AudioLevel
@@ -36,14 +38,12 @@ func (x *Extensions) field(uri string, kind Kind, role Role) *uint8 {
 		return nil
 	}
 	// An inactive m-line keeps what a publisher needs: Chromium's later offers only repeat what was accepted before, so that
-	// publishing again on this m-line would have no transport-wide feedback, and simulcast would fail outright.
+	// publishing again on this m-line with simulcast would fail outright.
 	switch uri {
 	case URIRID:
 		return &x.RID
 	case URIRepairedRID:
 		return &x.RepairedRID
-	case URITransportCC:
-		return &x.TransportCC
 	}
 	return nil
 }

@@ -50,6 +50,7 @@ func (r *reported) since(s *slot, b *rtp.ReportBlock) (expected, lost int64) {
 // heard takes a report block about a slot.
 func (t *Transport) heard(now time.Time, s *slot, b *rtp.ReportBlock) {
 	expected, lost := s.reported.since(s, b)
+	t.lossReport(now, s, int(expected), int(lost))
 	d := &t.downlink
 	d.expected += expected
 	d.lost += lost

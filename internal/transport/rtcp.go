@@ -40,8 +40,11 @@ func (t *Transport) handlePacket(now time.Time, h rtp.RTCPHeader, packet []byte,
 	case rtp.TypeReceiverReport:
 		t.blocks(now, packet)
 	case rtp.TypeTransportFeedback:
-		if h.Count == rtp.FormatNACK {
+		switch h.Count {
+		case rtp.FormatNACK:
 			return t.repairRequest(now, packet, out)
+		case rtp.FormatTransportCC:
+			return t.congestion(now, packet)
 		}
 	case rtp.TypePayloadFeedback:
 		switch h.Count {
@@ -50,9 +53,11 @@ func (t *Transport) handlePacket(now time.Time, h rtp.RTCPHeader, packet []byte,
 			return t.keyFrameRequest(ssrc)
 		case rtp.FormatFIR:
 			return t.fullIntraRequest(packet)
+		case rtp.FormatApplication:
+			t.receiverEstimate(now, packet)
 		}
 	}
-	return drop.None // SDES, BYE, APP, REMB and others say nothing that is needed here
+	return drop.None // SDES, BYE, APP and others say nothing that is needed here
 }
 
 func (t *Transport) senderReport(now time.Time, packet []byte) drop.Reason {

@@ -45,6 +45,7 @@ type slot struct {
 	rtxSeq    uint16
 	confirmed bool // the client has reported on the SSRC, so it need not be told the mid any more
 	reported  reported
+	bytes     int // sent since the last report
 }
 
 // encoding returns what the stream feeds; nil: nothing.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -55,19 +56,20 @@ func (t *Transport) greet(now time.Time, s *slot, out *Out) {
 func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, empty bool, out *Out) drop.Reason {
 	h.SSRC = s.neg.SSRC
 	if empty {
-		return t.seal(s.source, t.header(now, s, &nothing, h), nil, out)
+		return t.seal(now, s, s.source, t.header(now, s, &nothing, h), nil, out)
 	}
 	payload := p.Payload
 	if s.neg.Kind == sdp.Audio {
 		payload = s.consumer.Wrap(p, h)
 	}
-	return t.seal(s.source, t.header(now, s, p, h), payload, out)
+	return t.seal(now, s, s.source, t.header(now, s, p, h), payload, out)
 }
 
 // nothing is a packet that carries nothing, not even what its header could say of a frame.
 var nothing route.Packet
 
-func (t *Transport) seal(source *srtp.Source, header, payload []byte, out *Out) drop.Reason {
+// seal writes a packet of a slot to the egress. The transport-wide number in its header is the next one, which is used up only now.
+func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, payload []byte, out *Out) drop.Reason {
 	dst := out.Egress.Reserve(len(header) + len(payload) + t.out.Profile().Overhead())
 	if dst == nil {
 		return drop.EgressFull
@@ -77,17 +79,23 @@ func (t *Transport) seal(source *srtp.Source, header, payload []byte, out *Out) 
 		return drop.RtpDuplicate // this number was sealed before
 	}
 	out.Egress.Commit(t.pair, n)
+	s.bytes += n + pathBytes
+	t.bandwidth.sent += n + pathBytes
+	if s.neg.Extensions.TransportCC != 0 {
+		t.bandwidth.estimator().Sent(now, n+pathBytes)
+	}
 	return drop.None
 }
 
 // header renders h with the extensions that this subscriber negotiated.
 func (t *Transport) header(now time.Time, s *slot, p *route.Packet, h *rtp.Header) []byte {
 	var (
-		list [5]rtp.Extension
-		abs  [3]byte
-		mid  [maxMidBytes]byte
-		n    int
-		ids  = &s.neg.Extensions
+		list   [6]rtp.Extension
+		number [2]byte
+		abs    [3]byte
+		mid    [maxMidBytes]byte
+		n      int
+		ids    = &s.neg.Extensions
 	)
 	add := func(id uint8, b []byte) {
 		if id != 0 && len(b) > 0 {
@@ -97,6 +105,10 @@ func (t *Transport) header(now time.Time, s *slot, p *route.Packet, h *rtp.Heade
 	}
 	if !s.confirmed {
 		add(ids.Mid, mid[:copy(mid[:], s.mid)])
+	}
+	if ids.TransportCC != 0 {
+		binary.BigEndian.PutUint16(number[:], t.bandwidth.estimator().Number())
+		add(ids.TransportCC, number[:])
 	}
 	if ids.AbsSendTime != 0 {
 		rtp.PutAbsSendTime(abs[:], now)
@@ -136,7 +148,7 @@ func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop
 func (t *Transport) sealRepair(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
 	h.SSRC, h.SequenceNumber = s.neg.RTXSSRC, s.rtxSeq
 	s.rtxSeq++
-	return t.seal(s.rtx, t.header(now, s, p, h), p.Payload, out)
+	return t.seal(now, s, s.rtx, t.header(now, s, p, h), p.Payload, out)
 }
 
 // sendRTCP seals the compound in t.rtcp.

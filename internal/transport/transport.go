@@ -75,6 +75,8 @@ type Out struct {
 	// DTLS is a record for the association; it aliases the input.
 	DTLS []byte
 	ICE  ice.Out
+	// Probes counts tries of what the client's network carries, Padding the packets that were sent for them.
+	Probes, Padding uint64
 }
 
 // Transport is one remote endpoint.
@@ -98,6 +100,7 @@ type Transport struct {
 	feedback  feedback
 	downlink  downlink
 	allowance allowance
+	bandwidth bandwidth
 	rtt       time.Duration
 	asked     asked
 }
@@ -207,6 +210,7 @@ func (t *Transport) Timeout(now time.Time, out *Out) {
 	if !t.Ready(now) {
 		return
 	}
+	t.probe(now, out)
 	t.requestRepairs(now, out)
 	if !now.Before(t.reportAt) {
 		t.report(now, out)
@@ -234,6 +238,7 @@ func (t *Transport) schedule(now time.Time) {
 		t.next = earliest(t.next, r.register.Next())
 	}
 	t.next = earliest(t.next, Late(t.feedback.next))
+	t.next = earliest(t.next, t.nextProbe())
 }
 
 // Late returns by when that must be done which is due at that time and does not matter to the moment. A zero time is never.

@@ -30,7 +30,7 @@ const extensions = new Map<string, "slot" | "both" | "publish">([
   ["http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time", "both"],
   ["urn:ietf:params:rtp-hdrext:ssrc-audio-level", "both"],
   ["urn:3gpp:video-orientation", "both"],
-  ["http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", "publish"],
+  ["http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", "both"],
   ["urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", "publish"],
   ["urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id", "publish"],
   [dependencyDescriptor, "both"],

@@ -1,0 +1,150 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bwe"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/rtp"
+)
+
+// bandwidth is about the way to the client: what it carries.
+type bandwidth struct {
+	// owned by loop
+	sender *bwe.Sender // nil: the client has told nothing, and has not been asked to
+	sent   int         // bytes of media that were sent since
+	since  time.Time   // this time; zero: nothing yet
+	rate   bwe.Bitrate // at which was sent in the second before that
+}
+
+// pathBytes is what IP and UDP add to a packet.
+const pathBytes = 28
+
+// Estimate returns what the way to the client carries, in bit/s, and whether anything is known of it.
+func (t *Transport) Estimate() (rate bwe.Bitrate, known bool) {
+	if t.bandwidth.sender == nil {
+		return 0, false
+	}
+	return t.bandwidth.sender.Estimate()
+}
+
+// estimator returns the Sender, which is large and therefore made when it is first needed.
+func (d *bandwidth) estimator() *bwe.Sender {
+	if d.sender == nil {
+		d.sender = new(bwe.Sender)
+	}
+	return d.sender
+}
+
+// congestion reads transport-wide feedback.
+func (t *Transport) congestion(now time.Time, packet []byte) drop.Reason {
+	if t.bandwidth.sender == nil {
+		return drop.RtcpUnknown // no packet has had a number
+	}
+	t.measure(now)
+	return t.bandwidth.sender.Feedback(now, packet)
+}
+
+// measure tells the estimator how much there is to send.
+func (t *Transport) measure(now time.Time) {
+	d := &t.bandwidth
+	span := now.Sub(d.since)
+	if !d.since.IsZero() && span < demandSpan {
+		return
+	}
+	if !d.since.IsZero() {
+		d.rate = bwe.Over(d.sent, span)
+		d.estimator().Demand(d.rate)
+	}
+	d.since, d.sent = now, 0
+}
+
+// demandSpan is over which time it is measured how much there is to send.
+const demandSpan = time.Second
+
+// probe starts and continues probes.
+func (t *Transport) probe(now time.Time, out *Out) {
+	sender := t.bandwidth.sender
+	if sender == nil {
+		return
+	}
+	before := sender.Probes()
+	sender.Timeout(now)
+	out.Probes += sender.Probes() - before
+	if n := sender.Padding(now); n > 0 {
+		t.pad(now, n, out)
+	}
+}
+
+// nextProbe returns by when probe must be called: at once while one is sent, with the next packets else.
+func (t *Transport) nextProbe() time.Time {
+	if t.bandwidth.sender == nil {
+		return time.Time{}
+	}
+	next := t.bandwidth.sender.Next()
+	if t.bandwidth.sender.Probing() {
+		return next
+	}
+	return Late(next)
+}
+
+// padding is the longest padding that a packet can have (RFC 3550 §5.1). Its last byte is its length.
+var padding = [255]byte{254: 255}
+
+// pad sends about n bytes that mean nothing, on the RTX stream of a slot.
+func (t *Transport) pad(now time.Time, n int, out *Out) {
+	s := t.padded()
+	if s == nil {
+		return
+	}
+	h := rtp.Header{SSRC: s.neg.RTXSSRC}
+	for _, c := range s.neg.Codecs {
+		if c.RTX != 0 {
+			h.PayloadType = c.RTX
+		}
+	}
+	for range maxPadding {
+		if n <= 0 {
+			return
+		}
+		h.SequenceNumber = s.rtxSeq
+		s.rtxSeq++
+		header := t.header(now, s, &nothing, &h)
+		header[0] |= 0x20
+		if r := t.seal(now, s, s.rtx, header, padding[:], out); r != drop.None {
+			out.Drops.Add(r)
+			return
+		}
+		size := len(header) + len(padding) + pathBytes
+		t.bandwidth.sent -= size // it is no media
+		n -= size
+		out.Padding++
+	}
+}
+
+// padded returns a slot on whose RTX stream padding can be sent; nil: there is none.
+func (t *Transport) padded() *slot {
+	for _, s := range t.slots {
+		if s.rtx != nil && s.neg.Extensions.TransportCC != 0 {
+			return s
+		}
+	}
+	return nil
+}
+
+// receiverEstimate reads the client's own estimate.
+func (t *Transport) receiverEstimate(now time.Time, packet []byte) {
+	if rate, ok := rtp.ParseREMB(packet); ok {
+		t.measure(now)
+		t.bandwidth.estimator().REMB(bwe.Bitrate(min(rate, uint64(bwe.MaxBitrate))), t.bandwidth.rate)
+	}
+}
+
+// lossReport takes what a receiver report says of losses, for clients without transport-wide feedback.
+func (t *Transport) lossReport(now time.Time, s *slot, sent, lost int) {
+	bytes := s.bytes
+	s.bytes = 0
+	if t.bandwidth.sender != nil && s.neg.Extensions.TransportCC == 0 && sent > 0 && bytes > 0 {
+		t.bandwidth.sender.LossReport(now, sent, lost, bytes)
+	}
+}
