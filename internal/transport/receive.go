@@ -58,7 +58,7 @@ func (t *Transport) take(now time.Time, rc *receiver, p *rtp.Packet) drop.Reason
 	if p.SSRC() != rc.ssrc {
 		return drop.RtpPayloadType // a media payload type on the RTX stream
 	}
-	rc.heardAt = now
+	rc.heardAt, rc.heardTS, rc.heard = now, p.Timestamp(), p.PayloadType()
 	rc.stats.Received(p.SequenceNumber(), p.Timestamp(), rc.section.rate, now)
 	if rc.section.repairable {
 		if r := rc.register.Add(p.SequenceNumber(), now); r != drop.None {

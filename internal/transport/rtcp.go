@@ -72,7 +72,9 @@ func (t *Transport) senderReport(now time.Time, packet []byte) drop.Reason {
 	if sr.SSRC == rc.ssrc {
 		rc.stats.SenderReport(sr.NTP, now)
 		if e := rc.encoding(); e != nil {
-			e.Timeline().Observe(rtp.FromNTP(sr.NTP), sr.RTPTime, now)
+			if timestamp, ok := rc.reported(now, sr.RTPTime); ok {
+				e.Timeline().Observe(rtp.FromNTP(sr.NTP), timestamp, now)
+			}
 		}
 	}
 	t.blocks(now, packet)

@@ -32,7 +32,10 @@ type receiver struct {
 	seq      rtp.SequenceUnwrapper
 	register nack.Register
 	stats    rtp.ReceiverStats
-	heardAt  time.Time // when its last packet came
+	heardAt  time.Time // when its last packet came,
+	heardTS  uint32    // its timestamp,
+	heard    uint8     // and payload type
+	bogus    int8      // reports that count redundancy's time wrongly, less those that do not; of the last few
 }
 
 // slot is an m-line on which the server sends.
