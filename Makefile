@@ -26,7 +26,7 @@ ARGS     ?=
 PKG      ?= ./...
 FUZZTIME ?= 10s
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e bench gen
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e bench bench-go gen
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -96,7 +96,15 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-bench: ## Go benchmarks with allocations; bench/README.md compares with other servers
+# sfubench, which loads servers side by side, is no part of this repository: this is where its source is.
+SFUBENCH_SOURCE ?= ../shared/bench
+
+bench: build ## Parley, Janus and others under the same loads, as in bench/README.md
+	@scripts/apt-install janus
+	@bench/tools $(SFUBENCH_SOURCE) bin/bench
+	@SFUBENCH=bin/bench/sfubench BENCHTAB=bin/bench/benchtab PIONSFU=bin/bench/pionsfu bench/bench.sh
+
+bench-go: ## Go benchmarks with allocations
 	@go test -run '^$$' -bench . -benchmem $(PKG) | grep -E '^(Benchmark|pkg:|FAIL|---|panic)'
 
 gen: deps-web ## write generated files: TypeScript types, protocol tables, web assets

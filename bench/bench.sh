@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Puts Parley and Janus under the same load in turn and prints a table of CPU per forwarded packet.
+# Puts Parley and others under the same loads in turn and prints a table of CPU per forwarded packet.
 #
-# Needs: sfubench and benchtab (SFUBENCH, BENCHTAB: their paths), Debian's janus, two cores. The server gets core 0, the load core 1.
+# Needs: sfubench and benchtab (SFUBENCH, BENCHTAB: their paths), two cores; Debian's janus and pionsfu (PIONSFU) where SERVERS has
+# them. The server gets core 0, the load core 1.
 # Everything runs in a namespace, every round ends by itself, and only processes that this script started are ended.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,8 +20,11 @@ SFUBENCH=${SFUBENCH:?path of the sfubench binary}
 BENCHTAB=${BENCHTAB:-}
 ROUNDS=${ROUNDS:-3}
 WINDOW=${WINDOW:-10s}
-LOADS=${LOADS:-"-subs=10 -subs=50 -conf=8"}
-SERVERS=${SERVERS:-"parley janus janus-event-loops"}
+# Loads are arguments of sfubench, joined by commas. Those with feedback are for Parley alone, to compare with its other figures.
+LOADS=${LOADS:-"-subs=10 -subs=50 -subs=200,-par=4 -conf=8 -subs=50,-srtp=cm80
+	-subs=50,-feedback -subs=200,-par=4,-feedback -conf=8,-feedback"}
+SERVERS=${SERVERS:-"parley janus janus-event-loops pionsfu"}
+PARLEY=${PARLEY:-bin/parley}
 OUT=${OUT:-bench/out.jsonl}
 work=$(mktemp -d)
 server=
@@ -40,11 +44,31 @@ listening() {
 load() { nice -n -15 taskset -c "${LOAD_CORES:-1}" "$SFUBENCH" -ip "$address" -pid "$server" -window "$WINDOW" "$@" | tee -a "$OUT"; }
 
 parley() {
-	on_core_0 bin/parley serve --listen $address:18443 --data "$work/data" --log-level warn
+	on_core_0 "$PARLEY" serve --listen $address:18443 --data "$work/data" --log-level warn
 	listening 18443
 	load -server whip -label parley -url http://$address:18443/whip/{stream} -whep http://$address:18443/whep/{stream} "$@"
 	stop
 }
+
+# pionsfu is the least forwarding unit that one writes with pion/webrtc.
+pionsfu() {
+	on_core_0 "${PIONSFU:?path of the pionsfu binary}" -addr $address:18080 -ip $address
+	listening 18080
+	load -server whip -label pionsfu -url http://$address:18080/whip/{stream} -whep http://$address:18080/whep/{stream} "$@"
+	stop
+}
+
+# idle prints what a server that nobody uses costs: the threads' run time in 10 s.
+idle() {
+	on_core_0 "$PARLEY" serve --listen $address:18443 --data "$work/data" --log-level warn
+	listening 18443
+	sleep 2
+	local before after
+	before=$(run_time); sleep 10; after=$(run_time)
+	echo "idle: $(((after - before) / 10000)) µs of CPU a second"
+	stop
+}
+run_time() { cat /proc/"$server"/task/*/schedstat | awk '{ ns += $1 } END { printf "%d", ns }'; }
 
 # janus runs Debian's package with the videoroom plugin and the WebSocket transport only.
 janus() {
@@ -65,19 +89,23 @@ janus() {
 	stop
 }
 
-: >"$OUT"
+[ -n "${APPEND:-}" ] || : >"$OUT"
 runs=0 total=$((ROUNDS * $(wc -w <<<"$SERVERS") * $(wc -w <<<"$LOADS")))
 for round in $(seq "$ROUNDS"); do
 	for l in $LOADS; do
 		for s in $SERVERS; do
 			runs=$((runs + 1))
-			echo "[$runs/$total] round $round: $s ${l/=/ }" >&2
+			[[ $s = parley || $l != *-feedback* ]] || continue
+			echo "[$runs/$total] round $round: $s $l" >&2
+			IFS=, read -ra arguments <<<"$l"
 			case $s in
-			parley) parley "$l" ;;
-			janus) janus "" -label janus "$l" ;;
-			janus-event-loops) janus "event_loops = 1;" -label janus-event-loops "$l" ;;
+			parley) parley "${arguments[@]}" ;;
+			pionsfu) pionsfu "${arguments[@]}" ;;
+			janus) janus "" -label janus "${arguments[@]}" ;;
+			janus-event-loops) janus "event_loops = 1;" -label janus-event-loops "${arguments[@]}" ;;
 			esac
 		done
 	done
 done
+[[ " $SERVERS " != *" parley "* ]] || idle
 [ -z "$BENCHTAB" ] || "$BENCHTAB" "$OUT"
