@@ -25,8 +25,9 @@ GO_FILES := $$(git ls-files --cached --others --exclude-standard -- '*.go')
 ARGS     ?=
 PKG      ?= ./...
 FUZZTIME ?= 10s
+SOAK     ?= 10m
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e bench bench-go gen
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e soak bench bench-go gen
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -77,6 +78,9 @@ test-browser: deps build
 	@cd web/e2e && npm test --silent </dev/null
 
 e2e: test-browser ## only the browser tests
+
+soak: build ## rooms full of people for SOAK (10m), others coming and going, and then nothing may be left of them
+	@go run ./internal/tools/soak -binary bin/parley -duration $(SOAK)
 
 check: deps-web ## formatting, vet, staticcheck, generated files up to date
 	@out=$$($(GOFUMPT) -l $(GO_FILES)); if [ -n "$$out" ]; then echo "not formatted (gofumpt -w):"; echo "$$out"; exit 1; fi
