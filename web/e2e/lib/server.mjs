@@ -55,6 +55,17 @@ export class Server {
     }
   }
 
+  /** A metric's values by one of its labels. */
+  async counters(name, label) {
+    const text = await (await fetch(`${origin}/metrics`)).text();
+    const values = {};
+    for (const line of text.split('\n').filter((line) => line.startsWith(`${name}{`))) {
+      const key = new RegExp(`[{,]${label}="([^"]*)"`).exec(line)?.[1];
+      values[key] = (values[key] ?? 0) + Number(line.slice(line.lastIndexOf(' ') + 1));
+    }
+    return values;
+  }
+
   /** A metric's value summed over its labels; NaN where it does not exist. */
   async metric(name) {
     const text = await (await fetch(`${origin}/metrics`)).text();

@@ -205,12 +205,13 @@
   };
 
   /**
-   * Notes every new picture of a video element until stop(), which gives { frames, longestGapMs }; the time since the last
-   * picture counts too, so that one that is frozen at the end is seen.
+   * Notes every new picture of a video element until stop(), which gives { rate, longestGapMs }: pictures a second, of the 15
+   * that a camera here gives at least. The time since the last picture counts too, so that one that is frozen at the end is seen.
    */
   e2e.watchGaps = (video) => {
     let frames = 0;
-    let last = performance.now();
+    const begin = performance.now();
+    let last = begin;
     let longest = 0;
     let watching = true;
     const note = () => {
@@ -228,7 +229,7 @@
     return () => {
       watching = false;
       note();
-      return { frames, longestGapMs: Math.round(longest) };
+      return { rate: Math.round((10_000 * frames) / (last - begin)) / 10, longestGapMs: Math.round(longest) };
     };
   };
 

@@ -59,9 +59,9 @@ describe('a call without UDP', () => {
     call.bob.freeze(false);
     t.diagnostic(`${unsent} bytes waited for the window to open`);
     assert.ok(unsent > 1000, 'the window was never closed');
-    for (const [name, { frames, longestGapMs }] of seen) {
-      t.diagnostic(`${name} saw ${frames} pictures, the longest gap was ${longestGapMs} ms`);
-      assert.ok(frames > 75 && longestGapMs < 1500, name);
+    for (const [name, { rate, longestGapMs }] of seen) {
+      t.diagnostic(`${name} saw ${rate} pictures a second, the longest gap was ${longestGapMs} ms`);
+      assert.ok(rate > 10 && longestGapMs < 500, name);
     }
     for (const other of others) {
       await call.bob.evaluate((name, looks) => e2e.see(name, looks, { ms: 60_000 }), other.name, other.looks);
