@@ -32,10 +32,11 @@ type receiver struct {
 	seq      rtp.SequenceUnwrapper
 	register nack.Register
 	stats    rtp.ReceiverStats
-	heardAt  time.Time // when its last packet came,
-	heardTS  uint32    // its timestamp,
-	heard    uint8     // and payload type
-	bogus    int8      // reports that count redundancy's time wrongly, less those that do not; of the last few
+	heardAt  time.Time     // when its last packet came,
+	heardTS  uint32        // its timestamp,
+	heard    uint8         // and payload type
+	bogus    int8          // reports that count redundancy's time wrongly, less those that do not; of the last few
+	age      time.Duration // of such a client's packets, from capture to arrival, by its last report; 0: not known
 }
 
 // slot is an m-line on which the server sends.
