@@ -8,8 +8,12 @@ import { drawDocument, drawPerson } from "./pictures.js";
 
 const names = ["Ann Lee", "Mia Rossi", "Jonas", "Amina Diallo", "Kenji Watanabe", "Zoë", "Bartholomew Featherstonehaugh-Cholmondeley", "Priya", "Luis", "Noor", "Eva", "Tomasz"];
 
+/** Others who are seen at once; further ones wait for their turn. */
+const mostSeen = 8;
+
 export class FakeCall implements Call {
   readonly people;
+  readonly featured;
   readonly chat;
   readonly connection: ReadonlySignal<Connection>;
   readonly sharing = signal<Sharing>({ is: "idle" });
@@ -27,6 +31,7 @@ export class FakeCall implements Call {
     this.connection = signal(connection);
     const leader = count > 2 ? (share ? 3 : 1) : -1;
     this.people = signal<readonly Person[]>(Array.from({ length: count }, (_, i) => person(i, share && i === 1, leader)));
+    this.featured = signal(count > 2 ? `p${leader}` : "");
     this.chat = signal<readonly ChatLine[]>(count > 1 ? lines() : []);
   }
 
@@ -76,7 +81,7 @@ function person(i: number, share: boolean, leader: number): Person {
     microphone: i % 3 === 2 ? "muted" : i === 7 ? "none" : "on",
     speaking: i === 1,
     leads: i === leader,
-    camera: hasPicture ? shown((c, at) => drawPerson(c, i, at)) : { is: "none" },
+    camera: i > mostSeen && hasPicture ? { is: "shown", media: { attach: () => () => undefined }, leftOut: true } : hasPicture ? shown((c, at) => drawPerson(c, i, at)) : { is: "none" },
     shares: share ? [{ id: "screen", picture: shown(drawDocument) }] : [],
     sounds: [],
   };

@@ -1,4 +1,4 @@
-// Rule: what is pinned is large, else the newest screen; with one other, one's own face floats; nobody is shown twice or not at all.
+// Rule: what is pinned is large, else the newest screen, else who is featured; with one other, one's own face floats; nobody is shown twice or not at all.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,16 +9,16 @@ const share = (key: string): Item => ({ key, isLocal: false, isShare: true });
 const [self, ann, bob] = [face("self", true), face("ann"), face("bob")];
 
 test("alone, one's own face is the grid", () => {
-  assert.deepEqual(arrange([self], ""), { is: "grid", tiles: [self], floating: undefined });
-  assert.deepEqual(arrange([self], "self"), { is: "grid", tiles: [self], floating: undefined });
+  assert.deepEqual(arrange([self], "", ""), { is: "grid", tiles: [self], floating: undefined });
+  assert.deepEqual(arrange([self], "self", ""), { is: "grid", tiles: [self], floating: undefined });
 });
 
 test("with one other, one's own face floats", () => {
-  assert.deepEqual(arrange([self, ann], ""), { is: "grid", tiles: [ann], floating: self });
+  assert.deepEqual(arrange([self, ann], "", ""), { is: "grid", tiles: [ann], floating: self });
 });
 
 test("with more, all are in the grid", () => {
-  assert.deepEqual(arrange([self, ann, bob], ""), { is: "grid", tiles: [self, ann, bob], floating: undefined });
+  assert.deepEqual(arrange([self, ann, bob], "", ""), { is: "grid", tiles: [self, ann, bob], floating: undefined });
 });
 
 test("the newest screen takes the stage, a pinned tile before it", () => {
@@ -30,8 +30,19 @@ test("the newest screen takes the stage, a pinned tile before it", () => {
     ["first", "first"],
   ];
   for (const [pinned, stage] of table) {
-    const got = arrange(items, pinned);
+    const got = arrange(items, pinned, "");
     assert.equal(got.is === "stage" && got.stage.key, stage);
     assert.equal(got.is === "stage" && got.strip.length, items.length - 1);
   }
+});
+
+test("in the speaker view whoever is featured takes the stage, unless a screen or a pinned tile does", () => {
+  const stageOf = (items: readonly Item[], pinned: string): string => {
+    const got = arrange(items, pinned, "bob");
+    return got.is === "stage" ? got.stage.key : "";
+  };
+  assert.equal(stageOf([self, ann, bob], ""), "bob");
+  assert.equal(stageOf([self, ann, bob], "ann"), "ann");
+  assert.equal(stageOf([self, ann, bob, share("screen")], ""), "screen");
+  assert.equal(stageOf([self, ann], ""), "");
 });

@@ -419,9 +419,9 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const subscription = this.#subscription(publication);
     switch (status) {
       case "paused":
+      case "pending":
         return subscription?.become(status, reason);
       case "active":
-      case "pending":
       case "off":
       case "unsupported-codec":
         subscription?.become(status);

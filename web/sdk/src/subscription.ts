@@ -8,7 +8,7 @@ import { Places } from "./places.js";
 import type { RemotePublication } from "./publication.js";
 import { tellsReceivedLevel } from "./quirks.js";
 import { type Tell, Teller } from "./use.js";
-import type { Kind, Source, SubscriptionActive, SubscriptionOff, SubscriptionPaused, SubscriptionPending, SubscriptionUnsupportedCodec } from "./wire.gen.js";
+import { type Kind, PendingLastN, type Source, type SubscriptionActive, type SubscriptionOff, type SubscriptionPaused, type SubscriptionPending, type SubscriptionUnsupportedCodec } from "./wire.gen.js";
 
 export type SubscriptionStatus =
   | typeof SubscriptionActive
@@ -98,6 +98,11 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents> {
   /** Why it is paused: "off", because pause() was called or nobody can see it; "bandwidth"; others may come. */
   get pausedReason(): string | undefined {
     return this.#status === "paused" ? this.#reason : undefined;
+  }
+
+  /** Whether it is "pending" because others come first: see lastN of join(). Its turn comes when the participant leads, or by priority. */
+  get isLeftOut(): boolean {
+    return this.#status === "pending" && this.#reason === PendingLastN;
   }
 
   /** The track that arrives now; another one after "trackreplaced". */

@@ -13,9 +13,14 @@ export type Arrangement<I extends Item> =
   | { readonly is: "grid"; readonly tiles: readonly I[]; readonly floating: I | undefined }
   | { readonly is: "stage"; readonly stage: I; readonly strip: readonly I[] };
 
-/** A pinned tile is large, else the newest screen, else nothing is. Items come in the order in which they appeared. */
-export function arrange<I extends Item>(items: readonly I[], pinned: Key): Arrangement<I> {
-  const stage = items.find((i) => i.key === pinned) ?? items.findLast((i) => i.isShare);
+export const shareKey = (identity: string, share: string): Key => `${identity}/${share}`;
+
+/**
+ * A pinned tile is large, else the newest screen, else in the speaker view whoever is featured, else nothing is. Items come in the
+ * order in which they appeared.
+ */
+export function arrange<I extends Item>(items: readonly I[], pinned: Key, featured: Key): Arrangement<I> {
+  const stage = items.find((i) => i.key === pinned) ?? items.findLast((i) => i.isShare) ?? items.find((i) => i.key === featured);
   if (stage && items.length > 1) return { is: "stage", stage, strip: items.filter((i) => i !== stage) };
   const floating = items.length === 2 ? items.find((i) => i.isLocal) : undefined;
   return { is: "grid", tiles: items.filter((i) => i !== floating), floating };

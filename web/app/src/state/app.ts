@@ -3,12 +3,13 @@
 import { join, ParleyError } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
 import { type Advice, endAdvice } from "../pure/advice.js";
+import { camerasAtOnce } from "../pure/many.js";
 import { pathOfRoom, roomOfPath } from "../pure/room-name.js";
 import type { Call } from "./call.js";
 import { Capture } from "./capture.js";
 import { RoomCall } from "./room-call.js";
 import { recall, remember, rememberRoom, takeToken } from "./storage.js";
-import { resetView } from "./view.js";
+import { resetView, shortSide } from "./view.js";
 
 export type Screen =
   | { readonly at: "start" }
@@ -60,7 +61,7 @@ export async function enterRoom(room: string, name: string): Promise<void> {
   remember("join-dark", camera.on.value || camera.state.value.is === "failed" ? "" : "yes");
   screen.value = { at: "lobby", room, joining: true, problem: undefined };
   try {
-    const joined = await join({ room, name, signal: cancel.signal, ...(token !== undefined && { token }) });
+    const joined = await join({ room, name, lastN: camerasAtOnce(shortSide()), signal: cancel.signal, ...(token !== undefined && { token }) });
     rememberRoom(room);
     screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, (reason) => callEnded(room, reason)) };
   } catch (reason) {

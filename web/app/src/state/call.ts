@@ -13,8 +13,9 @@ export type Picture =
   | { readonly is: "none" }
   | { readonly is: "waiting" } // it was asked for, and has not come yet
   | { readonly is: "undecodable"; readonly codec: string }
-  // `held`: its last picture stands, because the network has no room for more.
-  | { readonly is: "shown"; readonly media: Playable; readonly held?: boolean };
+  // `held`: its last picture stands, because the network has no room for more. `leftOut`: nothing of it comes, because others are
+  // seen; it keeps its place, by which the server knows that it is looked at.
+  | { readonly is: "shown"; readonly media: Playable; readonly held?: boolean; readonly leftOut?: boolean };
 
 export interface Share {
   readonly id: string;
@@ -59,6 +60,8 @@ export interface Call {
   readonly camera: Capture;
   /** Oneself first, then the others by time of joining. */
   readonly people: ReadonlySignal<readonly Person[]>;
+  /** Identity of who is large in the speaker view; empty: nobody. */
+  readonly featured: ReadonlySignal<string>;
   readonly chat: ReadonlySignal<readonly ChatLine[]>;
   readonly connection: ReadonlySignal<Connection>;
   readonly sharing: ReadonlySignal<Sharing>;

@@ -1,14 +1,20 @@
 // A call through the SDK's Room.
 
-import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room } from "@parley-rtc/sdk";
+import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type Subscription } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
 import { deviceAdvice } from "../pure/advice.js";
+import { shareKey } from "../pure/arrange.js";
+import { featuredOf } from "../pure/many.js";
 import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "./call.js";
 import { type Capture, captureScreen } from "./capture.js";
 import { trackPlayable } from "./playable.js";
 import { Publisher } from "./publisher.js";
 import { Sampler, type Statistics } from "./statistics.js";
 import { say } from "./toasts.js";
+import { pinned } from "./view.js";
+
+/** Of subscriptions: what is pinned comes before all else, see the protocol. */
+const [usualPriority, pinnedPriority] = [100, 255];
 
 /** Whoever hears that the call is over. */
 export type Ended = (reason: ParleyError | undefined) => void;
@@ -16,6 +22,7 @@ export type Ended = (reason: ParleyError | undefined) => void;
 export class RoomCall implements Call {
   readonly room: string;
   readonly people = signal<readonly Person[]>([]);
+  readonly featured = signal("");
   readonly chat = signal<readonly ChatLine[]>([]);
   readonly connection = signal<Connection>("connecting");
   readonly sharing = signal<Sharing>({ is: "idle" });
@@ -28,6 +35,7 @@ export class RoomCall implements Call {
   readonly #publishers: readonly Publisher[];
   readonly #dispose: () => void;
   #refreshing = false;
+  #preferred: Subscription | undefined;
 
   constructor(room: Room, microphone: Capture, camera: Capture, ended: Ended) {
     this.#room = room;
@@ -39,6 +47,7 @@ export class RoomCall implements Call {
     this.#publishers = this.mayPublish ? [new Publisher(room, microphone), new Publisher(room, camera)] : [];
     this.#dispose = effect(() => {
       for (const capture of [microphone, camera]) void [capture.on.value, capture.state.value];
+      void pinned.value;
       this.#refreshSoon();
     });
     this.#refresh();
@@ -154,6 +163,16 @@ export class RoomCall implements Call {
     const others = [...this.#room.participants.values()].sort((a, b) => a.joinedAt.getTime() - b.joinedAt.getTime());
     const leader = others.length > 1 ? this.#room.dominantSpeaker : undefined;
     this.people.value = [this.#self(leader), ...others.map((p) => personOf(p, leader))];
+    this.featured.value = featuredOf(this.people.value, this.featured.value);
+    this.#prefer(others.flatMap((p) => [...p.publications.values()]).find(isPinned)?.subscription);
+  }
+
+  /** Lets a picture come first, instead of the one before. */
+  #prefer(subscription: Subscription | undefined): void {
+    if (subscription === this.#preferred) return;
+    this.#preferred?.prefer({ priority: usualPriority });
+    subscription?.prefer({ priority: pinnedPriority });
+    this.#preferred = subscription;
   }
 
   #self(leader: Participant | undefined): Person {
@@ -197,7 +216,7 @@ function farewellOf(name: string, reason: Code): string | undefined {
 function personOf(participant: RemoteParticipant, leader: Participant | undefined): Person {
   const publications = [...participant.publications.values()];
   const microphone = publications.find((p) => p.source === "microphone");
-  const camera = publications.find((p) => p.source === "camera" || (p.kind === "video" && p.source === "other"));
+  const camera = publications.find(isCamera);
   return {
     identity: participant.identity,
     name: participant.name,
@@ -211,10 +230,18 @@ function personOf(participant: RemoteParticipant, leader: Participant | undefine
   };
 }
 
+const isCamera = ({ source, kind }: RemotePublication): boolean => source === "camera" || (kind === "video" && source === "other");
+
+function isPinned(publication: RemotePublication): boolean {
+  const { identity } = publication.participant;
+  return pinned.peek() === (isCamera(publication) ? identity : shareKey(identity, publication.id));
+}
+
 function pictureOf(publication: RemotePublication): Picture {
   const { subscription } = publication;
   if (publication.muted || subscription.status === "off" || subscription.status === "ended") return { is: "none" };
   if (subscription.status === "unsupported-codec") return { is: "undecodable", codec: publication.codec };
+  if (subscription.isLeftOut) return { is: "shown", media: subscription, leftOut: true };
   if (!subscription.mediaStreamTrack) return { is: "waiting" };
   return { is: "shown", media: subscription satisfies Playable, held: subscription.pausedReason === "bandwidth" };
 }

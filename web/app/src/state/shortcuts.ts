@@ -5,7 +5,7 @@ import type { Call } from "./call.js";
 import { copyLink } from "./link.js";
 import { toggleFullScreen } from "./full-screen.js";
 import { recall, remember } from "./storage.js";
-import { dialog, menuOpen, panel, togglePanel } from "./view.js";
+import { dialog, menuOpen, panel, pinned, togglePanel, toggleView } from "./view.js";
 
 export const shortcutsOn = signal(recall("shortcuts") !== "off");
 /** Space is held down, and the microphone is open for as long. */
@@ -18,10 +18,11 @@ export const shortcuts = [
   { key: "D", does: "Share the screen, or stop" },
   { key: "C", does: "Chat" },
   { key: "P", does: "People" },
+  { key: "G", does: "Grid, or who speaks large" },
   { key: "L", does: "Copy the link" },
   { key: "F", does: "Full screen" },
   { key: "?", does: "These shortcuts" },
-  { key: "Esc", does: "Close what is open" },
+  { key: "Esc", does: "Close what is open, or unpin" },
 ] as const;
 
 export function switchShortcuts(on: boolean): void {
@@ -64,6 +65,7 @@ const actions: Readonly<Record<string, (call: Call) => void>> = {
   d: (call) => void call.toggleSharing(),
   c: () => togglePanel("chat"),
   p: () => togglePanel("people"),
+  g: (call) => toggleView(call.people.value.length),
   l: (call) => void copyLink(call.room),
   f: () => void toggleFullScreen(),
   "?": () => (dialog.value = { is: "shortcuts" }),
@@ -87,6 +89,7 @@ function closeTop(e: KeyboardEvent): void {
   if (dialog.value.is !== "none") return;
   if (menuOpen.value) menuOpen.value = false;
   else if (panel.value !== "none") panel.value = "none";
+  else if (pinned.value !== "") pinned.value = "";
   else return;
   e.preventDefault();
 }

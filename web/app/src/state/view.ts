@@ -1,6 +1,7 @@
 // What of a call is open on this screen. None of it is known to others.
 
 import { signal } from "@preact/signals";
+import { suitingView, type View } from "../pure/many.js";
 import type { Person } from "./call.js";
 
 export type Panel = "none" | "chat" | "people" | "statistics";
@@ -11,6 +12,8 @@ export const dialog = signal<Dialog>({ is: "none" });
 export const menuOpen = signal(false);
 /** Key of the tile that was made large; empty: none. */
 export const pinned = signal("");
+/** What somebody has chosen; undefined: what suits the number of people. */
+export const chosenView = signal<View | undefined>(undefined);
 /** Chat lines that were on screen. */
 export const linesRead = signal(0);
 
@@ -21,6 +24,15 @@ export function watchOrientation(): void {
   const query = matchMedia("(orientation: portrait)");
   portrait.value = query.matches;
   query.addEventListener("change", () => (portrait.value = query.matches));
+}
+
+/** Of the screen, in CSS pixels: it does not change when the device is turned. */
+export const shortSide = (): number => Math.min(window.screen.width, window.screen.height);
+
+export const viewFor = (count: number): View => chosenView.value ?? suitingView(count, shortSide());
+
+export function toggleView(count: number): void {
+  chosenView.value = viewFor(count) === "grid" ? "speaker" : "grid";
 }
 
 export function togglePanel(which: Panel): void {
@@ -40,5 +52,6 @@ export function resetView(): void {
   dialog.value = { is: "none" };
   menuOpen.value = false;
   pinned.value = "";
+  chosenView.value = undefined;
   linesRead.value = 0;
 }

@@ -3,11 +3,11 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { arrange } from "../pure/arrange.js";
+import { arrange, shareKey } from "../pure/arrange.js";
 import { fitGrid, type Space } from "../pure/grid.js";
 import type { Call, Person } from "../state/call.js";
 import { copyLink, linkOf } from "../state/link.js";
-import { pinned, portrait } from "../state/view.js";
+import { pinned, portrait, viewFor } from "../state/view.js";
 import { Icon } from "./icon.js";
 import { Tile, type TileItem } from "./tile.js";
 
@@ -15,7 +15,7 @@ const gap = 8;
 
 export function Gallery({ call }: { readonly call: Call }): JSX.Element {
   const people = call.people.value;
-  const arrangement = arrange(people.flatMap(itemsOf), pinned.value);
+  const arrangement = arrange(people.flatMap(itemsOf), pinned.value, featuredIn(call));
   const isAlone = people.length === 1;
   const isUpright = arrangement.is === "stage" && arrangement.stage.isShare && portrait.value;
   return (
@@ -38,10 +38,16 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
   );
 }
 
+/** The speaker view is for more than two: with one other, one's own face floats. */
+function featuredIn({ people, featured }: Call): string {
+  const count = people.value.length;
+  return count > 2 && viewFor(count) === "speaker" ? featured.value : "";
+}
+
 function itemsOf(person: Person): TileItem[] {
   const { identity, isLocal } = person;
   const face: TileItem = { key: identity, person, isLocal, isShare: false, picture: person.camera };
-  return [face, ...person.shares.map(({ id, picture }): TileItem => ({ key: `${identity}/${id}`, person, isLocal, isShare: true, picture }))];
+  return [face, ...person.shares.map(({ id, picture }): TileItem => ({ key: shareKey(identity, id), person, isLocal, isShare: true, picture }))];
 }
 
 function Strip({ call, tiles }: { readonly call: Call; readonly tiles: readonly TileItem[] }): JSX.Element {

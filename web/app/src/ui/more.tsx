@@ -6,7 +6,7 @@ import type { Call } from "../state/call.js";
 import { devices } from "../state/devices.js";
 import { canFullScreen, isFullScreen, toggleFullScreen } from "../state/full-screen.js";
 import { copyLink } from "../state/link.js";
-import { dialog, menuOpen, panel } from "../state/view.js";
+import { dialog, menuOpen, panel, toggleView, viewFor } from "../state/view.js";
 import { Icon } from "./icon.js";
 import type { IconName } from "./sprite.gen.js";
 import { isTouch } from "./tile.js";
@@ -47,6 +47,11 @@ function entriesOf(call: Call): Entry[] {
     { icon: "settings", label: "Devices", does: () => (dialog.value = { is: "devices" }) },
     { icon: "copy", label: "Copy the link", does: () => void copyLink(call.room) },
   ];
+  const count = call.people.value.length;
+  if (count > 2) {
+    const [icon, label] = viewFor(count) === "grid" ? (["speaker-view", "Speaker view"] as const) : (["grid-view", "Grid view"] as const);
+    entries.push({ icon, label, does: () => toggleView(count) });
+  }
   if (isTouch() && devices.value.cameras.length > 1 && call.mayPublish) entries.push({ icon: "flip", label: "Other camera", does: () => void call.camera.flip() });
   if (canFullScreen()) {
     const [icon, label] = isFullScreen.value ? (["shrink", "Leave full screen"] as const) : (["expand", "Full screen"] as const);

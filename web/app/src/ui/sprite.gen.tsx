@@ -16,6 +16,9 @@ export type IconName =
   | "leave"
   | "pin"
   | "unpin"
+  | "paused"
+  | "grid-view"
+  | "speaker-view"
   | "flip"
   | "close"
   | "copy"
@@ -97,6 +100,24 @@ export const Sprite = () => (
       <path d="M15 9.34V7a1 1 0 0 1 1-1 2 2 0 0 0 0-4H7.89" />
       <path d="m2 2 20 20" />
       <path d="M9 9v1.76a2 2 0 0 1-1.11 1.79l-1.78.9A2 2 0 0 0 5 15.24V16a1 1 0 0 0 1 1h11" />
+    </symbol>
+    <symbol id="icon-paused" viewBox="0 0 24 24">
+      <circle cx="12" cy="12" r="10" />
+      <line x1="10" x2="10" y1="15" y2="9" />
+      <line x1="14" x2="14" y1="15" y2="9" />
+    </symbol>
+    <symbol id="icon-grid-view" viewBox="0 0 24 24">
+      <rect width="7" height="7" x="3" y="3" rx="1" />
+      <rect width="7" height="7" x="14" y="3" rx="1" />
+      <rect width="7" height="7" x="14" y="14" rx="1" />
+      <rect width="7" height="7" x="3" y="14" rx="1" />
+    </symbol>
+    <symbol id="icon-speaker-view" viewBox="0 0 24 24">
+      <rect width="18" height="14" x="3" y="3" rx="2" />
+      <path d="M4 21h1" />
+      <path d="M9 21h1" />
+      <path d="M14 21h1" />
+      <path d="M19 21h1" />
     </symbol>
     <symbol id="icon-flip" viewBox="0 0 24 24">
       <path d="M11 19H4a2 2 0 0 1-2-2V7a2 2 0 0 1 2-2h5" />

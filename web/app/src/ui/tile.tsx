@@ -9,6 +9,7 @@ import { meterLength } from "../state/meter.js";
 import { pinned, togglePin } from "../state/view.js";
 import { Avatar, Video } from "./face.js";
 import { Icon } from "./icon.js";
+import { useLongPress } from "./long-press.js";
 
 export interface TileItem extends Item {
   readonly person: Person;
@@ -36,18 +37,30 @@ export function Tile({ item, call, size }: Props): JSX.Element {
     return () => clearInterval(interval);
   }, [speaking, call, person.identity]);
 
+  const longPress = useLongPress(() => mayPin(item, call) && togglePin(item.key));
+
   const caption = captionOf(item, size);
   const isMuted = !isShare && person.microphone !== "on";
+  const isPinned = pinned.value === item.key;
+  const isLeftOut = item.picture.is === "shown" && item.picture.leftOut === true;
   return (
     <figure
       ref={tile}
       class={`tile ${size}${speaking ? " speaking" : ""}${leads ? " leads" : ""}${isShare ? " share" : ""}`}
       tabIndex={-1}
-      aria-label={`${caption}${isMuted ? ", muted" : ""}`}
-      onDblClick={() => togglePin(item.key)}
+      aria-label={[caption, isMuted && "muted", isLeftOut && "video paused", isPinned && "pinned"].filter(Boolean).join(", ")}
+      onDblClick={() => mayPin(item, call) && togglePin(item.key)}
+      {...longPress}
     >
       {contentOf(item, call)}
+      {isLeftOut && (
+        <p class="tile-mark" title="Seen when they speak for a while, or when you pin them">
+          <Icon name="paused" />
+          <span>Video paused</span>
+        </p>
+      )}
       <figcaption class="caption">
+        {isPinned && <Icon name="pin" />}
         {isMuted && <Icon name="mic-off" />}
         <span>{caption}</span>
       </figcaption>
@@ -84,14 +97,15 @@ function contentOf({ person, picture, isShare, isLocal }: TileItem, call: Call):
   }
 }
 
+const mayPin = ({ key }: TileItem, call: Call): boolean => pinned.value === key || call.people.value.length > 1;
+
 function TileButtons({ item, call, caption }: { readonly item: TileItem; readonly call: Call; readonly caption: string }): JSX.Element {
   const isPinned = pinned.value === item.key;
   const canFlip = item.isLocal && !item.isShare && item.picture.is === "shown" && isTouch();
-  const canPin = isPinned || call.people.value.length > 1;
   const action = isPinned ? "Unpin" : "Pin";
   return (
     <div class="tile-buttons">
-      {canPin && (
+      {mayPin(item, call) && (
         <button type="button" class={`over${isPinned ? " stay" : ""}`} aria-label={`${action} ${caption}`} aria-pressed={isPinned} data-tip={action} onClick={() => togglePin(item.key)}>
           <Icon name={isPinned ? "unpin" : "pin"} />
         </button>

@@ -14,7 +14,7 @@ export interface JoinOptions {
     /** Subscribe to nothing until subscription.want(true). */
     readonly manualSubscribe?: boolean;
     /**
-     * How many cameras to see at once: those with priority, then of those who spoke last. The others' subscriptions are "pending".
+     * How many cameras to see at once: those with priority, then of those who spoke last. The others' subscriptions are "pending", and isLeftOut.
      * Default: as many as there are slots for.
      */
     readonly lastN?: number;

@@ -2,7 +2,7 @@ import { TypedEventTarget } from "./events.js";
 import type { RemoteParticipant } from "./participant.js";
 import type { RemotePublication } from "./publication.js";
 import { type Tell } from "./use.js";
-import type { Kind, Source, SubscriptionActive, SubscriptionOff, SubscriptionPaused, SubscriptionPending, SubscriptionUnsupportedCodec } from "./wire.gen.js";
+import { type Kind, type Source, type SubscriptionActive, type SubscriptionOff, type SubscriptionPaused, type SubscriptionPending, type SubscriptionUnsupportedCodec } from "./wire.gen.js";
 export type SubscriptionStatus = typeof SubscriptionActive | typeof SubscriptionPaused | typeof SubscriptionPending | typeof SubscriptionUnsupportedCodec | typeof SubscriptionOff | "ended";
 export interface SubscriptionEvents {
     /** mediaStreamTrack is another one, or gone for now. */
@@ -57,6 +57,8 @@ export declare class Subscription extends TypedEventTarget<SubscriptionEvents> {
     get status(): SubscriptionStatus;
     /** Why it is paused: "off", because pause() was called or nobody can see it; "bandwidth"; others may come. */
     get pausedReason(): string | undefined;
+    /** Whether it is "pending" because others come first: see lastN of join(). Its turn comes when the participant leads, or by priority. */
+    get isLeftOut(): boolean;
     /** The track that arrives now; another one after "trackreplaced". */
     get mediaStreamTrack(): MediaStreamTrack | undefined;
     /**
