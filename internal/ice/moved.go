@@ -66,9 +66,10 @@ func (a *Agent) follow(now time.Time, i int, out *Out) {
 	if a.selected < 0 || a.entries[a.selected].pair != from {
 		return // the client has nominated another pair meanwhile
 	}
-	old, e := &a.entries[a.selected], &a.entries[i]
+	gone := a.selected
+	old, e := &a.entries[gone], &a.entries[i]
 	e.checked, e.nominated, e.priority = now, old.nominated, old.priority
-	old.nominated = time.Time{}
 	a.choose(i, out)
 	a.prolong(now)
+	a.remove(gone, out) // so that media from there, should the NAT change its mind, are noticed again
 }

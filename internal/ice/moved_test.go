@@ -77,8 +77,12 @@ func TestMoved(t *testing.T) {
 		if r := s.answered(2, m, client.Pwd); r != drop.None {
 			t.Error(r)
 		}
-		s.want(ice.Selected)
+		s.want(ice.Selected, ice.Removed)
 		s.wantSelected(udp(2))
+		if s.answered(1, s.moves(1), client.Pwd) != drop.None { // and back
+			t.Error("not asked where it was before")
+		}
+		s.wantSelected(udp(1))
 	}
 }
 

@@ -39,10 +39,11 @@ type Client struct {
 	whip    *whipSession  // nil: it has a session of its own
 
 	// owned by the plan
-	at     netip.Addr // where it is now
-	socket *carrier   // nil while cut
-	gone   bool
-	cuts   []cut // times without a socket
+	at      netip.Addr   // where it is now
+	outside []netip.Addr // what its NAT has given it, the last one being in force
+	socket  *carrier     // nil while cut
+	gone    bool
+	cuts    []cut // times without a socket
 
 	// a semaphore: one negotiation at a time (a mutex would freeze virtual time)
 	negotiating chan struct{}
