@@ -14,7 +14,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 PASSED      := go run ./internal/tools/passed
 
 # Programs that the browser tests drive; only these are installed, and only when missing.
-APT      := chromium firefox-esr ffmpeg iproute2 nftables pulseaudio fonts-dejavu-core fonts-noto-color-emoji
+APT      := chromium firefox-esr ffmpeg iproute2 nftables conntrack ethtool pulseaudio fonts-dejavu-core fonts-noto-color-emoji
 # The race detector wants a C compiler; nothing else does.
 APT_RACE := gcc libc6-dev
 # Folders with a package-lock.json get their modules by npm ci.
@@ -27,7 +27,7 @@ PKG      ?= ./...
 FUZZTIME ?= 10s
 SOAK     ?= 10m
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e soak bench bench-go gen
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-go gen
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -78,6 +78,10 @@ test-browser: deps build
 	@cd web/e2e && npm test --silent </dev/null
 
 e2e: test-browser ## only the browser tests
+
+e2e-network: deps build ## real browsers whose network changes (some minutes)
+	@CGO_ENABLED=0 go build -o bin/link ./internal/tools/link
+	@cd web/e2e && NODE_TLS_REJECT_UNAUTHORIZED=0 NODE_NO_WARNINGS=1 node run.mjs network/*.test.mjs </dev/null
 
 soak: build ## rooms full of people for SOAK (10m), others coming and going, and then nothing may be left of them
 	@go run ./internal/tools/soak -binary bin/parley -duration $(SOAK)

@@ -1,6 +1,6 @@
 // Starts real browsers with known pictures and tones.
 
-import { readFileSync, mkdirSync } from 'node:fs';
+import { readFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -59,9 +59,10 @@ export class Person {
     page.on('pageerror', (error) => this.log.push(`error: ${error.message}`));
   }
 
-  static async start(kind, name, number) {
+  /** Namespace, if given, is where its browser runs; only Chromium can be told what to do from another one. */
+  static async start(kind, name, number, namespace) {
     const launch = { chromium: launchChromium, firefox: launchFirefox }[kind];
-    const browser = await launch(number);
+    const browser = await launch(number, namespace);
     const page = await browser.newPage();
     await page.setViewport({ width: 1280, height: 800 });
     return new Person({ name, number, kind, browser, page });
@@ -128,14 +129,22 @@ export class Person {
   }
 }
 
-async function launchChromium(number) {
+async function launchChromium(number, namespace) {
   const folder = await mkdtemp(path.join(tmpdir(), 'chromium-'));
   const film = path.join(folder, 'camera.y4m');
   const tone = path.join(folder, 'microphone.wav');
   writeFilm(film, number);
   writeTone(tone, frequencyOf(number));
+  let executablePath = process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium';
+  if (namespace) {
+    const there = path.join(folder, 'chromium');
+    writeFileSync(there, `#!/bin/sh\nexec ip netns exec ${namespace} ${executablePath} "$@"\n`, { mode: 0o755 });
+    executablePath = there;
+  }
   return puppeteer.launch({
-    executablePath: process.env.PARLEY_CHROMIUM ?? '/usr/bin/chromium',
+    executablePath,
+    pipe: namespace !== undefined,
+    acceptInsecureCerts: true, // Parley's own authority
     headless: true,
     timeout: launchTimeout,
     handleSIGINT: false, // run.mjs ends everything in the namespace
@@ -146,6 +155,7 @@ async function launchChromium(number) {
 async function launchFirefox(number) {
   return puppeteer.launch({
     browser: 'firefox',
+    acceptInsecureCerts: true,
     executablePath: process.env.PARLEY_FIREFOX ?? '/usr/bin/firefox-esr',
     headless: true,
     timeout: launchTimeout,

@@ -9,12 +9,18 @@ export class Call {
   people = [];
 
   /** Starts the server, and a browser for each of people: [['ann', 'chromium', 1], …]. */
-  static async start(name, people, ...flags) {
+  static start(name, people, ...flags) {
+    return Call.startAt({ origin, prefix: [] }, name, people, ...flags);
+  }
+
+  /** The same with the server somewhere else, and people where a fourth part of theirs says. */
+  static async startAt(at, name, people, ...flags) {
     const call = new Call();
     call.name = name;
+    call.origin = at.origin;
     try {
-      call.server = await Server.start(name, ...flags);
-      for (const [who, kind, number] of people) await call.person(who, kind, number);
+      call.server = await Server.startAt(at, name, ...flags);
+      for (const [who, kind, number, namespace] of people) await call.person(who, kind, number, namespace);
     } catch (error) {
       await call.close();
       throw error;
@@ -23,10 +29,10 @@ export class Call {
   }
 
   /** One more browser with an empty page. */
-  async person(name, kind, number) {
-    const person = await Person.start(kind, name, number);
+  async person(name, kind, number, namespace) {
+    const person = await Person.start(kind, name, number, namespace);
     this.people.push(person);
-    await person.open(origin);
+    await person.open(this.origin);
     return (this[name] = person);
   }
 

@@ -16,7 +16,12 @@ export const origin = `http://localhost:${port}`;
 
 /** Parley, with a data directory of its own; its output goes to out/NAME.log. */
 export class Server {
-  static async start(name, ...flags) {
+  static start(name, ...flags) {
+    return Server.startAt({ origin, prefix: [] }, name, ...flags);
+  }
+
+  /** The same where a prefix of its command line leads, reached by an origin. */
+  static async startAt({ origin, prefix }, name, ...flags) {
     const binary = path.resolve(process.env.PARLEY_BIN ?? path.join(here, '../../../bin/parley'));
     try {
       accessSync(binary, constants.X_OK);
@@ -25,10 +30,12 @@ export class Server {
     }
     mkdirSync(outFolder, { recursive: true });
     const server = new Server();
+    server.origin = origin;
     server.folder = await mkdtemp(path.join(tmpdir(), 'parley-data-'));
     server.logFile = path.join(outFolder, `${name}.log`);
     const log = createWriteStream(server.logFile);
-    server.child = spawn(binary, ['serve', '--listen', `0.0.0.0:${port}`, '--data', server.folder, '--auth', 'open', ...flags], {
+    const [command, ...args] = [...prefix, binary, 'serve', '--listen', `0.0.0.0:${port}`, '--data', server.folder, '--auth', 'open', ...flags];
+    server.child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     server.child.stdout.pipe(log, { end: false });
@@ -46,7 +53,7 @@ export class Server {
     for (;;) {
       const ended = await Promise.race([this.ended, new Promise((done) => setTimeout(done, 100, undefined))]);
       if (ended !== undefined) throw new Error(`parley ended with ${ended}; its output is in ${this.logFile}`);
-      const answer = await fetch(`${origin}/readyz`).catch(() => undefined);
+      const answer = await fetch(`${this.origin}/readyz`).catch(() => undefined);
       if (answer?.ok) return;
       if (Date.now() > end) {
         await this.stop();
@@ -68,7 +75,7 @@ export class Server {
 
   /** A metric's value summed over its labels; NaN where it does not exist. */
   async metric(name) {
-    const text = await (await fetch(`${origin}/metrics`)).text();
+    const text = await (await fetch(`${this.origin}/metrics`)).text();
     const values = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
       .map((line) => Number(line.slice(line.lastIndexOf(' ') + 1)));
     return values.length > 0 ? values.reduce((a, b) => a + b) : NaN;

@@ -4,6 +4,7 @@ import { type DataMessage, encode, type Payload } from "./channels.js";
 import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
 import { Media, type MediaOwner } from "./media.js";
+import { StallDetector, watchNetwork } from "./network.js";
 import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
 import { type Publishing, publishing } from "./publishing.js";
@@ -35,6 +36,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly #seen = new WeakSet<Subscription>(); // had a track
   readonly #intervals: ReturnType<typeof setInterval>[] = [];
   readonly #ending = new AbortController();
+  readonly #stalls = new StallDetector();
   readonly #media: Media;
   #joined: Joined;
   #path: Path = "new";
@@ -469,11 +471,24 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   #watch(): void {
     const { signal } = this.#ending;
     const wake = (): void => this.#session.wake();
-    globalThis.addEventListener?.("online", wake, { signal });
     globalThis.addEventListener?.("visibilitychange", wake, { signal });
+    watchNetwork(() => {
+      void this.#session.check();
+      this.#media.networkChanged();
+    }, signal);
     globalThis.addEventListener?.("pagehide", (e) => { if (!e.persisted) this.leave(); }, { signal });
-    this.#intervals.push(setInterval(() => this.speakers.listen(performance.now()), listenMs));
+    this.#intervals.push(
+      setInterval(() => {
+        this.speakers.listen(performance.now());
+        if (this.#stalls.update(this.#media.newestPacket(), performance.now())) void this.#stalled();
+      }, listenMs),
+    );
     this.#intervals.push(setInterval(() => void this.#findMediaPath(), mediaPathMs));
+  }
+
+  /** Media come no more. If the server does not answer either, this is no longer the network that it was. */
+  async #stalled(): Promise<void> {
+    if (!(await this.#session.check())) this.#media.networkChanged();
   }
 
   async #findMediaPath(): Promise<void> {

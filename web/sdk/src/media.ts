@@ -6,7 +6,7 @@ import { chooseCodec, sendCodecs, slotCodecs } from "./codecs.js";
 import { ConnectionError, MediaError, type ParleyError } from "./errors.js";
 import { chooseLayers, Demand, type Layers, layersFor, offeredLayers, type Picture, refit, sendEncodings, streamsOf, tune } from "./layers.js";
 import type { LocalPublication } from "./publication.js";
-import { chooseHeaderExtensions, scalabilityOf, tuneSender } from "./quirks.js";
+import { chooseHeaderExtensions, scalabilityOf, tellsReceivedLevel, tuneSender } from "./quirks.js";
 import { allowDtx } from "./sdp.js";
 import { firstSlots, grow, type SlotCount } from "./slots.js";
 import { Transport, type TransportOwner } from "./transport.js";
@@ -110,6 +110,17 @@ export class Media implements TransportOwner {
 
   serverSays(state: string): void {
     this.#transport.serverSays(state);
+  }
+
+  networkChanged(): void {
+    this.#transport.networkChanged();
+  }
+
+  /** When the newest packet of sound or pictures came, in milliseconds as of performance.now(); 0: none has, or it cannot be known. */
+  newestPacket(): number {
+    if (!tellsReceivedLevel()) return 0;
+    const sources = this.peerConnection.getReceivers().flatMap((r) => r.getSynchronizationSources());
+    return Math.max(0, ...sources.map((s) => s.timestamp));
   }
 
   growSlots(wanted: SlotCount): void {

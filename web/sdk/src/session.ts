@@ -11,6 +11,8 @@ const maxWaiting = 512;
 /** How long a lost session tries to come back before it gives up. */
 const giveUpMs = 5 * 60_000;
 const backoffMs = { first: 300, most: 5_000 };
+/** How long the server may take to answer when the network seems to have changed. */
+const checkMs = 500;
 
 export type SessionState =
   | { readonly at: "new" }
@@ -101,6 +103,27 @@ export class Session {
   /** The network may be back: try again now instead of after the pause. */
   wake(): void {
     this.#wake?.();
+  }
+
+  /**
+   * The network may have changed: a connection over which the server does not answer soon is given up, and another one is tried at once.
+   * Resolves with whether it answers.
+   */
+  async check(): Promise<boolean> {
+    this.wake();
+    const connection = this.#connection;
+    if (this.#state.at !== "open") return false;
+    const timer = setTimeout(() => {
+      if (this.#connection === connection) this.#lost(true);
+    }, checkMs);
+    try {
+      await this.request("ping", {});
+      return true;
+    } catch {
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #ask<T extends keyof Requests>(type: T, body: Requests[T]["body"], send: boolean): Promise<Requests[T]["replyBody"]> {
@@ -234,20 +257,20 @@ export class Session {
   }
 
   /** The connection is gone, or of no more use. */
-  #lost(): void {
+  #lost(atOnce = false): void {
     if (this.#state.at !== "open") return this.#detach(); // whoever attaches hears it by the rejected request
     this.#detach();
-    void this.#comeBack();
+    void this.#comeBack(atOnce);
   }
 
-  async #comeBack(): Promise<void> {
+  async #comeBack(atOnce: boolean): Promise<void> {
     const lostAt = Date.now();
     this.#become({ at: "resuming" });
     for (let attempt = 0; !this.#ending.signal.aborted; attempt++) {
       const expired = Date.now() - lostAt >= (this.#joined?.resumeSeconds ?? 0) * 1000;
       if (expired && this.#state.at === "resuming") this.#startRejoining();
       try {
-        await this.#pause(backoff(attempt, Math.random()));
+        if (!atOnce || attempt > 0) await this.#pause(backoff(attempt, Math.random()));
         if (this.#state.at === "resuming") return await this.#resume();
         return await this.#rejoin();
       } catch (reason) {

@@ -26,6 +26,7 @@ export type Happening =
   | { readonly is: "answered" }
   | { readonly is: "refused"; readonly usable: boolean } // usable: the description before this offer still holds
   | { readonly is: "ice"; readonly state: RTCIceConnectionState }
+  | { readonly is: "network" } // the client's network has changed
   | { readonly is: "dtls-failed" }
   | { readonly is: "server"; readonly state: string } // the transport event
   | { readonly is: "waited" } // the alarm went off
@@ -38,8 +39,8 @@ export type Action =
   | { readonly do: "tell"; readonly path: Path }
   | { readonly do: "replace" };
 
-/** How long ICE may stay disconnected before it is restarted. */
-export const patienceMs = 5_000;
+/** How long ICE may stay disconnected before it is restarted. Browsers have waited for seconds before they call it that. */
+export const patienceMs = 1_000;
 /** How long a path may take to come up before it is tried anew. */
 export const connectMs = 15_000;
 
@@ -58,6 +59,8 @@ export function step(state: TransportState, happening: Happening): Step {
       return happening.usable ? answered(state) : lost();
     case "ice":
       return ice(state, happening.state);
+    case "network": // the old path goes on until there is a new one, if it still works
+      return state.path === "new" ? [state, []] : offer(state, true);
     case "dtls-failed":
       return lost(); // a DTLS association cannot begin again on the same connection
     case "server":

@@ -47,6 +47,11 @@ export class Transport {
     this.#happens({ is: "changed" });
   }
 
+  /** Another network has taken the place of the one that was used. */
+  networkChanged(): void {
+    this.#happens({ is: "network" });
+  }
+
   /** What the server says of its side. */
   serverSays(state: string): void {
     this.#happens({ is: "server", state });

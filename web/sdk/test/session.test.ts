@@ -313,3 +313,31 @@ test("a request beyond the size of a message is refused", async () => {
   const { session } = await open();
   assert.equal(await code(session.request("chat", { text: "x".repeat(600_000) })), "too-large");
 });
+
+test("a check that the server answers changes nothing; without an answer the session resumes at once, over another connection", async () => {
+  const { server, session, told } = await open();
+  const well = session.check();
+  await settle();
+  server.reply("ok", {});
+  assert.equal(await well, true);
+  await pass(2_000);
+  assert.equal(server.connections, 1);
+  const ill = session.check();
+  await pass(499);
+  assert.equal(session.state.at, "open");
+  await pass(1);
+  assert.equal(await ill, false);
+  assert.equal(server.connections, 2);
+  assert.equal(server.last.type, "resume");
+  server.resume();
+  await settle();
+  assert.equal(session.state.at, "open");
+  assert.deepEqual(told.states, ["open", "resuming", "open"]);
+});
+
+test("a check while there is no connection does not wait for one", async () => {
+  const { server, session } = await open();
+  server.reachable = false;
+  server.cut();
+  assert.equal(await session.check(), false);
+});

@@ -48,6 +48,14 @@ test("a longer one restarts ICE", () => {
   assert.deepEqual(run(...up, ice("disconnected"), waited).did.slice(6), [`alarm ${connectMs}`, "broken", "offer restart"]);
 });
 
+test("another network restarts ICE at once, and leaves the old path until there is a new one", () => {
+  const { did, state } = run(...up, { is: "network" }, answered);
+  assert.deepEqual(did.slice(4), ["offer restart"]);
+  assert.deepEqual(state, { at: "idle", path: "connected" });
+  assert.deepEqual(run(...up, changed, { is: "network" }, answered).did.slice(4), ["offer", "offer restart"]);
+  assert.deepEqual(run(changed, { is: "network" }).did, ["offer"]);
+});
+
 test("failed ICE is restarted at once, and again until it works", () => {
   const { did, state } = run(...up, ice("failed"), answered, waited, answered, ice("connected"));
   assert.deepEqual(did.slice(4), [

@@ -37,6 +37,9 @@ export declare class Media implements TransportOwner {
         session?: boolean | undefined;
     }): void;
     serverSays(state: string): void;
+    networkChanged(): void;
+    /** When the newest packet of sound or pictures came, in milliseconds as of performance.now(); 0: none has, or it cannot be known. */
+    newestPacket(): number;
     growSlots(wanted: SlotCount): void;
     /** Offers the publication's track, on an m-line that is free or on a new one. The owner hears what becomes of it. */
     publish(publication: LocalPublication): void;

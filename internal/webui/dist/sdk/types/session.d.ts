@@ -32,6 +32,11 @@ export declare class Session {
     leave(): void;
     /** The network may be back: try again now instead of after the pause. */
     wake(): void;
+    /**
+     * The network may have changed: a connection over which the server does not answer soon is given up, and another one is tried at once.
+     * Resolves with whether it answers.
+     */
+    check(): Promise<boolean>;
     /** A lost session joins again as this participant. */
     remember(identity: string): void;
 }

@@ -23,6 +23,8 @@ export type Happening = {
     readonly is: "ice";
     readonly state: RTCIceConnectionState;
 } | {
+    readonly is: "network";
+} | {
     readonly is: "dtls-failed";
 } | {
     readonly is: "server";
@@ -46,8 +48,8 @@ export type Action = {
 } | {
     readonly do: "replace";
 };
-/** How long ICE may stay disconnected before it is restarted. */
-export declare const patienceMs = 5000;
+/** How long ICE may stay disconnected before it is restarted. Browsers have waited for seconds before they call it that. */
+export declare const patienceMs = 1000;
 /** How long a path may take to come up before it is tried anew. */
 export declare const connectMs = 15000;
 export declare const initial: TransportState;

@@ -23,6 +23,8 @@ export declare class Transport {
     get state(): TransportState;
     /** The m-lines have to be offered anew. */
     changed(): void;
+    /** Another network has taken the place of the one that was used. */
+    networkChanged(): void;
     /** What the server says of its side. */
     serverSays(state: string): void;
     close(): void;

@@ -1,0 +1,47 @@
+// Whether the client's network has changed. Browsers notice late: iceConnectionState follows after seconds, and a WebSocket over an
+// interface that is gone says nothing at all.
+
+/** Packets that come at least so often make a path steady, once they have for steadyMs. */
+const steadyGapMs = 200;
+const steadyMs = 2_000;
+/** A steady path on which nothing comes for so long may be dead. */
+const stallMs = 600;
+
+/** Tells when packets that came steadily come no more. That may mean nothing: everybody may have fallen silent. */
+export class StallDetector {
+  #steadySince: number | undefined;
+
+  /** Takes the time of the newest packet; true where the path has stalled, once. */
+  update(newestMs: number, nowMs: number): boolean {
+    const gap = nowMs - newestMs;
+    if (gap <= steadyGapMs) {
+      this.#steadySince ??= newestMs;
+      return false;
+    }
+    if (gap < stallMs) return false;
+    const stalled = this.#steadySince !== undefined && newestMs - this.#steadySince >= steadyMs;
+    this.#steadySince = undefined;
+    return stalled;
+  }
+}
+
+/** What some browsers know of the network (Network Information API). */
+interface NetworkInformation extends EventTarget {
+  readonly type?: string;
+}
+
+/** Calls back where the browser says that the network has become another one. */
+export function watchNetwork(changed: () => void, signal: AbortSignal): void {
+  globalThis.addEventListener?.("online", changed, { signal });
+  const { connection } = globalThis.navigator as Navigator & { readonly connection?: NetworkInformation };
+  let type = connection?.type;
+  connection?.addEventListener(
+    "change", // also of estimates, which say nothing of that
+    () => {
+      if (connection.type === type) return;
+      type = connection.type;
+      if (type !== "none") changed();
+    },
+    { signal },
+  );
+}
