@@ -96,6 +96,9 @@ func (s *Sent) Spend(size int) bool {
 	return true
 }
 
+// Scarce reports whether most of what had been saved up is spent: what is needed least should then not be sent again.
+func (s *Sent) Scarce() bool { return s.budget < resendBurst/2 }
+
 func (s *Sent) ticks(now time.Time) uint32 {
 	if now != s.at {
 		s.at, s.tick = now, uint32(now.Sub(s.since)/tick)

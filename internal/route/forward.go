@@ -61,7 +61,7 @@ func (c *Consumer) account(now time.Time, p *Packet, h *rtp.Header, number int64
 	} else {
 		c.octets += uint32(len(p.Payload))
 		if c.kind == sdp.Video {
-			note = noteOf(c.ids.Apply(&p.Frame.IDs, p.Payload, p.Dependency), h.Marker)
+			note = c.noteOf(p, c.ids.Apply(&p.Frame.IDs, p.Payload, p.Dependency), h.Marker)
 		}
 	}
 	if number > c.highest || c.lastAt.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/nack"
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
@@ -529,5 +530,38 @@ func TestLineComesBack(t *testing.T) {
 	p.Encoding(0).Timeline().Observe(start.Add(5*time.Second-hour), 450_000, start.Add(5*time.Second))
 	if got := forward(6*time.Second, 0, 3, 540_000); got != 540_000 {
 		t.Errorf("after the clock was set: %d", got)
+	}
+}
+
+// Where so much is asked for again that it cannot all be sent, pictures on which others depend go out, and the others do not.
+func TestWhatNothingDependsOnIsRepairedLast(t *testing.T) {
+	r, c := spatial(t)
+	c.SetTarget(route.Layer{Spatial: 2, Temporal: 1})
+	temporal := map[uint16]uint8{}
+	for _, x := range frames(1, 30, 0) {
+		add(t, c.Producer(), 1<<16+int64(x.seq), append(x.bytes(), make([]byte, 1000)...))
+		var h rtp.Header
+		if _, reason := c.Forward(start, &c.Producer().Pending()[0], &h); reason != drop.None {
+			t.Fatal(reason)
+		}
+		temporal[h.SequenceNumber] = x.t
+		r.EndBatch()
+	}
+	repaired := [2]int{}
+	for round := range nack.MaxTries {
+		for number, layer := range temporal {
+			var (
+				buf [route.RepairBytes]byte
+				p   route.Packet
+				h   rtp.Header
+			)
+			if c.Resend(start.Add(time.Duration(20+20*round)*time.Millisecond), number, 0, buf[:], &p, &h) == drop.None {
+				repaired[layer]++
+			}
+		}
+	}
+	// 128 KiB may be saved up, of which the upper layer gets half at most.
+	if sum := repaired[0] + repaired[1]; sum < 120 || sum > 130 || repaired[1] > 64 || repaired[0] < 64 {
+		t.Errorf("%d and %d packets of the two layers", repaired[0], repaired[1])
 	}
 }

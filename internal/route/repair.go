@@ -22,10 +22,14 @@ const (
 	notePicture note = 1<<15 - 1
 	noteMarker  note = 1 << 15
 	noteEmpty   note = 1 << 16
+	noteSpare   note = 1 << 17 // no other picture depends on it
 )
 
-func noteOf(picture uint16, marker bool) note {
+func (c *Consumer) noteOf(p *Packet, picture uint16, marker bool) note {
 	n := note(picture) & notePicture
+	if t := p.Frame.Temporal; t > 0 && t >= c.encoding().temporal(p.Frame.Spatial) {
+		n |= noteSpare
+	}
 	if marker {
 		n |= noteMarker
 	}
@@ -94,7 +98,7 @@ func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]by
 	if raw == nil {
 		return nil, 0, drop.NackUnknown
 	}
-	if !c.sent.Spend(len(raw)) {
+	if spare := note(sent.Note)&noteSpare != 0; spare && c.sent.Scarce() || !c.sent.Spend(len(raw)) {
 		return nil, 0, drop.NackTooOften
 	}
 	return raw, note(sent.Note), drop.None
@@ -145,5 +149,5 @@ func (c *Consumer) noteFor(index int64) (note, bool) {
 	if !c.carries(&p, layer) {
 		return noteEmpty, true
 	}
-	return noteOf(c.ids.PictureID(&p.Frame.IDs), p.Marker || ends(&p, layer)), true
+	return c.noteOf(&p, c.ids.PictureID(&p.Frame.IDs), p.Marker || ends(&p, layer)), true
 }

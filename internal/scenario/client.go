@@ -25,6 +25,8 @@ type Options struct {
 	NoMedia bool
 	// Simulcast: it can publish one.
 	Simulcast bool
+	// Feedback: it tells the server when packets arrive, as browsers do.
+	Feedback bool
 }
 
 // Client is a participant: a session and a PeerConnection.

@@ -75,6 +75,11 @@ func (c *Client) api() (*webrtc.API, error) {
 	if err := webrtc.ConfigureTWCCHeaderExtensionSender(m, registry); err != nil {
 		return nil, err
 	}
+	if c.options.Feedback {
+		if err := webrtc.ConfigureTWCCSender(m, registry); err != nil {
+			return nil, err
+		}
+	}
 	var s webrtc.SettingEngine
 	s.SetICEMulticastDNSMode(pionice.MulticastDNSModeDisabled)
 	s.SetNet(c.net)

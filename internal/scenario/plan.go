@@ -63,6 +63,7 @@ type Plan struct {
 	whip        *whip.Carrier
 	fingerprint sdp.Fingerprint
 	watch       *watch
+	delay       time.Duration // of the links
 
 	// owned by the plan
 	clients   []*Client // also those that have left
@@ -86,7 +87,7 @@ func Run(t *testing.T, c Conditions, plan func(*Plan)) {
 }
 
 func start(t *testing.T, c Conditions) *Plan {
-	p := &Plan{T: t, watch: newWatch()}
+	p := &Plan{T: t, watch: newWatch(), delay: c.Link.Delay}
 	p.network = sim.New(sim.Config{Seed: c.Seed, Link: c.Link, Watch: p.watch.see})
 	conn, err := p.network.Listen(server)
 	if err != nil {
@@ -169,6 +170,9 @@ func (p *Plan) Counts() media.Counts {
 
 // SetLink changes the links of one client, in both directions.
 func (p *Plan) SetLink(c *Client, l sim.Link) { p.network.SetLinks(c.addr, server.Addr(), l) }
+
+// SetDownlink changes the link from the server to one client.
+func (p *Plan) SetDownlink(c *Client, l sim.Link) { p.network.SetLink(server.Addr(), c.addr, l) }
 
 func certificate(t *testing.T) (tls.Certificate, sdp.Fingerprint) {
 	t.Helper()

@@ -145,7 +145,9 @@ func (c *Client) arrived(p *rtp.Packet) {
 	defer c.mu.Unlock()
 	r := c.receptions[p.SSRC]
 	if r == nil {
-		r = c.repaired(p.SSRC)
+		if r = c.repaired(p.SSRC); r != nil && len(payload) == 0 {
+			return // padding
+		}
 		number, payload = binary.BigEndian.Uint16(payload), payload[2:]
 	}
 	if r == nil || len(payload) > 0 && len(payload) < tagBytes {

@@ -15,12 +15,15 @@ type request struct {
 	tries int
 }
 
-// Browsers look every 20 ms what is missing, and ask again after a round trip, at most ten times.
+// Browsers look every 20 ms what is missing, and ask again after a round trip, which they take to be 100 ms where they know none, at most
+// ten times; then they ask for a key frame.
 const (
 	askInterval = 20 * time.Millisecond
-	askAgain    = 180 * time.Millisecond
+	leastRTT    = 100 * time.Millisecond
 	maxAsks     = 10
 )
+
+func (p *Plan) askAgain() time.Duration { return max(leastRTT, 2*p.delay+askInterval) }
 
 // note keeps the list of what is missing. Called with the client's mu held.
 func (r *reception) note(number int64) {
@@ -55,12 +58,16 @@ func (c *Client) wanted(now time.Time) []rtcp.Packet {
 	defer c.mu.Unlock()
 	var out []rtcp.Packet
 	for _, r := range c.current {
-		var numbers []uint16
+		var (
+			numbers []uint16
+			lost    bool
+		)
 		for _, n := range slices.Sorted(maps.Keys(r.missing)) {
 			switch q := r.missing[n]; {
 			case q.tries == maxAsks:
 				delete(r.missing, n)
-			case now.Sub(q.asked) >= askAgain:
+				lost = true
+			case now.Sub(q.asked) >= c.plan.askAgain():
 				q.asked = now
 				q.tries++
 				if r.tried == nil {
@@ -72,6 +79,9 @@ func (c *Client) wanted(now time.Time) []rtcp.Packet {
 		}
 		if len(numbers) > 0 {
 			out = append(out, &rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: r.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(numbers)})
+		}
+		if lost {
+			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: r.ssrc})
 		}
 	}
 	return out
