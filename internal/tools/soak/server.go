@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -165,21 +163,28 @@ func (c counts) reached(want counts) bool {
 	return c[heapMetric] <= want[heapMetric]*(1+heapTolerance)
 }
 
-// collected returns the metrics with the least heap of many scrapes: each makes some garbage, so among them the collector runs, and the
-// least is what lives.
+// collected returns the least of each metric among many scrapes. Each makes some garbage, so among them the collector runs, and the least
+// heap is what lives; and the connection of the scrape before may not be gone yet.
 func (s *server) collected(ctx context.Context) (counts, error) {
-	var last counts
-	least := math.Inf(1)
+	var least counts
 	for range scrapes {
 		c, err := s.scrape(ctx)
 		if err != nil {
 			return nil, err
 		}
-		least, last = min(least, c[heapMetric]), c
+		least = least.least(c)
 	}
-	last = maps.Clone(last)
-	last[heapMetric] = least
-	return last, nil
+	return least, nil
+}
+
+// least returns the lesser of each metric.
+func (c counts) least(o counts) counts {
+	for name, x := range c {
+		if y, ok := o[name]; ok {
+			o[name] = min(x, y)
+		}
+	}
+	return o
 }
 
 const scrapes = 300

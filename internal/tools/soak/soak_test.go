@@ -17,6 +17,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Of many scrapes the least counts, metric by metric.
+func TestLeast(t *testing.T) {
+	var c counts
+	for _, o := range []counts{{"a": 3, "b": 1}, {"a": 2, "b": 5}, {"a": 4, "b": 2}} {
+		c = c.least(o)
+	}
+	if len(c) != 2 || c["a"] != 2 || c["b"] != 1 {
+		t.Errorf("%v", c)
+	}
+}
+
 // A soak has passed where nothing is held beyond what was held before, of the heap 5 % more, and every visit succeeded.
 func TestVerdict(t *testing.T) {
 	held := func(name string, value float64) counts {
