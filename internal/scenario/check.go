@@ -33,7 +33,7 @@ type Sums struct {
 // CheckMedia looks at every number that every subscriber got so far:
 //
 //   - a packet comes only from the source that fills the slot, whose numbers it mirrors: outgoing = incoming + an offset that
-//     stays while the slot is not filled anew;
+//     stays while the slot is not filled anew, and the source is heard;
 //   - the numbers of a slot go on over changes of source;
 //   - a hole in video is filled within a second, a hole in audio stays; every hole that stays has a loss on a link as its
 //     cause, or a slot that changed before the repair.
@@ -116,16 +116,25 @@ func (p *Plan) isLayered(r *reception) bool {
 	return slices.ContainsFunc(r.arrivals, func(a arrival) bool { return a.empty || p.sources[a.source].layered != nil })
 }
 
-// segments cuts a reception into parts by source and offset, in the order of their numbers.
+// segments cuts a reception into parts by source and offset, in the order of their numbers. A source that comes again after another
+// may do so with the offset that it had.
 func (p *Plan) segments(r *reception) []*segment {
 	type key struct {
 		source uint16
 		offset int64
+		turn   int
 	}
 	found := map[key]*segment{}
+	turns, highest := map[uint16]int{}, r.arrivals[0]
 	var out []*segment
 	for _, a := range r.arrivals {
-		k := key{a.source, a.number - int64(a.count)}
+		if a.number > highest.number {
+			if a.source != highest.source {
+				turns[a.source]++
+			}
+			highest = a
+		}
+		k := key{a.source, a.number - int64(a.count), turns[a.source]}
 		s := found[k]
 		if s == nil {
 			p.mu.Lock()
@@ -146,6 +155,7 @@ func (p *Plan) segments(r *reception) []*segment {
 func (p *Plan) matchFills(where string, c *Client, r *reception, segments []*segment) {
 	p.Helper()
 	used := map[int]bool{}
+	before, last := (*segment)(nil), -1
 	for _, s := range segments {
 		s.source.client.mu.Lock()
 		names := slices.Clone(s.source.publications)
@@ -156,6 +166,10 @@ func (p *Plan) matchFills(where string, c *Client, r *reception, segments []*seg
 				at = i
 			}
 		}
+		if at < 0 && before != nil && before.source == s.source && s.source.ranks() {
+			at = last // it was not among the loudest in between
+		}
+		before, last = s, at
 		if at < 0 && c.wasCut(s.first) {
 			continue
 		}
@@ -193,7 +207,7 @@ func (p *Plan) checkEnd(where string, r *reception) {
 	p.mu.Lock()
 	s := p.sources[last.source]
 	p.mu.Unlock()
-	if s.stop != nil { // it still sends
+	if s.stop != nil || s.ranks() { // it still sends, or is not heard
 		return
 	}
 	if behind := s.count - last.count; behind > maxBehind {
@@ -343,6 +357,7 @@ var linkDrops = []drop.Reason{
 	drop.StunIntegrity, // a check that pion makes between two restarts
 	drop.SrtpReplay,    // pion sends a repair again under the number that it had
 	drop.RtcpUnknown, drop.Consent, drop.LayerLeftOut,
+	drop.NotLoudest, // of those who tell how loud they are
 }
 
 // CheckDrops: nothing was dropped for a reason that has no place on lossy links, apart from those that the plan has brought about.

@@ -21,6 +21,10 @@ type Options struct {
 	Pairs, MaxPairs int
 	// Manual: it subscribes to nothing by itself.
 	Manual bool
+	// LastN is how many cameras it wants at once; 0: as many as it has slots for.
+	LastN int
+	// RED: it takes Opus with redundancy.
+	RED bool
 	// NoMedia: it has no PeerConnection.
 	NoMedia bool
 	// Simulcast: it can publish one.
@@ -63,6 +67,8 @@ type Client struct {
 	simulcast   *Simulcast // or nil
 	slots       []*slot
 	receptions  map[uint32]*reception // by SSRC of the slot; also those of earlier PeerConnections
+	heard       map[sound]bool        // of audio that came, with redundancy or as what it was
+	redundant   int                   // packets with redundancy that came
 	current     map[string]*reception // by mid, of this PeerConnection
 	generations map[string]uint64     // by mid, of the last slot event
 	early       map[string][]fill     // by mid, slot events that came before the answer
@@ -98,7 +104,7 @@ func (p *Plan) Join(name string, o Options) *Client {
 	}
 	c := p.newClient(name, o)
 	c.connect()
-	m := c.request(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: o.Room, Identity: name, Name: name, ManualSubscribe: o.Manual})
+	m := c.request(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: o.Room, Identity: name, Name: name, ManualSubscribe: o.Manual, LastN: o.LastN})
 	if m.Type != wire.TypeJoined {
 		p.Fatalf("%s: %s %s", name, m.Type, m.Body)
 	}
@@ -115,7 +121,7 @@ func (p *Plan) newClient(name string, o Options) *Client {
 	addr := netip.AddrFrom4([4]byte{10, 0, byte(1 + n/250), byte(1 + n%250)})
 	c := &Client{
 		plan: p, Name: name, addr: addr, at: addr, net: p.network.Net(addr), options: o,
-		closing: make(chan struct{}), negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{},
+		closing: make(chan struct{}), negotiating: make(chan struct{}, 1), receptions: map[uint32]*reception{}, heard: map[sound]bool{},
 		current: map[string]*reception{}, generations: map[string]uint64{}, early: map[string][]fill{}, waiting: map[uint64]*call{},
 	}
 	p.clients = append(p.clients, c)

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -21,13 +22,16 @@ import (
 type slot struct{ audio, video *webrtc.RTPTransceiver }
 
 const (
-	payloadVP8, payloadRTX, payloadOpus = 96, 97, 111
-	transportCC                         = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+	payloadVP8, payloadRTX, payloadOpus, payloadRED = 96, 97, 111, 63
+	transportCC                                     = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 )
 
-// engine knows VP8 with repairs, and Opus.
-func engine() (*webrtc.MediaEngine, error) {
+// engine knows VP8 with repairs, and Opus with levels, and with redundancy where it is wanted.
+func engine(red bool) (*webrtc.MediaEngine, error) {
 	m := &webrtc.MediaEngine{}
+	if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: sdp.URIAudioLevel}, webrtc.RTPCodecTypeAudio); err != nil {
+		return nil, err
+	}
 	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
 	for _, c := range []struct {
 		kind webrtc.RTPCodecType
@@ -47,13 +51,18 @@ func engine() (*webrtc.MediaEngine, error) {
 			return nil, err
 		}
 	}
-	return m, nil
+	if !red {
+		return m, nil
+	}
+	return m, m.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: payloadRED, RTPCodecCapability: webrtc.RTPCodecCapability{
+		MimeType: "audio/red", ClockRate: 48000, Channels: 2, SDPFmtpLine: fmt.Sprintf("%d/%d", payloadOpus, payloadOpus),
+	}}, webrtc.RTPCodecTypeAudio)
 }
 
 // api is pion with what a browser has: answers to requests for repairs, reports, transport-wide feedback. Its own requests are
 // those of repair.go: pion's go on when the repair has come.
 func (c *Client) api() (*webrtc.API, error) {
-	m, err := engine()
+	m, err := engine(c.options.RED)
 	if err != nil {
 		return nil, err
 	}

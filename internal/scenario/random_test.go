@@ -70,7 +70,7 @@ func (c *crowd) act() {
 		who.Resume()
 		c.cut = slices.DeleteFunc(c.cut, func(x *scenario.Client) bool { return x == who })
 	}
-	switch c.chance.IntN(16) {
+	switch c.chance.IntN(18) {
 	case 0, 1, 2:
 		c.join()
 	case 3:
@@ -101,6 +101,8 @@ func (c *crowd) act() {
 		who.RestartICE()
 	case 15:
 		c.subscribe(who)
+	case 16, 17:
+		c.talk(who)
 	}
 }
 
@@ -111,7 +113,10 @@ func (c *crowd) join() {
 	c.names++
 	name := fmt.Sprint("client", c.names)
 	pairs := 1 + c.chance.IntN(6)
-	who := c.Join(name, scenario.Options{Pairs: pairs, MaxPairs: pairs + c.chance.IntN(6), Manual: c.chance.IntN(8) == 0})
+	who := c.Join(name, scenario.Options{
+		Pairs: pairs, MaxPairs: pairs + c.chance.IntN(6), Manual: c.chance.IntN(8) == 0,
+		LastN: max(0, c.chance.IntN(8)-4), RED: c.chance.IntN(2) == 0,
+	})
 	c.here = append(c.here, who)
 	if c.chance.IntN(4) > 0 {
 		who.Publish(wire.SourceMicrophone)
@@ -174,6 +179,15 @@ func (c *crowd) unpublish(who *scenario.Client) {
 func (c *crowd) mute(who *scenario.Client) {
 	if s := c.one(who); s != nil {
 		who.Do(wire.TypeMute, wire.Mute{Publication: s.Publication(), Muted: c.chance.IntN(2) == 0})
+	}
+}
+
+// talk lets somebody who has a microphone begin to talk, or stop.
+func (c *crowd) talk(who *scenario.Client) {
+	for _, s := range who.Sources() {
+		if s.Kind() == wire.SourceMicrophone {
+			s.Say([]int{15, 25, 80}[c.chance.IntN(3)])
+		}
 	}
 }
 

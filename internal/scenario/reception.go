@@ -153,6 +153,9 @@ func (c *Client) arrived(p *rtp.Packet) {
 	if r == nil || len(payload) > 0 && len(payload) < tagBytes {
 		panic(fmt.Sprintf("scenario: %s got a packet of %d bytes on SSRC %d, which no answer names", c.Name, len(payload), p.SSRC))
 	}
+	if !r.video && len(payload) > 0 {
+		c.hear(p.PayloadType, payload)
+	}
 	if len(r.arrivals) == 0 {
 		r.highest = 1<<16 + int64(number)
 	}

@@ -3,6 +3,7 @@ package scenario
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -67,15 +68,18 @@ func (r *replica) apply(m wire.Message) {
 		r.room.Speakers = body[wire.Speakers](m)
 	case wire.TypeSubscription:
 		e := body[wire.Subscription](m)
-		r.known[e.Publication] = e.Status
+		r.known[e.Publication] = described(e)
 	case wire.TypeResync:
 		e := body[wire.Resync](m)
 		r.reset(e.Room)
 		for _, s := range e.Subscriptions {
-			r.known[s.Publication] = s.Status
+			r.known[s.Publication] = described(s)
 		}
 	}
 }
+
+// described is a status with its reason, where there is one.
+func described(s wire.Subscription) string { return strings.TrimSpace(s.Status + " " + s.Reason) }
 
 // participant returns one that must be there: an event about a stranger is a fault of the server.
 func (r *replica) participant(identity string) *wire.Participant {

@@ -11,6 +11,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -41,7 +42,9 @@ type Source struct {
 
 	// atomic
 	wantKey atomic.Bool
-	asked   atomic.Int32 // times, for a key frame
+	asked   atomic.Int32  // times, for a key frame
+	told    atomic.Uint32 // the loss that the server has reported last, of 256
+	level   atomic.Int32  // −dBov that packets of audio tell; silent: they tell none
 
 	// guarded by client.mu
 	publications []string
@@ -70,6 +73,7 @@ func (c *Client) Publish(kind wire.Source) *Source {
 
 func (c *Client) newSource(kind wire.Source) *Source {
 	s := &Source{client: c, kind: kind, video: kind == wire.SourceCamera || kind == wire.SourceScreen, first: uint16(rand.Uint32()), published: true}
+	s.level.Store(silent)
 	p := c.plan
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +104,7 @@ func (s *Source) attach() {
 	go s.hear(s.line.Sender()) // ends with the PeerConnection
 }
 
-// hear notes requests for key frames. Pion answers those for repairs while somebody reads.
+// hear notes requests for key frames, and reports. Pion answers those for repairs while somebody reads.
 func (s *Source) hear(sender *webrtc.RTPSender) {
 	for {
 		packets, _, err := sender.ReadRTCP()
@@ -108,9 +112,16 @@ func (s *Source) hear(sender *webrtc.RTPSender) {
 			return
 		}
 		for _, p := range packets {
-			if _, ok := p.(*rtcp.PictureLossIndication); ok {
+			switch p := p.(type) {
+			case *rtcp.PictureLossIndication:
 				s.wantKey.Store(true)
 				s.asked.Add(1)
+			case *rtcp.ReceiverReport:
+				for _, r := range p.Reports {
+					if r.SSRC == uint32(sender.GetParameters().Encodings[0].SSRC) {
+						s.told.Store(uint32(r.FractionLost))
+					}
+				}
 			}
 		}
 	}
@@ -121,6 +132,18 @@ func (s *Source) named(publication string) {
 	defer s.client.mu.Unlock()
 	s.publications = append(s.publications, publication)
 }
+
+// silent is the level of a source that tells none.
+const silent = -1
+
+// Say lets packets of audio tell from now on how loud they are, in −dBov: 0 is as loud as it gets, 127 is silence (RFC 6464).
+func (s *Source) Say(level int) { s.level.Store(int32(level)) }
+
+// ToldLoss is the loss that the server has reported last, from 0 to 1.
+func (s *Source) ToldLoss() float64 { return float64(s.told.Load()) / 256 }
+
+// ranks tells whether the source has ever told how loud it is: then it is heard only while it is among the loudest.
+func (s *Source) ranks() bool { return s.level.Load() != silent }
 
 // Kind is what it shows or sounds like.
 func (s *Source) Kind() wire.Source { return s.kind }
@@ -220,10 +243,24 @@ func (s *Source) picture(now time.Time) {
 	s.time += 3000
 }
 
+// tell puts a level into a header.
+func (s *Source) tell(h *rtp.Header, level byte) {
+	for _, x := range s.line.Sender().GetParameters().HeaderExtensions {
+		if x.URI == sdp.URIAudioLevel {
+			if err := h.SetExtension(uint8(x.ID), []byte{level}); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
 func (s *Source) write(payload []byte, marker bool) {
 	payload = binary.BigEndian.AppendUint16(payload, s.number)
 	payload = binary.BigEndian.AppendUint32(payload, s.count)
 	h := rtp.Header{Version: 2, SequenceNumber: s.first + uint16(s.count), Timestamp: s.time, Marker: marker}
 	s.count++
+	if level := s.level.Load(); level != silent && !s.video {
+		s.tell(&h, byte(level))
+	}
 	_ = s.track.WriteRTP(&rtp.Packet{Header: h, Payload: payload}) // fails only after the PeerConnection was closed
 }
