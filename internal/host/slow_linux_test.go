@@ -26,6 +26,7 @@ import (
 const (
 	maxSlowTime = 10 * time.Second // until a client that takes nothing is dropped
 	maxSlowHeap = 4 << 20          // that it may cost
+	maxStall    = time.Second / 2  // that others may wait for a packet; the talker shares this process, and may be late itself
 )
 
 // A client that stops reading its WebSocket, while others chat as fast as they may, is dropped as a slow reader within ten
@@ -241,7 +242,7 @@ func TestScenarioZeroWindow(t *testing.T) {
 	if took > maxSlowTime || toldAfter > maxSlowTime+time.Second {
 		t.Errorf("cut off after %v, told %q after %v", took, state, toldAfter)
 	}
-	if r.Lost > 0 || r.Gap > maxGap || most > before+maxSlowHeap {
+	if r.Lost > 0 || r.Gap > maxStall || most > before+maxSlowHeap {
 		t.Errorf("another lost %d of %d packets and got nothing for %v; the heap has grown by %d bytes", r.Lost, r.Media, r.Gap, most-before)
 	}
 }
