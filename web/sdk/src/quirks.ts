@@ -65,16 +65,30 @@ type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
  * https://bugzilla.mozilla.org/show_bug.cgi?id=1571470
  */
 export async function tuneSender(sender: RTCRtpSender, tunings: readonly Tuning[]): Promise<void> {
-  await set(sender, tunings, ({ scalabilityMode: _, ...tuning }) => tuning);
+  const grows = await set(sender, tunings, ({ active, maxBitrate }) => ({ active, maxBitrate }), growing);
+  if (grows) await new Promise((done) => setTimeout(done, heardAfterMs));
+  await set(sender, tunings, ({ scaleResolutionDownBy }) => (scaleResolutionDownBy ? { scaleResolutionDownBy } : {}));
   if (tellsScalability(sender)) await set(sender, tunings, ({ scalabilityMode }) => (scalabilityMode ? { scalabilityMode } : {}));
+  await set(sender, tunings, ({ active, maxBitrate }) => ({ active, maxBitrate }));
 }
 
-async function set(sender: RTCRtpSender, tunings: readonly Tuning[], part: (t: Tuning) => Partial<Encoding>): Promise<void> {
+/** Chromium's encoders hear of a new bitrate by and by. */
+const heardAfterMs = 60;
+
+const growing = (now: Encoding, tuning: Tuning): boolean => (now.maxBitrate ?? Infinity) < tuning.maxBitrate;
+
+/** Sets a part of what is wanted, on those encodings that it is for; reports whether that has changed something. */
+async function set(
+  sender: RTCRtpSender,
+  tunings: readonly Tuning[],
+  part: (t: Tuning) => Partial<Encoding>,
+  isFor: (now: Encoding, t: Tuning) => boolean = () => true,
+): Promise<boolean> {
   const parameters = sender.getParameters();
   let changed = false;
   for (const [i, encoding] of ((parameters.encodings ?? []) as Encoding[]).entries()) {
     const tuning = tunings[i];
-    if (!tuning) continue;
+    if (!tuning || !isFor(encoding, tuning)) continue;
     for (const [name, value] of Object.entries(part(tuning))) {
       if (encoding[name as keyof Encoding] === value) continue;
       Object.assign(encoding, { [name]: value });
@@ -82,6 +96,7 @@ async function set(sender: RTCRtpSender, tunings: readonly Tuning[], part: (t: T
     }
   }
   if (changed) await sender.setParameters(parameters).catch(() => undefined); // what the browser has set itself stays
+  return changed;
 }
 
 /** The scalabilityMode that a sender's encoder has; undefined where the browser knows none. */
