@@ -26,7 +26,7 @@ import (
 const (
 	maxSlowTime = 10 * time.Second // until a client that takes nothing is dropped
 	maxSlowHeap = 4 << 20          // that it may cost
-	maxStall    = time.Second / 2  // that others may wait for a packet; the talker shares this process, and may be late itself
+	maxStall    = time.Second / 2  // that others may wait for a packet; a server that waited for the closed window would take eight seconds
 )
 
 // A client that stops reading its WebSocket, while others chat as fast as they may, is dropped as a slow reader within ten

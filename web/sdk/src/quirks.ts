@@ -56,7 +56,7 @@ export function chooseHeaderExtensions(t: RTCRtpTransceiver, use: "slot" | "publ
 type Encoding = RTCRtpEncodingParameters & { scalabilityMode?: string };
 
 /**
- * Tells a sender's encoders what to do, and returns whether they do it. Firefox returns no encodings before the first
+ * Tells a sender's encoders what to do. Firefox returns no encodings before the first
  * negotiation, and setting parameters that were not read in the same task is refused everywhere.
  * https://bugzilla.mozilla.org/show_bug.cgi?id=1401592 (fixed in 110)
  * May go when Firefox ESR 115 is the oldest that counts.
@@ -73,7 +73,7 @@ export async function tuneSender(sender: RTCRtpSender, tunings: readonly Tuning[
 }
 
 /** Chromium's encoders hear of a new bitrate by and by. */
-const heardAfterMs = 60;
+const heardAfterMs = 60; // what is larger comes after that, and a lower bitrate after what is smaller
 
 const growing = (now: Encoding, tuning: Tuning): boolean => (now.maxBitrate ?? Infinity) < tuning.maxBitrate;
 

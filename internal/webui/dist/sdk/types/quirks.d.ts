@@ -2,7 +2,7 @@ import type { Tuning } from "./layers.js";
 /** Offers the header extensions that are of use on this m-line, where the browser lets us choose. */
 export declare function chooseHeaderExtensions(t: RTCRtpTransceiver, use: "slot" | "publish"): void;
 /**
- * Tells a sender's encoders what to do, and returns whether they do it. Firefox returns no encodings before the first
+ * Tells a sender's encoders what to do. Firefox returns no encodings before the first
  * negotiation, and setting parameters that were not read in the same task is refused everywhere.
  * https://bugzilla.mozilla.org/show_bug.cgi?id=1401592 (fixed in 110)
  * May go when Firefox ESR 115 is the oldest that counts.
