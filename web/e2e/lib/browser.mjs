@@ -11,7 +11,7 @@ import { soundCard } from './sound.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const script = (name) => readFileSync(path.join(here, '../page', name), 'utf8');
-const pageScript = script('page.js').replace('__GEOMETRY__', JSON.stringify(geometry)) + script('room.js');
+const pageScript = script('page.js').replace('__GEOMETRY__', JSON.stringify(geometry)) + script('room.js') + script('lips.js');
 
 export const outFolder = path.join(here, '../out');
 

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Call } from '../lib/call.mjs';
+import { callDirectly } from '../lib/direct.mjs';
 
-const timeout = 180_000;
+const timeout = 300_000;
+const within = 60; // ms
 
 describe('lip-sync', () => {
   let call;
@@ -19,12 +21,14 @@ describe('lip-sync', () => {
     }
     for (const viewer of [call.zoe, call.eve]) {
       await viewer.evaluate((options) => e2e.enter(options), { room: 'clap', identity: viewer.name, manualSubscribe: true });
+      await callDirectly(call.ann, viewer);
+      await callDirectly(call.bob, viewer);
     }
   }, { timeout: 180_000 });
   after(() => call?.close());
 
   /** Subscribes to one source alone, and tells which m-line of the viewer its picture comes in, and how far its sound is off. */
-  const measure = async (viewer, name, within) => {
+  const measure = async (viewer, name) => {
     const mid = await viewer.evaluate(async (name) => {
       for (const participant of e2e.room.participants.values()) {
         if (participant.identity === name) continue;
@@ -35,29 +39,38 @@ describe('lip-sync', () => {
       await e2e.subscription(name, 'microphone');
       return e2e.room.peerConnection.getTransceivers().find((t) => t.receiver.track === subscription.mediaStreamTrack)?.mid;
     }, name);
-    const result = await viewer.evaluate(async (name, within) => {
+    const [through, directly] = await viewer.evaluate(async (name) => {
       const video = await e2e.play(e2e.room.participants.get(name).stream);
       try {
-        return await e2e.lipSync(video, { within });
+        return await e2e.lipSync([video, e2e.directly[name]]);
       } finally {
         video.srcObject = null;
         video.remove();
       }
-    }, name, within);
-    return { mid, ...result };
+    }, name);
+    return { mid, through, directly };
   };
 
-  // Firefox alone, called by a Chromium without any server between them, was measured at 50 to 100 ms, now and then 180: more
-  // says nothing about the server, but a clock that the server mapped wrongly is off by more.
-  for (const [who, browser, within] of [['zoe', 'Chromium', 60], ['eve', 'Firefox', 200]]) {
+  /**
+   * The same until it can be told: where the call without a server is off too, it is this machine that is late. libwebrtc
+   * itself leaves what is within 30 ms.
+   */
+  const measureCalmly = async (t, viewer, name) => {
+    for (let tries = 3; ; tries--) {
+      const { mid, through, directly } = await measure(viewer, name);
+      t.diagnostic(`${name} in m-line ${mid}: ${through.median} ms (${through.offsets}), without a server ${directly.median}`);
+      if (Math.abs(through.median) <= within || Math.abs(directly.median) <= 30 || tries === 1) return { mid, off: through.median };
+    }
+  };
+
+  for (const [who, browser] of [['zoe', 'Chromium'], ['eve', 'Firefox']]) {
     test(`flash and beep are within ${within} ms at ${browser}, before and after its slot changes`, { timeout }, async (t) => {
-      const first = await measure(call[who], 'ann', within);
-      t.diagnostic(`ann in m-line ${first.mid}: ${first.offsets} ms`);
-      const second = await measure(call[who], 'bob', within);
-      t.diagnostic(`bob in m-line ${second.mid}: ${second.offsets} ms`);
-      assert.equal(second.mid, first.mid, 'the slot was not used again');
-      const third = await measure(call[who], 'ann', within);
-      t.diagnostic(`ann again: ${third.offsets} ms`);
+      let slot;
+      for (const name of ['ann', 'bob', 'ann']) {
+        const { mid, off } = await measureCalmly(t, call[who], name);
+        assert.ok(Math.abs(off) <= within, `the sound of ${name} is ${off} ms behind the picture`);
+        assert.equal(mid, (slot ??= mid), 'the slot was not used again');
+      }
     });
   }
 });
