@@ -11,7 +11,10 @@ import { soundCard } from './sound.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const script = (name) => readFileSync(path.join(here, '../page', name), 'utf8');
-const pageScript = script('page.js').replace('__GEOMETRY__', JSON.stringify(geometry)) + script('room.js') + script('lips.js');
+const ground = script('page.js').replace('__GEOMETRY__', JSON.stringify(geometry));
+const pageScript = ground + script('room.js') + script('lips.js');
+/** For pages of the app, before their own scripts. */
+export const appScript = ground + script('app.js');
 
 export const outFolder = path.join(here, '../out');
 
@@ -27,8 +30,12 @@ const chromiumArguments = [
   '--disable-renderer-backgrounding',
   '--autoplay-policy=no-user-gesture-required',
   '--use-fake-device-for-media-stream',
-  '--auto-accept-camera-and-microphone-capture', // --use-fake-ui-for-media-stream would make screens fake too
   '--allow-loopback-in-peer-connection',
+];
+
+/** Says yes to every question of a page. */
+const consent = [
+  '--auto-accept-camera-and-microphone-capture', // --use-fake-ui-for-media-stream would make screens fake too
   '--auto-accept-this-tab-capture',
 ];
 
@@ -59,10 +66,13 @@ export class Person {
     page.on('pageerror', (error) => this.log.push(`error: ${error.message}`));
   }
 
-  /** Namespace, if given, is where its browser runs; only Chromium can be told what to do from another one. */
-  static async start(kind, name, number, namespace) {
+  /**
+   * Namespace, if given, is where its browser runs; only Chromium can be told what to do from another one. Answers are Chromium's
+   * arguments for what pages ask of their user.
+   */
+  static async start(kind, name, number, namespace, answers = consent) {
     const launch = { chromium: launchChromium, firefox: launchFirefox }[kind];
-    const browser = await launch(number, namespace);
+    const browser = await launch(number, namespace, answers);
     const page = await browser.newPage();
     await page.setViewport({ width: 1280, height: 800 });
     return new Person({ name, number, kind, browser, page });
@@ -129,7 +139,7 @@ export class Person {
   }
 }
 
-async function launchChromium(number, namespace) {
+async function launchChromium(number, namespace, answers) {
   const folder = await mkdtemp(path.join(tmpdir(), 'chromium-'));
   const film = path.join(folder, 'camera.y4m');
   const tone = path.join(folder, 'microphone.wav');
@@ -148,7 +158,7 @@ async function launchChromium(number, namespace) {
     headless: true,
     timeout: launchTimeout,
     handleSIGINT: false, // run.mjs ends everything in the namespace
-    args: [...chromiumArguments, `--use-file-for-fake-video-capture=${film}`, `--use-file-for-fake-audio-capture=${tone}`],
+    args: [...chromiumArguments, ...answers, `--use-file-for-fake-video-capture=${film}`, `--use-file-for-fake-audio-capture=${tone}`],
   });
 }
 

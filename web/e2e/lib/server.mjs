@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { outFolder } from './browser.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
+const binary = path.resolve(process.env.PARLEY_BIN ?? path.join(here, '../../../bin/parley'));
 
 export const port = 8443;
 export const origin = `http://localhost:${port}`;
@@ -22,7 +23,6 @@ export class Server {
 
   /** The same where a prefix of its command line leads, reached by an origin. */
   static async startAt({ origin, prefix }, name, ...flags) {
-    const binary = path.resolve(process.env.PARLEY_BIN ?? path.join(here, '../../../bin/parley'));
     try {
       accessSync(binary, constants.X_OK);
     } catch {
@@ -79,6 +79,11 @@ export class Server {
     const values = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
       .map((line) => Number(line.slice(line.lastIndexOf(' ') + 1)));
     return values.length > 0 ? values.reduce((a, b) => a + b) : NaN;
+  }
+
+  /** A token of this server, as `parley token` makes it. */
+  token(...flags) {
+    return execFileSync(binary, ['token', '--data', this.folder, ...flags]).toString().trim();
   }
 
   /** Bytes that wait in the kernel's send queue of the server's fullest TCP connection. */

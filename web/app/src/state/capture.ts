@@ -43,7 +43,8 @@ export class Capture {
 
   constraints(): MediaTrackConstraints {
     const wanted = this.deviceId.value;
-    if (wanted !== "") return { ...quality[this.device], deviceId: { ideal: wanted } };
+    // Chromium passes over an ideal deviceId while another device is open.
+    if (wanted !== "") return { ...quality[this.device], deviceId: { exact: wanted } };
     return this.device === "camera" ? { ...quality.camera, facingMode: this.facing.value } : { ...quality.microphone };
   }
 
@@ -87,6 +88,11 @@ export class Capture {
       this.adopt(stream.getTracks()[0], attempt);
     } catch (reason) {
       before?.stop();
+      if (attempt !== this.#attempt) return;
+      if (this.deviceId.value !== "" && isUnplugged(reason)) {
+        this.deviceId.value = ""; // it stays remembered: it may be back next time
+        return this.open();
+      }
       const failure = await failureFrom(reason, this.device);
       if (attempt === this.#attempt) this.fail(failure);
     }
@@ -151,6 +157,11 @@ export async function captureScreen(): Promise<MediaStream | Failure> {
 }
 
 export const canShareScreen = (): boolean => "mediaDevices" in navigator && "getDisplayMedia" in navigator.mediaDevices;
+
+/** Whether the device that was chosen is not there. */
+function isUnplugged(reason: unknown): boolean {
+  return reason instanceof DeviceError && reason.cause instanceof Error && reason.cause.name === "OverconstrainedError";
+}
 
 async function failureFrom(reason: unknown, device: DeviceKind): Promise<Failure> {
   const cause = reason instanceof DeviceError ? (reason.cause ?? reason) : reason;

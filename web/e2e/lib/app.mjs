@@ -1,0 +1,161 @@
+// The app as people use it: found by the names that its controls have for screen readers, and touched on a phone.
+
+import { Person, appScript } from './browser.mjs';
+import { frequencyOf } from './media.mjs';
+
+const patience = 40_000;
+/** Title of the tab that people share. */
+const slides = 'Slides';
+const phoneScreen = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+
+export class App {
+  /** Opens a browser, which has not been asked for anything yet. Number tells its camera and microphone apart. */
+  static async start(call, name, number, { isPhone = false } = {}) {
+    const app = new App();
+    Object.assign(app, { name, number, isPhone, frequency: frequencyOf(number), origin: call.origin });
+    app.person = await Person.start('chromium', name, number, undefined, [`--auto-select-tab-capture-source-by-title=${slides}`]);
+    call.people.push(app.person);
+    app.page = app.person.page;
+    app.devtools = await app.page.createCDPSession();
+    if (isPhone) await app.page.setViewport(phoneScreen);
+    await app.page.setBypassCSP(true); // the policy would forbid the tests' own scripts
+    await app.page.evaluateOnNewDocument(appScript);
+    await app.permit('camera', 'microphone');
+    return app;
+  }
+
+  permit(...devices) {
+    return this.#permissions('granted', devices);
+  }
+
+  refuse(...devices) {
+    return this.#permissions('denied', devices);
+  }
+
+  async #permissions(setting, devices) {
+    for (const name of devices) {
+      await this.devtools.send('Browser.setPermission', { permission: { name }, setting, origin: new URL(this.origin).origin });
+    }
+  }
+
+  open(path) {
+    return this.page.goto(new URL(path, this.origin).href, { waitUntil: 'domcontentloaded' });
+  }
+
+  /** Opens a room and joins it. */
+  async enter(path) {
+    await this.open(path);
+    await this.join();
+  }
+
+  /** From the lobby into the call, until it is connected. */
+  async join() {
+    await this.write('Your name', this.name);
+    await this.press('Join');
+    await this.until(() => document.querySelector('.room') && !document.querySelector('.banner .spinner'), 'the call to be connected');
+  }
+
+  evaluate(work, ...args) {
+    return this.person.evaluate(work, ...args);
+  }
+
+  /** Waits until probe is truthy in the page. */
+  async until(probe, what, ...args) {
+    try {
+      await this.page.waitForFunction(probe, { timeout: patience, polling: 100 }, ...args);
+    } catch (error) {
+      throw new Error(`${this.name}: ${what}: ${error.message}`, { cause: error });
+    }
+  }
+
+  /** Waits for a text on the screen. */
+  read(text) {
+    return this.until((text) => document.body.innerText.includes(text), `“${text}”`, text);
+  }
+
+  /** Waits until a text is not on the screen. */
+  readNoMore(text) {
+    return this.until((text) => !document.body.innerText.includes(text), `no “${text}”`, text);
+  }
+
+  /** A control by its name and role, once it can be seen. */
+  async find(name, role = 'button') {
+    try {
+      return await this.page.waitForSelector(`aria/${name}[role="${role}"]`, { visible: true, timeout: patience });
+    } catch (error) {
+      throw new Error(`${this.name}: ${role} “${name}”: ${error.message}`, { cause: error });
+    }
+  }
+
+  async press(name, role) {
+    const control = await this.find(name, role);
+    await (this.isPhone ? control.tap() : control.click());
+  }
+
+  /** Writes into a field in place of what is in it. */
+  async write(name, text) {
+    const field = await this.find(name, 'textbox');
+    await field.evaluate((field) => field.select());
+    await field.type(text);
+  }
+
+  /** Waits until somebody's tile shows the picture of a camera or screen with this number. Gives how many frames were decoded. */
+  sees(caption, number) {
+    return this.evaluate((caption, number) => e2e.see(caption, number), caption, number);
+  }
+
+  /** Waits until the own camera is seen before joining. */
+  seesPreview() {
+    return this.evaluate((number) => e2e.watch(() => document.querySelector('.preview video'), number, 'the preview'), this.number);
+  }
+
+  /** Waits until somebody's tile has no picture. */
+  seesNothingOf(caption) {
+    return this.until((caption) => e2e.tile(caption) && !e2e.tile(caption).querySelector('video'), `no picture of ${caption}`, caption);
+  }
+
+  seesTile(caption) {
+    return this.until((caption) => e2e.tile(caption), `the tile of ${caption}`, caption);
+  }
+
+  seesNoTile(caption) {
+    return this.until((caption) => !e2e.tile(caption), `no tile of ${caption}`, caption);
+  }
+
+  /** Waits until somebody's tile says that the microphone is muted, or that it is not. */
+  seesMuted(caption, isMuted) {
+    return this.until((caption, isMuted) => e2e.tile(caption)?.getAttribute('aria-label').split(', ').includes('muted') === isMuted,
+      `${caption} to be ${isMuted ? '' : 'no longer '}marked as muted`, caption, isMuted);
+  }
+
+  hears(frequency) {
+    return this.evaluate((hz) => e2e.hearTone(hz), frequency);
+  }
+
+  hearsNothing() {
+    return this.evaluate(() => e2e.hearSilence());
+  }
+
+  /** What “Copy the link” left in the clipboard. */
+  async clipboard() {
+    await this.permit('clipboard-read');
+    await this.page.bringToFront();
+    return this.evaluate(() => navigator.clipboard.readText());
+  }
+
+  /** Shares another tab, which shows a moving picture with this number. */
+  async share(number) {
+    const tab = await this.person.browser.newPage();
+    await tab.setContent(`<title>${slides}</title><style>body{margin:0}canvas{width:100vw;height:100vh}</style><canvas width="1280" height="720"></canvas>`);
+    await tab.evaluate(appScript);
+    await tab.evaluate((number) => {
+      const context = document.querySelector('canvas').getContext('2d');
+      let n = 0;
+      setInterval(() => e2e.draw(context, number, n++), 100);
+    }, number);
+    await this.page.bringToFront();
+    await this.press('Share screen');
+    await this.read('Everyone sees your screen.');
+    await this.page.bringToFront(); // Chromium has shown the tab that is shared
+  }
+}

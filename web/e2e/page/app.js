@@ -1,0 +1,59 @@
+// Runs in every page of the app under test after page.js: sees and hears what the app shows and plays.
+'use strict';
+(() => {
+  const { e2e } = window;
+
+  /** Somebody's tile by its caption: "Ann", "Ann (you)", "Ann’s screen". */
+  e2e.tile = (caption) => [...document.querySelectorAll('.tile')].find((tile) => {
+    const label = tile.getAttribute('aria-label');
+    return label === caption || label.startsWith(`${caption}, `);
+  });
+
+  const isShown = (video) => video !== null && video !== undefined && video.checkVisibility({ visibilityProperty: true }) && !video.paused;
+
+  /** Waits until the element that find() gives shows a participant's picture, which moves. */
+  e2e.watch = async (find, number, what, ms = 40000) => {
+    const frames = new Set();
+    let last;
+    await e2e.until(() => {
+      const video = find();
+      last = isShown(video) ? e2e.look(video) : { kind: 'none' };
+      if (last.kind === 'participant' && last.number === number) frames.add(last.frame);
+      return frames.size >= 4;
+    }, what, ms).catch((error) => {
+      throw new Error(`${error.message}: ${frames.size} pictures matched, last ${JSON.stringify(last)}`);
+    });
+  };
+
+  /** Waits until the tile with this caption shows a participant's picture, which moves, and the number of decoded frames grows. */
+  e2e.see = async (caption, number) => {
+    const video = () => e2e.tile(caption)?.querySelector('video');
+    await e2e.watch(video, number, `the picture of ${caption}`);
+    const decoded = async () => (await e2e.received(video()?.srcObject?.getVideoTracks()[0]))?.framesDecoded ?? 0;
+    const first = await decoded();
+    await e2e.until(async () => (await decoded()) > first + 3, `more decoded frames of ${caption} than ${first}`);
+    return decoded();
+  };
+
+  /** Streams that the app plays aloud. */
+  const played = () => [...document.querySelectorAll('audio')]
+    .filter((audio) => !audio.paused && !audio.muted && audio.volume > 0 && audio.srcObject?.getAudioTracks().length > 0)
+    .map((audio) => audio.srcObject);
+
+  /** Waits until the app plays a tone. The app cleans its microphone's sound, so that it is weaker than what was played into it. */
+  e2e.hearTone = async (frequency, ms = 40000) => {
+    let last;
+    await e2e.until(async () => {
+      last = await Promise.all(played().map((stream) => e2e.tone(stream)));
+      return last.some((tone) => Math.abs(tone.frequency - frequency) < 15 && tone.above > 20);
+    }, `a tone of ${frequency} Hz`, ms).catch((error) => {
+      throw new Error(`${error.message}: ${JSON.stringify(last)}`);
+    });
+  };
+
+  /** Waits until the app plays nothing that can be heard. */
+  e2e.hearSilence = (ms = 20000) => e2e.until(async () => {
+    const tones = await Promise.all(played().map((stream) => e2e.tone(stream, 300)));
+    return tones.every((tone) => tone.level < -70);
+  }, 'silence', ms);
+})();

@@ -1,0 +1,187 @@
+// The app in two browsers, one at a desk and one on a phone: everything that people do from the lobby to the end of a call.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { App } from '../lib/app.mjs';
+import { Call } from '../lib/call.mjs';
+
+const timeout = 120_000;
+
+/** In the page: the microphone hears something. */
+const meterMoves = () => Number(document.querySelector('.meter-bar')?.style.getPropertyValue('--level')) > 0.2;
+
+describe('the app', () => {
+  let call;
+  let ann;
+  let bob;
+  before(async () => {
+    call = await Call.start('app', []);
+    ann = await App.start(call, 'Ann', 1);
+    bob = await App.start(call, 'Bob', 2, { isPhone: true });
+  }, { timeout: 180_000 });
+  after(() => call?.close());
+
+  test('before joining one sees and hears oneself, and chooses devices that are remembered', { timeout }, async () => {
+    await ann.open('/r/tea');
+    await ann.seesPreview();
+    await ann.until(meterMoves, 'the meter to move');
+    const microphone = await ann.find('Microphone', 'combobox');
+    const choices = await microphone.evaluate((select) => [...select.options].map((o) => [o.value, o.label]));
+    assert.ok(choices.length > 1, `microphones: ${choices}`);
+    const [another] = choices.find(([, label]) => label === 'Fake Audio Input 2');
+    await microphone.select(another);
+    await ann.until((id) => document.querySelector('select').value === id, 'the other microphone', another);
+    await ann.until(meterMoves, 'the meter to move');
+    await ann.open('/r/tea');
+    await ann.seesPreview();
+    await ann.until((id) => document.querySelector('select')?.value === id, 'the chosen microphone to be remembered', another);
+  });
+
+  test('a remembered microphone that is not there any more is replaced by another one', { timeout }, async () => {
+    await ann.evaluate(() => localStorage.setItem('parley.microphone', 'unplugged'));
+    await ann.open('/r/tea');
+    await ann.seesPreview();
+    await ann.until(() => document.querySelector('select')?.value === 'default', 'another microphone');
+    await ann.until(meterMoves, 'the meter to move');
+  });
+
+  test('nobody joins without a name; the first one is told to send the link, and can copy it', { timeout }, async () => {
+    await ann.press('Join');
+    await ann.read('Type the name that others will see.');
+    await ann.join();
+    await ann.read('You are the first here.');
+    await ann.press('Copy the link');
+    await ann.read('Link copied');
+    assert.equal(await ann.clipboard(), `${call.origin}/r/tea`);
+  });
+
+  test('who opens the link on a phone is seen and heard, and sees and hears', { timeout }, async (t) => {
+    await bob.enter('/r/tea');
+    await ann.read('Bob joined');
+    await ann.readNoMore('You are the first here.');
+    t.diagnostic(`Ann decoded ${await ann.sees('Bob', bob.number)} frames of Bob, Bob ${await bob.sees('Ann', ann.number)} of Ann`);
+    await ann.hears(bob.frequency);
+    await bob.hears(ann.frequency);
+  });
+
+  test('a muted microphone is silent, and marked for others', { timeout }, async () => {
+    await ann.press('Mute');
+    await bob.seesMuted('Ann', true);
+    await bob.hearsNothing();
+    await ann.press('Unmute');
+    await bob.seesMuted('Ann', false);
+    await bob.hears(ann.frequency);
+    await bob.press('Mute');
+    await ann.seesMuted('Bob', true);
+    await bob.press('Unmute');
+    await ann.seesMuted('Bob', false);
+  });
+
+  test('a camera that is stopped is seen no more, and again when it is started', { timeout }, async () => {
+    await bob.press('Stop camera');
+    await ann.seesNothingOf('Bob');
+    await bob.press('Start camera');
+    await ann.sees('Bob', bob.number);
+  });
+
+  test('the list of people tells who is here, heard and seen', { timeout }, async () => {
+    const listed = (row) => bob.until((row) => [...document.querySelectorAll('.people li')].some((li) => li.textContent === row), row, row);
+    await bob.press('People, 2 here');
+    await listed('BBobyoumicrophone oncamera on');
+    await listed('AAnnmicrophone oncamera on');
+    await ann.press('Mute');
+    await ann.press('Stop camera');
+    await listed('AAnnmutedcamera off');
+    await ann.press('Unmute');
+    await ann.press('Start camera');
+    await bob.press('Close');
+    await bob.sees('Ann', ann.number);
+  });
+
+  test('what is written in the chat is counted until it is read', { timeout }, async () => {
+    await bob.press('Chat');
+    await bob.write('Message to everyone', 'The plan: https://example.org/plan.');
+    await bob.press('Send');
+    await ann.press('Chat, 1 unread');
+    await ann.read('The plan:');
+    assert.equal(await ann.evaluate(() => document.querySelector('.chat-line a').href), 'https://example.org/plan');
+    await ann.write('Message to everyone', 'Thank you, Bob');
+    await ann.page.keyboard.press('Enter');
+    await bob.read('Thank you, Bob');
+    await bob.press('Close');
+    await ann.press('Close');
+  });
+
+  test('a shared tab is seen by the other, beside the camera, until it ends', { timeout }, async () => {
+    await ann.share(12);
+    await bob.sees('Ann’s screen', 12);
+    await bob.sees('Ann', ann.number);
+    await ann.press('Stop sharing');
+    await bob.seesNoTile('Ann’s screen');
+    await bob.sees('Ann', ann.number);
+  });
+
+  test('who leaves is gone at once, and reads what was written meanwhile when coming back', { timeout }, async () => {
+    await bob.press('Leave');
+    await bob.read('You left the call');
+    await ann.read('Bob left');
+    await ann.seesNoTile('Bob');
+    await ann.press('Chat');
+    await ann.write('Message to everyone', 'Bob, you forgot your umbrella');
+    await ann.press('Send');
+    await ann.press('Close');
+    await bob.press('Rejoin');
+    await bob.join();
+    await bob.sees('Ann', ann.number);
+    await bob.press('Chat, 3 unread');
+    await bob.read('The plan:');
+    await bob.read('Bob, you forgot your umbrella');
+    await bob.press('Close');
+    await ann.sees('Bob', bob.number);
+    await bob.press('Leave');
+  });
+
+  test('a refused camera and microphone have a cause and a next step, after which it works', { timeout }, async () => {
+    await bob.refuse('camera', 'microphone');
+    await bob.open('/r/tea');
+    await bob.read('This page may not use the camera and microphone');
+    await bob.read('Click the symbol left of the address, allow the camera and microphone, then try again.');
+    await bob.permit('microphone');
+    await bob.press('Try again');
+    await bob.read('This page may not use the camera');
+    await bob.permit('camera');
+    await bob.press('Try again');
+    await bob.seesPreview();
+    await bob.readNoMore('This page may not use');
+  });
+
+  test('without camera and microphone one joins all the same, and sees the others', { timeout }, async () => {
+    await bob.refuse('camera', 'microphone');
+    await bob.open('/r/tea');
+    await bob.read('This page may not use the camera and microphone');
+    await bob.join();
+    await bob.sees('Ann', ann.number);
+    await ann.seesMuted('Bob', true);
+    await ann.seesNothingOf('Bob');
+  });
+});
+
+describe('the app with invitations', () => {
+  let call;
+  let ann;
+  before(async () => {
+    call = await Call.start('app-token', [], '--auth', 'token');
+    ann = await App.start(call, 'Ann', 1);
+  }, { timeout: 180_000 });
+  after(() => call?.close());
+
+  test('nobody joins without an invitation, and whoever has one does', { timeout }, async () => {
+    await ann.open('/r/tea');
+    await ann.write('Your name', 'Ann');
+    await ann.press('Join');
+    await ann.read('This room needs an invitation');
+    await ann.enter(`/r/tea?2#token=${call.server.token('--room', 'tea')}`);
+    await ann.seesTile('Ann (you)');
+    assert.equal(await ann.evaluate(() => location.hash), '', 'the token is in the address bar');
+  });
+});
