@@ -92,19 +92,37 @@ function drawFace(c: Context, { glasses }: Look, x: number, y: number, r: number
   c.fill();
 }
 
-export function drawDocument(c: Context): void {
+const plan = [
+  ["1 March", "Screens are agreed", "Mia"],
+  ["15 March", "First version for ten friends", "Jonas, Amina"],
+  ["29 March", "What the friends said is mended", "Kenji"],
+  ["12 April", "Translations are in", "Zoë"],
+  ["26 April", "Release", "everybody"],
+] as const;
+
+/** A page of text in 16:9. */
+export function drawDocument(c: Context | OffscreenCanvasRenderingContext2D): void {
   const { width: w, height: h } = c.canvas;
-  c.fillStyle = "#f3f4f6";
+  const u = w / 1280;
+  const write = (text: string, x: number, y: number, font: string, colour: string): void => {
+    c.font = font.replace(/\d+px/, (size) => `${Number.parseInt(size, 10) * u}px`);
+    c.fillStyle = colour;
+    c.fillText(text, x * u, y * u);
+  };
+  c.fillStyle = "#fffdf8";
   c.fillRect(0, 0, w, h);
-  c.fillStyle = "#d8dce1";
-  c.fillRect(0, 0, w, 44);
-  c.fillStyle = "#fff";
-  c.fillRect(160, 84, w - 320, h);
-  c.fillStyle = "#1d2733";
-  c.font = "600 44px sans-serif";
-  c.fillText("Plan for the spring release", 220, 170);
-  c.fillStyle = "#9aa4b0";
-  for (let i = 0; i < 11; i++) c.fillRect(220, 220 + i * 42, (w - 440) * (0.95 - ((i * 37) % 40) / 100), 14);
+  c.fillStyle = "#e4572e";
+  c.fillRect(0, 0, 18 * u, h);
+  write("Plan for the spring release", 90, 132, "700 56px sans-serif", "#1d2733");
+  write("Five steps, two weeks each. What is not ready waits for summer.", 90, 190, "400 27px sans-serif", "#5b6673");
+  plan.forEach(([day, step, who], i) => {
+    const y = 290 + i * 84;
+    c.fillStyle = i === plan.length - 1 ? "#ffe3d8" : i % 2 === 0 ? "#f3efe6" : "#fffdf8";
+    c.fillRect(78 * u, (y - 52) * u, w - 150 * u, 80 * u);
+    write(day, 104, y, "600 29px sans-serif", "#c2410c");
+    write(step, 310, y, "400 29px sans-serif", "#1d2733");
+    write(who, 920, y, "400 29px sans-serif", "#5b6673");
+  });
 }
 
 function ellipse(c: Context, x: number, y: number, rx: number, ry: number): void {

@@ -11,17 +11,33 @@ const phoneScreen = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: t
 export class App {
   /** Opens a browser, which has not been asked for anything yet. Number tells its camera and microphone apart. */
   static async start(call, name, number, { isPhone = false } = {}) {
-    const app = new App();
-    Object.assign(app, { name, number, isPhone, frequency: frequencyOf(number), origin: call.origin });
-    app.person = await Person.start('chromium', name, number, undefined, [`--auto-select-tab-capture-source-by-title=${slides}`]);
-    call.people.push(app.person);
-    app.page = app.person.page;
-    app.devtools = await app.page.createCDPSession();
-    if (isPhone) await app.page.setViewport(phoneScreen);
-    await app.page.setBypassCSP(true); // the policy would forbid the tests' own scripts
-    await app.page.evaluateOnNewDocument(appScript);
-    await app.permit('camera', 'microphone');
+    const person = await Person.start('chromium', name, number, undefined, [`--auto-select-tab-capture-source-by-title=${slides}`]);
+    call.people.push(person);
+    const app = new App(call.origin, person, person.page);
+    await app.#prepare(isPhone);
     return app;
+  }
+
+  constructor(origin, person, page) {
+    const { name, number } = person;
+    Object.assign(this, { origin, person, page, name, number, frequency: frequencyOf(number) });
+  }
+
+  /** Somebody else in another tab of the same browser. */
+  async another(name, { isPhone = false } = {}) {
+    const app = new App(this.origin, this.person, await this.person.browser.newPage());
+    app.name = name;
+    await app.#prepare(isPhone);
+    return app;
+  }
+
+  async #prepare(isPhone) {
+    this.isPhone = isPhone;
+    this.devtools = await this.page.createCDPSession();
+    if (isPhone) await this.page.setViewport(phoneScreen);
+    await this.page.setBypassCSP(true); // the policy would forbid the tests' own scripts
+    await this.page.evaluateOnNewDocument(appScript);
+    await this.permit('camera', 'microphone');
   }
 
   permit(...devices) {
@@ -55,8 +71,13 @@ export class App {
     await this.until(() => document.querySelector('.room') && !document.querySelector('.banner .spinner'), 'the call to be connected');
   }
 
-  evaluate(work, ...args) {
-    return this.person.evaluate(work, ...args);
+  /** Runs a function in the page; errors carry the person's name. */
+  async evaluate(work, ...args) {
+    try {
+      return await this.page.evaluate(work, ...args);
+    } catch (error) {
+      throw new Error(`${this.name}: ${error.message}`, { cause: error });
+    }
   }
 
   /** Waits until probe is truthy in the page. */
@@ -90,6 +111,12 @@ export class App {
   async press(name, role) {
     const control = await this.find(name, role);
     await (this.isPhone ? control.tap() : control.click());
+  }
+
+  /** However many messages are unread. */
+  async openChat() {
+    const button = await this.page.waitForSelector('#open-chat', { timeout: patience });
+    await (this.isPhone ? button.tap() : button.click());
   }
 
   /** Writes into a field in place of what is in it. */

@@ -116,6 +116,14 @@ describe('the app', () => {
     await ann.share(12);
     await bob.sees('Ann’s screen', 12);
     await bob.sees('Ann', ann.number);
+    await bob.press('More');
+    await bob.press('Copy the link', 'menuitem');
+    await bob.read('Link copied');
+    const overlap = await bob.evaluate(() => {
+      const [toast, screen] = ['.toast', '.tile.share'].map((s) => document.querySelector(s).getBoundingClientRect());
+      return toast.top < screen.bottom && screen.top < toast.bottom && toast.left < screen.right && screen.left < toast.right;
+    });
+    assert.equal(overlap, false, 'a message over what is shared');
     await ann.press('Stop sharing');
     await bob.seesNoTile('Ann’s screen');
     await bob.sees('Ann', ann.number);
