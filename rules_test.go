@@ -59,6 +59,7 @@ var packages = []struct {
 	{"internal/sim", testOnly},
 	{"internal/port", runtime},
 	{"internal/dtls", runtime},
+	{"internal/data", runtime},
 	{"internal/bus", runtime},
 	{"internal/bus/bustest", testOnly},
 	{"internal/bus/local", runtime},

@@ -40,7 +40,9 @@ const (
 	DtlsClosed    // no association any more
 	DtlsMalformed // no record that a client sends
 	DataNoChannel // the receiver has not opened the data channel
-	DataQueueFull // the receiver of data messages did not keep up
+	DataQueueFull // the receiver of lossy data messages did not keep up
+	DataSlow      // waited for a receiver that was too slow, and lost its reliable channel for that
+	DataRate      // beyond the rate of the sender of lossy data messages
 	DataMalformed // a data message without a valid header
 	DataForbidden // the sender may not send data
 	DataUnknownTo // addressed to nobody
@@ -87,7 +89,7 @@ var names = [NumReasons]string{
 	StunMethod: "stun_method", StunRole: "stun_role", PairTaken: "pair_taken",
 	PairLimit:     "pair_limit",
 	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DtlsMalformed: "dtls_malformed",
-	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full",
+	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full", DataSlow: "data_slow", DataRate: "data_rate",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",
 	SrtpNoKeys: "srtp_no_keys", SrtpShort: "srtp_short", SrtpAuth: "srtp_auth", SrtpReplay: "srtp_replay",
 	SrtpSources:  "srtp_sources",

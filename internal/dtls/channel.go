@@ -1,7 +1,7 @@
 package dtls
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -19,7 +19,8 @@ type Channel uint8
 const (
 	Reliable Channel = iota // "parley": ordered, nothing is lost
 	Lossy                   // "parley-lossy": unordered, nothing is sent twice
-	numChannels
+
+	NumChannels // not a channel: the number of them
 )
 
 // String returns the channel's label.
@@ -41,59 +42,119 @@ func channelOf(c *datachannel.Config) (Channel, bool) {
 	return 0, false
 }
 
+// Inbox takes the messages of a client, each on the goroutine that reads its channel. While Message blocks, nothing more is read of that
+// channel, which ends in SCTP's flow control: the client's sending waits. ctx is over when the channel is. b is the caller's again
+// when Message returns. After an error nothing more of the channel is taken.
+type Inbox interface {
+	Message(ctx context.Context, c Channel, b []byte) error
+}
+
 // channel is an open data channel.
 type channel struct {
 	// static after construction
-	kind  Channel
-	dc    *datachannel.DataChannel
-	wake  chan struct{} // something waits, or SCTP has room again
-	ended chan struct{}
+	kind     Channel
+	dc       *datachannel.DataChannel
+	wake     chan struct{}   // something waits, or SCTP has room again
+	ctx      context.Context // over with the channel, or with SCTP
+	over     context.CancelFunc
+	patience time.Duration // with a client that is behind
 
 	// guarded by mu
 	mu      sync.Mutex
 	waiting [][]byte
-	bytes   int // of waiting
-	over    bool
-	reason  string // why it is over
+	bytes   int           // of waiting, each message with what it costs
+	room    chan struct{} // closed when there is room again; nil: nobody waits for that
+	late    *time.Timer   // ends the channel; nil: it is not behind
+	taken   int           // of bytes, since late was set
+	ended   bool
+	reason  string // why it has
+	lost    int    // messages that waited when the client was given up as too slow
 }
 
-// Send queues a message for one channel of the client. It keeps b, which must not change any more. Where the client does not read,
-// a lossy message is dropped and the reliable channel closed.
-func (a *Association) Send(to Channel, b []byte) drop.Reason {
+// Send queues a message for one channel of the client. It keeps b, which must not change any more. Where too much waits for the client,
+// r is DataQueueFull: a lossy message is discarded; a reliable one may be sent again when room is closed, which it is when there is room
+// or the channel is over.
+func (a *Association) Send(to Channel, b []byte) (r drop.Reason, room <-chan struct{}) {
 	if a.ctx.Err() != nil {
-		return drop.DtlsClosed
+		return drop.DtlsClosed, nil
 	}
 	if len(b) > MaxMessage {
-		return drop.DataMalformed
+		return drop.DataMalformed, nil
 	}
 	a.mu.Lock()
 	var c *channel
-	if to < numChannels {
+	if to < NumChannels {
 		c = a.channels[to]
 	}
 	a.mu.Unlock()
 	if c == nil {
-		return drop.DataNoChannel
+		return drop.DataNoChannel, nil
 	}
 	return c.push(b)
 }
 
-func (c *channel) push(b []byte) drop.Reason {
+func (c *channel) push(b []byte) (r drop.Reason, room <-chan struct{}) {
 	c.mu.Lock()
-	full := c.bytes+len(b) > sendBytes || len(c.waiting) == sendMessages
-	if !full && !c.over {
-		c.waiting = append(c.waiting, b)
-		c.bytes += len(b)
+	defer c.mu.Unlock()
+	switch full := c.room != nil || c.bytes+cost(b) > sendBytes; {
+	case c.ended:
+		return drop.DataNoChannel, nil
+	case full && c.kind == Lossy:
+		return drop.DataQueueFull, nil
+	case full:
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		return drop.DataQueueFull, c.room
 	}
-	c.mu.Unlock()
-	if full && c.kind == Reliable {
-		c.end("slow reader")
-	}
-	if full {
-		return drop.DataQueueFull
+	c.waiting = append(c.waiting, b)
+	if c.bytes += cost(b); c.bytes >= resumeBytes && c.late == nil && c.kind == Reliable {
+		c.expect()
 	}
 	c.signal()
-	return drop.None
+	return drop.None, nil
+}
+
+// cost is what a message counts while it waits.
+func cost(b []byte) int { return len(b) + messageOverhead }
+
+// expect gives a client that is behind so long to take some of what waits. The caller holds mu.
+func (c *channel) expect() {
+	var late *time.Timer
+	late = time.AfterFunc(c.patience, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.late == late {
+			c.lost = len(c.waiting)
+			c.endLocked("slow reader")
+		}
+	})
+	c.late, c.taken = late, 0
+}
+
+// advance notes that the client has taken n bytes. The caller holds mu.
+func (c *channel) advance(n int) {
+	c.bytes -= n
+	c.taken += n
+	switch {
+	case c.bytes < resumeBytes:
+		c.catchUp()
+	case c.late != nil && c.taken >= sendBytes-resumeBytes:
+		c.late.Stop()
+		c.expect()
+	}
+}
+
+// catchUp: the client is not behind any more. The caller holds mu.
+func (c *channel) catchUp() {
+	if c.late != nil {
+		c.late.Stop()
+		c.late = nil
+	}
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
 }
 
 func (c *channel) signal() {
@@ -103,35 +164,42 @@ func (c *channel) signal() {
 	}
 }
 
-// end makes reader and writer end. The first reason counts.
+// end closes the channel. The first reason counts.
 func (c *channel) end(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	c.endLocked(reason)
+}
+
+func (c *channel) endLocked(reason string) {
+	if c.ended {
 		return
 	}
-	c.over, c.reason, c.waiting, c.bytes = true, reason, nil, 0
-	close(c.ended)
+	c.ended, c.reason, c.waiting, c.bytes = true, reason, nil, 0
+	c.catchUp()
+	c.over()
 }
 
 func (c *channel) pop() (b []byte, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
+		c.waiting = nil // what it took to hold many is not kept
 		return nil, false
 	}
 	b = c.waiting[0]
 	c.waiting[0] = nil
 	c.waiting = c.waiting[1:]
-	c.bytes -= len(b)
+	c.advance(cost(b))
 	return b, true
 }
 
-// write gives SCTP what waits, as long as the client acknowledges: SCTP's own queue has no bound.
-func (c *channel) write() {
+// write gives SCTP what waits, as long as the client acknowledges (SCTP's own queue has no bound), until the channel is over; and then
+// tells of that.
+func (c *channel) write(a *Association) {
 	c.dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
 	c.dc.OnBufferedAmountLow(c.signal)
-	for {
+	for c.ctx.Err() == nil {
 		for c.dc.BufferedAmount() < unackedBytes {
 			b, ok := c.pop()
 			if !ok {
@@ -143,51 +211,48 @@ func (c *channel) write() {
 		}
 		select {
 		case <-c.wake:
-		case <-c.ended:
-			_ = c.dc.Close()
-			_ = c.dc.SetReadDeadline(time.Now()) // wakes the reader
-			return
+		case <-c.ctx.Done():
 		}
 	}
+	_ = c.dc.Close()
+	a.closed(c)
 }
 
-const readBytes = 2 << 10 // enough for most messages; there are many channels, and each has a buffer
-
-// read tells the sink what the client sends, until the channel is over.
-func (c *channel) read(a *Association) {
+// read passes on what the client sends. Once the channel is over it discards what still comes, which would fill the receive window
+// of the other one, until the client has closed it too.
+func (c *channel) read(a *Association, l *link) {
 	buf := make([]byte, readBytes)
 	for {
 		n, _, err := c.dc.ReadDataChannel(buf)
 		switch {
-		case errors.Is(err, io.ErrShortBuffer) && len(buf) < MaxMessage: // the message is still there
-			buf = make([]byte, MaxMessage)
-		case errors.Is(err, io.ErrShortBuffer):
-			c.end("a message is too long")
-			return
+		case errors.Is(err, io.ErrShortBuffer) && len(buf) < longestBytes: // the message is still there
+			buf = make([]byte, longestBytes)
+			continue
 		case err != nil:
 			c.end("closed by the client")
 			return
-		default:
-			c.message(a, buf[:n])
-			if len(buf) > readBytes {
-				buf = make([]byte, readBytes)
+		case n > MaxMessage:
+			c.end("a message is too long")
+		case !c.isOver():
+			if err := a.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
+				c.end("closed")
 			}
+		}
+		l.window.read(n)
+		if len(buf) > readBytes {
+			buf = make([]byte, readBytes)
 		}
 	}
 }
 
-// message tells of one message. Where the sink is full, a reliable channel waits, which ends in SCTP's flow control.
-func (c *channel) message(a *Association, b []byte) {
-	e := Event{Kind: Message, Channel: c.kind, Payload: bytes.Clone(b)}
-	if c.kind == Reliable {
-		a.tell(e)
-	} else if !a.cfg.Sink.Event(a.cfg.ID, e) {
-		a.count(func(n *Counts) { n.Lost++ })
-	}
+func (c *channel) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 // accept waits for a stream's opening message and runs the channel, if it is one of the two and not open already.
-func (a *Association) accept(stream *sctp.Stream, pending <-chan struct{}, start func(func())) {
+func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct{}, start func(func())) {
 	cfg := &datachannel.Config{LoggerFactory: silent}
 	dc, err := datachannel.Server(stream, cfg)
 	<-pending
@@ -196,30 +261,44 @@ func (a *Association) accept(stream *sctp.Stream, pending <-chan struct{}, start
 		return
 	}
 	kind, known := channelOf(cfg)
-	c := &channel{kind: kind, dc: dc, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	c := &channel{kind: kind, dc: dc, wake: make(chan struct{}, 1)}
+	c.ctx, c.over = context.WithCancel(l.ctx)
 	if !known || !a.open(c) {
+		c.end("refused")
 		a.refuse(stream)
+		c.read(a, l)
 		return
 	}
 	a.tell(Event{Kind: ChannelOpened, Channel: kind})
 	defer c.end("internal fault") // by now there is another reason, unless this panics: the writer must end too
-	start(c.write)
-	c.read(a)
-	a.mu.Lock()
-	a.channels[kind] = nil
-	a.mu.Unlock()
-	a.tell(Event{Kind: ChannelClosed, Channel: kind, Reason: c.reason})
+	start(func() { c.write(a) })
+	c.read(a, l)
 }
 
 // open reports false if there is such a channel already.
 func (a *Association) open(c *channel) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.channels[c.kind] != nil {
+	if before := a.channels[c.kind]; before != nil && !before.isOver() {
 		return false
 	}
+	c.patience = Patience >> a.slow
 	a.channels[c.kind] = c
 	return true
+}
+
+// closed forgets a channel that is over.
+func (a *Association) closed(c *channel) {
+	c.end("closed by the client") // SCTP is over
+	a.mu.Lock()
+	if a.channels[c.kind] == c {
+		a.channels[c.kind] = nil
+	}
+	if c.lost > 0 {
+		a.slow++
+	}
+	a.mu.Unlock()
+	a.tell(Event{Kind: ChannelClosed, Channel: c.kind, Reason: c.reason, Lost: c.lost})
 }
 
 func (a *Association) refuse(stream *sctp.Stream) {

@@ -2,9 +2,12 @@ package dtls
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,10 +52,10 @@ func TestMessages(t *testing.T) {
 					s.t.Fatal(err)
 				}
 				time.Sleep(time.Second)
-				if e := s.want(Message)[0]; e.Channel != want || !bytes.Equal(e.Payload, b) {
-					s.t.Errorf("%d bytes came as %d on %v", n, len(e.Payload), e.Channel)
+				if m := s.heard(); len(m) != 1 || m[0].channel != want || !bytes.Equal(m[0].payload, b) {
+					s.t.Fatalf("%d bytes on %v came as %d messages", n, want, len(m))
 				}
-				if r := s.a.Send(want, b); r != drop.None {
+				if r, _ := s.a.Send(want, b); r != drop.None {
 					s.t.Fatal(r)
 				}
 				got := make([]byte, MaxMessage)
@@ -113,7 +116,7 @@ func TestTooManyChannels(t *testing.T) {
 			}
 		}
 		s.want(ChannelClosed)
-		if r := s.a.Send(Reliable, []byte("x")); r != drop.DataNoChannel {
+		if r, _ := s.a.Send(Reliable, []byte("x")); r != drop.DataNoChannel {
 			s.t.Error(r)
 		}
 		select {
@@ -124,68 +127,181 @@ func TestTooManyChannels(t *testing.T) {
 	})
 }
 
-// A client that does not read: the reliable channel is closed when sendBytes wait, with a reason; the lossy one loses messages. The
-// caller never waits, and the association goes on.
-func TestSlowReader(t *testing.T) {
-	for _, c := range []Channel{Reliable, Lossy} {
-		talk(t, func(s *scene, assoc *sctp.Association) {
-			kind := datachannel.ChannelTypeReliable
-			if c == Lossy {
-				kind = lossyKind
+// slowed is a client that has opened a channel and does not read any more.
+func (s *scene) slowed(assoc *sctp.Association, c Channel) {
+	kind := datachannel.ChannelTypeReliable
+	if c == Lossy {
+		kind = lossyKind
+	}
+	s.dial(assoc, 1+uint16(s.dialed), c.String(), kind)
+	s.dialed++
+	time.Sleep(time.Second)
+	s.want(ChannelOpened)
+	s.mu.Lock()
+	s.toClient = func([]byte) bool { return false }
+	s.mu.Unlock()
+}
+
+// fill sends a client as many messages as it takes.
+func (s *scene) fill(c Channel, b []byte) (sent int, room <-chan struct{}) {
+	s.t.Helper()
+	for ; ; sent++ {
+		switch r, room := s.a.Send(c, b); r {
+		case drop.None:
+			if sent*len(b) < 2*unackedBytes {
+				synctest.Wait() // until SCTP has what it takes
 			}
-			s.dial(assoc, 1, c.String(), kind)
-			s.want(ChannelOpened)
-			s.mu.Lock()
-			s.toClient = func([]byte) bool { return false }
-			s.mu.Unlock()
-			b, sent := make([]byte, 32<<10), 0
-			for ; sent < 1000; sent++ {
-				if r := s.a.Send(c, b); r == drop.DataQueueFull {
-					break
-				} else if r != drop.None {
-					s.t.Fatal(r)
-				}
-				synctest.Wait()
-			}
-			if sent < sendBytes/len(b) || sent > (sendBytes+2*unackedBytes)/len(b) {
-				s.t.Errorf("%d messages taken", sent)
-			}
-			if c == Lossy {
-				s.want()
-				return
-			}
-			if e := s.want(ChannelClosed)[0]; e.Reason != "slow reader" {
-				s.t.Errorf("got %+v", e)
-			}
-			if r := s.a.Send(c, b); r != drop.DataNoChannel {
-				s.t.Error(r)
-			}
-		})
+		case drop.DataQueueFull:
+			return sent, room
+		default:
+			s.t.Fatal(r)
+		}
 	}
 }
 
-// Limit: many small messages count as well as bytes. One longer than MaxMessage is refused.
-func TestSendLimits(t *testing.T) {
-	c := &channel{kind: Lossy, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	for range sendMessages {
-		if r := c.push([]byte{1}); r != drop.None {
-			t.Fatal(r)
+// Limit: for a client that does not read, sendBytes of messages wait, each of which counts messageOverhead more than its length; so
+// small ones are many, and big ones few.
+func TestQueueIsBoundByBytes(t *testing.T) {
+	for _, c := range []Channel{Reliable, Lossy} {
+		for _, size := range []int{1, 18, 1000, MaxMessage} {
+			talk(t, func(s *scene, assoc *sctp.Association) {
+				s.slowed(assoc, c)
+				sent, room := s.fill(c, make([]byte, size))
+				given := (unackedBytes-1)/size + 1
+				if waiting, fit := sent-given, sendBytes/(size+messageOverhead); waiting != fit {
+					s.t.Errorf("%v: %d messages of %d bytes wait, where %d fit", c, waiting, size, fit)
+				}
+				if (room == nil) != (c == Lossy) {
+					s.t.Errorf("%v: room to wait for: %v", c, room != nil)
+				}
+			})
 		}
 	}
-	if r := c.push([]byte{1}); r != drop.DataQueueFull {
-		t.Error(r)
+}
+
+// A client that has not read for Patience after its queue was full loses the reliable channel, with what waited in it; until then
+// nobody can send to it, and who waits for room hears when that is over. Nothing of its other channel is closed. The association
+// goes on, and the client may open the channel again; but each further time it has half as long.
+func TestSlowReader(t *testing.T) {
+	talk(t, func(s *scene, assoc *sctp.Association) {
+		s.dial(assoc, 100, "parley-lossy", lossyKind)
+		s.want(ChannelOpened)
+		for n := range 4 {
+			s.slowed(assoc, Reliable)
+			start := time.Now()
+			time.Sleep(time.Second)
+			sent, room := s.fill(Reliable, make([]byte, 32<<10))
+			if r, again := s.a.Send(Reliable, []byte("x")); r != drop.DataQueueFull || again != room {
+				s.t.Errorf("a small message: %v", r) // would overtake
+			}
+			<-room
+			patience := Patience >> n
+			if took := time.Since(start); took != time.Second+patience {
+				s.t.Errorf("given up after %v the %dth time", took, n)
+			}
+			if e := s.want(ChannelClosed)[0]; e.Reason != "slow reader" || e.Lost < sent-4 || e.Lost > sent {
+				s.t.Errorf("%d sent, got %+v", sent, e)
+			}
+			if r, _ := s.a.Send(Reliable, []byte("x")); r != drop.DataNoChannel {
+				s.t.Error(r)
+			}
+			s.mu.Lock()
+			s.toClient = nil
+			s.mu.Unlock()
+			time.Sleep(time.Minute) // for SCTP's retransmissions
+			s.want()
+		}
+	})
+}
+
+// queue tells what waits for the reliable channel, and what memory is kept for that.
+func (s *scene) queue() (bytes, held int, behind bool) {
+	s.t.Helper()
+	s.a.mu.Lock()
+	c := s.a.channels[Reliable]
+	s.a.mu.Unlock()
+	if c == nil {
+		s.t.Fatal("the channel was closed")
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes, cap(c.waiting), c.late != nil
+}
+
+// A client that is behind keeps its channel if it catches up in time: room comes when the queue is down to resumeBytes, everything
+// arrives, in order, and nothing is left of the queue afterwards.
+func TestCatchingUp(t *testing.T) {
+	talk(t, func(s *scene, assoc *sctp.Association) {
+		const rounds = 5
+		dc := s.dial(assoc, 1, "parley", 0)
+		s.want(ChannelOpened)
+		read := make(chan string, 20_000)
+		go func() {
+			defer close(read)
+			for buf := make([]byte, 2000); ; {
+				n, err := dc.Read(buf)
+				if err != nil {
+					return
+				}
+				read <- string(buf[:n])
+			}
+		}()
+		cut := func(is bool) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.toClient = func([]byte) bool { return !is }
+		}
+		var sent []string
+		for range rounds {
+			cut(true)
+			var room <-chan struct{}
+			for room == nil {
+				b := fmt.Appendf(make([]byte, 1000), "%d", len(sent))
+				var r drop.Reason
+				switch r, room = s.a.Send(Reliable, b); r {
+				case drop.None:
+					sent = append(sent, string(b))
+				case drop.DataQueueFull:
+				default:
+					s.t.Fatal(r)
+				}
+			}
+			time.Sleep(Patience / 2)
+			cut(false)
+			<-room
+			if bytes, _, _ := s.queue(); bytes >= resumeBytes || bytes < resumeBytes-unackedBytes {
+				s.t.Fatalf("room when %d bytes wait", bytes)
+			}
+		}
+		time.Sleep(time.Minute)
+		s.want()
+		if bytes, held, behind := s.queue(); bytes != 0 || held != 0 || behind {
+			s.t.Errorf("%d bytes are left, and memory for %d messages; behind: %v", bytes, held, behind)
+		}
+		_ = assoc.Close()
+		var got []string
+		for m := range read {
+			got = append(got, m)
+		}
+		if !slices.Equal(got, sent) {
+			s.t.Errorf("%d of %d messages arrived, or not in order", len(got), len(sent))
+		}
+	})
+}
+
+// Limit: one message longer than MaxMessage is refused.
+func TestSendLimits(t *testing.T) {
 	talk(t, func(s *scene, assoc *sctp.Association) {
 		dc := s.dial(assoc, 1, "parley", 0)
 		s.want(ChannelOpened)
-		if r := s.a.Send(Reliable, make([]byte, MaxMessage+1)); r != drop.DataMalformed {
-			s.t.Error(r)
-		}
-		if r := s.a.Send(Lossy, []byte{1}); r != drop.DataNoChannel {
-			s.t.Error(r)
-		}
-		if r := s.a.Send(numChannels, []byte{1}); r != drop.DataNoChannel {
-			s.t.Error(r)
+		for _, x := range []struct {
+			to   Channel
+			size int
+			want drop.Reason
+		}{{Reliable, MaxMessage + 1, drop.DataMalformed}, {Lossy, 1, drop.DataNoChannel}, {NumChannels, 1, drop.DataNoChannel}} {
+			if r, _ := s.a.Send(x.to, make([]byte, x.size)); r != x.want {
+				s.t.Error(r)
+			}
 		}
 		assoc.SetMaxMessageSize(MaxMessage + 1)
 		if _, err := dc.Write(make([]byte, MaxMessage+1)); err != nil {
@@ -198,37 +314,91 @@ func TestSendLimits(t *testing.T) {
 	})
 }
 
-// Where the sink is full, reliable messages wait (SCTP's flow control holds the client back) and come in order; lossy ones are lost
-// and counted.
-func TestFullSink(t *testing.T) {
+// As long as messages are held, the client's sending waits, with at most receiveBytes on this side and none of it lost; when they are
+// let go the client goes on at once, not when it tries again. The smallest messages there are come in order too.
+func TestBackPressure(t *testing.T) {
+	for _, c := range []struct{ size, count int }{{3, 30_000}, {18, 20_000}, {1000, 1000}, {MaxMessage, 10}} {
+		talk(t, func(s *scene, assoc *sctp.Association) {
+			assoc.SetMaxMessageSize(MaxMessage)
+			dc := s.dial(assoc, 1, "parley", 0)
+			s.want(ChannelOpened)
+			letGo := s.hold()
+			message := func(i int) []byte {
+				b := make([]byte, max(c.size, 4))
+				binary.BigEndian.PutUint32(b, uint32(i))
+				return b[max(0, 4-c.size):][:c.size]
+			}
+			for i := range c.count {
+				if _, err := dc.Write(message(i)); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+			time.Sleep(70 * time.Second) // the next try is at 127 s
+			if m, here := s.heard(), c.size*c.count-int(dc.BufferedAmount()); len(m) != 0 || here > receiveBytes+sctpMTU+c.size {
+				s.t.Errorf("%d bytes: %d messages passed on, %d bytes acknowledged", c.size, len(m), here)
+			}
+			letGo()
+			start := time.Now()
+			for dc.BufferedAmount() > 0 && time.Since(start) < time.Minute {
+				time.Sleep(time.Millisecond)
+			}
+			took := time.Since(start)
+			messages := s.heard()
+			if len(messages) != c.count {
+				s.t.Errorf("%d bytes: %d of %d messages arrived", c.size, len(messages), c.count)
+			}
+			for i, m := range messages {
+				if !bytes.Equal(m.payload, message(i)) {
+					s.t.Fatalf("%d bytes: message %d is %x", c.size, i, m.payload)
+				}
+			}
+			if took > 10*time.Second {
+				s.t.Errorf("%d messages of %d bytes: all there %v after they were let go", c.count, c.size, took)
+			}
+		})
+	}
+}
+
+// Limit: with more than maxUnread unread messages in one stream, which only empty ones can be, SCTP is given up, since they could not be told
+// apart.
+func TestMaxUnread(t *testing.T) {
 	talk(t, func(s *scene, assoc *sctp.Association) {
-		reliable, lossy := s.dial(assoc, 1, "parley", 0), s.dial(assoc, 2, "parley-lossy", lossyKind)
+		dc := s.dial(assoc, 1, "parley", 0)
+		s.want(ChannelOpened)
+		letGo := s.hold()
+		defer letGo()
+		for i := range maxUnread + 100 {
+			if i == maxUnread-100 {
+				time.Sleep(time.Minute)
+				s.want()
+			}
+			if _, err := dc.Write([]byte{0, 0}); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		s.want(ChannelClosed, Closed) // this client ends DTLS with SCTP
+	})
+}
+
+// Who has left is not waited for: a message that is held when its client goes keeps nothing from ending.
+func TestLeavingWhileHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, sha256Of(clientCert))
+		client := s.connect()
+		assoc := s.associate(client)
+		dc := s.dial(assoc, 1, "parley", 0)
+		s.want(Connected, ChannelOpened)
+		s.hold()
+		if _, err := dc.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Second)
-		s.want(ChannelOpened, ChannelOpened)
-		s.setFull(true)
-		for i := range 100 {
-			if _, err := reliable.Write(fmt.Appendf(nil, "%d", i)); err != nil {
-				s.t.Fatal(err)
-			}
-		}
-		for range 3 {
-			if _, err := lossy.Write([]byte("x")); err != nil {
-				s.t.Fatal(err)
-			}
-		}
-		time.Sleep(10 * time.Second)
-		s.want()
-		s.setFull(false)
-		time.Sleep(10 * time.Second)
-		events := s.taken()
-		if len(events) != 100 || s.a.Counts().Lost != 3 {
-			s.t.Fatalf("%d messages, %d lost", len(events), s.a.Counts().Lost)
-		}
-		for i, e := range events {
-			if string(e.Payload) != fmt.Sprint(i) {
-				s.t.Errorf("message %d: %q", i, e.Payload)
-			}
-		}
+		_ = assoc.Close()
+		_ = client.Close()
+		s.want(ChannelClosed, Closed)
+		<-s.a.Done()
+		s.end()
 	})
 }
 
@@ -319,7 +489,7 @@ func (w *warned) Write(b []byte) (int, error) { return len(b), nil }
 
 // Limit: maxWarnings alerts end nothing, the next one ends the association.
 func TestMaxWarnings(t *testing.T) {
-	a := &Association{}
+	a := &Association{ctx: context.Background()}
 	few, many := &warned{left: maxWarnings}, &warned{left: maxWarnings + 10}
 	a.serve(few)
 	a.serve(many)
@@ -340,8 +510,8 @@ func TestPanicEndsOneAssociation(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		<-s.a.Done()
-		if e := s.taken(); len(e) == 0 || e[0].Kind != Failed || e[0].Reason != "internal fault: broken" {
-			s.t.Errorf("got %+v", e)
+		if !slices.ContainsFunc(s.taken(), func(e Event) bool { return e.Kind == Failed && e.Reason == "internal fault: broken" }) {
+			s.t.Error("it has not failed")
 		}
 	})
 }

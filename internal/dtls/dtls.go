@@ -4,6 +4,7 @@
 //
 //	shard → Deliver → queue → records that can be the client's → pion/dtls → pion/sctp → data channels
 //	shard ← Sink.Datagram, Sink.Event ← …
+//	Inbox.Message ← data channels ← Send
 //
 // The server is passive (RFC 5763 §5) and wants a certificate whose fingerprint the client's offer had (RFC 8122): before that is
 // verified no key and no message leaves this package.
@@ -40,15 +41,15 @@ type Config struct {
 	Fingerprints []sdp.Fingerprint
 	// Data: the client has asked for data channels. Otherwise nothing is expected from it after the handshake but its end, and as
 	// long as nothing comes the association has no goroutine.
-	Data bool
-	Sink Sink
+	Data  bool
+	Sink  Sink
+	Inbox Inbox
 	// Deadline for the handshake; 0 means the constant of that name.
 	Deadline time.Duration
 }
 
 // Sink takes what associations make, on their goroutines. Its methods never block and report false when they could not take it: a
-// datagram is then lost, an event offered again, except a message of the lossy channel. Bytes of a datagram are the caller's again
-// when Datagram returns; an event's are the sink's.
+// datagram is then lost, an event offered again. Bytes of a datagram are the caller's again when Datagram returns.
 type Sink interface {
 	Datagram(id uint64, b []byte) bool
 	Event(id uint64, e Event) bool
@@ -63,8 +64,7 @@ const (
 	Failed                        // the handshake: Reason
 	Closed                        // by the client: Reason
 	ChannelOpened                 // Channel
-	ChannelClosed                 // Channel, Reason
-	Message                       // Channel, Payload
+	ChannelClosed                 // Channel, Reason, Lost
 )
 
 // Event is what an association tells. Which fields are set is said at its Kind.
@@ -73,8 +73,8 @@ type Event struct {
 	Profile        srtp.Profile
 	Client, Server srtp.Keys // what the client and what the server seals with
 	Channel        Channel
-	Payload        []byte
 	Reason         string // for people
+	Lost           int    // messages that waited for a client that was too slow, and lost its channel for that; 0: it was not
 }
 
 // Association is one DTLS association. Its methods may be called from any goroutine.
@@ -95,7 +95,8 @@ type Association struct {
 	parked   *pion.State // what is kept where there is no loop; nil: there is one, or it is over
 	flight   []byte      // the last of the handshake, once it was parked
 	resumed  bool        // it was parked once, and is not again: forged records cost then no more than they did
-	channels [numChannels]*channel
+	channels [NumChannels]*channel
+	slow     int // channels that were closed because the client did not read them
 	counts   Counts
 
 	// owned by loop
@@ -112,7 +113,7 @@ type Association struct {
 // Counts is what an association has discarded.
 type Counts struct {
 	Refused uint64 // data channels without a known label, or one too many
-	Lost    uint64 // datagrams and lossy messages that the sink did not take
+	Lost    uint64 // datagrams that the sink did not take
 }
 
 // Start starts an association. It ends by Close, or after it has told Failed or Closed.

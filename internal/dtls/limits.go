@@ -12,6 +12,9 @@ const Deadline = 30 * time.Second
 // MaxMessage is the longest data message, with its header, in bytes.
 const MaxMessage = 2 + 255 + wire.MaxDataBytes
 
+// Patience is how long a client may go on without taking some of what waits for its reliable channel, before it loses that.
+const Patience = 10 * time.Second
+
 // Limits of one association.
 const (
 	queueDatagrams     = 64                     // incoming datagrams that wait; more are dropped, as a network would
@@ -23,12 +26,15 @@ const (
 	replayWindow       = 4096                   // records; no plaintext record may be numbered higher, so a forged one never outruns the window
 	mtu                = 1200                   // bytes of a DTLS datagram
 	sctpMTU            = mtu - 13 - 8 - 16      // less record header, explicit nonce and tag
-	receiveBytes       = 256 << 10              // of messages that wait to be read: SCTP's receive window
-	maxRefused         = 64                     // channels beyond the two, or without a known label, until SCTP is given up
+	receiveBytes       = MaxMessage + sctpMTU   // of messages that wait to be read: SCTP's receive window; see window.go
+	readBytes          = 2 << 10                // enough for most messages; there are many channels, and each has a buffer
+	longestBytes       = receiveBytes + mtu     // more cannot wait to be read: the longest message there is
+	maxRefused         = 64                     // channels beyond the two, without a known label, or closed for being slow, until SCTP is given up
 	maxPendingChannels = 8                      // streams whose opening message has not come
 	maxWarnings        = 64                     // alerts from the client that end nothing; the next one does
 	sendBytes          = 1 << 20                // of messages that wait for one channel
-	sendMessages       = 1024                   // the same, in messages
+	resumeBytes        = sendBytes / 4 * 3      // of them, from which on the client is behind, and below which a channel that was full takes more
+	messageOverhead    = 64                     // bytes that each message counts beside its own: what its place in the queue takes
 	unackedBytes       = 64 << 10               // of messages given to SCTP at once
 	retryEvery         = 10 * time.Millisecond  // an event that the sink did not take is offered again
 	flightInterval     = 250 * time.Millisecond // until the first retransmission of a flight; doubles

@@ -50,10 +50,13 @@ type scene struct {
 	a    *Association
 	pipe *pipe // the client's end
 
+	dialed int // channels, by slowed
+
 	mu       sync.Mutex
 	events   []Event
-	full     bool              // the sink takes no event
-	broken   bool              // the sink panics at messages
+	messages []heard
+	held     chan struct{}     // Message waits until it is closed; nil: it does not
+	broken   bool              // Message panics
 	toClient func([]byte) bool // false: lost
 	toServer func([]byte) bool
 	sent     [][]byte // datagrams of the association
@@ -80,20 +83,59 @@ func (s *scene) Event(id uint64, e Event) bool {
 	if id != 7 {
 		s.t.Errorf("event of %d", id)
 	}
-	if s.broken && e.Kind == Message {
-		panic("broken")
-	}
-	if s.full {
-		return false
-	}
 	s.events = append(s.events, e)
 	return true
 }
 
-func (s *scene) setFull(full bool) {
+// heard is a message that came.
+type heard struct {
+	channel Channel
+	payload []byte
+}
+
+// Message implements Inbox.
+func (s *scene) Message(ctx context.Context, c Channel, b []byte) error {
 	s.mu.Lock()
-	s.full = full
+	held, broken := s.held, s.broken
 	s.mu.Unlock()
+	if broken {
+		panic("broken")
+	}
+	if held != nil && c == Reliable {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = append(s.messages, heard{c, bytes.Clone(b)})
+	return nil
+}
+
+// hold makes messages on the reliable channel wait, until they are let go.
+func (s *scene) hold() (letGo func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := make(chan struct{})
+	s.held = held
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.held = nil
+		close(held)
+	}
+}
+
+// heard returns the messages so far and forgets them.
+func (s *scene) heard() []heard {
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.messages
+	s.messages = nil
+	return m
 }
 
 // taken returns the events so far and forgets them.
@@ -127,7 +169,7 @@ func newScene(t *testing.T, fingerprints ...sdp.Fingerprint) *scene {
 // newSceneOf is a scene whose client has asked for data channels, or not.
 func newSceneOf(t *testing.T, data bool, fingerprints ...sdp.Fingerprint) *scene {
 	s := &scene{t: t}
-	s.a = Start(Config{ID: 7, Certificate: serverCert, Fingerprints: fingerprints, Data: data, Sink: s})
+	s.a = Start(Config{ID: 7, Certificate: serverCert, Fingerprints: fingerprints, Data: data, Sink: s, Inbox: s})
 	s.pipe = newPipe(func(b []byte) {
 		if s.toServer == nil || s.toServer(b) {
 			s.a.Deliver(b)

@@ -100,10 +100,10 @@ func TestParkedTalks(t *testing.T) {
 			s.t.Fatal(err)
 		}
 		time.Sleep(time.Second)
-		if e := s.want(Message)[0]; string(e.Payload) != "up" {
-			s.t.Errorf("%q", e.Payload)
+		if m := s.heard(); len(m) != 1 || string(m[0].payload) != "up" {
+			s.t.Errorf("%+v", m)
 		}
-		if r := s.a.Send(Reliable, []byte("down")); r != drop.None {
+		if r, _ := s.a.Send(Reliable, []byte("down")); r != drop.None {
 			s.t.Fatal(r)
 		}
 		b := make([]byte, 100)

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -15,7 +16,23 @@ import (
 type link struct {
 	// static after construction
 	*pipe
-	conn io.Writer
+	conn   io.Writer
+	ctx    context.Context // over with SCTP
+	over   context.CancelFunc
+	window window
+}
+
+func (a *Association) newLink(conn io.Writer) *link {
+	l := &link{pipe: newPipe(nil), conn: conn}
+	l.ctx, l.over = context.WithCancel(a.ctx)
+	l.window.link = l
+	return l
+}
+
+// Close implements net.Conn.
+func (l *link) Close() error {
+	l.over()
+	return l.pipe.Close()
 }
 
 // Read implements net.Conn.
@@ -58,10 +75,10 @@ func (a *Association) serve(conn io.ReadWriter) {
 			warnings++
 			continue
 		case l == nil:
-			l = &link{pipe: newPipe(nil), conn: conn}
+			l = a.newLink(conn)
 			inside.Go(func() { a.associate(l, &inside) })
 		}
-		l.put(bytes.Clone(buf[:n]))
+		l.window.receive(bytes.Clone(buf[:n]))
 	}
 }
 
@@ -77,6 +94,7 @@ func (a *Association) associate(l *link, inside *sync.WaitGroup) {
 	assoc, err := sctp.ServerWithOptions(
 		sctp.WithNetConn(l), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU),
 		sctp.WithMaxReceiveBufferSize(receiveBytes), sctp.WithMaxMessageSize(MaxMessage),
+		sctp.WithMaxReassemblyQueueEntries(maxUnread), sctp.WithEnableInterleaving(false),
 	)
 	if err != nil {
 		return
@@ -85,14 +103,21 @@ func (a *Association) associate(l *link, inside *sync.WaitGroup) {
 	pending := make(chan struct{}, maxPendingChannels)
 	for {
 		stream, err := assoc.AcceptStream()
-		if err != nil || a.Counts().Refused >= maxRefused {
+		if err != nil || a.nuisances() >= maxRefused {
 			return
 		}
 		select {
 		case pending <- struct{}{}:
-			start(func() { a.accept(stream, pending, start) })
+			start(func() { a.accept(l, stream, pending, start) })
 		default:
 			a.refuse(stream)
 		}
 	}
+}
+
+// nuisances is how many channels had to be refused, or closed for being slow.
+func (a *Association) nuisances() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return int(a.counts.Refused) + a.slow
 }

@@ -24,8 +24,9 @@ const childVariable = "PARLEY_TEST_CHILD"
 
 // childOrder has one of these set.
 type childOrder struct {
-	Flood *floodOrder     `json:",omitempty"`
-	Call  *netip.AddrPort `json:",omitempty"` // of the server
+	Flood    *floodOrder     `json:",omitempty"`
+	Messages *messagesOrder  `json:",omitempty"`
+	Call     *netip.AddrPort `json:",omitempty"` // of the server
 }
 
 func TestMain(m *testing.M) {
@@ -40,6 +41,8 @@ func TestMain(m *testing.M) {
 	case o.Flood != nil:
 		sent, took := o.Flood.send()
 		fmt.Print(sent, int64(took))
+	case o.Messages != nil:
+		err = o.Messages.run()
 	case o.Call != nil:
 		err = callChild(*o.Call)
 	}

@@ -78,7 +78,11 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	s.Counter("bandwidth_padding_packets_total", "Packets of padding that were sent for such tries.", float64(c.Padding))
 	s.Gauge("bandwidth_estimated_transports", "Transports now that send to a network of which something is known.", float64(c.Estimated))
 	s.Gauge("bandwidth_estimated_bytes_per_second", "What these networks carry in all.", float64(c.Estimate)/8)
-	s.Counter("data_messages_total", "Data channel messages passed on.", float64(c.Messages))
+	s.Counter("data_messages_total", "Data channel messages passed on, once for each receiver.", float64(c.Data.Messages))
+	const held = "Time for which senders of reliable data messages were held back, by why: they were too fast, or a receiver was behind."
+	s.Counter("data_held_back_seconds_total", held, c.Data.HeldRate.Seconds(), "cause", "rate")
+	s.Counter("data_held_back_seconds_total", held, c.Data.HeldReceiver.Seconds(), "cause", "receiver")
+	s.Counter("data_slow_channels_total", "Reliable data channels closed because their client did not read them.", float64(c.SlowChannels))
 	s.Counter("transport_faults_total", "Transports that ended by an internal fault.", float64(c.Panics))
 	s.Gauge("transports", "Transports now.", float64(c.Transports))
 	s.Gauge("producers", "Producers now.", float64(c.Producers))

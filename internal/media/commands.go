@@ -37,8 +37,6 @@ func (s *Shard) letter(now time.Time, l *letter) {
 		s.wished(now, l.wishes)
 	case l.gone != nil:
 		s.forgetMirrors(l.gone)
-	case l.relay != nil:
-		s.relayed(l.relay)
 	case l.stray != nil:
 		s.stray(now, l.stray.Pair, l.stray.B)
 	case e != nil && l.event != nil:
@@ -75,6 +73,7 @@ func (s *Shard) command(now time.Time, c Command) {
 		if e := s.transports[c.Transport]; e != nil {
 			e.transport.Negotiate(now, c.Sections)
 			e.data = slices.ContainsFunc(c.Sections, func(n sdp.Negotiated) bool { return n.Role == sdp.RoleData })
+			e.receiveData()
 		}
 	case Publish:
 		s.publish(c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/parley-rtc/parley/internal/data"
 	"github.com/parley-rtc/parley/internal/drop"
 )
 
@@ -12,11 +13,13 @@ type Counts struct {
 	Received  uint64 // datagrams
 	Sent      uint64 // datagrams
 	SentBytes uint64
-	Messages  uint64 // data messages passed on
 	Piped     uint64 // packets that came from other shards
 	Panics    uint64 // Transports that ended on an internal fault
 	Probes    uint64 // tries of what a subscriber's network carries
 	Padding   uint64 // packets that were sent for them
+
+	SlowChannels uint64      // reliable data channels that were closed because the client did not read them
+	Data         data.Counts // of all shards; its drops are among Drops
 
 	// Estimated is the number of Transports of whose network something is known, Estimate the sum of what these carry, in bit/s.
 	Estimated int
@@ -31,7 +34,7 @@ func (c *Counts) add(o *Counts) {
 	c.Received += o.Received
 	c.Sent += o.Sent
 	c.SentBytes += o.SentBytes
-	c.Messages += o.Messages
+	c.SlowChannels += o.SlowChannels
 	c.Piped += o.Piped
 	c.Panics += o.Panics
 	c.Probes += o.Probes

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/data"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/dtls"
@@ -24,7 +25,6 @@ type room struct {
 	marks      []uint64 // of what fills the slots of each
 	publishers map[*route.Producer]*endpoint
 	homes      map[*route.Producer]int // mirrors, and the shards that feed them
-	others     []int                   // shards where the room has Transports too
 	ask        []*route.Encoding
 	wishes     []route.Wish
 	fed        bool // got packets in this batch
@@ -43,6 +43,8 @@ type endpoint struct {
 	transport   *transport.Transport
 	task        task
 	association *dtls.Association // nil before the first DTLS record
+	member      *data.Member      // nil as long
+	joined      bool              // it gets data messages
 	handshaking bool
 	pair        datagram.Pair // where the last DTLS record came from
 	pairs       []datagram.Pair
@@ -246,6 +248,7 @@ func (s *Shard) farewell(e *endpoint) {
 	if pair, ok := e.transport.Agent().Selected(); ok && e.transport.Agent().CanSend(now) {
 		f.pair = pair
 	}
+	e.member.Leave()
 	e.association.Close()
 	s.ending[e.spec.Transport] = f
 	s.agenda.soon(&s.burial, now.Add(farewellCheck))
@@ -316,14 +319,24 @@ func (s *Shard) deliver(e *endpoint, pair datagram.Pair) {
 			s.drops.Add(drop.DtlsQueueFull)
 			return
 		}
+		e.member = s.messages.Member(uint64(e.spec.Room), e.spec.Identity, e.spec.PublishData)
 		e.association = dtls.Start(dtls.Config{
 			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints, Data: e.data,
-			Sink: sink{s.mail},
+			Sink: sink{s.mail}, Inbox: e.member,
 		})
+		e.receiveData()
 		e.handshaking = true
 		s.handshakes++
 	}
 	s.drops.Add(e.association.Deliver(record))
+}
+
+// receiveData lets data messages reach a client whose offer has data channels.
+func (e *endpoint) receiveData() {
+	if e.data && e.member != nil && !e.joined {
+		e.joined = true
+		e.member.Join(e.association)
+	}
 }
 
 // sink takes what associations send and tell, on their goroutines.
@@ -356,8 +369,11 @@ func (s *Shard) associated(now time.Time, e *endpoint, ev *dtls.Event) {
 		s.key(now, e, ev)
 	case dtls.Failed, dtls.Closed:
 		s.fail(e, ev.Reason)
-	case dtls.Message:
-		s.message(e, ev.Channel, ev.Payload)
+	case dtls.ChannelClosed:
+		if ev.Lost > 0 {
+			s.counts.SlowChannels++
+			s.drops[drop.DataSlow] += uint64(ev.Lost)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ const (
 	drainBatches   = 4         // batches that are read before anything is forwarded
 	maxTransports  = 4096      // Transports, beyond which OpenTransport fails its Transport
 	maxLetters     = 16384     // commands, DTLS records and DTLS events that wait for the loop
-	maxLetterBytes = 64 << 20  // of DTLS records and data messages among them
+	maxLetterBytes = 64 << 20  // of DTLS records among them
 	maxHandshakes  = 1024      // DTLS handshakes at once
 	maxUfrags      = 4         // user fragments by which one Transport is found during ICE restarts
 	maxReports     = 16        // faults that are logged a minute; all are counted

@@ -17,7 +17,6 @@ type letter struct {
 	event     *dtls.Event
 	wishes    *wishes
 	gone      []ProducerID
-	relay     *relay
 	stray     *datagram.Datagram // whose bytes are the letter's
 }
 
@@ -32,12 +31,6 @@ func (l *letter) about() TransportID {
 // bytes is what the letter holds beside itself.
 func (l *letter) bytes() int {
 	n := len(l.record)
-	if l.event != nil {
-		n += len(l.event.Payload)
-	}
-	if l.relay != nil {
-		n += len(l.relay.message)
-	}
 	if l.stray != nil {
 		n += len(l.stray.B)
 	}

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/drop"
@@ -15,7 +14,6 @@ import (
 //	PipeBatch   packets, by a channel, from the near side of a Pipe to the far one; used again afterwards
 //	wishes      by mail, from the far side to the near one: repeated, and void when they are not
 //	gone        by mail, from the near side to the far one: the Producer has ended
-//	relay       by mail: a data message for the Transports of the room on another shard
 
 // Mirror lets a Producer of another shard fill slots on this one. It is given again before each use: where the mirror is there
 // already, or nobody of the room is here, it does nothing.
@@ -182,10 +180,9 @@ func (s *Shard) closeMirrors(r *room) {
 	}
 }
 
-// span notes where else the room is. The first of its shards speaks for it.
+// span notes whether the room is elsewhere too. The first of its shards speaks for it.
 func (s *Shard) span(c Span) {
 	if r := s.rooms[c.Room]; r != nil {
-		r.others = slices.DeleteFunc(slices.Clone(c.Shards), func(n int) bool { return n == s.index })
 		r.speakers.silence(len(c.Shards) > 0 && c.Shards[0] != s.index)
 	}
 }

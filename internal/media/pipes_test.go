@@ -165,9 +165,6 @@ func TestDataMessagesOnShards(t *testing.T) {
 			<-opened
 			channels[i] = d
 		}
-		for _, s := range n.shards {
-			s.Do(media.Span{Room: 1, Shards: []int{0, 1, 2}})
-		}
 		for _, x := range []struct {
 			message string
 			want    []string
@@ -190,8 +187,8 @@ func TestDataMessagesOnShards(t *testing.T) {
 				t.Errorf("%q: got %v, want %v", x.message, got, x.want)
 			}
 		}
-		if c := n.counts(); c.Messages != 5 || c.Drops[drop.DataUnknownTo] != 1 {
-			t.Errorf("messages %d, drops %v", c.Messages, c.Drops)
+		if c := n.counts(); c.Data.Messages != 5 || c.Drops[drop.DataUnknownTo] != 1 {
+			t.Errorf("messages %d, drops %v", c.Data.Messages, c.Drops)
 		}
 	})
 }

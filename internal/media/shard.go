@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/data"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
@@ -45,15 +46,16 @@ type Config struct {
 // Shard is one media loop. It owns the Transports and Routers of its rooms; the packet path takes no lock.
 type Shard struct {
 	// static after construction
-	cfg   Config
-	index int      // its place among the node's
-	peers []*Shard // all shards of the node, this one among them
-	inbox chan *datagram.Batch
-	pipes chan *route.PipeBatch // what comes from other shards
-	spare chan *route.PipeBatch // of all shards, to be used again
-	mail  *mail
-	stop  chan struct{}
-	done  chan struct{}
+	cfg      Config
+	index    int      // its place among the node's
+	peers    []*Shard // all shards of the node, this one among them
+	inbox    chan *datagram.Batch
+	pipes    chan *route.PipeBatch // what comes from other shards
+	spare    chan *route.PipeBatch // of all shards, to be used again
+	mail     *mail
+	messages *data.Hub // of all shards
+	stop     chan struct{}
+	done     chan struct{}
 
 	// owned by loop
 	transports map[TransportID]*endpoint

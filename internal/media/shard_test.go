@@ -386,8 +386,8 @@ func TestDataMessages(t *testing.T) {
 			}
 		}
 		c := n.counts()
-		if c.Messages != 3 || c.Drops[drop.DataUnknownTo] != 1 || c.Drops[drop.DataMalformed] != 1 {
-			t.Errorf("messages %d, drops %v", c.Messages, c.Drops)
+		if c.Data.Messages != 3 || c.Drops[drop.DataUnknownTo] != 1 || c.Drops[drop.DataMalformed] != 1 {
+			t.Errorf("messages %d, drops %v", c.Data.Messages, c.Drops)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/data"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/route"
 )
@@ -13,9 +14,10 @@ type Shards []*Shard
 
 // NewShards starts n shards. Close ends them.
 func NewShards(n int, cfg Config) Shards {
-	all, spare := make(Shards, n), make(chan *route.PipeBatch, sparePiped)
+	all, spare, messages := make(Shards, n), make(chan *route.PipeBatch, sparePiped), data.NewHub()
 	for i := range all {
 		all[i] = newShard(cfg, i, all, spare)
+		all[i].messages = messages
 	}
 	for _, s := range all {
 		go s.loop()
@@ -38,6 +40,10 @@ func (all Shards) Counts(ctx context.Context) (sum Counts, err error) {
 			return Counts{}, err
 		}
 		sum.add(&c)
+	}
+	if len(all) > 0 {
+		sum.Data = all[0].messages.Counts()
+		sum.Drops.Merge(&sum.Data.Drops)
 	}
 	return sum, nil
 }

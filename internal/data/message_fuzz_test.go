@@ -1,4 +1,4 @@
-package media
+package data
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 // Whatever a client sends as a data message, parsing does not panic; what is taken is the header's recipient and the rest of the
 // message, nothing of it lost, within the limit; and who may not publish data gets nothing through.
-func FuzzParseData(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, seed := range [][]byte{
 		nil,
 		{1},
@@ -23,23 +23,22 @@ func FuzzParseData(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	publisher, listener := &endpoint{}, &endpoint{}
-	publisher.spec.PublishData = true
+	publisher, listener := NewHub().Member(1, "Ann", true), NewHub().Member(1, "Bob", false)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		s, before := new(Shard), bytes.Clone(b)
-		if _, _, r := s.parseData(listener, b); r != drop.DataForbidden {
+		before := bytes.Clone(b)
+		if _, _, r := listener.parse(b); r != drop.DataForbidden {
 			t.Fatalf("from who may not publish: %v", r)
 		}
-		to, payload, r := s.parseData(publisher, b)
+		to, payload, r := publisher.parse(b)
 		if !bytes.Equal(b, before) {
 			t.Fatal("the message was changed")
 		}
-		whole := len(b) >= dataHeaderBytes && len(b) >= dataHeaderBytes+int(b[1])
-		fits := whole && len(b)-dataHeaderBytes-int(b[1]) <= wire.MaxDataBytes
+		whole := len(b) >= headerBytes && len(b) >= headerBytes+int(b[1])
+		fits := whole && len(b)-headerBytes-int(b[1]) <= wire.MaxDataBytes
 		if (r == drop.None) != fits || r != drop.None && (r != drop.DataMalformed || to != "" || payload != nil) {
 			t.Fatalf("%d bytes: %v", len(b), r)
 		}
-		if r == drop.None && !bytes.Equal(append(append(b[:dataHeaderBytes:dataHeaderBytes], to...), payload...), b) {
+		if r == drop.None && !bytes.Equal(append(append(b[:headerBytes:headerBytes], to...), payload...), b) {
 			t.Fatalf("%x is taken apart as %q and %x", b, to, payload)
 		}
 	})

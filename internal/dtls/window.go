@@ -1,0 +1,57 @@
+package dtls
+
+import "sync"
+
+// window opens SCTP's receive window again after it was shut.
+//
+// Data that nobody reads fill the window, and the client stops: this is how it hears that the receivers of its messages do not keep up.
+// When they are read at last it has to be told, and the library tells the window only when it acknowledges something. Until then the
+// client tries again and again, after pauses that double from a second. So here the library is given the client's last data twice more,
+// as if the network had doubled them: it acknowledges every second packet at once (RFC 9260 §6.2), with the window as it is by then.
+//
+// The window is small for three reasons. Sorting unread messages takes longer the more there are. A stream's messages are told apart by
+// numbers of 16 bits, half of which may be unread (maxUnread); of messages that are not empty, so many do not fit. And it is enough for
+// one message of the greatest length, of which a second one is not begun before it: there is no interleaving (RFC 8260).
+type window struct {
+	// static after construction
+	link *link
+
+	// guarded by mu
+	mu    sync.Mutex
+	last  []byte // what brought data last
+	freed int    // bytes that were read since then: the window is wider by them than the client knows
+}
+
+// maxUnread is how many messages, or pieces of them, may wait to be read in one stream: with more SCTP is given up.
+const maxUnread = 1 << 15
+
+// Where SCTP's first chunk begins, and the type of those with data (RFC 9260 §3).
+const (
+	firstChunk = 12
+	dataChunk  = 0
+)
+
+// receive gives SCTP a packet, and keeps it if it brings data.
+func (w *window) receive(b []byte) {
+	if len(b) > firstChunk && b[firstChunk] == dataChunk {
+		w.mu.Lock()
+		w.last, w.freed = b, 0
+		w.mu.Unlock()
+	}
+	w.link.put(b)
+}
+
+// read notes that so many bytes were read. It tells the client of the window when it is half as wide again.
+func (w *window) read(n int) {
+	w.mu.Lock()
+	w.freed += n
+	tell, last := w.freed >= receiveBytes/2 && w.last != nil, w.last
+	if tell {
+		w.freed = 0
+	}
+	w.mu.Unlock()
+	if tell {
+		w.link.put(last)
+		w.link.put(last)
+	}
+}
