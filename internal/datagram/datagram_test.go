@@ -176,3 +176,20 @@ func TestProtoAsInCandidateLines(t *testing.T) {
 		t.Errorf("%v, %v", datagram.UDP, datagram.TCP)
 	}
 }
+
+// One source is one IPv4 address, mapped or not, or one IPv6 /64.
+func TestSource(t *testing.T) {
+	for _, c := range []struct{ a, b string }{
+		{"192.0.2.1", "::ffff:192.0.2.1"},
+		{"2001:db8:1:2:3::4", "2001:db8:1:2::9"},
+		{"fe80::1%eth0", "fe80::2%2"},
+	} {
+		if a, b := datagram.Source(netip.MustParseAddr(c.a)), datagram.Source(netip.MustParseAddr(c.b)); a != b {
+			t.Errorf("%s is %v, %s is %v", c.a, a, c.b, b)
+		}
+	}
+	if datagram.Source(netip.MustParseAddr("192.0.2.1")) == datagram.Source(netip.MustParseAddr("192.0.2.2")) ||
+		datagram.Source(netip.MustParseAddr("2001:db8:0:1::1")) == datagram.Source(netip.MustParseAddr("2001:db8:0:2::1")) {
+		t.Error("different sources are one")
+	}
+}

@@ -25,3 +25,13 @@ type Pair struct {
 	Local, Remote netip.AddrPort
 	Proto         Proto
 }
+
+// Source returns what counts as one source where strangers are limited: an IPv4 address, or an IPv6 /64, of which one customer has at
+// least one.
+func Source(a netip.Addr) netip.Addr {
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	return a
+}

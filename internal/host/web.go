@@ -119,6 +119,9 @@ func hostOf(r *http.Request) (host string, own bool) {
 	return v.host, v.own
 }
 
+// sourceOf tells them who asks.
+func sourceOf(r *http.Request) netip.Addr { return visitorOf(r).address }
+
 // localAddress is the address at which the request arrived. A client that has the same one is this machine itself.
 func localAddress(r *http.Request) netip.Addr {
 	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {

@@ -58,6 +58,7 @@ const (
 	ConsentLate                  // nothing may be sent
 	ConsentFresh                 // may be sent again
 	ConsentLost                  // it is over
+	NeverChecked                 // it is over, and no check has ever come
 	Restarted                    // the client uses the credentials of the last Restart: earlier ones are void
 )
 
@@ -88,6 +89,7 @@ type Agent struct {
 	entries  []entry
 	selected int       // index in entries; -1: none
 	consent  time.Time // last check on the pair that was selected then; before any: when New or Restart gave the client time
+	checked  bool      // an authentic check has come
 	late     bool
 	lost     bool
 	move     move
@@ -99,7 +101,7 @@ type Agent struct {
 	m      message
 }
 
-// New returns an agent that waits for checks, at most ConsentEnds.
+// New returns an agent that waits for checks, at most FirstCheck.
 func New(cfg Config, now time.Time) (*Agent, error) {
 	if cfg.Mode == None {
 		return nil, ErrNotSupported
@@ -138,7 +140,7 @@ func newGeneration(mode Mode, local, remote Credentials) (*generation, error) {
 	}, nil
 }
 
-// Restart gives the agent new credentials for both sides (RFC 8445 §9) and the client ConsentEnds to use them. Until a check with
+// Restart gives the agent new credentials for both sides (RFC 8445 §9) and the client as long to use them as it has before consent is lost. Until a check with
 // them nominates a pair, checks with the previous ones are taken too and the selected pair stays.
 func (a *Agent) Restart(now time.Time, local, remote Credentials) error {
 	g, err := newGeneration(a.mode, local, remote)

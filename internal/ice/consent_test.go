@@ -75,10 +75,27 @@ func TestConsentIsOfTheSelectedPair(t *testing.T) {
 	s.want(ice.ConsentLost)
 }
 
-// Before anything is nominated a Transport has 30 s, not less.
+// The first check has 10 s, not less, and again after a restart before it. Once one has come, the nomination has 30 s from New on.
 func TestNobodyComes(t *testing.T) {
 	s := newScene(t)
-	s.pass(ice.ConsentEnds - 1)
+	s.pass(ice.FirstCheck - 1)
+	s.want()
+	if err := s.a.Restart(s.now, server2, client2); err != nil {
+		t.Fatal(err)
+	}
+	s.pass(ice.FirstCheck - 1)
+	s.want()
+	s.pass(1)
+	s.want(ice.NeverChecked)
+	if _, r := s.send(udp(1), check{nominate: true}.build(t)); r != drop.Consent {
+		t.Errorf("after the end: %v", r)
+	}
+
+	s = newScene(t)
+	s.pass(ice.FirstCheck - 1)
+	s.checked(udp(1), check{})
+	s.want(ice.Validated)
+	s.pass(ice.ConsentEnds - ice.FirstCheck)
 	s.want()
 	s.pass(1)
 	s.want(ice.ConsentLost)

@@ -20,6 +20,8 @@ const (
 	ConsentFor = 15 * time.Second
 	// ConsentEnds is how long after the last check, after New or after Restart, whichever is latest, it is over.
 	ConsentEnds = 30 * time.Second
+	// FirstCheck is how long after New, or after a Restart before the first check, it is over without any.
+	FirstCheck = 10 * time.Second
 	// FreshFor is how long after its last check with USE-CANDIDATE a nominated pair competes by priority. Chromium repeats them every
 	// 2.5 s at the latest, and a round of aggressive nomination takes less.
 	FreshFor = 5 * time.Second

@@ -30,6 +30,7 @@ func (a *Agent) check(now time.Time, g *generation, pair datagram.Pair, m *messa
 	if i < 0 {
 		i = a.add(pair, out)
 	}
+	a.checked = true
 	e := &a.entries[i]
 	e.checked, e.by = now, g
 	switch {
@@ -220,9 +221,13 @@ func (a *Agent) Timeout(now time.Time, out *Out) {
 	if a.lost {
 		return
 	}
-	if now.Sub(a.consent) >= ConsentEnds {
+	if !now.Before(a.endsAt()) {
 		a.lost = true
-		out.event(ConsentLost, datagram.Pair{})
+		if a.checked {
+			out.event(ConsentLost, datagram.Pair{})
+		} else {
+			out.event(NeverChecked, datagram.Pair{})
+		}
 		a.schedule()
 		return
 	}
@@ -241,7 +246,15 @@ func (a *Agent) Timeout(now time.Time, out *Out) {
 
 func (a *Agent) lateAt() time.Time { return a.entries[a.selected].checked.Add(ConsentFor) }
 
-// prolong lets ConsentEnds begin anew.
+// endsAt is when it is over, unless the client checks before.
+func (a *Agent) endsAt() time.Time {
+	if !a.checked {
+		return a.consent.Add(FirstCheck)
+	}
+	return a.consent.Add(ConsentEnds)
+}
+
+// prolong lets the time until endsAt begin anew.
 func (a *Agent) prolong(now time.Time) {
 	if now.After(a.consent) {
 		a.consent = now
@@ -254,7 +267,7 @@ func (a *Agent) schedule() {
 		a.next = time.Time{}
 		return
 	}
-	a.next = a.consent.Add(ConsentEnds)
+	a.next = a.endsAt()
 	if a.selected >= 0 && !a.late {
 		a.next = earlier(a.next, a.lateAt())
 	}

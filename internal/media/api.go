@@ -26,8 +26,10 @@ type OpenTransport struct {
 	// Identity names the participant in data messages.
 	Identity    string
 	PublishData bool
-	Local       sdp.ICE // ufrag and password that the answer carries; unique on the node
-	Remote      sdp.ICE
+	// Place is what Reserve gave.
+	Place  Place
+	Local  sdp.ICE // ufrag and password that the answer carries; unique on the node
+	Remote sdp.ICE
 	// Fingerprints of the client's certificate: one must match, else the Transport fails. Never empty.
 	Fingerprints []sdp.Fingerprint
 	Events       Sink

@@ -50,6 +50,7 @@ type endpoint struct {
 	pairs       []datagram.Pair
 	ufrags      []string
 	producers   []*route.Producer
+	checked     bool // its first check has come
 	keyed       bool
 	data        bool // its offer has data channels
 	state       State
@@ -58,6 +59,7 @@ type endpoint struct {
 // open makes a Transport, unless the shard is full.
 func (s *Shard) open(now time.Time, spec OpenTransport) {
 	if s.transports[spec.Transport] != nil {
+		spec.Place.Cancel()
 		return
 	}
 	var ssrc [4]byte
@@ -67,6 +69,7 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 		Scratch: s.scratch,
 	}, now)
 	if err != nil || s.closing || len(s.transports) >= maxTransports {
+		spec.Place.Cancel()
 		spec.Events.Post(Event{Transport: spec.Transport, State: Failed, Reason: "the server takes no more connections"})
 		return
 	}
@@ -98,6 +101,10 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 	for i := 0; i < len(s.out.ICE.Events); i++ { // claim may add some
 		switch ev := s.out.ICE.Events[i]; ev.Kind {
 		case ice.Validated:
+			if !e.checked {
+				e.checked = true
+				e.spec.Place.checked()
+			}
 			s.claim(now, e, ev.Pair)
 		case ice.Restarted:
 			s.keepUfrags(e, len(e.ufrags)-1, len(e.ufrags))
@@ -109,6 +116,8 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 			s.tell(e, Disconnected, "nothing heard from the client for 15 s")
 		case ice.ConsentLost:
 			end = "nothing heard from the client for 30 s"
+		case ice.NeverChecked:
+			end = "no connectivity check came from the client within 10 s"
 		}
 	}
 	for _, d := range s.out.ICE.Datagrams {
@@ -211,6 +220,7 @@ func (s *Shard) drop(e *endpoint) {
 		return
 	}
 	delete(s.transports, e.spec.Transport)
+	e.spec.Place.leave(e.checked)
 	s.agenda.remove(&e.task)
 	s.keepUfrags(e, 0, 0)
 	s.farewell(e)

@@ -2,14 +2,19 @@ package media
 
 import "time"
 
-// Limits of one shard.
+// Limits of one shard, but for maxUnchecked and maxUncheckedPerSource, which are the node's.
 const (
+	// maxUncheckedPerSource of the Transports that wait for their first check are of one source: no source alone can keep the others
+	// out, and a lecture hall behind one address, or a load test on one machine, may come back at once after a restart of the server.
+	maxUncheckedPerSource = maxUnchecked / 4
+
 	inboxBatches   = 256       // batches that wait for the loop: 50 ms of a flood that fills all it reads
 	inboxStrangers = 16        // batches in the inbox, beyond which checks from strangers find no room
 	inboxPiped     = 64        // batches of other shards that wait for the loop
 	sparePiped     = 64        // of those, kept to be used again
 	drainBatches   = 4         // batches that are read before anything is forwarded
 	maxTransports  = 4096      // Transports, beyond which OpenTransport fails its Transport
+	maxUnchecked   = 1024      // Transports of the node that wait for their first check: a quarter of what one shard holds
 	maxLetters     = 16384     // commands, DTLS records and DTLS events that wait for the loop
 	maxLetterBytes = 64 << 20  // of DTLS records among them
 	maxHandshakes  = 1024      // DTLS handshakes at once

@@ -47,8 +47,9 @@ type Config struct {
 type Shard struct {
 	// static after construction
 	cfg      Config
-	index    int      // its place among the node's
+	index    int      // its number among the node's
 	peers    []*Shard // all shards of the node, this one among them
+	places   *places  // of all shards
 	inbox    chan *datagram.Batch
 	pipes    chan *route.PipeBatch // what comes from other shards
 	spare    chan *route.PipeBatch // of all shards, to be used again

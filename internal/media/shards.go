@@ -14,10 +14,11 @@ type Shards []*Shard
 
 // NewShards starts n shards. Close ends them.
 func NewShards(n int, cfg Config) Shards {
-	all, spare, messages := make(Shards, n), make(chan *route.PipeBatch, sparePiped), data.NewHub()
+	all, spare := make(Shards, n), make(chan *route.PipeBatch, sparePiped)
+	messages, places := data.NewHub(), newPlaces(n)
 	for i := range all {
 		all[i] = newShard(cfg, i, all, spare)
-		all[i].messages = messages
+		all[i].messages, all[i].places = messages, places
 	}
 	for _, s := range all {
 		go s.loop()

@@ -95,20 +95,3 @@ func TestReachableAddresses(t *testing.T) {
 		}
 	}
 }
-
-// One source is one IPv4 address, mapped or not, or one IPv6 /64.
-func TestSource(t *testing.T) {
-	for _, c := range []struct{ a, b string }{
-		{"192.0.2.1", "::ffff:192.0.2.1"},
-		{"2001:db8:1:2:3::4", "2001:db8:1:2::9"},
-		{"fe80::1%eth0", "fe80::2%2"},
-	} {
-		if a, b := sourceOf(netip.MustParseAddr(c.a)), sourceOf(netip.MustParseAddr(c.b)); a != b {
-			t.Errorf("%s is %v, %s is %v", c.a, a, c.b, b)
-		}
-	}
-	if sourceOf(netip.MustParseAddr("192.0.2.1")) == sourceOf(netip.MustParseAddr("192.0.2.2")) ||
-		sourceOf(netip.MustParseAddr("2001:db8:0:1::1")) == sourceOf(netip.MustParseAddr("2001:db8:0:2::1")) {
-		t.Error("different sources are one")
-	}
-}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
 )
 
 // conn is an accepted TCP connection. What the test of its first bytes has read is read again by whoever gets it.
@@ -31,7 +33,7 @@ type conn struct {
 
 func newConn(c net.Conn, g *gate) *conn {
 	remote := addrPort(c.RemoteAddr())
-	return &conn{Conn: c, gate: g, remote: remote, source: sourceOf(remote.Addr())}
+	return &conn{Conn: c, gate: g, remote: remote, source: datagram.Source(remote.Addr())}
 }
 
 // addrPort returns a TCP address in our form; it is invalid for others.

@@ -26,15 +26,6 @@ type gate struct {
 // source is what one source has open.
 type source struct{ conns, halfOpen int }
 
-// sourceOf returns what counts as one source: an IPv4 address, or an IPv6 /64, of which one customer has at least one.
-func sourceOf(a netip.Addr) netip.Addr {
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.Addr()
-	}
-	return a
-}
-
 // limited reports whether a source has limits of its own.
 func (g *gate) limited(a netip.Addr) bool {
 	if a.IsLoopback() {

@@ -57,6 +57,8 @@ type Offer struct {
 	SDP     *sdp.Offer
 	// Shard is where a Transport goes that this offer opens.
 	Shard int
+	// NoPlace is why there is no room for one there; nil: there is.
+	NoPlace *wire.Error
 	// The server's side of the answer.
 	Candidates  []sdp.Candidate
 	Fingerprint sdp.Fingerprint

@@ -46,7 +46,9 @@ func (r *Room) offer(c Offer) *wire.Error {
 	if refused := r.checkTracks(n); refused != nil {
 		return refused
 	}
-	r.prepareTransport(n, c)
+	if r.prepareTransport(n, c); n.opened && c.NoPlace != nil {
+		return c.NoPlace
+	}
 	if refused := r.prepareSlots(n, slots); refused != nil {
 		return refused
 	}

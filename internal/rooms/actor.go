@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type actor struct {
 	room      *room.Room
 	sequences map[string]uint64 // events that each session was sent
 	spread    *spread
+	place     media.Place // for the Transport that the offer may open which is being handled
 	owed      []order     // that a shard could not take; all that follow wait behind it
 	sizes     sizes       // as counted in Service
 	linger    *time.Timer // runs while lingering: the room is empty
@@ -46,6 +48,7 @@ type actor struct {
 type call struct {
 	ctx     context.Context
 	session string
+	source  netip.Addr
 	command room.Command
 	reply   chan []byte // capacity 1
 }
@@ -79,7 +82,7 @@ func (a *actor) serve(ctx context.Context, b []byte) []byte {
 	if refused != nil {
 		return a.service.refuse(refused)
 	}
-	c := call{ctx: ctx, session: r.Session, command: command, reply: make(chan []byte, 1)}
+	c := call{ctx: ctx, session: r.Session, source: r.Source, command: command, reply: make(chan []byte, 1)}
 	select {
 	case a.inbox <- c:
 	case <-a.done:
@@ -209,6 +212,11 @@ func (a *actor) survive() {
 func (a *actor) finish() {
 	a.service.retire(a)
 	a.count(sizes{})
+	for _, o := range a.owed {
+		if c, ok := o.command.(media.OpenTransport); ok {
+			c.Place.Cancel()
+		}
+	}
 	a.spread.end()
 	a.linger.Stop()
 	a.retry.Stop()
@@ -228,13 +236,28 @@ func (a *actor) handle(c call) {
 		return
 	}
 	if o, ok := c.command.(room.Offer); ok {
-		o.Shard = a.spread.place()
-		c.command = o
+		c.command = a.reserve(o, c.source)
+		defer a.cancel()
 	}
 	a.carryOut(&c, a.room.Apply(time.Now(), c.command))
 	if _, left := c.command.(room.Leave); left {
 		delete(a.sequences, c.session)
 	}
+}
+
+// reserve takes a place for the Transport that an offer may open, before its client is told of one.
+func (a *actor) reserve(o room.Offer, source netip.Addr) room.Offer {
+	var refusal media.Refusal
+	o.Shard = a.spread.place()
+	a.place, refusal = a.service.config.Shards[o.Shard].Reserve(source)
+	o.NoPlace = unplaced(refusal)
+	return o
+}
+
+// cancel gives the place up that the offer has not used.
+func (a *actor) cancel() {
+	a.place.Cancel()
+	a.place = media.Place{}
 }
 
 // gate refuses what there is no room for now.

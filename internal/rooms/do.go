@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/room"
@@ -41,7 +42,7 @@ func do(ctx context.Context, b bus.Bus, name string, r Request) (Reply, error) {
 		case r.Carrier == CarrierWHEP:
 			return Reply{Error: room.NobodyPublishes("")}, nil
 		}
-		opened, err := open(ctx, b, name)
+		opened, err := open(ctx, b, openRequest{Room: name, Source: r.Source})
 		if errors.Is(err, bus.ErrNoResponders) {
 			return Reply{Error: draining()}, nil // no node takes rooms
 		}
@@ -56,8 +57,8 @@ func do(ctx context.Context, b bus.Bus, name string, r Request) (Reply, error) {
 }
 
 // open asks a node to become the room's home.
-func open(ctx context.Context, b bus.Bus, name string) (Reply, error) {
-	message, err := json.Marshal(openRequest{Room: name})
+func open(ctx context.Context, b bus.Bus, r openRequest) (Reply, error) {
+	message, err := json.Marshal(r)
 	if err != nil {
 		return Reply{}, fmt.Errorf("encode open request: %w", err)
 	}
@@ -78,5 +79,6 @@ func ask(ctx context.Context, b bus.Bus, subject string, message []byte) (Reply,
 
 // openRequest goes to OpenSubject.
 type openRequest struct {
-	Room string `json:"room"`
+	Room   string     `json:"room"`
+	Source netip.Addr `json:"source,omitzero"` // of the join that opens it
 }

@@ -144,8 +144,10 @@ func reported(e media.Event) room.Command {
 func (a *actor) translate(e room.Effect) media.Command {
 	switch e := e.(type) {
 	case room.OpenTransport:
+		place := a.place
+		a.place = media.Place{}
 		return media.OpenTransport{
-			Transport: media.TransportID(e.Transport), Room: a.id, Identity: e.Identity, PublishData: e.PublishData,
+			Transport: media.TransportID(e.Transport), Room: a.id, Identity: e.Identity, PublishData: e.PublishData, Place: place,
 			Local: e.Local, Remote: e.Remote, Fingerprints: e.Fingerprints, Events: a,
 		}
 	case room.RestartICE:

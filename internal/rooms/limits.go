@@ -21,6 +21,9 @@ const (
 	owedInterval = 10 * time.Millisecond
 	// maxTries bounds how often Do joins a room that ends at that moment.
 	maxTries = 4
+	// retryUnchecked and retryFull are when a Transport may be tried again, in seconds, that had no place: one that is never checked
+	// gives its own up after ice.FirstCheck, others earlier.
+	retryUnchecked, retryFull = 2, 10
 	// abortTimeout is how long Do takes to undo a join that nobody waits for any more.
 	abortTimeout = time.Second
 )

@@ -3,6 +3,7 @@ package rooms
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/netip"
 
 	"github.com/parley-rtc/parley/internal/room"
 	"github.com/parley-rtc/parley/internal/sdp"
@@ -47,6 +48,8 @@ type Request struct {
 	// Session is chosen by signalling: unique on all nodes, and never used again.
 	Session string  `json:"session"`
 	Carrier Carrier `json:"carrier,omitempty"` // of a join
+	// Source is the client's address, of a join or an offer: what one source may hold is limited.
+	Source netip.Addr `json:"source,omitzero"`
 	// Type is a request type of wire: join, leave, offer, unpublish, subscribe, slot-ready, mute, update, chat, kick; or one
 	// of the types above.
 	Type string `json:"type"`

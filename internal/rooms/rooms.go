@@ -17,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +29,12 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Media takes commands for the media plane. Do never blocks; it reports false when a command could not be taken.
+// Media is a shard, as far as rooms know it.
 type Media interface {
+	// Do takes a command. It never blocks, and reports false when the command could not be taken.
 	Do(media.Command) bool
+	// Reserve takes a place for a Transport before its client is answered, or says why there is none.
+	Reserve(source netip.Addr) (media.Place, media.Refusal)
 }
 
 // Config is what a Service is made of.
@@ -132,13 +136,15 @@ func (s *Service) serveOpen(_ context.Context, b []byte) []byte {
 	if refused := room.CheckName(r.Room); refused != nil {
 		return s.refuse(refused)
 	}
-	if refused := s.open(r.Room); refused != nil {
+	if refused := s.open(r); refused != nil {
 		return s.refuse(refused)
 	}
 	return encode(Reply{Type: wire.TypeOK})
 }
 
-func (s *Service) open(name string) *wire.Error {
+func (s *Service) open(r openRequest) *wire.Error {
+	name := r.Room
+	noPlace := s.noPlace(r.Source)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -146,6 +152,8 @@ func (s *Service) open(name string) *wire.Error {
 		return draining()
 	case s.rooms[name] != nil:
 		return nil
+	case noPlace != nil:
+		return noPlace
 	case len(s.rooms) >= MaxRooms:
 		return &wire.Error{
 			Code: wire.CodeOverloaded, Message: "this server has too many rooms",
@@ -184,6 +192,35 @@ func (s *Service) count(e *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refusals[e.Code]++
+}
+
+// noPlace refuses to open a room for somebody who could have no Transport in it: it would be there for nothing.
+func (s *Service) noPlace(source netip.Addr) *wire.Error {
+	place, refusal := s.config.Shards[s.places.least(0)].Reserve(source)
+	place.Cancel()
+	return unplaced(refusal)
+}
+
+// unplaced is what a client is told whose Transport has no place.
+func unplaced(r media.Refusal) *wire.Error {
+	switch r {
+	case media.Admitted:
+		return nil
+	case media.Crowded:
+		return &wire.Error{
+			Code: wire.CodeRate, Message: "too many connections of this network address have been answered and wait for their first connectivity check",
+			Next: "let those connect, or close them; then try again", RetrySeconds: retryUnchecked,
+		}
+	case media.Unchecked:
+		return &wire.Error{
+			Code: wire.CodeOverloaded, Message: "too many connections wait for their first connectivity check",
+			Next: "try again", RetrySeconds: retryUnchecked,
+		}
+	}
+	return &wire.Error{
+		Code: wire.CodeOverloaded, Message: "this server has no room for another media connection",
+		Next: "try again later, or use another server", RetrySeconds: retryFull,
+	}
 }
 
 func draining() *wire.Error {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type plane struct {
 	mu       sync.Mutex
 	capacity int  // commands that it takes; below 0: any number
 	poison   bool // the next command is a fault
+	refusal  media.Refusal
 	taken    []media.Command
 	sinks    map[media.TransportID]media.Sink
 	closed   map[media.TransportID]bool
@@ -58,6 +60,13 @@ func (p *plane) Do(c media.Command) bool {
 		p.closed[c.Transport] = true
 	}
 	return true
+}
+
+// Reserve implements rooms.Media.
+func (p *plane) Reserve(netip.Addr) (media.Place, media.Refusal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return media.Place{}, p.refusal
 }
 
 func (p *plane) set(capacity int, poison bool) {

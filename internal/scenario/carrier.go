@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"encoding/json"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -18,9 +19,9 @@ type carrier struct {
 	running    sync.WaitGroup
 }
 
-// connect opens a socket; each message goes to receive, on one goroutine.
-func connect(s *signal.Service, receive func(wire.Message)) (*carrier, error) {
-	a, refused := s.Attach()
+// connect opens a socket of a client at source; each message goes to receive, on one goroutine.
+func connect(s *signal.Service, source netip.Addr, receive func(wire.Message)) (*carrier, error) {
+	a, refused := s.Attach(source)
 	if refused != nil {
 		return nil, refused
 	}

@@ -130,7 +130,7 @@ func (p *Plan) newClient(name string, o Options) *Client {
 
 func (c *Client) connect() {
 	c.plan.Helper()
-	s, err := connect(c.plan.signal, c.receive)
+	s, err := connect(c.plan.signal, c.addr, c.receive)
 	if err != nil {
 		c.plan.Fatal(err)
 	}

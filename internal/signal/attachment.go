@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ func (e End) Error() string {
 type Attachment struct {
 	// static after construction
 	service  *Service
+	source   netip.Addr      // the client's
 	deadline time.Time       // to have a session
 	wake     chan struct{}   // something to take; capacity 1
 	open     context.Context // ends when the socket shall be closed at once
@@ -50,9 +52,9 @@ type Attachment struct {
 	pending bool     // counted in service.pending
 }
 
-// Attach begins with a new socket, which must join or resume within JoinTime.
-func (s *Service) Attach() (*Attachment, *wire.Error) {
-	a := &Attachment{service: s, deadline: time.Now().Add(JoinTime), wake: make(chan struct{}, 1), pending: true}
+// Attach begins with a new socket of a client at source, which must join or resume within JoinTime.
+func (s *Service) Attach(source netip.Addr) (*Attachment, *wire.Error) {
+	a := &Attachment{service: s, source: source, deadline: time.Now().Add(JoinTime), wake: make(chan struct{}, 1), pending: true}
 	a.open, a.shut = context.WithCancel(context.Background())
 	err := s.enter(func() *wire.Error {
 		if s.pending >= MaxUnauthenticated {

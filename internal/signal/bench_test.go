@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,8 @@ import (
 type noMedia struct{}
 
 func (noMedia) Do(media.Command) bool { return true }
+
+func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
 
 // node is signalling with real rooms on a real bus.
 type node struct {
@@ -124,7 +127,7 @@ func (n *node) connect() *socket { return n.connectReading(nil) }
 
 // connectReading opens one whose client reads as many messages as it is given tokens, until reading is closed.
 func (n *node) connectReading(reading chan struct{}) *socket {
-	a, err := n.service.Attach()
+	a, err := n.service.Attach(netip.Addr{})
 	if err != nil {
 		n.Fatal(err)
 	}

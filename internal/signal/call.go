@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ type CallOffer struct {
 	Identity string // WHIP, in open mode; empty: one is made
 	Follow   string // WHEP: who is watched; empty: the first who publishes
 	SDP      string
+	Source   netip.Addr // the client's
 }
 
 // Call is a participation without a message channel: one offer and one answer, then nothing but ICE restarts until it ends.
@@ -64,13 +66,13 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 	if err != nil {
 		return nil, "", err
 	}
-	p, reply, err := s.sit(o.Carrier, claims, callAdmission(o, claims.Claims))
+	p, reply, err := s.sit(o.Carrier, o.Source, claims, callAdmission(o, claims.Claims))
 	if err != nil {
 		return nil, "", err
 	}
 	var joined wire.Joined
 	_ = json.Unmarshal(reply.Body, &joined) // the identity is only for ICE servers' user names
-	answer, err := s.offer(&p, o.SDP)
+	answer, err := s.offer(&p, o.Source, o.SDP)
 	c := &Call{
 		service: s, carrier: o.Carrier, id: secret(16), as: joined.Identity, token: sha256.Sum256([]byte(o.Token)), tag: secret(8),
 		stop: make(chan struct{}, 1), revoked: make(chan struct{}, 1), done: make(chan struct{}), seat: p,
@@ -118,8 +120,8 @@ func callAdmission(o CallOffer, c auth.Claims) rooms.Admission {
 	}
 }
 
-func (s *Service) offer(p *seat, description string) (string, *wire.Error) {
-	reply, err := s.ask(p.room, rooms.Request{Session: p.id, Type: wire.TypeOffer, Body: encode(wire.Offer{SDP: description})})
+func (s *Service) offer(p *seat, source netip.Addr, description string) (string, *wire.Error) {
+	reply, err := s.ask(p.room, rooms.Request{Session: p.id, Source: source, Type: wire.TypeOffer, Body: encode(wire.Offer{SDP: description})})
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -23,7 +24,7 @@ type seat struct {
 }
 
 // sit takes a place in the room of c. The reply is the room's.
-func (s *Service) sit(carrier rooms.Carrier, c permit, admission rooms.Admission) (seat, rooms.Reply, *wire.Error) {
+func (s *Service) sit(carrier rooms.Carrier, source netip.Addr, c permit, admission rooms.Admission) (seat, rooms.Reply, *wire.Error) {
 	p := seat{id: secret(16), room: c.Room, permit: c}
 	// First listen, then join: events may come before the reply does.
 	queue := callEventQueue
@@ -35,7 +36,7 @@ func (s *Service) sit(carrier rooms.Carrier, c permit, admission rooms.Admission
 		return seat{}, rooms.Reply{}, s.fault("subscribe to a session's events", err)
 	}
 	p.events = events
-	reply, refused := s.ask(p.room, rooms.Request{Session: p.id, Carrier: carrier, Type: wire.TypeJoin, Join: &admission})
+	reply, refused := s.ask(p.room, rooms.Request{Session: p.id, Carrier: carrier, Source: source, Type: wire.TypeJoin, Join: &admission})
 	if refused != nil {
 		events.Close()
 		return seat{}, rooms.Reply{}, refused
@@ -100,7 +101,7 @@ func checkProtocol(version int) *wire.Error {
 // begin joins the room and starts the session.
 func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	v := a.service
-	p, reply, refused := v.sit(rooms.CarrierWS, c, rooms.Admission{
+	p, reply, refused := v.sit(rooms.CarrierWS, a.source, c, rooms.Admission{
 		Identity: c.Identity, Name: c.Name, Metadata: c.Metadata, Grants: c.Grants, Sources: c.Sources,
 		ManualSubscribe: j.ManualSubscribe, LastN: j.LastN,
 	})

@@ -1,6 +1,7 @@
 package signal_test
 
 import (
+	"net/netip"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -93,13 +94,13 @@ func TestMaxUnauthenticated(t *testing.T) {
 	scenario(t, nil, func(n *node) {
 		var all []*signal.Attachment
 		for range signal.MaxUnauthenticated {
-			a, err := n.service.Attach()
+			a, err := n.service.Attach(netip.Addr{})
 			if err != nil {
 				n.Fatal(err)
 			}
 			all = append(all, a)
 		}
-		if _, err := n.service.Attach(); err == nil || err.Code != wire.CodeOverloaded || err.RetrySeconds == 0 {
+		if _, err := n.service.Attach(netip.Addr{}); err == nil || err.Code != wire.CodeOverloaded || err.RetrySeconds == 0 {
 			t.Errorf("one too many: %v", err)
 		}
 		all[0].Release()

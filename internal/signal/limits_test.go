@@ -2,6 +2,7 @@ package signal
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/parley-rtc/parley/wire"
@@ -20,7 +21,7 @@ func TestNodeLimits(t *testing.T) {
 	if err := s.full(); err == nil || err.Code != wire.CodeOverloaded || err.RetrySeconds == 0 {
 		t.Errorf("one too many: %v", err)
 	}
-	a, err := s.Attach() // a session that is there must still be able to come back
+	a, err := s.Attach(netip.Addr{}) // a session that is there must still be able to come back
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,12 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 		s.service.counts.repeated.Add(1)
 		return a.over()
 	}
-	e := s.perform(r)
+	e, refused := s.perform(a, r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replies.put(time.Now(), r.ID, e)
+	if refused == nil || refused.Code != wire.CodeRate { // what came too early may be carried out when it is repeated
+		s.replies.put(time.Now(), r.ID, e)
+	}
 	if !s.over {
 		s.add(e)
 	}
@@ -79,19 +81,19 @@ func (s *Session) repeated(id uint64) bool {
 	return ok
 }
 
-// perform asks the room.
-func (s *Session) perform(r wire.Request) entry {
+// perform asks the room. The entry is the answer, also where it is a refusal.
+func (s *Session) perform(a *Attachment, r wire.Request) (entry, *wire.Error) {
 	if err := s.permit(r); err != nil {
-		return refusal(r.ID, err)
+		return refusal(r.ID, err), err
 	}
-	reply, err := s.service.ask(s.seat.room, rooms.Request{Session: s.id, Type: r.Type, Body: r.Body})
+	reply, err := s.service.ask(s.seat.room, rooms.Request{Session: s.id, Source: a.source, Type: r.Type, Body: r.Body})
 	if err != nil {
 		if err.Code == wire.CodeSessionExpired {
 			s.expire()
 		}
-		return refusal(r.ID, err)
+		return refusal(r.ID, err), err
 	}
-	return entry{reply: r.ID, typ: reply.Type, body: reply.Body}
+	return entry{reply: r.ID, typ: reply.Type, body: reply.Body}, nil
 }
 
 // expire ends a session that its room does not know any more.

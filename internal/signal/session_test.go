@@ -2,6 +2,7 @@ package signal_test
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -389,7 +390,7 @@ func TestClose(t *testing.T) {
 		if m := joined.last(); body[wire.Ended](m).Code != wire.CodeDraining || !body[wire.Ended](m).Rejoin || fresh.ended != signal.EndClosing {
 			t.Errorf("%+v, %v", m, fresh.ended)
 		}
-		if _, err := n.service.Attach(); err == nil || err.Code != wire.CodeDraining {
+		if _, err := n.service.Attach(netip.Addr{}); err == nil || err.Code != wire.CodeDraining {
 			t.Errorf("attached: %v", err)
 		}
 	})

@@ -14,6 +14,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -29,6 +31,8 @@ type Config struct {
 	Keys func() auth.Keys
 	// ICEServers returns what participants are given for their PeerConnection to this server. Nil: none.
 	ICEServers func(identity string) []wire.ICEServer
+	// SourceOf returns the address of the client that a request comes from, behind proxies too. Nil: where the connection comes from.
+	SourceOf func(*http.Request) netip.Addr
 	// Log takes faults of the server. Nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -80,6 +84,15 @@ func New(c Config) *Service {
 
 // TokenMode reports whether a token is needed to come in.
 func (s *Service) TokenMode() bool { return s.config.Keys != nil }
+
+// Source returns the address of the client that a request comes from; zero where it cannot be known.
+func (s *Service) Source(r *http.Request) netip.Addr {
+	if s.config.SourceOf != nil {
+		return s.config.SourceOf(r)
+	}
+	a, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return a.Addr()
+}
 
 // ICEServers returns what a participant is given for its PeerConnection; never nil.
 func (s *Service) ICEServers(identity string) []wire.ICEServer {

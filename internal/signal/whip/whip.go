@@ -117,7 +117,7 @@ func (c *Carrier) post(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	query := r.URL.Query()
-	o := signal.CallOffer{Carrier: t.carrier, Token: token, Room: t.room, SDP: body}
+	o := signal.CallOffer{Carrier: t.carrier, Token: token, Room: t.room, SDP: body, Source: c.service.Source(r)}
 	if t.carrier == rooms.CarrierWHIP {
 		o.Identity = query.Get("identity")
 	} else {

@@ -30,6 +30,8 @@ type noMedia struct{}
 
 func (noMedia) Do(media.Command) bool { return true }
 
+func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
+
 // node is the handler over real rooms, on loopback.
 type node struct {
 	*testing.T

@@ -56,7 +56,7 @@ func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		signal.WriteProblem(w, signal.Status(refused), refused)
 		return
 	}
-	a, refused := c.service.Attach()
+	a, refused := c.service.Attach(c.service.Source(r))
 	if refused != nil {
 		signal.WriteProblem(w, signal.Status(refused), refused)
 		return

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,8 @@ import (
 type noMedia struct{}
 
 func (noMedia) Do(media.Command) bool { return true }
+
+func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
 
 // node is signalling with real rooms.
 type node struct {
