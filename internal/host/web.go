@@ -78,10 +78,11 @@ func (f *front) identify(r *http.Request) visitor {
 	v.address = remote.Addr().Unmap().WithZone("")
 	direct := len(forwarded) == 0 && len(r.Header.Values("Forwarded")) == 0
 	// A page under a stranger's name that leads here (DNS rebinding) is shown by this machine's browser, but is none of ours.
-	v.local = direct && v.own && (v.address.IsLoopback() || v.address == localAddress(r))
 	if !f.trusts(v.address) {
+		v.local = direct && v.own && (v.address.IsLoopback() || v.address == localAddress(r))
 		return v
 	}
+	// What a proxy passes on is nobody's on this machine, also where it does not say whose it is.
 	if !direct { // the proxy is set up for the names that it passes on
 		v.own = true
 		if host := r.Header.Get("X-Forwarded-Host"); validHost(host) {

@@ -50,7 +50,7 @@ func TestVisitor(t *testing.T) {
 		want              string
 	}{
 		{"direct", "203.0.113.7:5", "https://h/", nil, "203.0.113.7 secure"},
-		{"loopback", "[::1]:5", "http://h/", nil, "::1 plain local"},
+		{"loopback", "127.0.0.2:5", "http://h/", nil, "127.0.0.2 plain local"},
 		{"own address", "192.0.2.1:5", "http://h/", nil, "192.0.2.1 plain local"}, // where request says that it arrived
 		{"loopback, by its name", "127.0.0.1:5", "http://H.:8443/", nil, "127.0.0.1 plain local"},
 		{"loopback, by localhost", "127.0.0.1:5", "http://localhost:8443/", nil, "127.0.0.1 plain local"},
@@ -65,6 +65,7 @@ func TestVisitor(t *testing.T) {
 		{"two proxies", "10.0.0.1:5", "http://h/", []string{fwd, "1.1.1.1, 203.0.113.7", fwd, "10.0.0.2"}, "203.0.113.7 plain"},
 		{"with port and brackets", "[::1]:5", "http://h/", []string{fwd, "[2001:db8::1]:77"}, "2001:db8::1 plain"},
 		{"not an address", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7, unknown"}, "invalid IP plain"},
+		{"proxy that does not say for whom", "[::1]:5", "http://localhost/", nil, "::1 plain"},
 		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "10.0.0.9 plain"},
 		{"Forwarded", "203.0.113.7:5", "http://h/", []string{"Forwarded", "for=1.2.3.4"}, "203.0.113.7 plain"},
 	} {
@@ -215,6 +216,13 @@ func TestMetricsGate(t *testing.T) {
 				t.Errorf("status %d, want %d", w.Code, c.status)
 			}
 		})
+	}
+	// A proxy on this machine that names nobody may have been asked by anybody.
+	w := httptest.NewRecorder()
+	f := &front{next: metricsGate("", echo), trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	f.ServeHTTP(w, request("127.0.0.1:5", "https://localhost/metrics"))
+	if w.Code != http.StatusUnauthorized {
+		t.Errorf("a proxy without X-Forwarded-For: status %d", w.Code)
 	}
 }
 

@@ -179,6 +179,12 @@ func (a *Agent) CanSend(now time.Time) bool {
 	return now.Before(until)
 }
 
+// Consents reports whether the client's checks give consent to send on a pair, selected or not: DTLS begins before the nomination.
+func (a *Agent) Consents(now time.Time, pair datagram.Pair) bool {
+	i := a.find(pair)
+	return i >= 0 && !a.lost && now.Before(a.entries[i].checked.Add(ConsentFor))
+}
+
 // Next returns when Timeout has something to do; zero: never.
 func (a *Agent) Next() time.Time { return a.next }
 

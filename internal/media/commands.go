@@ -42,7 +42,7 @@ func (s *Shard) letter(now time.Time, l *letter) {
 	case e != nil && l.event != nil:
 		s.associated(now, e, l.event)
 	case e != nil:
-		s.send(e, l.record)
+		s.send(now, e, l.record)
 	default:
 		s.late(l)
 	}

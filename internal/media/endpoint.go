@@ -360,11 +360,16 @@ func (k sink) Event(id uint64, e dtls.Event) bool {
 	return k.mail.put(letter{transport: TransportID(id), event: &e})
 }
 
-// send writes a DTLS record to the client.
-func (s *Shard) send(e *endpoint, record []byte) {
+// send writes a DTLS record to the client: as with media, only where its checks give consent (RFC 7675 §5.1). What is dropped SCTP and
+// DTLS send again.
+func (s *Shard) send(now time.Time, e *endpoint, record []byte) {
 	pair, ok := e.transport.Agent().Selected()
 	if !ok {
 		pair = e.pair
+	}
+	if !e.transport.Agent().Consents(now, pair) {
+		s.drops.Add(drop.Consent)
+		return
 	}
 	if !s.out.Egress.Append(pair, record) {
 		s.drops.Add(drop.EgressFull)

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,7 +53,12 @@ func newNode(t *testing.T, link sim.Link) *node {
 
 func newNodeOf(t *testing.T, link sim.Link, shards int) *node {
 	t.Helper()
-	n := &node{t: t, network: sim.New(sim.Config{Seed: 1, Link: link})}
+	return newNodeOn(t, sim.New(sim.Config{Seed: 1, Link: link}), shards)
+}
+
+func newNodeOn(t *testing.T, network *sim.Network, shards int) *node {
+	t.Helper()
+	n := &node{t: t, network: network}
 	conn, err := n.network.Listen(serverAddress)
 	if err != nil {
 		t.Fatal(err)
@@ -426,6 +432,60 @@ func TestConsentEnds(t *testing.T) {
 		if got := n.counts(); got.Transports != 0 {
 			t.Errorf("left behind: %+v", got)
 		}
+	})
+}
+
+// Rule: nothing is sent to a client whose consent is over, neither media nor DTLS with what it carries: no new data messages, and
+// no repetition of those that are not acknowledged (RFC 7675 §5.1).
+func TestNothingWithoutConsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var (
+			mu            sync.Mutex
+			checked, sent time.Time
+			late          int
+		)
+		gone := netip.MustParseAddr("10.0.1.2")
+		n := newNodeOn(t, sim.New(sim.Config{Seed: 1, Watch: func(from, to netip.AddrPort, b []byte, delivered bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch now := time.Now(); {
+			case from.Addr() == gone && b[0] == 0 && delivered:
+				checked = now
+			case to.Addr() == gone:
+				sent = now
+				if now.Sub(checked) >= ice.ConsentFor {
+					late++
+				}
+			}
+		}}), 1)
+		var channels [2]*webrtc.DataChannel
+		var clients [2]*client
+		for i := range channels {
+			c := n.client()
+			d, err := c.CreateDataChannel("parley", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opened := make(chan struct{})
+			d.OnOpen(func() { close(opened) })
+			n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleData}}, nil)
+			c.state(t, media.Connected)
+			<-opened
+			channels[i], clients[i] = d, c
+		}
+		n.network.SetLink(gone, serverAddress.Addr(), sim.Link{Loss: 1})
+		for range 280 {
+			if err := channels[0].Send([]byte("\x00\x00hello")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if late > 0 || sent.Sub(checked) < ice.ConsentFor/2 {
+			t.Errorf("%d datagrams without consent; the last %v after the last check", late, sent.Sub(checked))
+		}
+		clients[1].state(t, media.Disconnected)
 	})
 }
 
