@@ -2,6 +2,7 @@ package media
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -62,10 +63,11 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 		spec.Place.Cancel()
 		return
 	}
-	var ssrc [4]byte
-	_, _ = rand.Read(ssrc[:])
+	var random [4 + 12]byte
+	_, _ = rand.Read(random[:])
 	t, err := transport.New(transport.Config{
-		ICE: iceMode(spec.Local), Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(ssrc[:]),
+		ICE: iceMode(spec.Local), Local: spec.Local, Remote: spec.Remote, Sender: binary.BigEndian.Uint32(random[:]),
+		CNAME:   base64.RawStdEncoding.EncodeToString(random[4:]), // RFC 7022 §4.2
 		Scratch: s.scratch,
 	}, now)
 	if err != nil || s.closing || len(s.transports) >= maxTransports {

@@ -85,7 +85,7 @@ func decide(s *Section, l LocalSection) (answered, error) {
 	if err := x.direction(s); err != nil {
 		return x, err
 	}
-	x.Codecs = accept(s, x.Role)
+	x.Codecs, x.ReducedRTCP = accept(s, x.Role), s.ReducedRTCP
 	if len(x.Codecs) == 0 {
 		if x.Role == RoleReceive {
 			return x, &Error{

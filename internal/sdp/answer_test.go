@@ -276,3 +276,18 @@ func TestSimulcast(t *testing.T) {
 		}
 	}
 }
+
+// RTCP of reduced size is negotiated where it was offered, and only there (RFC 5506 §5).
+func TestReducedRTCP(t *testing.T) {
+	without := strings.Replace(captured(t, "chromium-session"), "a=rtcp-rsize\r\n", "", 1)
+	a := answer(t, offer(t, without), nil)
+	var got []bool
+	for _, s := range a.Sections {
+		if s.Role == RoleReceive || s.Role == RoleSend {
+			got = append(got, s.ReducedRTCP)
+		}
+	}
+	if n := strings.Count(a.SDP, "a=rtcp-rsize\r\n"); len(got) < 2 || got[0] || !got[1] || n != len(got)-1 {
+		t.Errorf("negotiated %v, and told %d times", got, n)
+	}
+}

@@ -142,6 +142,8 @@ type Negotiated struct {
 	SSRC       uint32            // RoleSend
 	RTXSSRC    uint32            // RoleSend
 	CNAME      string            // RoleSend: the server's; RoleReceive: the client's
+	// ReducedRTCP: the client takes RTCP packets that are no compound (RFC 5506).
+	ReducedRTCP bool
 }
 
 // Codec is what the m-line's stream is encoded in first: redundancy is no codec.

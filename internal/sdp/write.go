@@ -159,7 +159,7 @@ func (w *writer) media(s *Section, x *answered, l *Local) {
 	w.start(s, l, formats(x.Codecs))
 	w.line("a=", map[Role]string{RoleReceive: "recvonly", RoleSend: "sendonly", RoleInactive: "inactive"}[x.Role])
 	w.line("a=rtcp-mux")
-	if s.ReducedRTCP {
+	if x.ReducedRTCP {
 		w.line("a=rtcp-rsize")
 	}
 	if s.MixedHeaders {

@@ -47,8 +47,9 @@ func (t *Transport) sendFeedback(now time.Time, out *Out) {
 		return
 	}
 	f.next = time.Time{}
-	t.rtcp = f.arrivals.AppendFeedback(t.rtcp[:0], t.cfg.Sender, f.media)
-	if len(t.rtcp) > 0 {
+	head := t.feedbackHead()
+	t.rtcp = f.arrivals.AppendFeedback(head, t.cfg.Sender, f.media)
+	if len(t.rtcp) > len(head) {
 		t.sendRTCP(out)
 	}
 }

@@ -112,7 +112,7 @@ func (t *Transport) requestRepairs(now time.Time, out *Out) {
 		}
 		if due := rc.register.Due(now, t.rtt+repairMargin, numbers[:0]); len(due) > 0 {
 			t.asked = asked{rc.ssrc, due[len(due)-1], now}
-			t.rtcp = rtp.AppendNACK(t.rtcp[:0], t.cfg.Sender, rc.ssrc, due)
+			t.rtcp = rtp.AppendNACK(t.feedbackHead(), t.cfg.Sender, rc.ssrc, due)
 			t.sendRTCP(out)
 		}
 	}

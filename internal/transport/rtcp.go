@@ -176,9 +176,19 @@ func (t *Transport) report(now time.Time, out *Out) {
 	for len(blocks) > 0 {
 		n := min(len(blocks), maxReportBlocks)
 		t.rtcp = rtp.AppendReceiverReport(t.rtcp[:0], t.cfg.Sender, blocks[:n])
+		t.rtcp = rtp.AppendSDES(t.rtcp, t.cfg.Sender, t.cfg.CNAME)
 		t.sendRTCP(out)
 		blocks = blocks[n:]
 	}
+}
+
+// feedbackHead is what a datagram with feedback begins with: nothing where the client takes RTCP of reduced size, else what makes a
+// compound of it, an empty report and the CNAME (RFC 4585 §3.1). It uses the memory of t.rtcp.
+func (t *Transport) feedbackHead() []byte {
+	if t.reduced {
+		return t.rtcp[:0]
+	}
+	return rtp.AppendSDES(rtp.AppendReceiverReport(t.rtcp[:0], t.cfg.Sender, nil), t.cfg.Sender, t.cfg.CNAME)
 }
 
 // maxReportBlocks is how many a report holds: its count has five bits.

@@ -77,6 +77,13 @@ func (t *Transport) Negotiate(now time.Time, sections []sdp.Negotiated) {
 		}
 	}
 	t.feedback.id = transportCC(t.sections)
+	t.reduced = reduced(sections)
+}
+
+// reduced reports whether every m-line on which something flows has RTCP of reduced size: they share one association.
+func reduced(sections []sdp.Negotiated) bool {
+	flows := func(n sdp.Negotiated) bool { return n.Role == sdp.RoleReceive || n.Role == sdp.RoleSend }
+	return !slices.ContainsFunc(sections, func(n sdp.Negotiated) bool { return flows(n) && !n.ReducedRTCP })
 }
 
 func (t *Transport) setSection(n sdp.Negotiated) {
@@ -276,7 +283,7 @@ func (t *Transport) AskKeyFrame(now time.Time, e *route.Encoding, out *Out) {
 			continue
 		}
 		if i := slices.Index(s.encodings[:], e); i >= 0 && s.streams[i] != nil {
-			t.rtcp = rtp.AppendPLI(t.rtcp[:0], t.cfg.Sender, s.streams[i].ssrc)
+			t.rtcp = rtp.AppendPLI(t.feedbackHead(), t.cfg.Sender, s.streams[i].ssrc)
 			t.sendRTCP(out)
 		}
 	}

@@ -17,6 +17,7 @@ func simulcast(t *testing.T) (*call, *route.Producer) {
 	c := &call{router: route.NewRouter(), pub: connect(t), sub: connect(t)}
 	section := videoSection("0")
 	section.RIDs, section.Extensions.RID, section.Extensions.RepairedRID = []string{"f", "q"}, 7, 8
+	section.ReducedRTCP = true
 	c.pub.transport.Negotiate(start, []sdp.Negotiated{section})
 	c.sub.transport.Negotiate(start, []sdp.Negotiated{videoSlot("3")})
 	p := c.router.Add(route.ProducerConfig{

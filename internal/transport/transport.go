@@ -53,6 +53,8 @@ type Config struct {
 	Local, Remote sdp.ICE
 	// Sender is the SSRC under which the Transport's own RTCP is sent.
 	Sender uint32
+	// CNAME goes with Sender in reports (RFC 7022).
+	CNAME string
 	// Scratch is what the Transports of one loop share; nil: it has its own.
 	Scratch *Scratch
 }
@@ -92,6 +94,7 @@ type Transport struct {
 	slots     []*slot       // video before audio, so that a short audio packet ends a run
 	next      time.Time     // by when Timeout must be called; zero: never
 	reportAt  time.Time
+	reduced   bool          // feedback may go alone: the client takes RTCP of reduced size (RFC 5506)
 	in        *srtp.Context // nil until SetKeys
 	agent     *ice.Agent
 	clock     route.Clock

@@ -39,7 +39,7 @@ func connect(t *testing.T) *client {
 	t.Helper()
 	local := sdp.ICE{Ufrag: "server12", Pwd: "0123456789012345678901ab"}
 	remote := sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}
-	tr, err := transport.New(transport.Config{Local: local, Remote: remote, Sender: 1}, start)
+	tr, err := transport.New(transport.Config{Local: local, Remote: remote, Sender: 1, CNAME: "server"}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,8 +143,14 @@ type call struct {
 
 func newCall(t *testing.T) *call {
 	t.Helper()
+	return newCallOf(t, videoSection("0"))
+}
+
+// newCallOf is a call whose publisher has negotiated these m-lines, of which the first one feeds the Producer.
+func newCallOf(t *testing.T, sections ...sdp.Negotiated) *call {
+	t.Helper()
 	c := &call{router: route.NewRouter(), pub: connect(t), sub: connect(t)}
-	c.pub.transport.Negotiate(start, []sdp.Negotiated{videoSection("0")})
+	c.pub.transport.Negotiate(start, sections)
 	c.sub.transport.Negotiate(start, []sdp.Negotiated{videoSlot("3")})
 	n, _ := c.pub.transport.Section("0")
 	p := c.router.Add(route.ProducerConfig{ID: 1, Kind: n.Kind, Codecs: n.Codecs, Extensions: n.Extensions, Clock: c.pub.transport.Clock()})
@@ -351,6 +357,61 @@ func TestReports(t *testing.T) {
 	})
 	if !found {
 		t.Error("no receiver report")
+	}
+}
+
+// Rule: without a=rtcp-rsize on every m-line, feedback is part of a compound that begins with a report and has a CNAME (RFC 3550 §6.1,
+// RFC 4585 §3.1); with it, feedback is alone (RFC 5506). Reports are compounds in any case.
+func TestReducedSize(t *testing.T) {
+	full, reduced := videoSection("0"), videoSection("0")
+	reduced.ReducedRTCP = true
+	idle, other := sdp.Negotiated{Mid: "1", Kind: sdp.Audio, Role: sdp.RoleInactive}, videoSection("1")
+	for _, test := range []struct {
+		name     string
+		sections []sdp.Negotiated
+		alone    bool
+	}{
+		{"not negotiated", []sdp.Negotiated{full}, false},
+		{"negotiated", []sdp.Negotiated{reduced, idle}, true},
+		{"negotiated on one m-line of two", []sdp.Negotiated{reduced, other}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := newCallOf(t, test.sections...)
+			c.packet(t, start, 10, append(mid0[:2:2], rtp.Extension{ID: 6, B: []byte{0, 1}}), payload(true))
+			c.packet(t, start, 12, append(mid0[:2:2], rtp.Extension{ID: 6, B: []byte{0, 2}}), payload(false))
+			c.forward(start)
+			later := start.Add(50 * time.Millisecond)
+			c.pub.transport.Timeout(later, &c.pub.result)
+			c.sub.sendRTCP(later, rtp.AppendPLI(nil, 1, 5000))
+			c.pub.transport.AskKeyFrame(later, c.router.KeyFrameRequests(later, nil)[0], &c.pub.result)
+			_, control := c.pub.received()
+			seen := map[[2]uint8]bool{}
+			for _, b := range control {
+				var kinds []uint8
+				each(t, [][]byte{b}, func(h rtp.RTCPHeader, _ []byte) {
+					kinds = append(kinds, h.Type)
+					if h.Type >= rtp.TypeTransportFeedback {
+						seen[[2]uint8{h.Type, h.Count}] = true
+					}
+				})
+				if test.alone && kinds[0] >= rtp.TypeTransportFeedback && len(kinds) == 1 {
+					continue
+				}
+				report := kinds[0] == rtp.TypeReceiverReport && kinds[1] == rtp.TypeSDES && bytes.Contains(b, []byte("\x01\x06server"))
+				if !report || test.alone && len(kinds) != 2 {
+					t.Errorf("a datagram of %v: %x", kinds, b)
+				}
+			}
+			if len(seen) != 3 {
+				t.Errorf("feedback: %v; want NACK, arrivals and PLI", seen)
+			}
+			if n := testing.AllocsPerRun(100, func() {
+				c.pub.transport.AskKeyFrame(later, c.router.Producer(1).Encoding(0), &c.pub.result)
+				c.pub.result.Egress.Reset()
+			}); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
 	}
 }
 
