@@ -57,7 +57,21 @@ var (
 	bridges = regexp.MustCompile(`^(docker\d+|br-[0-9a-f]{12}|podman\d+|cni\d+|virbr\d+|lxcbr\d+|lxdbr\d+|vmnet\d+|vboxnet\d+)$`)
 	tunnels = regexp.MustCompile(`^(tun|tap|wg|utun|tailscale|ppp|zt|nebula)`)
 	cgnat   = netip.MustParsePrefix("100.64.0.0/10")
+	// examples are for documentation and benchmarks (RFC 5737, RFC 3849, RFC 9637, RFC 2544): some laboratories have them.
+	examples = []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+		netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("3fff::/20"), netip.MustParsePrefix("198.18.0.0/15"),
+	}
 )
+
+// isPublic reports whether strangers may reach an address from the internet, as far as the address tells.
+func isPublic(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !cgnat.Contains(a) && !isExample(a)
+}
+
+func isExample(a netip.Addr) bool {
+	return slices.ContainsFunc(examples, func(p netip.Prefix) bool { return p.Contains(a) })
+}
 
 // chooseAddresses decides which addresses clients are offered. listen is the address that the port is bound to, perhaps
 // unspecified; advertise comes on top.
@@ -119,6 +133,8 @@ func judge(a netip.Addr, name string) offer {
 		o.why = "shared address space of a provider or VPN: for clients in it"
 	case a.IsPrivate():
 		o.why = "private: for clients in this network; for others add --advertise PUBLIC-IP"
+	case isExample(a):
+		o.why = "reserved for documentation and tests: for clients in this network"
 	default:
 		o.why = "public"
 	}

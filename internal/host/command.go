@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"reflect"
 	"strings"
 	"text/tabwriter"
 
@@ -23,6 +25,8 @@ type program struct {
 		Show showCommand `cmd:"" help:"Show the settings as a YAML file."`
 	} `cmd:"" help:"Look at the configuration."`
 	Version versionCommand `cmd:"" help:"Show the version."`
+
+	ShowVersion kong.VersionFlag `name:"version" help:"Show the version."`
 }
 
 type serveCommand struct {
@@ -39,12 +43,13 @@ type versionCommand struct{}
 // process is what a verb gets from the outside.
 type process struct {
 	env            environment
+	variables      []string // all of them, as NAME=VALUE
 	stdout, stderr io.Writer
 }
 
 // Main runs the command line and returns the exit status: 0, 1 when something failed, 2 when it was asked wrongly.
 func Main(args []string) int {
-	p := process{env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr}
+	p := process{env: os.LookupEnv, variables: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
 	return p.main(args)
 }
 
@@ -62,10 +67,10 @@ func (p process) main(args []string) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(p.stderr, "parley: %v\n", err)
+		fmt.Fprintf(p.stderr, "parley: %s\n", origins.blame(err.Error()))
 		return 2
 	default:
-		fmt.Fprintf(p.stderr, "parley: %v\n", err)
+		fmt.Fprintf(p.stderr, "parley: %s\n", origins.blame(err.Error()))
 		return 1
 	}
 }
@@ -86,11 +91,14 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		kong.Exit(func(code int) { exit = code; panic(exited{}) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Resolvers(s),
+		kong.Vars{"version": "parley " + Version()},
+		kong.TypeMapper(reflect.TypeFor[netip.Addr](), mapper("an IP address, such as 203.0.113.7; a name will not do", netip.ParseAddr)),
+		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), mapper("a network, such as 10.0.0.0/8 or 127.0.0.1/32", netip.ParsePrefix)),
 	)
 	if err != nil {
 		return nil, nil, exit, err
 	}
-	s.known = settings(k.Model)
+	s.known = flagNames(settings(k.Model))
 	tellVariables(k.Model.Node, s)
 	defer func() {
 		if r := recover(); r != nil {
@@ -104,7 +112,10 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		err = s.failed
 	}
 	if err != nil {
-		return nil, nil, exit, &usageError{err}
+		return nil, s.origins, exit, &usageError{unknownCommand(err, args, k.Model)}
+	}
+	if err := checkVariables(p.variables, settings(k.Model)); err != nil && ctx.Command() != "version" {
+		return nil, s.origins, exit, &usageError{err}
 	}
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isSetting(path.Flag.Name) {
@@ -112,6 +123,37 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		}
 	}
 	return ctx, s.origins, exit, nil
+}
+
+// unknownCommand says more of the fault where the first argument was meant for a command.
+func unknownCommand(fault error, args []string, app *kong.Application) error {
+	if len(args) == 0 || !strings.HasPrefix(fault.Error(), "unexpected argument "+args[0]) {
+		return fault
+	}
+	var commands []string
+	for _, n := range app.Children {
+		commands = append(commands, n.Name)
+	}
+	if best := nearest(args[0], commands); best != "" {
+		return fmt.Errorf("unknown command %q; did you mean %q?", args[0], best)
+	}
+	return fmt.Errorf("unknown command %q: there are %s; `parley --help` tells more", args[0], strings.Join(commands, ", "))
+}
+
+// mapper reads a value of a setting, and says what it must be.
+func mapper[T any](what string, parse func(string) (T, error)) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		var text string
+		if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+			return err
+		}
+		v, err := parse(text)
+		if err != nil {
+			return fmt.Errorf("%q is not %s", text, what)
+		}
+		target.Set(reflect.ValueOf(v))
+		return nil
+	}
 }
 
 // exited unwinds kong once it has printed help.

@@ -26,7 +26,7 @@ import (
 type Shared struct {
 	Config string     `placeholder:"FILE" help:"YAML file with settings, named as the flags are."`
 	Data   string     `placeholder:"DIR" help:"Folder for keys and certificates. Default: parley in $$XDG_DATA_HOME, or ./data where there is no home."`
-	Keys   obs.Secret `placeholder:"NAME=SECRET" help:"Key pairs for tokens, instead of keys.yaml in the data folder; several separated by lines."`
+	Keys   obs.Secret `placeholder:"NAME=SECRET" help:"Key pair for tokens, instead of keys.yaml in the data folder; or several, as lines of NAME: SECRET."`
 }
 
 // Config is everything that can be set about a server. Each field is a flag, an environment variable (PARLEY_LISTEN) and a key
@@ -49,10 +49,10 @@ type Config struct {
 	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
 	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
 	Shards     int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
-	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM."`
-	Linger     time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant."`
-	LogLevel   slog.Level     `group:"Log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
-	LogFormat  string         `group:"Log" enum:"text,json" default:"text" placeholder:"text|json" help:"One line of key=value, or one JSON object."`
+	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`
+	Linger     time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant. Default: 30s."`
+	LogLevel   slog.Level     `group:"Log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
+	LogFormat  string         `group:"Log" enum:"text,json" default:"text" placeholder:"text|json" help:"One line of key=value, or one JSON object. Default: text."`
 	LogAddress bool           `group:"Log" name:"log-addresses" help:"Show network addresses in the log instead of marks."`
 }
 

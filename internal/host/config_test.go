@@ -2,11 +2,13 @@ package host
 
 import (
 	"bytes"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -15,6 +17,9 @@ import (
 func run(env map[string]string, args ...string) (stdout, stderr string, exit int) {
 	var out, err bytes.Buffer
 	p := process{env: func(k string) (string, bool) { v, ok := env[k]; return v, ok }, stdout: &out, stderr: &err}
+	for k, v := range env {
+		p.variables = append(p.variables, k+"="+v)
+	}
 	exit = p.main(args)
 	return out.String(), err.String(), exit
 }
@@ -140,8 +145,16 @@ func TestRefusedSettings(t *testing.T) {
 		{args: []string{"--advertise", strings.Repeat("192.0.2.1,", maxAdvertised) + "192.0.2.1"}, want: "enough for anyone"},
 		{args: []string{"--origins", "https://a.example/page"}, want: "--origins: allowed origin"},
 		{args: []string{"--auth", "maybe"}, want: "--auth"},
-		{env: map[string]string{"PARLEY_AUTH": "maybe"}, want: "--auth"},
-		{env: map[string]string{"PARLEY_DRAIN": "soon"}, want: "drain"},
+		{env: map[string]string{"PARLEY_AUTH": "maybe"}, want: "PARLEY_AUTH must be one of"},
+		{env: map[string]string{"PARLEY_DRAIN": "soon"}, want: "PARLEY_DRAIN: expected duration"},
+		{env: map[string]string{"PARLEY_DRAIN": "25h"}, want: "PARLEY_DRAIN 25h0m0s: give"},
+		{env: map[string]string{"PARLEY_CERT": "a.pem"}, want: "PARLEY_CERT and --key belong together"},
+		{env: map[string]string{"PARLEY_ADVERTISE": "foo"}, want: `PARLEY_ADVERTISE: "foo" is not an IP address, such as`},
+		{env: map[string]string{"PARLEY_LISTNE": ":1"}, want: "there is no setting PARLEY_LISTNE; did you mean PARLEY_LISTEN?"},
+		{env: map[string]string{"PARLEY_TURNIPS": "3"}, want: "there is no setting PARLEY_TURNIPS; `parley serve --help` lists them"},
+		{yaml: "drain: 25h\n", want: "c.yaml line 1: drain 25h0m0s: give"},
+		{yaml: "\nbehind-proxy: 10.0.0.1\n", want: `c.yaml line 2: behind-proxy: "10.0.0.1" is not a network, such as`},
+		{args: []string{"--advertise", "foo"}, want: `--advertise: "foo" is not an IP address, such as`},
 		{env: map[string]string{"PARLEY_KEYS": "a=b", "PARLEY_KEYS_FILE": "/x"}, want: "both PARLEY_KEYS and PARLEY_KEYS_FILE are set"},
 		{env: map[string]string{"PARLEY_KEYS_FILE": "/does/not/exist"}, want: "the file that PARLEY_KEYS_FILE names"},
 	} {
@@ -193,8 +206,8 @@ func TestSecretsFromFiles(t *testing.T) {
 		t.Errorf("read %q, %v", cli.Serve.MetricsKey.Reveal(), err)
 	}
 	// A setting that is no secret has no _FILE form.
-	if out := stdout(t, map[string]string{"PARLEY_LISTEN_FILE": file}, "config", "show"); !strings.Contains(out, `listen: ":8443"`) {
-		t.Error(out)
+	if _, stderr, exit := run(map[string]string{"PARLEY_LISTEN_FILE": file}, "config", "show"); exit != 2 || !strings.Contains(stderr, "no setting PARLEY_LISTEN_FILE") {
+		t.Error(exit, stderr)
 	}
 }
 
@@ -257,14 +270,50 @@ func TestSplitListen(t *testing.T) {
 	}
 }
 
+// What Kubernetes sets by itself for a service called parley is no fault of anybody's.
+func TestServiceLinks(t *testing.T) {
+	env := map[string]string{
+		"PARLEY_SERVICE_HOST": "10.0.0.1", "PARLEY_SERVICE_PORT": "8443", "PARLEY_SERVICE_PORT_HTTPS": "8443", "PARLEY_PORT": "tcp://10.0.0.1:8443",
+		"PARLEY_PORT_8443_TCP": "x", "PARLEY_PORT_8443_UDP_ADDR": "x", "PARLEY_MEDIA_PORT_8443_TCP_PROTO": "tcp", "PARLEY_MEDIA_SERVICE_HOST": "x",
+	}
+	stdout(t, env, "config", "show")
+}
+
+// A command that does not exist is refused by name; what was probably meant is named.
+func TestUnknownCommand(t *testing.T) {
+	for arg, want := range map[string]string{
+		"sreve": `unknown command "sreve"; did you mean "serve"?`, "dance": `unknown command "dance": there are serve, token, load, config, version`,
+	} {
+		if _, stderr, exit := run(nil, arg); exit != 2 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, %s", arg, exit, stderr)
+		}
+	}
+}
+
+// A port that may not be opened comes with what to do about it.
+func TestPortHint(t *testing.T) {
+	for err, want := range map[error]string{syscall.EACCES: "cap_net_bind_service", syscall.EADDRINUSE: "another server", syscall.EADDRNOTAVAIL: "one of this machine"} {
+		if got := portHint(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", err)}); !strings.Contains(got, want) {
+			t.Errorf("%v: %s", err, got)
+		}
+	}
+}
+
 // Help tells of each setting's variable, and asking for it is no fault.
 func TestHelp(t *testing.T) {
 	out, _, exit := run(nil, "serve", "--help")
 	if exit != 0 || !strings.Contains(strings.Join(strings.Fields(out), " "), "(PARLEY_BEHIND_PROXY)") {
 		t.Errorf("exit %d:\n%s", exit, out)
 	}
-	if out, _, exit := run(nil, "version"); exit != 0 || !strings.HasPrefix(out, "parley ") {
-		t.Errorf("exit %d: %s", exit, out)
+	for _, verb := range []string{"version", "--version"} {
+		if out, _, exit := run(nil, verb); exit != 0 || out != "parley "+Version()+"\n" {
+			t.Errorf("%s: exit %d: %s", verb, exit, out)
+		}
+	}
+	for _, setting := range []string{"drain", "linger"} {
+		if _, help, _ := strings.Cut(out, "--"+setting+"="); !strings.Contains(help[:min(200, len(help))], "30s") {
+			t.Errorf("no default of --%s in\n%s", setting, out)
+		}
 	}
 }
 

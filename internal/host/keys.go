@@ -30,8 +30,11 @@ type keyring struct {
 func loadKeys(s *Shared) (keyring, error) {
 	if text := s.Keys.Reveal(); text != "" {
 		k, err := parseKeys([]byte(text))
+		if err != nil {
+			return keyring{}, fmt.Errorf("--keys: %w", err)
+		}
 		k.origin = "--keys"
-		return k, err
+		return k, nil
 	}
 	path := s.keysPath()
 	_, err := os.Stat(path)
@@ -92,7 +95,7 @@ func parseKeys(b []byte) (keyring, error) {
 	if name, secret, ok := cutPair(string(b)); ok {
 		pairs = yaml.MapSlice{{Key: name, Value: secret}}
 	} else if err := yaml.Unmarshal(b, &pairs); err != nil {
-		return keyring{}, errors.New("key pairs are lines of NAME: SECRET") // the parser's error would quote the secret
+		return keyring{}, errors.New("give NAME=SECRET, or lines of NAME: SECRET") // the parser's error would quote the secret
 	}
 	if len(pairs) == 0 || len(pairs) > maxKeys {
 		return keyring{}, fmt.Errorf("%d key pairs: give 1 to %d lines of NAME: SECRET", len(pairs), maxKeys)

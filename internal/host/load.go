@@ -5,19 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
-
-	"github.com/parley-rtc/parley/internal/obs"
 )
-
-// environment looks up a variable: os.LookupEnv, or a test's table.
-type environment func(name string) (string, bool)
 
 // Origins tells where each setting's value comes from: "flag --listen", "environment PARLEY_LISTEN", "FILE line 3", "default".
 type Origins map[string]string
@@ -40,21 +34,21 @@ type entry struct {
 	line  int
 }
 
-// settings names the fields of Config as flags do.
-func settings(app *kong.Application) []string {
-	var names []string
+// settings are the fields of Config, as flags.
+func settings(app *kong.Application) (flags []*kong.Flag) {
 	for _, n := range app.Children {
 		if n.Name == "serve" {
-			for _, f := range n.Flags {
-				names = append(names, f.Name)
-			}
+			flags = n.Flags
 		}
 	}
-	return names
+	return flags
 }
 
-func variable(name string) string {
-	return "PARLEY_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+func flagNames(flags []*kong.Flag) (names []string) {
+	for _, f := range flags {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // Validate implements kong.Resolver. There is nothing to check before the file is known.
@@ -92,7 +86,7 @@ func (s *sources) isSetting(name string) bool { return slices.Contains(s.known, 
 func (s *sources) fromEnvironment(flag *kong.Flag) (value, origin string, err error) {
 	name := variable(flag.Name)
 	value, ok := s.env(name)
-	if t := flag.Target.Type(); t != reflect.TypeFor[obs.Secret]() && t != reflect.TypeFor[iceServers]() {
+	if !mayBeFile(flag) {
 		if ok {
 			origin = "environment " + name
 		}
@@ -239,13 +233,8 @@ func mapValue(pairs []*ast.MappingValueNode, server bool) (value string, ok bool
 
 // suggestion names the setting that was probably meant.
 func suggestion(name string, known []string) string {
-	best, least := "", 1+len(name)/3
-	for _, k := range known {
-		if d := distance(strings.ToLower(strings.ReplaceAll(name, "_", "-")), k); d <= least && k != "config" {
-			best, least = k, d-1
-		}
-	}
-	if best == "" {
+	best := nearest(strings.ReplaceAll(name, "_", "-"), known)
+	if best == "" || best == "config" {
 		return "; `parley config show` lists them"
 	}
 	return fmt.Sprintf("; did you mean %q?", best)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
@@ -149,11 +150,23 @@ func (n *node) buildPort() error {
 		Exempt:       n.cfg.Behind,
 	})
 	if err != nil {
-		return fmt.Errorf("%w; is another server running? --listen chooses another port", err)
+		return fmt.Errorf("%w; %s", err, portHint(err))
 	}
 	n.port = p
 	n.onStop(func() { _ = p.Close() })
 	return n.chooseAddresses(p.Local().Port()) // the number is known now, also where 0 was asked for
+}
+
+// portHint is what to do where the port could not be opened.
+func portHint(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return "the address of --listen must be one of this machine"
+	case errors.Is(err, os.ErrPermission):
+		return "ports below 1024 take a permission: on Linux, sudo setcap cap_net_bind_service=+ep on this program, or " +
+			"AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit; or choose a higher port with --listen"
+	}
+	return "is another server running? --listen chooses another port"
 }
 
 func (n *node) buildMedia() error {
@@ -261,7 +274,7 @@ func (n *node) buildWeb() error {
 func (n *node) startACME() error {
 	http80, err := net.Listen("tcp", ":80")
 	if err != nil {
-		n.log.Info("port 80 is not free: certificates are checked over the one port alone", "err", err)
+		n.log.Info("port 80 cannot be used: certificates are checked over the one port alone, and browsers are not sent to https", "err", err)
 	}
 	n.onStop(n.certs.acm.stop)
 	if err := n.certs.acm.start(http80, n.port.Local().Port()); err != nil {

@@ -134,6 +134,10 @@ func (s *summary) hints() []string {
 		hints = append(hints, fmt.Sprintf("This looks like a container with a network of its own, which clients cannot reach. Start it with\n"+
 			"    docker run --network host …\n  or\n    docker run -p %[1]d:%[1]d/tcp -p %[1]d:%[1]d/udp … parley --advertise IP-OF-THE-HOST", s.port))
 	}
+	if a, ok := s.publicAddress(); ok && s.cfg.Auth == "open" {
+		hints = append(hints, fmt.Sprintf("%s is a public address: unless a firewall is in front, anybody on the internet can join every room here, under\n"+
+			"  any name. Start it with --auth token to let in only whom `parley token` has made a token for.", a))
+	}
 	if len(s.cfg.Behind) > 0 {
 		hints = append(hints, fmt.Sprintf("Behind a proxy, media still comes straight here: open UDP and TCP %d, and --advertise the public address.", s.port))
 	}
@@ -141,6 +145,16 @@ func (s *summary) hints() []string {
 		hints = append(hints, "--plain-http: tokens and chat cross the network unprotected, and browsers give such pages no camera.")
 	}
 	return hints
+}
+
+// publicAddress returns an offered address that strangers may reach, if there is one.
+func (s *summary) publicAddress() (netip.Addr, bool) {
+	for _, o := range s.offers {
+		if o.offered && isPublic(o.address) && !tunnels.MatchString(o.place) {
+			return o.address, true
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // drawCode draws a QR code with half blocks, light on dark and with its quiet zone, so that it can be read in any terminal.

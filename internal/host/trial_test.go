@@ -208,7 +208,7 @@ func TestLoadFlagsAreNoSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := sources{known: settings(ctx.Model)}
+	s := sources{known: flagNames(settings(ctx.Model))}
 	for _, f := range ctx.Selected().Flags {
 		if shared := f.Name == "config" || f.Name == "data" || f.Name == "keys"; s.isSetting(f.Name) != shared {
 			t.Errorf("--%s is a setting of the server", f.Name)

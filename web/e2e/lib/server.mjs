@@ -37,6 +37,7 @@ export class Server {
     const [command, ...args] = [...prefix, binary, 'serve', '--listen', `0.0.0.0:${port}`, '--data', server.folder, '--auth', 'open', ...flags];
     server.child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_'))), // those are for the tests
     });
     server.child.stdout.pipe(log, { end: false });
     server.child.stderr.pipe(log, { end: false });
