@@ -52,6 +52,7 @@ var packages = []struct {
 	{"internal/turn", core},
 	{"internal/state", core},
 	{"internal/route", core},
+	{"internal/share", core},
 	{"internal/transport", core},
 	{"internal/room", core},
 	{"internal/obs", runtime},

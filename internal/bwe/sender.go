@@ -30,6 +30,7 @@ type Sender struct {
 	unheard time.Duration // when the first packet was sent after it; 0: none was
 	rtt     time.Duration // with the time that the receiver waits with feedback
 	demand  Bitrate
+	tight   bool    // something has shown that the path does not carry everything
 	remb    Bitrate // 0: none has come
 }
 
@@ -172,6 +173,7 @@ func (s *Sender) measure(rtt time.Duration) {
 func (s *Sender) conclude(now time.Duration) {
 	s.control.update(now, s.usage(now), &s.acked, s.queue.queue(), s.rtt, s.demand)
 	s.losses.update(now, s.queue.queue(), s.control.rate)
+	s.tight = s.tight || s.control.decreased == now
 	if s.losses.trial.probed && s.queue.queue() > shortQueue {
 		s.losses.giveUp()
 		s.prober.stop()
@@ -205,7 +207,7 @@ func (s *Sender) REMB(rate, sent Bitrate) {
 		s.remb = StartBitrate
 	}
 	if rate > s.remb || rate < sent {
-		s.remb = rate
+		s.remb, s.tight = rate, s.tight || rate < sent
 	} else if s.demand > s.remb {
 		s.remb = min(s.remb.times(rembRaise), s.demand)
 	}
@@ -235,6 +237,10 @@ func (s *Sender) Estimate() (rate Bitrate, known bool) {
 	return StartBitrate, false
 }
 
+// Tight reports whether anything has ever shown that the path does not carry everything. Before, the estimate is only where the search
+// for it began, and less than the path carries.
+func (s *Sender) Tight() bool { return s.tight || s.losses.limit() != noBound }
+
 // Demand says how much would be sent if the estimate allowed it. The Sender probes until it has found that and some room beyond it.
 func (s *Sender) Demand(rate Bitrate) { s.demand = rate }
 
@@ -242,7 +248,7 @@ func (s *Sender) Demand(rate Bitrate) { s.demand = rate }
 func (s *Sender) Timeout(now time.Time) {
 	at := s.since(now)
 	if due := s.silent(); due > 0 && at >= due {
-		s.control.rate = max(s.control.rate.times(silenceShare), MinBitrate)
+		s.control.rate, s.tight = max(s.control.rate.times(silenceShare), MinBitrate), true
 		s.unheard += silenceAgain
 	}
 	if due := s.probeAt(); due > 0 && at >= due {

@@ -120,12 +120,15 @@ func (c CloseTransport) about() TransportID { return c.Transport }
 // closes the Transport.
 type Sink interface{ Post(Event) bool }
 
-// Event tells what became of a Transport, or who speaks in its room.
+// Event tells what became of a Transport, what of it starves, or who speaks in its room.
 type Event struct {
 	Transport TransportID // 0: it is about the room
 	State     State
 	// Reason is for people: why it is disconnected, failed or closed.
 	Reason string
+	// Starved, where it is not nil, has what fills slots of the Transport and is not sent, because its client's network has no room
+	// for it. It replaces what was told before, and the event says nothing else.
+	Starved *[]ProducerID
 	// Speakers, where it is about the room, replaces what was told before.
 	Speakers *Speakers
 }

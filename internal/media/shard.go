@@ -244,6 +244,7 @@ func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
 func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte) {
 	defer s.recover(e)
 	s.drops.Add(e.transport.Handle(now, pair, b, &s.out))
+	s.tellStarved(e)
 	if s.out.DTLS != nil {
 		s.deliver(e, pair)
 	}
@@ -263,13 +264,26 @@ func (s *Shard) feed(r *room) {
 	s.within(r, r.router.Floor().Next())
 }
 
+// tellStarved tells the room what is not sent for want of bandwidth, where that has changed.
+func (s *Shard) tellStarved(e *endpoint) {
+	if !s.out.Starved {
+		return
+	}
+	s.out.Starved = false
+	starved := []ProducerID{}
+	for _, id := range e.transport.Starved(nil) {
+		starved = append(starved, ProducerID(id))
+	}
+	e.spec.Events.Post(Event{Transport: e.spec.Transport, Starved: &starved})
+}
+
 // recover keeps a broken invariant of one Transport from ending the room: it closes that Transport alone. e may be nil.
 func (s *Shard) recover(e *endpoint) {
 	r := recover()
 	if r == nil {
 		return
 	}
-	s.out.DTLS = nil
+	s.out.DTLS, s.out.Starved = nil, false
 	s.out.ICE.Reset()
 	s.report(r)
 	if e != nil {
@@ -351,6 +365,7 @@ func (s *Shard) timeout(now time.Time, e *endpoint) {
 	}
 	defer s.recover(e)
 	e.transport.Timeout(now, &s.out)
+	s.tellStarved(e)
 	if s.out.ICE.Pending() {
 		s.checked(now, e)
 	}

@@ -85,7 +85,7 @@ func seen(s *subscription) int {
 
 // withdraw takes a subscription out of its slot and lets it wait.
 func (p *participant) withdraw(s *subscription) {
-	s.line.filled, s.line = nil, nil
+	s.vacate()
 	p.waiting = append(p.waiting, s)
 }
 

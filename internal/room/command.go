@@ -124,6 +124,13 @@ type Speakers struct {
 	Speaking []uint64
 }
 
+// Starved tells which Producers are not sent to a Transport because its client's network has no room for them. It replaces what was
+// told before.
+type Starved struct {
+	Transport uint64
+	Producers []uint64
+}
+
 // End ends every session.
 type End struct {
 	Code    wire.Code
@@ -145,4 +152,5 @@ func (Kick) command()           {}
 func (Resync) command()         {}
 func (TransportState) command() {}
 func (Speakers) command()       {}
+func (Starved) command()        {}
 func (End) command()            {}

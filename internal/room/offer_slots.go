@@ -175,7 +175,7 @@ func (r *Room) commitSlots(n *negotiation) {
 			continue
 		}
 		if s.line != nil && (n.opened || !s.line.fits(pub)) {
-			s.line.filled, s.line = nil, nil
+			s.vacate()
 		}
 		if s.line == nil {
 			p.waiting = append(p.waiting, s)

@@ -91,6 +91,8 @@ func (r *Room) Apply(now time.Time, c Command) []Effect {
 		r.done(r.kick(c))
 	case TransportState:
 		r.transportState(c)
+	case Starved:
+		r.starve(c)
 	case Speakers:
 		r.speak(c)
 	case End:

@@ -325,7 +325,7 @@ func (s *scene) checkReplica(c *client, p *participant, snapshot wire.Snapshot) 
 
 // shownAs is the status of a subscription that fills a slot.
 func shownAs(s *subscription) string {
-	if s.want.Paused {
+	if s.want.Paused || s.starved {
 		return wire.SubscriptionPaused
 	}
 	return wire.SubscriptionActive

@@ -17,6 +17,7 @@ type subscription struct {
 	wanted         bool
 	want           route.Want
 	left           bool   // out, for others come first: it waits, whatever slots are free
+	starved        bool   // the client's network has no room for it
 	status, reason string // of wire, as the client knows them
 	line           *line  // that it fills, or nil
 }
@@ -43,10 +44,28 @@ func (p *participant) learn(pub *publication) bool {
 // release takes a subscription out of its slot, or out of the queue for one.
 func (p *participant) release(s *subscription) {
 	if s.line != nil {
-		s.line.filled = nil
-		s.line = nil
+		s.vacate()
 	}
 	p.waiting = slices.DeleteFunc(p.waiting, func(o *subscription) bool { return o == s })
+}
+
+// vacate takes a subscription out of its m-line.
+func (s *subscription) vacate() {
+	s.line.filled, s.line, s.starved = nil, nil, false
+}
+
+// starve tells a participant what its network has no room for, and what is sent again.
+func (r *Room) starve(c Starved) {
+	p := r.transports[c.Transport]
+	if p == nil {
+		return
+	}
+	for _, l := range p.lines() {
+		if s := l.filled; s != nil {
+			s.starved = slices.Contains(c.Producers, s.publication.producer)
+			r.setStatus(p, s, wire.SubscriptionActive, "")
+		}
+	}
 }
 
 func (p *participant) shownSubscriptions(all []*publication) []wire.Subscription {
@@ -112,8 +131,12 @@ func (r *Room) want(p *participant, s *subscription, wanted bool) {
 
 // setStatus tells the client where the status changes. What is active may be paused.
 func (r *Room) setStatus(p *participant, s *subscription, status, reason string) {
-	if status == wire.SubscriptionActive && s.want.Paused {
+	switch {
+	case status != wire.SubscriptionActive:
+	case s.want.Paused:
 		status, reason = wire.SubscriptionPaused, wire.PausedOff
+	case s.starved:
+		status, reason = wire.SubscriptionPaused, wire.PausedBandwidth
 	}
 	if s.status == status && s.reason == reason {
 		return

@@ -104,7 +104,8 @@ func (a *actor) serve(ctx context.Context, b []byte) []byte {
 	}
 }
 
-// Post implements media.Sink. It keeps the newest event about each Transport and about the room, so that it never has to refuse one.
+// Post implements media.Sink. It keeps the newest event of each sort about each Transport and about the room, so that it never has to
+// refuse one.
 func (a *actor) Post(e media.Event) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -112,7 +113,7 @@ func (a *actor) Post(e media.Event) bool {
 		return false
 	}
 	for i := range a.states {
-		if a.states[i].Transport == e.Transport {
+		if s := &a.states[i]; s.Transport == e.Transport && (s.Starved == nil) == (e.Starved == nil) {
 			a.states[i] = e
 			return true
 		}

@@ -130,6 +130,13 @@ func (a *actor) handleStates() {
 
 // reported is what an event of the shard means to the room.
 func reported(e media.Event) room.Command {
+	if e.Starved != nil {
+		c := room.Starved{Transport: uint64(e.Transport)}
+		for _, id := range *e.Starved {
+			c.Producers = append(c.Producers, uint64(id))
+		}
+		return c
+	}
 	if e.Speakers == nil {
 		return room.TransportState{Transport: uint64(e.Transport), State: e.State.String()}
 	}

@@ -42,6 +42,7 @@ type Consumer struct {
 	types      [128]uint8 // the publisher's payload type → the subscriber's; 0: it has none
 	rtxTypes   [128]uint8 // the subscriber's payload type → that of its RTX; 0: it has none
 	want       Want
+	share      share
 	target     Layer // what it shall get
 	source           // what it gets
 	ids        codec.Continuity
@@ -111,7 +112,7 @@ func (c *Consumer) Assign(now time.Time, p *Producer, generation uint64) {
 		return
 	}
 	c.Clear()
-	c.generation, c.want, c.held = generation, DefaultWant, false
+	c.generation, c.want, c.share, c.held = generation, DefaultWant, share{}, false
 	if p == nil || p.Kind() != c.kind {
 		return
 	}
@@ -198,15 +199,15 @@ func (c *Consumer) SetWant(now time.Time, w Want) {
 	c.aim(now)
 }
 
-// aim chooses the target by the wanted size.
+// aim chooses the target by the wanted size, and by what there is room for.
 func (c *Consumer) aim(now time.Time) {
 	switch {
-	case c.want.Paused:
+	case c.want.Paused, c.share.starved:
 		c.Pause()
 	case c.Producer() == nil && c.phase != paused:
 		c.held = false
 	default:
-		c.SetTarget(Choose(c.producer.Layers(now), c.want))
+		c.SetTarget(c.choose(c.producer.Layers(now)))
 	}
 }
 

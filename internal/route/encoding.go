@@ -82,7 +82,7 @@ func (e *Encoding) inspect(now time.Time, in *rtp.Packet, kind codec.Kind, out *
 		if r != drop.None {
 			return r
 		}
-		e.observe(now, out, len(out.Payload))
+		e.observe(now, out, len(out.Payload)+packetBytes)
 	}
 	if e.cache == nil {
 		e.cache = nack.NewCache(nack.Window)

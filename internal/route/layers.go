@@ -11,12 +11,13 @@ import (
 type Layer struct{ Encoding, Spatial, Temporal uint8 }
 
 // LayerRate is a Layer that can be forwarded now, and what it costs: the rate of all that belongs to it, measured on what
-// arrived in the last second. Size and frame rate are 0 where nobody has told them.
+// arrived in the last three seconds. Size and frame rate are 0 where nobody has told them.
 type LayerRate struct {
 	Layer         Layer
 	Bitrate       uint64 // bit/s
 	Width, Height uint16
 	FPS           float64
+	Settled       bool // measured for a second at least
 }
 
 // Want is what a subscriber has said of a subscription.
@@ -99,7 +100,7 @@ func (e *Encoding) appendLayers(now time.Time, dst []LayerRate) []LayerRate {
 			size := e.size(s)
 			dst = append(dst, LayerRate{
 				Layer: Layer{e.index, s, t}, Bitrate: below[t] * 8 * uint64(time.Second) / uint64(span),
-				Width: size.Width, Height: size.Height, FPS: float64(shown) / span.Seconds(),
+				Width: size.Width, Height: size.Height, FPS: float64(shown) / span.Seconds(), Settled: span > settledAfter,
 			})
 		}
 	}
@@ -138,6 +139,9 @@ type traffic struct {
 	picture  uint32        // RTP timestamp of the newest picture
 	newest   int64         // highest index
 }
+
+// packetBytes is about what IP, UDP, RTP with its extensions, and SRTP add to a payload.
+const packetBytes = 28 + 12 + 20 + 16
 
 // observe notes that a packet of a layer has come.
 func (e *Encoding) observe(now time.Time, out *Packet, size int) {

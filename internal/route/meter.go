@@ -6,11 +6,15 @@ import (
 	"github.com/parley-rtc/parley/internal/codec"
 )
 
-// The rates of a second are gathered in slices, of which the oldest gives way to a new one.
+// Rates are gathered in slices, of which the oldest gives way to a new one: of so long a time that a key frame does not stand out.
 const (
 	meterSlice  = 250 * time.Millisecond
-	meterSlices = 5 // the last one is under way
+	meterSlices = 13 // the last one is under way
 )
+
+// settledAfter is how long a rate has been measured that can be relied on. What came in less counts as if it had come in that time: a
+// stream begins with a key frame.
+const settledAfter = time.Second
 
 // cells is how many layers one encoding is told apart into; cell is the place of one.
 const cells = codec.SpatialLayers * codec.TemporalLayers
@@ -62,5 +66,5 @@ func (m *meter) sums(now time.Time) (bytes, frames [cells]uint32, span time.Dura
 			frames[i] += uint32(m.frames[slice][i])
 		}
 	}
-	return bytes, frames, max(time.Duration(m.filled)*meterSlice+now.Sub(m.since), meterSlice)
+	return bytes, frames, max(time.Duration(m.filled)*meterSlice+now.Sub(m.since), settledAfter)
 }

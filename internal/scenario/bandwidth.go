@@ -29,6 +29,22 @@ func (p *Plan) Rates(c *Client, seconds int) (rates []bwe.Bitrate) {
 	return rates
 }
 
+// Waited returns for how long the sound that came to a client since then had waited on its link at most. Sound is never sent again, so
+// this is the queue.
+func (c *Client) Waited(since time.Time) (longest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.all() {
+		for _, a := range r.arrivals {
+			if !r.video && a.at.After(since) {
+				sent := c.plan.watch.sentAt(c.addr, false, r.ssrc, uint16(a.number))
+				longest = max(longest, a.at.Sub(sent)-c.plan.delay)
+			}
+		}
+	}
+	return longest
+}
+
 // jitterBuffer is how much later than need be a client shows pictures, so that those which had to be repaired are in time. Browsers learn
 // it from repairs: about a round trip, which they take to be 100 ms where they know none.
 const jitterBuffer = 100 * time.Millisecond

@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,4 +48,102 @@ func TestScenarioRandomLoss(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A link falls from 2 Mb/s to 300 kb/s and comes back, with a queue of 200 ms. Within 3 s no more is sent than fits, within 5 s packets
+// wait for less than 100 ms, the picture never stands still for 2 s, nobody hears a gap, and within 15 s of the return the link is used.
+func TestScenarioBandwidthFalls(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	scenario.Run(t, scenario.Conditions{Seed: 11, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
+		ann, bob := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("bob", scenario.Options{Feedback: true})
+		voice, camera := ann.Publish(wire.SourceMicrophone), ann.PublishLarge()
+		p.SetDownlink(bob, downlink(2*bwe.Mbps))
+		p.Pass(15 * time.Second)
+		if got, _ := bob.Gets(camera); got != "f" {
+			t.Errorf("gets %q at 2 Mb/s", got)
+		}
+		begin := time.Now()
+		p.SetDownlink(bob, downlink(300*bwe.Kbps))
+		fallen := p.Rates(bob, 20)
+		for i, rate := range fallen[3:] {
+			if rate > 300*bwe.Kbps {
+				t.Errorf("%d b/s in second %d", rate, i+4)
+			}
+		}
+		wait := bob.Waited(begin.Add(5 * time.Second))
+		if wait >= 100*time.Millisecond {
+			t.Errorf("packets wait for %v", wait)
+		}
+		p.SetDownlink(bob, downlink(2*bwe.Mbps))
+		risen := p.Rates(bob, 30)
+		if slices.Max(risen[:15]) < 1600*bwe.Kbps || slices.Min(risen[16:]) < 1500*bwe.Kbps {
+			t.Errorf("%v b/s after the return", risen)
+		}
+		longest, _ := bob.Stills(camera, begin, freeze)
+		if longest > 2*time.Second {
+			t.Errorf("the picture stood still for %v", longest)
+		}
+		gap := bob.Gap(voice, begin)
+		if gap > 300*time.Millisecond {
+			t.Errorf("nothing was heard for %v", gap)
+		}
+		p.Logf("%v, then %v b/s; waited for %v, still for %v, silent for %v", fallen, risen, wait, longest, gap)
+		voice.Pause()
+		camera.Pause()
+		p.Pass(2 * time.Second)
+		p.CheckReplicas()
+		p.CheckDrops()
+	})
+}
+
+// Where not even the lowest layers of all fit, the less important picture is paused, and the client is told why. It comes back with the
+// room.
+func TestScenarioBandwidthPauses(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	scenario.Run(t, scenario.Conditions{Seed: 12, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
+		ann, eve := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("eve", scenario.Options{})
+		bob := p.Join("bob", scenario.Options{Feedback: true})
+		pinned, other, voice := ann.PublishLarge(), eve.Publish(wire.SourceCamera), eve.Publish(wire.SourceMicrophone)
+		priority := uint8(255)
+		bob.Do(wire.TypeSubscribe, wire.Subscribe{Publications: []string{pinned.Publication()}, Subscribed: true, Priority: &priority})
+		p.SetDownlink(bob, downlink(5*bwe.Mbps))
+		p.Pass(15 * time.Second)
+		status := func(s interface{ Publication() string }, want string) {
+			t.Helper()
+			if got := bob.Status(s.Publication()); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		}
+		status(pinned, wire.SubscriptionActive)
+		status(other, wire.SubscriptionActive)
+		p.SetDownlink(bob, downlink(200*bwe.Kbps))
+		p.Pass(5 * time.Second)
+		status(pinned, wire.SubscriptionActive)
+		status(other, wire.SubscriptionPaused+" "+wire.PausedBandwidth)
+		begin := time.Now()
+		p.Pass(10 * time.Second)
+		status(other, wire.SubscriptionPaused+" "+wire.PausedBandwidth)
+		if longest, _ := bob.Stills(pinned, begin, freeze); longest > time.Second {
+			t.Errorf("the pinned picture stands still for %v", longest)
+		}
+		if gap := bob.Gap(voice, begin); gap > 300*time.Millisecond {
+			t.Errorf("nothing was heard for %v", gap)
+		}
+		p.SetDownlink(bob, downlink(5*bwe.Mbps))
+		p.Pass(15 * time.Second)
+		status(pinned, wire.SubscriptionActive)
+		status(other, wire.SubscriptionActive)
+		if got, _ := bob.Gets(pinned); got != "f" {
+			t.Errorf("gets %q after the return", got)
+		}
+		if gap := bob.Gap(other, time.Now().Add(-5*time.Second)); gap > 300*time.Millisecond {
+			t.Errorf("the other picture stands still for %v after the return", gap)
+		}
+		voice.Pause()
+		pinned.Pause()
+		other.Pause()
+		p.Pass(2 * time.Second)
+		p.CheckReplicas()
+		p.CheckDrops()
+	})
 }

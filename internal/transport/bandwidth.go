@@ -13,8 +13,10 @@ type bandwidth struct {
 	// owned by loop
 	sender *bwe.Sender // nil: the client has told nothing, and has not been asked to
 	sent   int         // bytes of media that were sent since
+	sound  int         // and of sound among them,
 	since  time.Time   // this time; zero: nothing yet
 	rate   bwe.Bitrate // at which was sent in the second before that
+	voices bwe.Bitrate // at which sound is sent, or was a while ago
 }
 
 // pathBytes is what IP and UDP add to a packet.
@@ -37,15 +39,17 @@ func (d *bandwidth) estimator() *bwe.Sender {
 }
 
 // congestion reads transport-wide feedback.
-func (t *Transport) congestion(now time.Time, packet []byte) drop.Reason {
+func (t *Transport) congestion(now time.Time, packet []byte, out *Out) drop.Reason {
 	if t.bandwidth.sender == nil {
 		return drop.RtcpUnknown // no packet has had a number
 	}
 	t.measure(now)
-	return t.bandwidth.sender.Feedback(now, packet)
+	r := t.bandwidth.sender.Feedback(now, packet)
+	t.divide(now, out)
+	return r
 }
 
-// measure tells the estimator how much there is to send.
+// measure looks at how much is sent.
 func (t *Transport) measure(now time.Time) {
 	d := &t.bandwidth
 	span := now.Sub(d.since)
@@ -54,13 +58,16 @@ func (t *Transport) measure(now time.Time) {
 	}
 	if !d.since.IsZero() {
 		d.rate = bwe.Over(d.sent, span)
-		d.estimator().Demand(d.rate)
+		d.voices = max(bwe.Over(d.sound, span), d.voices-d.voices/voicesFade)
 	}
-	d.since, d.sent = now, 0
+	d.since, d.sent, d.sound = now, 0, 0
 }
 
-// demandSpan is over which time it is measured how much there is to send.
+// demandSpan is over which time it is measured how much is sent.
 const demandSpan = time.Second
+
+// voicesFade: what sound has needed is kept for so many seconds, for who was silent may go on.
+const voicesFade = 8
 
 // probe starts and continues probes.
 func (t *Transport) probe(now time.Time, out *Out) {
@@ -70,6 +77,7 @@ func (t *Transport) probe(now time.Time, out *Out) {
 	}
 	before := sender.Probes()
 	sender.Timeout(now)
+	t.divide(now, out)
 	out.Probes += sender.Probes() - before
 	if n := sender.Padding(now); n > 0 {
 		t.pad(now, n, out)
@@ -133,10 +141,11 @@ func (t *Transport) padded() *slot {
 }
 
 // receiverEstimate reads the client's own estimate.
-func (t *Transport) receiverEstimate(now time.Time, packet []byte) {
+func (t *Transport) receiverEstimate(now time.Time, packet []byte, out *Out) {
 	if rate, ok := rtp.ParseREMB(packet); ok {
 		t.measure(now)
 		t.bandwidth.estimator().REMB(bwe.Bitrate(min(rate, uint64(bwe.MaxBitrate))), t.bandwidth.rate)
+		t.divide(now, out)
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Transport) handlePacket(now time.Time, h rtp.RTCPHeader, packet []byte,
 		case rtp.FormatNACK:
 			return t.repairRequest(now, packet, out)
 		case rtp.FormatTransportCC:
-			return t.congestion(now, packet)
+			return t.congestion(now, packet, out)
 		}
 	case rtp.TypePayloadFeedback:
 		switch h.Count {
@@ -54,7 +54,7 @@ func (t *Transport) handlePacket(now time.Time, h rtp.RTCPHeader, packet []byte,
 		case rtp.FormatFIR:
 			return t.fullIntraRequest(packet)
 		case rtp.FormatApplication:
-			t.receiverEstimate(now, packet)
+			t.receiverEstimate(now, packet, out)
 		}
 	}
 	return drop.None // SDES, BYE, APP and others say nothing that is needed here

@@ -9,6 +9,7 @@ import (
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/share"
 	"github.com/parley-rtc/parley/internal/srtp"
 )
 
@@ -50,6 +51,8 @@ type slot struct {
 	confirmed bool // the client has reported on the SSRC, so it need not be told the mid any more
 	reported  reported
 	bytes     int // sent since the last report
+	memory    share.Memory
+	memoryOf  uint64 // the generation that it is about
 }
 
 // encoding returns what the stream feeds; nil: nothing.

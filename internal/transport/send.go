@@ -81,6 +81,9 @@ func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, pa
 	out.Egress.Commit(t.pair, n)
 	s.bytes += n + pathBytes
 	t.bandwidth.sent += n + pathBytes
+	if s.neg.Kind == sdp.Audio {
+		t.bandwidth.sound += n + pathBytes
+	}
 	if s.neg.Extensions.TransportCC != 0 {
 		t.bandwidth.estimator().Sent(now, n+pathBytes)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/share"
 	"github.com/parley-rtc/parley/internal/srtp"
 )
 
@@ -65,6 +66,8 @@ type Scratch struct {
 	repair    [route.RepairBytes]byte
 	rtcp      []byte
 	blockList []rtp.ReportBlock
+	streams   []share.Stream
+	choices   []share.Choice
 }
 
 // NewScratch returns a Scratch for all Transports of a loop.
@@ -79,6 +82,8 @@ type Out struct {
 	ICE  ice.Out
 	// Probes counts tries of what the client's network carries, Padding the packets that were sent for them.
 	Probes, Padding uint64
+	// Starved: other slots than before get nothing for want of bandwidth. See Transport.Starved.
+	Starved bool
 }
 
 // Transport is one remote endpoint.
@@ -104,6 +109,7 @@ type Transport struct {
 	downlink  downlink
 	allowance allowance
 	bandwidth bandwidth
+	portions  portions
 	rtt       time.Duration
 	asked     asked
 }

@@ -1,0 +1,162 @@
+package share_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bwe"
+	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/share"
+)
+
+var t0 = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+
+// video is a stream of one layer for each rate, in kb/s.
+func video(slot int, priority uint8, size uint32, kbps ...bwe.Bitrate) share.Stream {
+	s := share.Stream{Slot: slot, Priority: priority, Size: size, Memory: new(share.Memory)}
+	for i, rate := range kbps {
+		s.Choices = append(s.Choices, share.Choice{Layer: route.Layer{Encoding: uint8(i)}, Rate: rate * bwe.Kbps, Settled: true})
+	}
+	return s
+}
+
+// grants are what each slot was granted.
+func grants(streams []share.Stream) []int {
+	all := make([]int, len(streams))
+	for i := range streams {
+		all[streams[i].Slot] = streams[i].Granted
+	}
+	return all
+}
+
+// Everybody gets the lowest layer before anybody gets the next; the important come first, then what is shown large. What does not fit
+// leaves its room to what does.
+func TestOrder(t *testing.T) {
+	for name, x := range map[string]struct {
+		budget  bwe.Bitrate // kb/s
+		streams []share.Stream
+		want    []int
+	}{
+		"all fits": {5000, []share.Stream{video(0, 100, 1, 150, 600, 1700), video(1, 100, 1, 150, 600, 1700)}, []int{2, 2}},
+		"lowest first": {
+			900, []share.Stream{video(0, 255, 1, 150, 600, 1700), video(1, 0, 1, 150, 600), video(2, 0, 1, 150)}, []int{0, 0, 0},
+		},
+		"the next of the important": {1100, []share.Stream{video(0, 100, 1, 150, 600), video(1, 200, 1, 150, 600)}, []int{0, 1}},
+		"the next of the large":     {1100, []share.Stream{video(0, 100, 9, 150, 600), video(1, 100, 0, 150, 600)}, []int{0, 1}},
+		"the least important has nothing": {
+			380, []share.Stream{video(0, 100, 1, 150), video(1, 50, 1, 150), video(2, 100, 1, 150)}, []int{0, -1, 0},
+		},
+		"one that is too large leaves its room": {500, []share.Stream{video(0, 255, 1, 1700), video(1, 100, 1, 150)}, []int{-1, 0}},
+		"nothing at all":                        {0, []share.Stream{video(0, 100, 1, 150)}, []int{-1}},
+		"room to spare is needed":               {610, []share.Stream{video(0, 100, 1, 150, 600)}, []int{0}},
+		"nothing is known of what there is":     {100, []share.Stream{video(0, 100, 1), video(1, 100, 1, 50)}, []int{-1, 0}},
+		"without an estimate": {
+			share.Unlimited / bwe.Kbps, []share.Stream{video(0, 100, 1, 150, 600, 1700), video(1, 0, 1, 9000)}, []int{2, 0},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			budget := x.budget * bwe.Kbps
+			if x.budget == share.Unlimited/bwe.Kbps {
+				budget = share.Unlimited
+			}
+			var s share.Share
+			s.Divide(t0, budget, x.streams)
+			if got := grants(x.streams); !slices.Equal(got, x.want) {
+				t.Errorf("%v, want %v", got, x.want)
+			}
+		})
+	}
+}
+
+// step is a budget that holds for so long, and what is granted at its end.
+type step struct {
+	budget bwe.Bitrate // kb/s
+	d      time.Duration
+	want   int
+}
+
+// play divides ten times a second.
+func play(t *testing.T, stream share.Stream, steps []step) {
+	t.Helper()
+	var s share.Share
+	now, streams := t0, []share.Stream{stream}
+	for i, x := range steps {
+		for end := now.Add(x.d); now.Before(end); now = now.Add(100 * time.Millisecond) {
+			s.Divide(now, x.budget*bwe.Kbps, streams)
+		}
+		if got := streams[0].Granted; got != x.want {
+			t.Errorf("step %d: %d at %d kb/s, want %d", i, got, x.budget, x.want)
+		}
+	}
+}
+
+// Down at once, up after two seconds; a little too little is put up with for seven.
+func TestSteps(t *testing.T) {
+	simulcast := video(0, 100, 1, 150, 600, 1700)
+	play(t, simulcast, []step{
+		{2000, time.Second, 2}, {300, 100 * time.Millisecond, 0}, {2000, 1500 * time.Millisecond, 0}, {2000, time.Second, 2},
+	})
+	play(t, video(0, 100, 1, 150, 600, 1700), []step{
+		{2000, time.Second, 2}, {1500, 6900 * time.Millisecond, 2}, {1500, time.Second, 1},
+	})
+	play(t, video(0, 100, 1, 150, 600, 1700), []step{
+		{2000, time.Second, 2}, {1500, 5 * time.Second, 2}, {2000, time.Second, 2}, {1500, 5 * time.Second, 2},
+	})
+	play(t, video(0, 100, 1, 500), []step{
+		{600, time.Second, 0}, {300, 100 * time.Millisecond, -1}, {520, 5 * time.Second, -1}, {600, time.Second, 0},
+	})
+}
+
+// What falls again soon after it has risen is tried after twice the time, and so on up to a minute; what lasted begins anew.
+func TestPatience(t *testing.T) {
+	steps := []step{{2000, time.Second, 1}}
+	for _, wait := range []time.Duration{2, 4, 8, 16, 32, 60, 60} {
+		steps = append(steps,
+			step{300, time.Second, 0}, step{2000, wait*time.Second - 1200*time.Millisecond, 0}, step{2000, 400 * time.Millisecond, 1})
+	}
+	steps = append(steps, step{2000, 11 * time.Second, 1}, step{300, time.Second, 0}, step{2000, 1500 * time.Millisecond, 1})
+	play(t, video(0, 100, 1, 150, 1700), steps)
+}
+
+// A layer of which too little is known is not tried, but for the lowest.
+func TestUnsettled(t *testing.T) {
+	s := video(0, 100, 1, 150, 600)
+	s.Choices[0].Settled, s.Choices[1].Settled = false, false
+	play(t, s, []step{{2000, time.Second, 0}})
+}
+
+// While nothing is known of the network, what flows counts as held when something is.
+func TestFirstEstimate(t *testing.T) {
+	var s share.Share
+	streams := []share.Stream{video(0, 100, 1, 150, 600, 1700)}
+	s.Divide(t0, share.Unlimited, streams)
+	s.Divide(t0.Add(time.Second), 1500*bwe.Kbps, streams)
+	if streams[0].Granted != 2 {
+		t.Errorf("granted %d", streams[0].Granted)
+	}
+}
+
+// Layers that end count as held, and others do not rise by that.
+func TestLayersEnd(t *testing.T) {
+	var s share.Share
+	streams := []share.Stream{video(0, 100, 1, 150, 600, 1700)}
+	s.Divide(t0, 2000*bwe.Kbps, streams)
+	streams[0].Choices = streams[0].Choices[:2]
+	s.Divide(t0.Add(time.Second), 550*bwe.Kbps, streams)
+	if streams[0].Granted != 1 {
+		t.Errorf("granted %d", streams[0].Granted)
+	}
+}
+
+func TestDivideDoesNotAllocate(t *testing.T) {
+	var s share.Share
+	streams := []share.Stream{video(0, 100, 1, 150, 600, 1700), video(1, 200, 1, 150, 600, 1700)}
+	now := t0
+	if n := testing.AllocsPerRun(100, func() {
+		now = now.Add(time.Second)
+		s.Divide(now, 1500*bwe.Kbps, streams)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
