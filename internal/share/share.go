@@ -38,8 +38,6 @@ const (
 type Choice struct {
 	Layer route.Layer
 	Rate  bwe.Bitrate
-	// Settled: the rate is of so long a time that it can be relied on.
-	Settled bool
 }
 
 // Stream is one video that wants its part.
@@ -121,7 +119,7 @@ func (d *division) grant(x *Stream) bool {
 		if spent > d.most {
 			return false
 		}
-	case m.waits(d.now), next > 0 && !x.Choices[next].Settled, bwe.Bitrate(spare*float64(spent)) > d.budget:
+	case m.waits(d.now), bwe.Bitrate(spare*float64(spent)) > d.budget:
 		return false
 	}
 	d.spent, x.Granted = spent, next

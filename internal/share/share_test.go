@@ -16,7 +16,7 @@ var t0 = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 func video(slot int, priority uint8, size uint32, kbps ...bwe.Bitrate) share.Stream {
 	s := share.Stream{Slot: slot, Priority: priority, Size: size, Memory: new(share.Memory)}
 	for i, rate := range kbps {
-		s.Choices = append(s.Choices, share.Choice{Layer: route.Layer{Encoding: uint8(i)}, Rate: rate * bwe.Kbps, Settled: true})
+		s.Choices = append(s.Choices, share.Choice{Layer: route.Layer{Encoding: uint8(i)}, Rate: rate * bwe.Kbps})
 	}
 	return s
 }
@@ -117,13 +117,6 @@ func TestPatience(t *testing.T) {
 	}
 	steps = append(steps, step{2000, 11 * time.Second, 1}, step{300, time.Second, 0}, step{2000, 1500 * time.Millisecond, 1})
 	play(t, video(0, 100, 1, 150, 1700), steps)
-}
-
-// A layer of which too little is known is not tried, but for the lowest.
-func TestUnsettled(t *testing.T) {
-	s := video(0, 100, 1, 150, 600)
-	s.Choices[0].Settled, s.Choices[1].Settled = false, false
-	play(t, s, []step{{2000, time.Second, 0}})
 }
 
 // While nothing is known of the network, what flows counts as held when something is.

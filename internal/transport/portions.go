@@ -94,11 +94,17 @@ func (t *Transport) offers(now time.Time) (demand bwe.Bitrate) {
 	return demand
 }
 
+// larger is how many times as much as the size below a size is taken to cost that has only begun.
+const larger = 4
+
 // choose adds a layer to the choices of a stream, which begin at from: of the smallest size each temporal layer is one, of larger ones
 // the highest is.
 func choose(choices []share.Choice, from int, l *route.LayerRate) []share.Choice {
-	c := share.Choice{Layer: l.Layer, Rate: bwe.Bitrate(l.Bitrate), Settled: l.Settled}
+	c := share.Choice{Layer: l.Layer, Rate: bwe.Bitrate(l.Bitrate)}
 	if n := len(choices); n > from {
+		if below := lastBelow(choices[from:], l.Layer); !l.Settled {
+			c.Rate = max(c.Rate, larger*below)
+		}
 		last, lowest := choices[n-1].Layer, choices[from].Layer
 		if same(last, l.Layer) && !same(lowest, l.Layer) {
 			choices[n-1] = c
@@ -106,6 +112,16 @@ func choose(choices []share.Choice, from int, l *route.LayerRate) []share.Choice
 		}
 	}
 	return append(choices, c)
+}
+
+// lastBelow returns what the size below a layer costs; 0: there is none.
+func lastBelow(choices []share.Choice, l route.Layer) bwe.Bitrate {
+	for i := len(choices) - 1; i >= 0; i-- {
+		if !same(choices[i].Layer, l) {
+			return choices[i].Rate
+		}
+	}
+	return 0
 }
 
 func same(a, b route.Layer) bool { return a.Encoding == b.Encoding && a.Spatial == b.Spatial }
