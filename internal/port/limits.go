@@ -43,10 +43,14 @@ const (
 	// HandshakeTimeout is for the whole TLS handshake.
 	HandshakeTimeout = 10 * time.Second
 
+	// tidyEvery is how often half of the batches that nobody uses are given up.
+	tidyEvery = 5 * time.Second
+
 	sniffBytes = 10 // up to the end of STUN's magic cookie in an RFC 4571 frame
 
 	maxBacklog     = 128     // HTTP connections that nobody has accepted yet
 	maxIdleBatches = 64      // batches kept for the next reader, 66 KiB each
+	idleBatches    = 4       // as many stay when nothing is read
 	maxPairs       = 1 << 18 // pairs of addresses that all owners together have validated
 	firstBuckets   = 1 << 10 // where the table of pairs starts
 	maxTries       = 16      // to find a number that is free for both protocols

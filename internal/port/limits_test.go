@@ -134,6 +134,33 @@ func inBubble(t *testing.T, cfg port.Config, f func(t *testing.T, b *bubble)) {
 	})
 }
 
+// Of the batches that a peak has left as many are kept as the limit says, and few once nobody uses them.
+func TestIdleBatches(t *testing.T) {
+	inBubble(t, port.Config{}, func(t *testing.T, b *bubble) {
+		for _, c := range []struct {
+			idle time.Duration
+			most int
+		}{{0, 64}, {20 * time.Second, 8}, {time.Minute, 4}} {
+			peak := map[*datagram.Batch]bool{}
+			for range 100 {
+				batch := datagram.NewBatch()
+				peak[batch] = true
+				b.Recycle(batch)
+			}
+			time.Sleep(c.idle)
+			kept := 0
+			for range 100 {
+				if peak[b.Take()] {
+					kept++
+				}
+			}
+			if kept > c.most || kept < c.most/2 {
+				t.Errorf("%d batches are kept after %v, want %d", kept, c.idle, c.most)
+			}
+		}
+	})
+}
+
 // send sends datagrams from the client.
 func (b *bubble) send(all ...string) {
 	e := datagram.NewEgress(1 << 16)

@@ -156,6 +156,11 @@ func (p *Port) Start(owners ...Owner) {
 		defer p.running.Done()
 		p.readLoop()
 	}()
+	p.running.Add(1)
+	go func() {
+		defer p.running.Done()
+		p.tidy()
+	}()
 	if p.listener != nil {
 		p.running.Add(1)
 		go func() {
@@ -289,6 +294,22 @@ func (p *Port) Take() *datagram.Batch {
 		return b
 	default:
 		return datagram.NewBatch()
+	}
+}
+
+// tidy gives up what a peak has left, until the port closes.
+func (p *Port) tidy() {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-ticker.C:
+		}
+		for range (len(p.free) - idleBatches + 1) / 2 {
+			p.Take()
+		}
 	}
 }
 
