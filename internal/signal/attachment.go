@@ -273,6 +273,15 @@ func (a *Attachment) Lost() {
 	}
 }
 
+// Gone is called instead of Lost when the client has said that it is going away (RFC 6455 §7.4.1, status 1001): its session ends,
+// because nobody is there to resume it.
+func (a *Attachment) Gone() {
+	if s := a.attached(); s != nil {
+		s.leaving(a)
+	}
+	a.Lost()
+}
+
 // Context ends when the socket shall be closed, without waiting for what is being written.
 func (a *Attachment) Context() context.Context { return a.open }
 

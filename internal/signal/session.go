@@ -49,6 +49,7 @@ type Session struct {
 	slow       bool      // overfull again before the resync was taken
 	expired    bool      // the room does not know this session
 	revoked    bool      // the key of its token is gone
+	gone       bool      // the client is going away, see Attachment.Gone
 	left       bool      // the client said leave, and the room knows
 	over       bool      // the last message is in the outbox
 }
@@ -93,13 +94,15 @@ func (s *Session) run() {
 // step does what is due, and reports whether the session is over.
 func (s *Session) step(now time.Time) bool {
 	s.mu.Lock()
-	over, expired, revoked, left, due := s.over, s.expired, s.revoked, s.left, s.due(now)
+	over, expired, revoked, gone, left, due := s.over, s.expired, s.revoked, s.gone, s.left, s.due(now)
 	fetch := s.resync == wanted
 	s.mu.Unlock()
 	switch {
 	case over:
 	case left:
 		s.conclude(wire.CodeLeft, "you left", true)
+	case gone:
+		s.conclude(wire.CodeLeft, "the page was left", true)
 	case revoked:
 		s.conclude(wire.CodeUnauthorized, "the key that signed the token was taken away", false)
 	case due == wire.CodeSlowReader:
@@ -193,6 +196,14 @@ func (s *Session) recheck(keys auth.Keys) {
 	}
 	s.mu.Lock()
 	s.revoked = true
+	s.mu.Unlock()
+	nudge(s.wake)
+}
+
+// leaving ends a session whose client goes away, unless another socket has resumed it.
+func (s *Session) leaving(a *Attachment) {
+	s.mu.Lock()
+	s.gone = s.gone || s.attachment == a
 	s.mu.Unlock()
 	nudge(s.wake)
 }

@@ -107,7 +107,6 @@ test('the pictures of the README', { timeout: 240_000 }, async () => {
     await ann.page.bringToFront();
     await ann.until(() => document.querySelector('.tile.share video')?.videoWidth >= 1280 && document.querySelector('.strip .tile.speaking'), 'the screen');
     await take(ann, 'share');
-    await take(jonas, 'phone-share');
   } finally {
     await call.close();
   }

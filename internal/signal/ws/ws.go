@@ -112,6 +112,10 @@ func grace(ctx context.Context, a *signal.Attachment) {
 func read(conn *websocket.Conn, a *signal.Attachment) {
 	for {
 		kind, body, err := conn.Reader(context.Background())
+		if websocket.CloseStatus(err) == websocket.StatusGoingAway {
+			a.Gone()
+			return
+		}
 		if err != nil {
 			a.Lost()
 			return

@@ -174,6 +174,33 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// A page that is left closes its socket with status 1001, and its participant leaves at once; any other close may be followed by a resume.
+func TestGoingAway(t *testing.T) {
+	n := newNode(t, nil)
+	url := n.serve()
+	ann := n.dial(url, nil)
+	ann.join("ann")
+	for _, c := range []struct {
+		identity string
+		status   websocket.StatusCode
+	}{{"bob", websocket.StatusNormalClosure}, {"cid", websocket.StatusGoingAway}} {
+		other := n.dial(url, nil)
+		other.join(c.identity)
+		if m := ann.next(); m.Type != wire.TypeParticipantJoined {
+			t.Fatalf("%+v", m)
+		}
+		_ = other.conn.Close(c.status, "")
+	}
+	var left wire.ParticipantLeft
+	if m := ann.next(); json.Unmarshal(m.Body, &left) != nil || m.Type != wire.TypeParticipantLeft || left.Identity != "cid" || left.Reason != wire.CodeLeft {
+		t.Errorf("%+v", m)
+	}
+	ann.send(wire.TypePing, nil)
+	if m := ann.next(); m.Type != wire.TypeOK {
+		t.Errorf("bob's session can be resumed, but %+v", m)
+	}
+}
+
 // The server says by the close status why a socket ends, after the last message.
 func TestCloseStatuses(t *testing.T) {
 	big := map[string]string{"x": strings.Repeat("x", wire.MaxMessageBytes)}

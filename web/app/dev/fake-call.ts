@@ -16,6 +16,7 @@ export class FakeCall implements Call {
   readonly featured;
   readonly chat;
   readonly connection: ReadonlySignal<Connection>;
+  readonly trouble = signal(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
   readonly mayPublish = true;

@@ -12,5 +12,9 @@ if (root) {
   watchOrientation();
   openAddress();
   addEventListener("popstate", openAddress);
+  // A page that the browser kept for "back" has left its call.
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) openAddress();
+  });
   render(<App />, root);
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deviceAdvice, endAdvice, type DeviceKind, failureOf, type FailureCause, mergeFailures, type Refusal } from "../src/pure/advice.js";
+import { deviceAdvice, endAdvice, type DeviceKind, failureOf, type FailureCause, mergeFailures, type Refusal, troubleAdvice } from "../src/pure/advice.js";
 
 const refusal = (changes: Partial<Refusal>): Refusal => ({
   device: "camera",
@@ -76,4 +76,10 @@ test("ends have a cause and a next step; a kicked participant is not offered to 
 
 test("the server's own next step is told where there is no better one", () => {
   assert.equal(endAdvice("internal", "message", "Do this.").next, "Do this.");
+});
+
+test("trouble is told where its cause is known, with the SDK's next step", () => {
+  assert.deepEqual(troubleAdvice("no-media", "Try port 1."), { title: "Sound and pictures do not get through", next: "Try port 1.", actions: [] });
+  assert.equal(troubleAdvice("draining", "")?.title, "The server is restarting");
+  assert.equal(troubleAdvice("timeout", "Try again"), undefined);
 });

@@ -68,7 +68,11 @@ export class App {
   async join() {
     await this.write('Your name', this.name);
     await this.press('Join');
-    await this.until(() => document.querySelector('.room') && !document.querySelector('.banner .spinner'), 'the call to be connected');
+    await this.connected();
+  }
+
+  connected() {
+    return this.until(() => document.querySelector('.room') && !document.querySelector('.banner .spinner'), 'the call to be connected');
   }
 
   /** Runs a function in the page; errors carry the person's name. */

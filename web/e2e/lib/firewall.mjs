@@ -21,6 +21,21 @@ table inet e2e {
 `);
 }
 
+/** Drops what goes to an address by UDP, and by TCP to a port, until openAll; the same port of other addresses is open. */
+export function dropMedia(address, port) {
+  assertInNamespace();
+  nft(`table inet e2e
+delete table inet e2e
+table inet e2e {
+  chain in {
+    type filter hook input priority 0;
+    meta l4proto udp counter drop;
+    ip daddr ${address} tcp dport ${port} counter drop;
+  }
+}
+`);
+}
+
 /** Ends every TCP connection of the server's port at once, at both ends, and refuses new ones until openAll. */
 export function resetTCP(port) {
   assertInNamespace();

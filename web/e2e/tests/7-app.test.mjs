@@ -4,8 +4,24 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { App } from '../lib/app.mjs';
 import { Call } from '../lib/call.mjs';
+import { dropMedia, openAll } from '../lib/firewall.mjs';
+import { address } from '../lib/namespace.mjs';
+import { port } from '../lib/server.mjs';
 
 const timeout = 120_000;
+
+/** Somebody who is seen leaves a page, by leave(), and is gone in less than two seconds. Gives in how many milliseconds. */
+async function goneAtOnce(viewer, name, leave) {
+  const goneAt = viewer.evaluate(async (name) => {
+    await e2e.until(() => !e2e.tile(name), `${name} to be gone`, 20_000);
+    return Date.now();
+  }, name);
+  const leftAt = Date.now();
+  await leave();
+  const ms = (await goneAt) - leftAt;
+  assert.ok(ms < 2000, `${name} was seen for ${ms} ms`);
+  return ms;
+}
 
 /** In the page: the microphone hears something. */
 const meterMoves = () => Number(document.querySelector('.meter-bar')?.style.getPropertyValue('--level')) > 0.2;
@@ -149,6 +165,59 @@ describe('the app', () => {
     await bob.press('Leave');
   });
 
+  for (const [how, goes] of [
+    ['goes to another page', (page) => page.goto('about:blank')],
+    ['goes back', (page) => page.goBack()],
+    ['closes the tab', (page) => page.close()],
+  ]) {
+    test(`who ${how} is gone at once`, { timeout }, async (t) => {
+      const tab = await bob.another('Cid', { isPhone: true });
+      await tab.page.goto(`${call.origin}/healthz`);
+      await tab.enter('/r/tea');
+      await ann.sees('Cid', bob.number);
+      t.diagnostic(`${await goneAtOnce(ann, 'Cid', () => goes(tab.page))} ms`);
+      if (!tab.page.isClosed()) await tab.page.close();
+    });
+  }
+
+  test('a page that the browser keeps for “back” has left, and starts anew when it is shown again', { timeout }, async () => {
+    const tab = await bob.another('Cid', { isPhone: true });
+    await tab.enter('/r/tea');
+    await ann.sees('Cid', bob.number);
+    // Browsers keep no page that has calls; some will.
+    const tell = (type) => tab.evaluate((type) => dispatchEvent(new PageTransitionEvent(type, { persisted: true })), type);
+    await goneAtOnce(ann, 'Cid', () => tell('pagehide'));
+    await tell('pageshow');
+    await tab.seesPreview();
+    await tab.join();
+    await ann.sees('Cid', bob.number);
+    await goneAtOnce(ann, 'Cid', () => tab.page.close());
+  });
+
+  test('who leaves the page with Firefox is gone at once', { timeout }, async (t) => {
+    const eve = await call.person('eve', 'firefox', 3);
+    await eve.evaluate(() => e2e.enter({ room: 'tea', name: 'Eve' }));
+    await ann.seesTile('Eve');
+    t.diagnostic(`${await goneAtOnce(ann, 'Eve', () => eve.page.goto(`${call.origin}/sdk/`))} ms`);
+    call.people = call.people.filter((person) => person !== eve);
+    await eve.close();
+  });
+
+  test('who comes back to the page of a call can join again', { timeout }, async () => {
+    const tab = await bob.another('Cid', { isPhone: true });
+    await tab.enter('/r/tea');
+    await ann.sees('Cid', bob.number);
+    await tab.page.goto('about:blank');
+    await ann.seesNoTile('Cid');
+    await tab.page.goBack();
+    await tab.seesPreview();
+    await tab.join();
+    await tab.sees('Ann', ann.number);
+    await ann.sees('Cid', bob.number);
+    await tab.page.close();
+    await ann.seesNoTile('Cid');
+  });
+
   test('a refused camera and microphone have a cause and a next step, after which it works', { timeout }, async () => {
     await bob.refuse('camera', 'microphone');
     await bob.open('/r/tea');
@@ -171,6 +240,32 @@ describe('the app', () => {
     await bob.sees('Ann', ann.number);
     await ann.seesMuted('Bob', true);
     await ann.seesNothingOf('Bob');
+  });
+});
+
+describe('the app without a way for media', () => {
+  let call;
+  let ann;
+  before(async () => {
+    dropMedia(address, port);
+    call = await Call.start('app-blocked', []);
+    ann = await App.start(call, 'Ann', 1);
+  }, { timeout: 180_000 });
+  after(async () => {
+    openAll();
+    await call?.close();
+  });
+
+  test('it tells which port may be blocked, and connects as soon as it is open', { timeout }, async () => {
+    await ann.open('/r/tea');
+    await ann.write('Your name', 'Ann');
+    await ann.press('Join');
+    await ann.read('Connecting…');
+    await ann.read('Sound and pictures do not get through');
+    await ann.read(`A firewall or a VPN may block UDP and TCP port ${port}`);
+    openAll();
+    await ann.readNoMore('Sound and pictures do not get through');
+    await ann.connected();
   });
 });
 

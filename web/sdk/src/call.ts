@@ -5,6 +5,7 @@ import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors
 import { emit } from "./events.js";
 import { Media, type MediaOwner } from "./media.js";
 import { StallDetector, watchNetwork } from "./network.js";
+import { noMedia } from "./no-media.js";
 import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
 import { type Publishing, publishing } from "./publishing.js";
@@ -22,6 +23,8 @@ const listenMs = 100;
 /** Pictures of a slot's old track may still be on their way through the decoder for so long. */
 const drainMs = 200;
 const mediaPathMs = 10_000;
+/** How long media may not get through before that is told. */
+const mediaPatienceMs = 10_000;
 
 export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, SubscriptionLink {
   readonly localParticipant: LocalParticipant;
@@ -43,6 +46,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   #connectionState: ConnectionState = "connecting";
   #wasConnected = false;
   #mediaPath: "udp" | "tcp" | undefined;
+  #noMediaTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(room: Room, session: Session, joined: Joined) {
     this.#room = room;
@@ -58,6 +62,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
     this.#media.start();
     this.#watch();
+    this.#watchMedia();
   }
 
   get connectionState(): ConnectionState {
@@ -175,7 +180,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   stateChanged(state: SessionState): void {
     if (state.at === "ended") this.#over(state.error);
-    else this.#settleState();
+    else this.#settleState(state.at === "resuming" ? state.reason : undefined);
   }
 
   // What media tell and ask.
@@ -458,6 +463,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   }
 
   #settleState(reason?: ParleyError): void {
+    this.#watchMedia();
     const healthy = this.#session.state.at === "open" && this.#path === "connected";
     this.#wasConnected ||= healthy;
     let state: ConnectionState = this.#wasConnected ? "reconnecting" : "connecting";
@@ -468,6 +474,18 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     emit(this.#room, "connectionstate", { state, reason });
   }
 
+  /** Tells when the server talks and media have not come for a while. The transport goes on trying. */
+  #watchMedia(): void {
+    if (this.#session.state.at === "open" && this.#path !== "connected") {
+      this.#noMediaTimer ??= setTimeout(() => {
+        this.#settleState(noMedia(this.peerConnection.remoteDescription?.sdp ?? ""));
+      }, mediaPatienceMs);
+      return;
+    }
+    clearTimeout(this.#noMediaTimer);
+    this.#noMediaTimer = undefined;
+  }
+
   #watch(): void {
     const { signal } = this.#ending;
     const wake = (): void => this.#session.wake();
@@ -476,7 +494,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       void this.#session.check();
       this.#media.networkChanged();
     }, signal);
-    globalThis.addEventListener?.("pagehide", (e) => { if (!e.persisted) this.leave(); }, { signal });
+    // Also where the browser keeps the page for "back": nobody is there, and its sockets are closed.
+    globalThis.addEventListener?.("pagehide", () => this.leave(), { signal });
     this.#intervals.push(
       setInterval(() => {
         this.speakers.listen(performance.now());

@@ -6,6 +6,8 @@ import type * as wire from "./wire.gen.js";
 export type ErrorCode =
   | wire.Code
   | "connection" // no connection to the server, or it was lost
+  | "no-media" // signalling works, but media do not get through
+  | "origin-refused" // the server takes no calls from pages of this address
   | "playback" // the browser does not play sound before the user has done something
   | "insecure-origin" // the page is neither https nor localhost: browsers then hide devices
   | "device-denied" // the user, the browser or the system refused access
@@ -84,7 +86,7 @@ export class NotFoundError extends ParleyError {
   override readonly name = "NotFoundError";
 }
 
-/** Media could not be negotiated. */
+/** Media could not be negotiated, or do not get through. */
 export class MediaError extends ParleyError {
   override readonly name = "MediaError";
 }

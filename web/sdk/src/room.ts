@@ -41,6 +41,7 @@ export interface RoomEvents {
   speakerschanged: { readonly speakers: readonly Participant[]; readonly dominant: Participant | undefined };
   /** The browser plays nothing before the user has done something: call room.play() from a click. */
   playbackblocked: { readonly subscription: Subscription };
+  /** Reason: why it ended, or is lost. The same state comes again with the code "no-media" when media have not come for 10 s. */
   connectionstate: { readonly state: ConnectionState; readonly reason: ParleyError | undefined };
   /** room.mediaPath changed. */
   mediapath: { readonly path: "udp" | "tcp" | undefined };

@@ -17,7 +17,7 @@ const checkMs = 500;
 export type SessionState =
   | { readonly at: "new" }
   | { readonly at: "open" } // requests are sent at once
-  | { readonly at: "resuming" } // the server still keeps the session
+  | { readonly at: "resuming"; readonly reason?: ParleyError } // the server may still keep the session; reason: why it ended it
   | { readonly at: "rejoining" } // the session is lost; the same participant joins anew
   | { readonly at: "ended"; readonly error: ParleyError };
 
@@ -251,21 +251,21 @@ export class Session {
       const { code, message: text, rejoin } = message.body;
       if (!rejoin) return this.#end(fromWire({ code, message: text }), true);
       this.#joined = undefined;
-      return this.#lost();
+      return this.#lost(false, fromWire({ code, message: text }));
     }
     this.#observer.event(message);
   }
 
   /** The connection is gone, or of no more use. */
-  #lost(atOnce = false): void {
+  #lost(atOnce = false, reason?: ParleyError): void {
     if (this.#state.at !== "open") return this.#detach(); // whoever attaches hears it by the rejected request
     this.#detach();
-    void this.#comeBack(atOnce);
+    void this.#comeBack(atOnce, reason);
   }
 
-  async #comeBack(atOnce: boolean): Promise<void> {
+  async #comeBack(atOnce: boolean, reason: ParleyError | undefined): Promise<void> {
     const lostAt = Date.now();
-    this.#become({ at: "resuming" });
+    this.#become({ at: "resuming", ...(reason && { reason }) });
     for (let attempt = 0; !this.#ending.signal.aborted; attempt++) {
       const expired = Date.now() - lostAt >= (this.#joined?.resumeSeconds ?? 0) * 1000;
       if (expired && this.#state.at === "resuming") this.#startRejoining();

@@ -128,6 +128,18 @@ export function deviceAdvice({ device, cause, detail }: Failure): Advice {
   }
 }
 
+/** Why a call has no connection for now, where that is known; the code is an error's of the SDK. */
+export function troubleAdvice(code: string, next: string | undefined): Advice | undefined {
+  switch (code) {
+    case "no-media":
+      return { title: "Sound and pictures do not get through", next: next ?? "Try another network.", actions: [] };
+    case "draining":
+      return { title: "The server is restarting", next: "You come back into the room by yourself in a moment.", actions: [] };
+    default:
+      return undefined;
+  }
+}
+
 /** Why a call could not begin, or is over; code is the server's, or the SDK's own. */
 export function endAdvice(code: string, message: string, next: string | undefined): Advice {
   switch (code) {

@@ -1,6 +1,7 @@
 // A call as the screens see it. room-call.ts makes one from the SDK's Room; the fixture page makes one without a server.
 
 import type { ReadonlySignal } from "@preact/signals";
+import type { Advice } from "../pure/advice.js";
 import type { Capture } from "./capture.js";
 import type { Statistics } from "./statistics.js";
 
@@ -64,6 +65,8 @@ export interface Call {
   readonly featured: ReadonlySignal<string>;
   readonly chat: ReadonlySignal<readonly ChatLine[]>;
   readonly connection: ReadonlySignal<Connection>;
+  /** Why it is not connected, where that is known. */
+  readonly trouble: ReadonlySignal<Advice | undefined>;
   readonly sharing: ReadonlySignal<Sharing>;
   /** The browser plays no sound before a click. */
   readonly soundBlocked: ReadonlySignal<boolean>;

@@ -2,7 +2,7 @@
 
 import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type Subscription } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
-import { deviceAdvice } from "../pure/advice.js";
+import { type Advice, deviceAdvice, troubleAdvice } from "../pure/advice.js";
 import { shareKey } from "../pure/arrange.js";
 import { featuredOf } from "../pure/many.js";
 import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "./call.js";
@@ -25,6 +25,7 @@ export class RoomCall implements Call {
   readonly featured = signal("");
   readonly chat = signal<readonly ChatLine[]>([]);
   readonly connection = signal<Connection>("connecting");
+  readonly trouble = signal<Advice | undefined>(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
   readonly microphone: Capture;
@@ -141,6 +142,8 @@ export class RoomCall implements Call {
   #connectionIs(state: ConnectionState, reason: ParleyError | undefined): void {
     if (state !== "disconnected") {
       this.connection.value = state;
+      if (state === "connected") this.trouble.value = undefined;
+      else if (reason) this.trouble.value = troubleAdvice(reason.code, reason.next);
       return;
     }
     this.#dispose();

@@ -61,6 +61,18 @@ export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
 }
 
 function ConnectionBanner({ call }: { readonly call: Call }): JSX.Element | null {
+  const trouble = call.trouble.value;
+  if (trouble) {
+    return (
+      <div class="banner warn tall" role="alert">
+        <span class="spinner" />
+        <div>
+          <strong>{trouble.title}</strong>
+          <p>{trouble.next}</p>
+        </div>
+      </div>
+    );
+  }
   switch (call.connection.value) {
     case "connected":
       return null;

@@ -1,6 +1,6 @@
 import type * as wire from "./wire.gen.js";
 /** The server's codes, and those of faults that only a client sees. */
-export type ErrorCode = wire.Code | "connection" | "playback" | "insecure-origin" | "device-denied" | "device-missing" | "device-busy" | "device-failed";
+export type ErrorCode = wire.Code | "connection" | "no-media" | "origin-refused" | "playback" | "insecure-origin" | "device-denied" | "device-missing" | "device-busy" | "device-failed";
 export interface ErrorDetails {
     /** What to do about it, for a person. */
     readonly next?: string | undefined;
@@ -49,7 +49,7 @@ export declare class LimitError extends ParleyError {
 export declare class NotFoundError extends ParleyError {
     readonly name = "NotFoundError";
 }
-/** Media could not be negotiated. */
+/** Media could not be negotiated, or do not get through. */
 export declare class MediaError extends ParleyError {
     readonly name = "MediaError";
 }

@@ -67,6 +67,7 @@ export interface RoomEvents {
     playbackblocked: {
         readonly subscription: Subscription;
     };
+    /** Reason: why it ended, or is lost. The same state comes again with the code "no-media" when media have not come for 10 s. */
     connectionstate: {
         readonly state: ConnectionState;
         readonly reason: ParleyError | undefined;

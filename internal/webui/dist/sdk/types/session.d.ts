@@ -7,6 +7,7 @@ export type SessionState = {
     readonly at: "open";
 } | {
     readonly at: "resuming";
+    readonly reason?: ParleyError;
 } | {
     readonly at: "rejoining";
 } | {
