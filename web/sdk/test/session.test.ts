@@ -266,7 +266,7 @@ test("being kicked ends the session", async () => {
 });
 
 test("a session that ended and may be joined again is", async () => {
-  const { server } = await open();
+  const { server, session } = await open();
   server.send({ type: "ended", body: { code: "draining", message: "going down", rejoin: true } });
   assert.ok(session.state.at === "resuming" && session.state.reason?.code === "draining", "why is told");
   await pass(400);
