@@ -355,3 +355,13 @@ func FuzzAdmit(f *testing.F) {
 		}
 	})
 }
+
+// Limit: no handshake message of the client is numbered above maxMessageSequence. A record with one is dropped before anything is
+// allocated for it.
+func TestMaxMessageSequence(t *testing.T) {
+	for sequence, want := range map[uint16]bool{1: true, 8: true, 9: false, 0xffff: false} {
+		if got := plausibleHandshake(fragment(certificateVerify, 1, sequence, 0, []byte{0})); got != want {
+			t.Errorf("message %d: taken %v", sequence, got)
+		}
+	}
+}

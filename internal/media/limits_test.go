@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,4 +72,78 @@ func TestMaxReports(t *testing.T) {
 			t.Errorf("%d counted", s.counts.Panics)
 		}
 	})
+}
+
+// Limit: maxLetterBytes of records and messages wait for the loop. What has no bytes of its own is taken meanwhile.
+func TestMaxLetterBytes(t *testing.T) {
+	m := newMail()
+	record := make([]byte, 1<<20)
+	for i := range maxLetterBytes / len(record) {
+		if !m.put(letter{transport: 1, record: record}) {
+			t.Fatalf("record %d is refused", i)
+		}
+	}
+	if m.put(letter{transport: 1, record: record[:1]}) || m.put(letter{stray: &datagram.Datagram{B: record[:1]}}) {
+		t.Error("a byte more is taken")
+	}
+	if !m.put(letter{command: Unpublish{}}) {
+		t.Error("a command is refused")
+	}
+	m.take(nil)
+	if !m.put(letter{transport: 1, record: record}) {
+		t.Error("refused although nothing waits any more")
+	}
+}
+
+// Limit: maxTransports have a place on a shard, and on each of a node. A place that is given up, used or not, is there for the next one.
+func TestMaxTransports(t *testing.T) {
+	a, b := placed()
+	for i := range maxTransports {
+		reserve(t, a, source(i), Admitted).checked()
+	}
+	reserve(t, a, source(0), Full)
+	p := reserve(t, b, source(0), Admitted)
+	p.Cancel()
+	last := reserve(t, b, source(0), Admitted)
+	last.checked()
+	last.leave(true)
+	Place{shard: 0, places: a.places}.leave(true)
+	reserve(t, a, source(0), Admitted).Cancel()
+	if p := a.places; p.taken[0] != maxTransports-1 || p.taken[1] != 0 || p.unchecked != 0 || len(p.sources) != 0 {
+		t.Errorf("left %v, %d, %v", p.taken, p.unchecked, p.sources)
+	}
+}
+
+// Limit: maxUncheckedPerSource Transports of one source, which is an IPv6 /64 too, wait for their first check, and maxUnchecked of all.
+func TestMaxUnchecked(t *testing.T) {
+	a, b := placed()
+	var mine Place
+	for range maxUncheckedPerSource {
+		mine = reserve(t, a, netip.MustParseAddr("2001:db8:0:1::1"), Admitted)
+	}
+	reserve(t, b, netip.MustParseAddr("2001:db8:0:1::2"), Crowded)
+	for i := range maxUnchecked - maxUncheckedPerSource {
+		reserve(t, b, source(i), Admitted)
+	}
+	reserve(t, b, source(maxUnchecked), Unchecked)
+	mine.checked()
+	reserve(t, b, source(maxUnchecked), Admitted)
+	reserve(t, a, source(maxUnchecked), Unchecked)
+}
+
+// placed are two shards without loops that share places.
+func placed() (a, b *Shard) {
+	places := newPlaces(2)
+	return &Shard{index: 0, places: places}, &Shard{index: 1, places: places}
+}
+
+func source(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) }
+
+func reserve(t *testing.T, s *Shard, from netip.Addr, want Refusal) Place {
+	t.Helper()
+	p, r := s.Reserve(from)
+	if r != want {
+		t.Fatalf("%v on shard %d: %d, want %d", from, s.index, r, want)
+	}
+	return p
 }

@@ -457,12 +457,65 @@ func TestDrops(t *testing.T) {
 			t.Errorf("%s: %v, want %v", x.name, x.got, x.want)
 		}
 	}
+	for name, request := range map[string][]byte{
+		"NACK": rtp.AppendNACK(nil, 1, 5999, []uint16{1, 2}), "PLI": rtp.AppendPLI(nil, 1, 5999), "sender report": rtp.AppendSenderReport(nil, rtp.SenderReport{SSRC: 5999}, nil),
+	} {
+		before := c.sub.drops
+		if r := c.sub.sendRTCP(start, request); r != drop.None || c.sub.drops[drop.RtcpUnknown] != before[drop.RtcpUnknown]+1 {
+			t.Errorf("%s of a foreign SSRC: %v, %v", name, r, c.sub.drops)
+		}
+	}
 	fresh, err := transport.New(transport.Config{Local: sdp.ICE{Ufrag: "aaaa", Pwd: "0123456789012345678901ab"}, Remote: sdp.ICE{Ufrag: "bbbb", Pwd: "0123456789012345678901ab"}}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r := fresh.Handle(start, pair, append(rtpPacket, make([]byte, 40)...), &c.pub.result); r != drop.SrtpNoKeys {
 		t.Errorf("before keys: %v", r)
+	}
+}
+
+// Limit: a client has 72 slots. What fills one more does not flow.
+func TestSlotLimit(t *testing.T) {
+	c := newCall(t)
+	var slots []sdp.Negotiated
+	for i := range 72 + 1 {
+		s := videoSlot(fmt.Sprint(i))
+		s.SSRC, s.RTXSSRC = uint32(6000+2*i), uint32(6001+2*i)
+		slots = append(slots, s)
+	}
+	sub := connect(t)
+	sub.transport.Negotiate(start, slots)
+	for _, s := range slots {
+		sub.transport.Assign(start, s.Mid, c.router.Producer(1), 1, true)
+	}
+	c.packet(t, start, 10, mid0, payload(true))
+	sub.transport.Forward(start, &sub.result)
+	media, _ := sub.received()
+	if len(media) != 72 {
+		t.Errorf("%d slots", len(media))
+	}
+	for _, p := range media {
+		if p.SSRC() == slots[72].SSRC {
+			t.Error("the one too many flows")
+		}
+	}
+}
+
+// Limit: of the numbers that one request for repair asks for, 256 are answered.
+func TestNackLimit(t *testing.T) {
+	c := newCall(t)
+	var asked []uint16
+	for i := range 300 {
+		asked = append(asked, uint16(10+i))
+		c.packet(t, start, uint16(10+i), mid0, payload(i == 0))
+		c.forward(start)
+	}
+	c.sub.received()
+	if r := c.sub.sendRTCP(start, rtp.AppendNACK(nil, 1, 5000, asked)); r != drop.None {
+		t.Fatal(r)
+	}
+	if media, _ := c.sub.received(); len(media) != 256 {
+		t.Errorf("%d answered; drops %v", len(media), c.sub.drops)
 	}
 }
 
