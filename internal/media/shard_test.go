@@ -480,12 +480,12 @@ func TestNothingWithoutConsent(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
+		clients[1].state(t, media.Disconnected)
 		mu.Lock()
 		defer mu.Unlock()
 		if late > 0 || sent.Sub(checked) < ice.ConsentFor/2 {
 			t.Errorf("%d datagrams without consent; the last %v after the last check", late, sent.Sub(checked))
 		}
-		clients[1].state(t, media.Disconnected)
 	})
 }
 
