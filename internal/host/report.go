@@ -124,6 +124,7 @@ func (n *node) reportSessions(s *obs.Samples) {
 		{"session_hasty_messages_total", "Messages beyond the limit of rate.", c.TooFast},
 		{"session_resyncs_total", "Times that a slow reader got a snapshot instead of its backlog.", c.Resyncs},
 		{"session_slow_readers_total", "Sessions that ended because they read too slowly.", c.SlowReaders},
+		{"session_faults_total", "Sessions and calls that ended by an internal fault.", c.Panics},
 		{"session_timeouts_total", "Sessions that nobody resumed in time.", c.Timeouts},
 	} {
 		s.Counter(m.name, m.help, float64(m.value))

@@ -115,7 +115,14 @@ func (a *Attachment) attached() *Session {
 
 // Receive carries out one message of the client. It blocks while the room works on it, at most for requestTime. After an error
 // the carrier receives nothing more; Next says when to close the socket.
-func (a *Attachment) Receive(b []byte) error {
+func (a *Attachment) Receive(b []byte) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			a.service.report(fault)
+			a.fail()
+			err = EndLost
+		}
+	}()
 	if len(b) > a.Limit() {
 		return a.TooLarge()
 	}

@@ -79,6 +79,7 @@ type faultyBus struct {
 	mu   sync.Mutex
 	lose func(m []byte) bool
 	hang bool
+	fail string // the next request that contains it is a fault of the server
 }
 
 func (b *faultyBus) Publish(subject string, m []byte) error {
@@ -93,13 +94,25 @@ func (b *faultyBus) Publish(subject string, m []byte) error {
 
 func (b *faultyBus) Request(ctx context.Context, subject string, m []byte) ([]byte, error) {
 	b.mu.Lock()
-	hang := b.hang
+	hang, fail := b.hang, b.fail != "" && bytes.Contains(m, []byte(b.fail))
+	if fail {
+		b.fail = ""
+	}
 	b.mu.Unlock()
+	if fail {
+		panic("broken")
+	}
 	if hang {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	return b.Bus.Request(ctx, subject, m)
+}
+
+func (b *faultyBus) failOn(request string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail = request
 }
 
 func (b *faultyBus) set(lose func([]byte) bool, hang bool) {

@@ -45,8 +45,14 @@ type Call struct {
 }
 
 // OpenCall joins the room, offers, and returns the call with the answer. Errors are *wire.Error.
-func (s *Service) OpenCall(o CallOffer) (*Call, string, *wire.Error) {
-	c, answer, err := s.openCall(o)
+func (s *Service) OpenCall(o CallOffer) (c *Call, answer string, err *wire.Error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.report(fault)
+			c, answer, err = nil, "", internalFault()
+		}
+	}()
+	c, answer, err = s.openCall(o)
 	if err != nil {
 		s.counts.refused.Add(1)
 		return nil, "", err
@@ -70,6 +76,12 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 	if err != nil {
 		return nil, "", err
 	}
+	leave := wire.CodeInternal // unless all goes well
+	defer func() {
+		if leave != "" {
+			s.rise(&p, leave)
+		}
+	}()
 	var joined wire.Joined
 	_ = json.Unmarshal(reply.Body, &joined) // the identity is only for ICE servers' user names
 	answer, err := s.offer(&p, o.Source, o.SDP)
@@ -87,9 +99,10 @@ func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
 		})
 	}
 	if err != nil {
-		s.rise(&p, wire.CodeLeft)
+		leave = wire.CodeLeft
 		return nil, "", err
 	}
+	leave = ""
 	go c.run()
 	if s.TokenMode() {
 		c.recheck(s.config.Keys()) // they may have changed while Recheck could not see this call yet
@@ -218,16 +231,22 @@ func (c *Call) recheck(keys auth.Keys) {
 // run waits for the end.
 func (c *Call) run() {
 	defer c.service.running.Done()
+	defer close(c.done)
+	defer c.survive()
 	why := c.wait()
-	c.service.mu.Lock()
-	delete(c.service.calls, sha256.Sum256([]byte(c.id)))
-	c.service.mu.Unlock()
+	c.forget()
 	if why == "" {
 		c.seat.events.Close()
 	} else {
 		c.service.rise(&c.seat, why)
 	}
-	close(c.done)
+}
+
+// forget takes the call out of the table.
+func (c *Call) forget() {
+	c.service.mu.Lock()
+	defer c.service.mu.Unlock()
+	delete(c.service.calls, sha256.Sum256([]byte(c.id)))
 }
 
 // wait returns what to tell the room, or nothing where it was the room that ended the call.

@@ -108,9 +108,14 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	if refused != nil {
 		return refused
 	}
+	leave := wire.CodeInternal // unless all goes well
+	defer func() {
+		if leave != "" {
+			v.rise(&p, leave)
+		}
+	}()
 	var joined wire.Joined
 	if err := json.Unmarshal(reply.Body, &joined); err != nil || reply.Type != wire.TypeJoined {
-		v.rise(&p, wire.CodeInternal)
 		return v.fault("read the room's reply to join", fmt.Errorf("%s: %w", reply.Type, err))
 	}
 	token := secret(32)
@@ -127,9 +132,10 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 		return nil
 	})
 	if refused != nil {
-		v.rise(&p, wire.CodeLeft)
+		leave = wire.CodeLeft
 		return refused
 	}
+	leave = ""
 	s.attach(a)
 	a.joined()
 	go s.run()

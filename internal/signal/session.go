@@ -3,6 +3,7 @@ package signal
 import (
 	"crypto/sha256"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
@@ -28,6 +29,9 @@ type Session struct {
 	turn    chan struct{}     // held by the one request that is carried out
 	wake    chan struct{}     // the loop shall look again; capacity 1
 	seat    seat
+
+	// atomic
+	broken atomic.Bool // a goroutine that works for it has failed
 
 	// owned by loop
 	after uint64 // Seq of the last event that is dealt with
@@ -65,6 +69,7 @@ func newSession(v *Service, p seat, token string) *Session {
 // run is the session's loop: it turns what the room publishes into messages and watches the clock.
 func (s *Session) run() {
 	defer s.service.running.Done()
+	defer s.survive()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -86,9 +91,14 @@ func (s *Session) run() {
 		}
 	}
 	s.linger(timer)
+	s.forget()
+}
+
+// forget takes the session out of the table.
+func (s *Session) forget() {
 	s.service.mu.Lock()
+	defer s.service.mu.Unlock()
 	delete(s.service.sessions, s.id)
-	s.service.mu.Unlock()
 }
 
 // step does what is due, and reports whether the session is over.
@@ -103,6 +113,8 @@ func (s *Session) step(now time.Time) bool {
 		s.conclude(wire.CodeLeft, "you left", true)
 	case gone:
 		s.conclude(wire.CodeLeft, "the page was left", true)
+	case s.broken.Load():
+		s.conclude(wire.CodeInternal, "a fault of the server", true)
 	case revoked:
 		s.conclude(wire.CodeUnauthorized, "the key that signed the token was taken away", false)
 	case due == wire.CodeSlowReader:

@@ -56,7 +56,7 @@ type Service struct {
 }
 
 type counts struct {
-	joins, refused, resumes, resumesRefused, resyncs, slowReaders, timeouts, malformed, tooLarge, tooFast, repeated, requests atomic.Uint64
+	joins, refused, resumes, resumesRefused, resyncs, slowReaders, timeouts, malformed, tooLarge, tooFast, repeated, requests, panics atomic.Uint64
 }
 
 // Stats are counts since the start, and what there is now.
@@ -69,6 +69,8 @@ type Stats struct {
 	Resyncs, SlowReaders                         uint64
 	// Timeouts: sessions that nobody resumed.
 	Timeouts uint64
+	// Panics: sessions, calls and sockets that ended by a fault of the server.
+	Panics uint64
 }
 
 // New returns a Service that is ready.
@@ -112,7 +114,7 @@ func (s *Service) Stats() Stats {
 		Joins: c.joins.Load(), JoinsRefused: c.refused.Load(), Resumes: c.resumes.Load(), ResumesRefused: c.resumesRefused.Load(),
 		Requests: c.requests.Load(), Repeated: c.repeated.Load(),
 		Malformed: c.malformed.Load(), TooLarge: c.tooLarge.Load(), TooFast: c.tooFast.Load(),
-		Resyncs: c.resyncs.Load(), SlowReaders: c.slowReaders.Load(), Timeouts: c.timeouts.Load(),
+		Resyncs: c.resyncs.Load(), SlowReaders: c.slowReaders.Load(), Timeouts: c.timeouts.Load(), Panics: c.panics.Load(),
 	}
 }
 

@@ -80,13 +80,19 @@ func serve(conn *websocket.Conn, a *signal.Attachment) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
 	var done sync.WaitGroup
-	done.Go(func() { ping(ctx, conn, a) })
+	done.Go(func() {
+		defer a.Survive()
+		ping(ctx, conn, a)
+	})
 	done.Go(func() {
 		defer interrupt()
+		defer conn.CloseNow() // a fault has not closed it
+		defer a.Survive()
 		write(ctx, conn, a)
 	})
 	done.Go(func() {
 		defer interrupt()
+		defer a.Survive()
 		grace(ctx, a)
 	})
 	read(conn, a)
