@@ -24,7 +24,7 @@ type gate struct {
 }
 
 // source is what one source has open.
-type source struct{ conns, halfOpen int }
+type source struct{ conns, halfOpen, streams int }
 
 // limited reports whether a source has limits of its own.
 func (g *gate) limited(a netip.Addr) bool {
@@ -97,11 +97,13 @@ func (g *gate) known(c *conn, stream bool) bool {
 		return false // closed meanwhile
 	}
 	if stream {
-		if g.streams >= g.limits.Streams {
+		s := g.sources[c.source]
+		if g.streams >= g.limits.Streams || g.limited(c.remote.Addr()) && s.streams >= g.limits.StreamsPerSource {
 			g.refused++
 			return false
 		}
 		g.streams++
+		s.streams++
 		c.stream = true
 	}
 	return true
@@ -116,10 +118,11 @@ func (g *gate) leave(c *conn) {
 	}
 	g.settle(c)
 	delete(g.conns, c)
+	s := g.sources[c.source]
 	if c.stream {
 		g.streams--
+		s.streams--
 	}
-	s := g.sources[c.source]
 	if s.conns--; s.conns == 0 {
 		delete(g.sources, c.source)
 	}

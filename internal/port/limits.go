@@ -9,8 +9,8 @@ type Limits struct {
 	// HalfOpen are those of which it is not yet known what they are: one more closes the oldest, which has had the most time.
 	// HalfOpenPerSource are those of one source: one more is refused.
 	HalfOpen, HalfOpenPerSource int
-	// Streams are ICE-TCP connections: each may hold udp.MediaRingBytes and udp.ControlRingBytes.
-	Streams int
+	// Streams are ICE-TCP connections: each may hold udp.MediaRingBytes and udp.ControlRingBytes. StreamsPerSource are those of one source.
+	Streams, StreamsPerSource int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -23,6 +23,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.HalfOpen, DefaultHalfOpen},
 		{&l.HalfOpenPerSource, DefaultHalfOpenPerSource},
 		{&l.Streams, DefaultStreams},
+		{&l.StreamsPerSource, DefaultStreamsPerSource},
 	} {
 		if *x.v == 0 {
 			*x.v = x.def
@@ -37,6 +38,7 @@ const (
 	DefaultHalfOpen          = 512
 	DefaultHalfOpenPerSource = 64
 	DefaultStreams           = 1024
+	DefaultStreamsPerSource  = 256 // an office without UDP, some connections for each; no source alone takes more than a quarter
 
 	// SniffTimeout: after it a connection is judged by what it has sent, and closed if that is nothing.
 	SniffTimeout = 5 * time.Second

@@ -304,7 +304,7 @@ func TestSlowHandshake(t *testing.T) {
 // Each limit holds: what exceeds it is refused, or evicts the oldest half-open connection; others are not hurt; and places that
 // become free can be taken again.
 func TestConnectionLimits(t *testing.T) {
-	limits := port.Limits{Connections: 5, PerSource: 3, HalfOpen: 4, HalfOpenPerSource: 2, Streams: 2}
+	limits := port.Limits{Connections: 5, PerSource: 3, HalfOpen: 4, HalfOpenPerSource: 2, Streams: 2, StreamsPerSource: 1}
 	from := func(source, n int) string { return fmt.Sprintf("10.0.%d.1:%d", source, n+1) }
 	open := func(all []net.Conn) (n int) {
 		for _, c := range all {
@@ -338,6 +338,9 @@ func TestConnectionLimits(t *testing.T) {
 		{"half-open", "", func(i int) string { return from(i, 0) }, 4, 0, 6},
 		{"half-open per source", "", func(i int) string { return from(0, i) }, 2, 8, 0},
 		{"ICE-TCP", iceCheck, func(i int) string { return from(i, 0) }, 2, 8, 0},
+		{"ICE-TCP per source", iceCheck, func(i int) string { return from(0, i) }, 1, 9, 0},
+		{"ICE-TCP per IPv6 source", iceCheck, func(i int) string { return fmt.Sprintf("[2001:db8::%d]:1", i+1) }, 1, 9, 0},
+		{"ICE-TCP from loopback", iceCheck, func(i int) string { return fmt.Sprintf("127.0.0.1:%d", i+1) }, 2, 8, 0},
 		{"loopback has no limit of its own", httpFirst, func(i int) string { return fmt.Sprintf("127.0.0.1:%d", i+1) }, 5, 5, 0},
 		{"nor have exempt sources", httpFirst, func(i int) string { return fmt.Sprintf("192.0.2.1:%d", i+1) }, 5, 5, 0},
 	} {

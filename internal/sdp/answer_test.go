@@ -291,3 +291,17 @@ func TestReducedRTCP(t *testing.T) {
 		t.Errorf("negotiated %v, and told %d times", got, n)
 	}
 }
+
+// The answer says that the server keeps to RFC 8445 to a client that says so itself, among whatever other options, at the session level.
+func TestICE2(t *testing.T) {
+	text := captured(t, "chromium-publish")
+	for line, want := range map[string]bool{
+		"": false, "a=ice-options:trickle\r\n": false, "a=ice-options:ice2\r\n": true, "a=ice-options:trickle ice2\r\n": true, "a=ice-options:ice22\r\n": false,
+	} {
+		a := answer(t, offer(t, strings.Replace(text, "t=0 0\r\n", "t=0 0\r\n"+line, 1)), nil)
+		head, _, _ := strings.Cut(a.SDP, "m=")
+		if got := strings.Contains(head, "a=ice-options:ice2\r\n"); got != want || strings.Count(a.SDP, "ice-options") > 1 {
+			t.Errorf("%q: %v\n%s", line, got, head)
+		}
+	}
+}

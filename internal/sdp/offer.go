@@ -44,10 +44,18 @@ func ParseOffer(text string) (*Offer, error) {
 	}
 	o.ICE, o.Fingerprints, o.Setup = tagged.ice, tagged.fingerprints, tagged.setup
 	o.ICE.Lite = has(desc.Attributes, "ice-lite")
+	o.ICE2 = hasOption(desc.Attributes, "ice2")
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	return o, nil
+}
+
+// hasOption reports whether the session level names an ICE option (RFC 8839 §5.6).
+func hasOption(attributes []sdp.Attribute, option string) bool {
+	return slices.ContainsFunc(attributes, func(a sdp.Attribute) bool {
+		return a.Key == "ice-options" && slices.Contains(strings.Fields(a.Value), option)
+	})
 }
 
 // tagged is the index of the m-line whose transport the BUNDLE group uses (RFC 8843 §7.2): the first of the group that is

@@ -38,6 +38,7 @@ type ICE struct {
 // Offer is a client's parsed offer. It shares no memory with the text.
 type Offer struct {
 	ICE          ICE
+	ICE2         bool // a=ice-options:ice2: the client keeps to RFC 8445, not to RFC 5245
 	Fingerprints []Fingerprint
 	Setup        string   // "actpass", "active", "passive"
 	Bundle       []string // mids of the BUNDLE group, in its order: the first one accepted carries the transport (RFC 8843 §7.3.1)

@@ -34,6 +34,9 @@ func (o *Offer) write(l *Local, sections []answered) string {
 	if l.ICE.Lite {
 		w.line("a=ice-lite")
 	}
+	if o.ICE2 { // RFC 8445 §10. An agent of RFC 5245, which does not know the option, learns nothing by it
+		w.line("a=ice-options:ice2")
+	}
 	if len(bundle) > 0 {
 		w.line("a=group:BUNDLE ", strings.Join(bundle, " "))
 	}

@@ -62,9 +62,10 @@ func (s *Service) OpenCall(o CallOffer) (c *Call, answer string, err *wire.Error
 }
 
 func (s *Service) openCall(o CallOffer) (*Call, string, *wire.Error) {
-	claims, err := s.admit(time.Now(), wish{token: o.Token, room: o.Room, identity: o.Identity})
+	var claims permit
+	err := checkName("the participant", o.Follow)
 	if err == nil {
-		err = checkName("the participant", o.Follow)
+		claims, err = s.admit(time.Now(), wish{token: o.Token, room: o.Room, identity: o.Identity})
 	}
 	if err == nil {
 		err = permitCall(o.Carrier, claims.Claims)

@@ -366,6 +366,40 @@ func TestDraining(t *testing.T) {
 	}
 }
 
+// Of several faults the first is told, in the order of docs/protocol.md, section 12.
+func TestOrderOfRefusals(t *testing.T) {
+	n := newNode(t, authtest.Keys)
+	now, long := time.Now(), strings.Repeat("r", 129)
+	watcher := authtest.Good(now, authtest.Object{"video": `{"room":"tea","roomJoin":true,"canPublish":false}`})
+	large := strings.Repeat("a=x\r\n", wire.MaxSDPBytes/5+1)
+	sdpType, gone := []string{"Content-Type", "application/sdp"}, "/whip/tea/AAAAAAAAAAAAAAAAAAAAAA"
+	for _, c := range []struct {
+		name, method, path, body string
+		header                   []string
+		want                     int
+	}{
+		{"origin before method", "GET", "/whip/tea", "", []string{"Origin", "https://evil.example"}, 403},
+		{"method before type", "PUT", "/whip/tea", "", nil, 405},
+		{"type before Accept", "POST", "/whip/tea", "", []string{"Accept", "text/html"}, 415},
+		{"Accept before no token", "POST", "/whip/tea", "", append(sdpType[:2:2], "Accept", "text/html"), 406},
+		{"no token before size", "POST", "/whip/tea", large, sdpType, 401},
+		{"size before names", "POST", "/whip/" + long, large, append(sdpType[:2:2], bearer("x")...), 413},
+		{"names before the token", "POST", "/whep/tea?participant=" + long, "", append(sdpType[:2:2], bearer("x")...), 413},
+		{"the token before the description", "POST", "/whip/tea", "", append(sdpType[:2:2], bearer("x")...), 401},
+		{"what it allows before the description", "POST", "/whip/tea", "", append(sdpType[:2:2], bearer(watcher)...), 403},
+		{"no token before the session", "PATCH", gone, "", nil, 401},
+		{"the session before the token", "PATCH", gone, "", bearer("x"), 404},
+	} {
+		if a := n.do(c.method, c.path, c.body, c.header...); a.status != c.want {
+			t.Errorf("%s: %d %s", c.name, a.status, a.body)
+		}
+	}
+	location := n.opened("/whip/tea", offer(t, "chromium-publish"), bearer(authtest.Good(now, nil))...).header.Get("Location")
+	if a := n.do("PATCH", location, "", bearer("x")...); a.status != 401 {
+		t.Errorf("the token before the type: %d", a.status)
+	}
+}
+
 // In token mode every request needs a token; a session answers only to the one that opened it, or to a valid one of the same room and
 // identity. The session's address alone is worth nothing.
 func TestTokens(t *testing.T) {
