@@ -151,7 +151,7 @@ func (s *soak) visit(room, who string, call bool) error {
 	}
 	report, err := load.Run(ctx, s.plan(who, 1, 2, time.Second), load.Options{})
 	if err == nil && report.Joins.Failed > 0 {
-		err = fmt.Errorf("%s could not join", who)
+		err = fmt.Errorf("%s could not join: %v", who, report.Errors)
 	}
 	return err
 }
