@@ -237,6 +237,16 @@ func (s *Sender) Estimate() (rate Bitrate, known bool) {
 	return StartBitrate, false
 }
 
+// Carried returns what the path carries: the estimate, or what arrives where that is more and hardly a queue is to be seen. After a
+// decrease the estimate is less than that, so that a queue can drain.
+func (s *Sender) Carried() Bitrate {
+	rate, _ := s.Estimate()
+	if s.heard && s.queue.queue() < shortQueue {
+		rate = max(rate, s.acked.rate())
+	}
+	return rate
+}
+
 // Tight reports whether anything has ever shown that the path does not carry everything. Before, the estimate is only where the search
 // for it began, and less than the path carries.
 func (s *Sender) Tight() bool { return s.tight || s.losses.limit() != noBound }

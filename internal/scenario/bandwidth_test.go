@@ -116,7 +116,7 @@ func TestScenarioBandwidthPauses(t *testing.T) {
 		}
 		status(pinned, wire.SubscriptionActive)
 		status(other, wire.SubscriptionActive)
-		p.SetDownlink(bob, downlink(200*bwe.Kbps))
+		p.SetDownlink(bob, downlink(160*bwe.Kbps))
 		p.Pass(5 * time.Second)
 		status(pinned, wire.SubscriptionActive)
 		status(other, wire.SubscriptionPaused+" "+wire.PausedBandwidth)

@@ -26,7 +26,7 @@ const (
 	spare = 1.05
 	// What flows already may exceed the budget by excess for excessTime, in which a probe comes: an estimate that is low for no good reason
 	// changes nothing.
-	excess     = 1.2
+	excess     = 1.25
 	excessTime = 7 * time.Second
 	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial.
 	patience    = 2 * time.Second

@@ -30,10 +30,10 @@ const (
 // divide gives each slot its part of what the client's network carries. It is called when the estimate may have changed.
 func (t *Transport) divide(now time.Time, out *Out) {
 	p := &t.portions
-	rate, known := t.Estimate()
-	if !known {
+	if _, known := t.Estimate(); !known {
 		return
 	}
+	rate := t.bandwidth.sender.Carried()
 	since := now.Sub(p.at)
 	if since < busyDivision || since < idleDivision && len(p.told) == 0 && float64(rate) > enough*float64(p.demand) {
 		return
