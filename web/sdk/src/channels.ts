@@ -6,7 +6,7 @@
 //	| text      |          | to, or from      |         |
 //	+-----------+----------+------------------+---------+
 
-import { ConnectionError, LimitError, ParleyError } from "./errors.js";
+import { asParleyError, ConnectionError, LimitError, ParleyError } from "./errors.js";
 import { limits } from "./wire.gen.js";
 
 export type Payload = string | ArrayBuffer | ArrayBufferView;
@@ -60,77 +60,167 @@ function bytes(payload: Payload): Uint8Array {
 
 /** More than this is not handed to the browser: reliable messages wait, lossy ones are dropped. */
 const maxBuffered = 1 << 20;
-/** How often a channel that the server has closed is opened again on one RTCPeerConnection. */
-const maxReopened = 16;
+/** More than this does not wait. */
+const maxWaiting = 64 << 20;
+/** Pauses before a channel is opened again that the server keeps closing. After a calm time there is none. */
+const reopenMs = { first: 1_000, most: 30_000, calm: 60_000 };
 
 /** The data channels of one RTCPeerConnection. */
 export class Channels {
-  readonly #peerConnection: RTCPeerConnection;
-  readonly #received: (message: DataMessage, reliable: boolean) => void;
-  #reliable: RTCDataChannel;
-  #lossy: RTCDataChannel;
-  #reopened = 0;
-  #closed = false;
+  readonly #reliable: Line;
+  readonly #lossy: Line;
 
   constructor(peerConnection: RTCPeerConnection, received: (message: DataMessage, reliable: boolean) => void) {
-    this.#peerConnection = peerConnection;
-    this.#received = received;
-    this.#reliable = this.#open(true);
-    this.#lossy = this.#open(false);
+    this.#reliable = new Line(peerConnection, "parley", { ordered: true }, (m) => received(m, true));
+    this.#lossy = new Line(peerConnection, "parley-lossy", { ordered: false, maxRetransmits: 0 }, (m) => received(m, false));
   }
 
   /** Reliable: resolves when the browser has taken the message, in order. Lossy: at once, sent or dropped. */
   async send(message: Uint8Array<ArrayBuffer>, reliable: boolean): Promise<void> {
-    if (!reliable) {
-      if (this.#lossy.readyState === "open" && this.#lossy.bufferedAmount < maxBuffered) this.#lossy.send(message);
-      return;
-    }
-    while (this.#reliable.readyState !== "open" || this.#reliable.bufferedAmount > maxBuffered) {
-      await this.#room(this.#reliable);
-    }
-    this.#reliable.send(message);
+    if (reliable) await this.#reliable.send(message);
+    else this.#lossy.offer(message);
   }
 
   close(): void {
-    this.#closed = true;
-    for (const channel of [this.#reliable, this.#lossy]) {
-      channel.onclose = null;
-      channel.close();
-      channel.dispatchEvent(new Event("close")); // whoever waits for room hears it
-    }
+    this.#reliable.close();
+    this.#lossy.close();
+  }
+}
+
+/** A message that the browser has not taken yet. */
+interface Waiting {
+  readonly message: Uint8Array<ArrayBuffer>;
+  readonly taken: () => void;
+  readonly failed: (reason: ParleyError) => void;
+}
+
+/**
+ * One data channel, and the next one where the server has closed it: it does so where this client reads too slowly. What waits then is
+ * rejected, and so is what is sent before there is a new one: something may be missing, and the caller has to know.
+ */
+class Line {
+  readonly #peerConnection: RTCPeerConnection;
+  readonly #label: string;
+  readonly #options: RTCDataChannelInit;
+  readonly #received: (message: DataMessage) => void;
+  /** new: the first channel is not open yet. broken: there is none, or the next one is not open yet. */
+  #state: "new" | "open" | "broken" | "closed" = "new";
+  #channel: RTCDataChannel;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #openedAt = 0;
+  #pauseMs = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(peerConnection: RTCPeerConnection, label: string, options: RTCDataChannelInit, received: (message: DataMessage) => void) {
+    this.#peerConnection = peerConnection;
+    this.#label = label;
+    this.#options = options;
+    this.#received = received;
+    this.#channel = this.#open();
   }
 
-  /** Resolves when the channel may have room; rejects when it never will. */
-  #room(channel: RTCDataChannel): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) {
-        reject(new ConnectionError("The data channel is closed."));
+  /** Resolves when the browser has taken the message, after those before it. */
+  send(message: Uint8Array<ArrayBuffer>): Promise<void> {
+    return new Promise((taken, failed) => {
+      const refusal = this.#refusal(message.length);
+      if (refusal) {
+        failed(refusal);
         return;
       }
-      const again = (): void => {
-        for (const type of ["open", "bufferedamountlow", "close"]) channel.removeEventListener(type, again);
-        resolve();
-      };
-      for (const type of ["open", "bufferedamountlow", "close"]) channel.addEventListener(type, again);
+      this.#waiting.push({ message, taken, failed });
+      this.#waitingBytes += message.length;
+      this.#flush();
     });
   }
 
-  #open(reliable: boolean): RTCDataChannel {
-    const channel = reliable
-      ? this.#peerConnection.createDataChannel("parley", { ordered: true })
-      : this.#peerConnection.createDataChannel("parley-lossy", { ordered: false, maxRetransmits: 0 });
+  /** Sends the message now or not at all. */
+  offer(message: Uint8Array<ArrayBuffer>): void {
+    if (this.#channel.readyState === "open" && this.#channel.bufferedAmount < maxBuffered) this.#channel.send(message);
+  }
+
+  close(): void {
+    this.#state = "closed";
+    clearTimeout(this.#timer);
+    this.#peerConnection.removeEventListener("connectionstatechange", this.#reopen);
+    this.#channel.onclose = null;
+    this.#channel.close();
+    this.#reject(new ConnectionError("The data channel is closed."));
+  }
+
+  #refusal(length: number): ParleyError | undefined {
+    switch (this.#state) {
+      case "closed":
+        return new ConnectionError("The data channel is closed.");
+      case "broken":
+        return broken();
+      case "new":
+      case "open":
+        if (this.#waitingBytes + length <= maxWaiting) return undefined;
+        return new LimitError("limit", "Too many data messages wait to be sent.", { next: "Wait until those before are sent." });
+    }
+  }
+
+  #open(): RTCDataChannel {
+    const channel = this.#peerConnection.createDataChannel(this.#label, this.#options);
     channel.binaryType = "arraybuffer";
     channel.bufferedAmountLowThreshold = maxBuffered / 2;
+    channel.onopen = () => {
+      this.#state = "open";
+      this.#openedAt = performance.now();
+      this.#flush();
+    };
+    channel.onbufferedamountlow = () => this.#flush();
     channel.onmessage = (e: MessageEvent<unknown>) => {
       const message = e.data instanceof ArrayBuffer ? decode(e.data) : undefined;
-      if (message) this.#received(message, reliable);
+      if (message) this.#received(message);
     };
-    // The server closes a channel whose reader is too slow. A new one takes its place while the connection lives.
-    channel.onclose = () => {
-      if (this.#peerConnection.connectionState !== "connected" || this.#reopened++ >= maxReopened) return;
-      if (reliable) this.#reliable = this.#open(true);
-      else this.#lossy = this.#open(false);
-    };
+    channel.onclose = () => this.#lost();
     return channel;
   }
+
+  /** Hands the browser what waits, as long as it has room. */
+  #flush(): void {
+    while (this.#channel.readyState === "open" && this.#channel.bufferedAmount <= maxBuffered) {
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.#waitingBytes -= next.message.length;
+      try {
+        this.#channel.send(next.message);
+        next.taken();
+      } catch (reason) {
+        next.failed(asParleyError(reason, "connection"));
+      }
+    }
+  }
+
+  #lost(): void {
+    this.#state = "broken";
+    this.#reject(broken());
+    if (performance.now() - this.#openedAt > reopenMs.calm) this.#pauseMs = 0;
+    const pause = this.#pauseMs;
+    this.#pauseMs = Math.min(Math.max(reopenMs.first, 2 * pause), reopenMs.most);
+    if (pause === 0) this.#reopen();
+    else this.#timer = setTimeout(this.#reopen, pause);
+  }
+
+  /** Opens the next channel, as soon as there is a connection for it. */
+  readonly #reopen = (): void => {
+    this.#peerConnection.removeEventListener("connectionstatechange", this.#reopen);
+    if (this.#peerConnection.connectionState === "connected") this.#channel = this.#open();
+    else this.#peerConnection.addEventListener("connectionstatechange", this.#reopen);
+  };
+
+  #reject(reason: ParleyError): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const { failed } of waiting) failed(reason);
+  }
+}
+
+function broken(): ConnectionError {
+  return new ConnectionError("The server has closed the data channel; it is being opened again.", {
+    next: "Send what matters again: also messages shortly before may be lost.",
+  });
 }

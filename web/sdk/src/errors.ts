@@ -38,12 +38,12 @@ export class ParleyError extends Error {
   }
 }
 
-/** The server cannot be reached, or the connection was lost for good. */
+/** The server cannot be reached, or the connection was lost. */
 export class ConnectionError extends ParleyError {
   override readonly name = "ConnectionError";
 
-  constructor(message: string, cause?: unknown) {
-    super("connection", message, { next: "Check the network and the server's address, then join again.", cause });
+  constructor(message: string, details: ErrorDetails = {}) {
+    super("connection", message, { next: "Check the network and the server's address, then join again.", ...details });
   }
 }
 

@@ -16,10 +16,10 @@ export declare class ParleyError extends Error {
     readonly retrySeconds: number | undefined;
     constructor(code: ErrorCode, message: string, details?: ErrorDetails);
 }
-/** The server cannot be reached, or the connection was lost for good. */
+/** The server cannot be reached, or the connection was lost. */
 export declare class ConnectionError extends ParleyError {
     readonly name = "ConnectionError";
-    constructor(message: string, cause?: unknown);
+    constructor(message: string, details?: ErrorDetails);
 }
 /** The server did not answer in time. */
 export declare class TimeoutError extends ParleyError {

@@ -109,7 +109,11 @@ export declare class Room extends TypedEventTarget<RoomEvents> {
     publish(stream: MediaStream, options?: PublishOptions): Promise<LocalPublication[]>;
     /** Withdraws a publication. Its m-line is used again by the next one. */
     unpublish(publication: LocalPublication): Promise<void>;
-    /** Sends data over the data channels; see SendOptions. Resolves when the browser has taken it. */
+    /**
+     * Sends data over the data channels; see SendOptions. Resolves when the browser has taken it: with reliable data, who awaits that keeps to
+     * the pace of the slowest receiver, and who does not may fill 64 MiB. Rejects with "connection" while there is no channel: what was
+     * sent shortly before may be lost then.
+     */
     send(data: Payload, options?: SendOptions): Promise<void>;
     /** Says something to everyone, or to one identity. It comes back as a "message" event. */
     sendMessage(text: string, options?: {
