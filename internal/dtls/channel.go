@@ -221,13 +221,16 @@ func (c *channel) write(a *Association) {
 // read passes on what the client sends. Once the channel is over it discards what still comes, which would fill the receive window
 // of the other one, until the client has closed it too.
 func (c *channel) read(a *Association, l *link) {
-	buf := make([]byte, readBytes)
+	short := make([]byte, readBytes)
 	for {
+		buf, long := short, (*[longestBytes]byte)(nil)
 		n, _, err := c.dc.ReadDataChannel(buf)
+		if errors.Is(err, io.ErrShortBuffer) { // the message is still there
+			long = longBuffers.Get().(*[longestBytes]byte)
+			buf = long[:]
+			n, _, err = c.dc.ReadDataChannel(buf)
+		}
 		switch {
-		case errors.Is(err, io.ErrShortBuffer) && len(buf) < longestBytes: // the message is still there
-			buf = make([]byte, longestBytes)
-			continue
 		case err != nil:
 			c.end("closed by the client")
 			return
@@ -239,11 +242,14 @@ func (c *channel) read(a *Association, l *link) {
 			}
 		}
 		l.window.read(n)
-		if len(buf) > readBytes {
-			buf = make([]byte, readBytes)
+		if long != nil {
+			longBuffers.Put(long)
 		}
 	}
 }
+
+// longBuffers are for messages that are longer than most.
+var longBuffers = sync.Pool{New: func() any { return new([longestBytes]byte) }}
 
 func (c *channel) isOver() bool {
 	c.mu.Lock()

@@ -9,9 +9,9 @@ import "sync"
 // client tries again and again, after pauses that double from a second. So here the library is given the client's last data twice more,
 // as if the network had doubled them: it acknowledges every second packet at once (RFC 9260 §6.2), with the window as it is by then.
 //
-// The window is small for three reasons. Sorting unread messages takes longer the more there are. A stream's messages are told apart by
-// numbers of 16 bits, half of which may be unread (maxUnread); of messages that are not empty, so many do not fit. And it is enough for
-// one message of the greatest length, of which a second one is not begun before it: there is no interleaving (RFC 8260).
+// The window is small for two reasons. Sorting unread messages takes longer the more there are. And a stream's messages are told apart by
+// numbers of 16 bits, half of which may be unread (maxUnread): of messages that are not empty, so many do not fit. It is enough for one
+// message of the greatest length, before which a second one is not begun, as there is no interleaving (RFC 8260).
 type window struct {
 	// static after construction
 	link *link
