@@ -8,6 +8,7 @@ import (
 // control moves a rate by what delays say: up slowly, down at once, not at all while queues drain (draft-ietf-rmcat-gcc-02 §5.5).
 type control struct {
 	rate      Bitrate
+	idle      bool          // much less is sent than could be
 	holds     bool          // after a decrease, until delays are normal
 	updated   time.Duration // when update was last called
 	decreased time.Duration // when the rate was last lowered
@@ -22,8 +23,9 @@ const (
 	headroomPlus = 10 * Kbps
 	// spare: an increase also ends at this much of what would be of use.
 	spare = 1.25
-	// Where much less is sent than could be, and hardly a queue is to be seen, this sender is seldom the cause of an overuse: the rate
-	// is then lowered to this part at most.
+	// Where less than this part of the rate is sent, or hardly a queue is to be seen, this sender is seldom the cause of an overuse, and what
+	// arrives does not tell what the path carries: the rate is then lowered to this part at most, and not below this part of what the
+	// path was found to carry.
 	deepest    = 0.5
 	shortQueue = 50 * time.Millisecond
 	// responseTime is added to the round-trip time for how long a change takes to show.
@@ -52,7 +54,7 @@ func (c *control) update(now time.Duration, u usage, a *acked, queue, rtt time.D
 
 func (c *control) decrease(now time.Duration, known Bitrate, queue time.Duration) {
 	next := known.times(backoff)
-	if least := c.rate.times(deepest); next < least && queue < shortQueue {
+	if least := max(c.rate, Bitrate(c.capacity.mean)).times(deepest); next < least && (queue < shortQueue || c.idle) {
 		next = least
 	} else {
 		c.capacity.observe(known)

@@ -23,6 +23,7 @@ type lossWindow struct {
 	packets, lost int
 	bytes, gone   int           // bytes of all, and of the lost ones
 	queue         time.Duration // the longest that was seen
+	fastest       Bitrate       // the most that arrived in half a second of it
 	open          bool
 }
 
@@ -88,12 +89,12 @@ func (l *losses) recovered(size int) {
 	}
 }
 
-// update closes the window when it is due. queue is how long packets wait, and estimate what the rate is otherwise.
-func (l *losses) update(now, queue time.Duration, estimate Bitrate) {
+// update closes the window when it is due. queue is how long packets wait, acked what arrives, and estimate what the rate is otherwise.
+func (l *losses) update(now, queue time.Duration, acked, estimate Bitrate) {
 	if l.bound == 0 {
 		l.bound = noBound
 	}
-	l.window.queue = max(l.window.queue, queue)
+	l.window.queue, l.window.fastest = max(l.window.queue, queue), max(l.window.fastest, acked)
 	w, span := l.window, l.window.last-l.window.first
 	if l.trial.probed {
 		l.window = lossWindow{} // the probe's losses are not those of the media
@@ -109,6 +110,9 @@ func (l *losses) update(now, queue time.Duration, estimate Bitrate) {
 // judge acts on a window.
 func (l *losses) judge(now time.Duration, w *lossWindow, span time.Duration, estimate Bitrate) {
 	loss, sent, arrived := float64(w.lost)/float64(w.packets), Over(w.bytes, span), Over(w.bytes-w.gone, span)
+	if span > 2*lossTime { // hardly anything was sent for most of it, which says nothing of the path
+		arrived = max(arrived, w.fastest)
+	}
 	l.conclude(loss, sent)
 	l.recent = (l.recent + loss) / 2
 	l.own = min(l.own+(loss-l.own)/ownWindows, l.proven)
@@ -205,7 +209,7 @@ func (l *losses) report(now time.Duration, packets, gone, bytes int, estimate Bi
 	w.packets, w.lost = w.packets+packets, w.lost+gone
 	w.bytes += bytes
 	w.gone += bytes * gone / max(packets, 1)
-	if l.update(now, 0, estimate); !w.open {
+	if l.update(now, 0, 0, estimate); !w.open {
 		*w = lossWindow{open: true, first: now}
 	}
 }

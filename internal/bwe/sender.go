@@ -20,6 +20,7 @@ type Sender struct {
 	allowed allowance
 	clock   receiverClock
 	acked   acked
+	output  acked // the same of what is sent, by the own clock
 	delays  delays
 	queue   standing
 	control control
@@ -50,6 +51,7 @@ func (s *Sender) Sent(now time.Time, size int) uint16 {
 	if s.unheard == 0 {
 		s.unheard = at
 	}
+	s.output.add(at, size)
 	return uint16(s.flight.put(p, s.heard))
 }
 
@@ -171,8 +173,10 @@ func (s *Sender) measure(rtt time.Duration) {
 
 // conclude changes the rate by what feedback has said.
 func (s *Sender) conclude(now time.Duration) {
+	s.output.add(now, 0)
+	s.control.idle = s.output.rate() < s.control.rate.times(deepest)
 	s.control.update(now, s.usage(now), &s.acked, s.queue.queue(), s.rtt, s.demand)
-	s.losses.update(now, s.queue.queue(), s.control.rate)
+	s.losses.update(now, s.queue.queue(), s.acked.rate(), s.control.rate)
 	s.tight = s.tight || s.control.decreased == now
 	if s.losses.trial.probed && s.queue.queue() > shortQueue {
 		s.losses.giveUp()

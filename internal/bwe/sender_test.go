@@ -294,3 +294,22 @@ func TestWithoutTransportWideFeedback(t *testing.T) {
 		t.Errorf("%v b/s after the losses are over", e)
 	}
 }
+
+// Who sends hardly anything after losses, since less is to be sent, has not shown that the path carries hardly anything.
+func TestSilenceAfterLosses(t *testing.T) {
+	seeds(t, func(t *testing.T, seed uint64) {
+		p := newPath(2*mbps, 200*time.Millisecond, seed)
+		f := newFlow(p, source{fixed: 1500 * bwe.Kbps}, seed)
+		now := play(t0, 10*time.Second, nil, f)
+		p.narrow(300 * bwe.Kbps)
+		now = play(now, 600*time.Millisecond, nil, f)
+		f.source.frame, f.source.audio = now.Add(time.Hour), now.Add(time.Hour)
+		for range 15 {
+			f.send(now, packetSize)
+			now = play(now, 400*time.Millisecond, nil, f)
+			if e := f.estimate(); e < 100*bwe.Kbps {
+				t.Fatalf("%v b/s where 300000 fit", e)
+			}
+		}
+	})
+}

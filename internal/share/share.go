@@ -24,10 +24,9 @@ const Unlimited = bwe.Bitrate(math.MaxInt64)
 const (
 	// spare is how much more than its cost there has to be for a layer to begin.
 	spare = 1.05
-	// What flows already may exceed the budget by excess for excessTime, in which a probe comes: an estimate that is low for no good reason
-	// changes nothing.
+	// What flows already may exceed the budget by excess for excessTime: an estimate that is low for a moment changes nothing.
 	excess     = 1.25
-	excessTime = 7 * time.Second
+	excessTime = 2 * time.Second
 	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial.
 	patience    = 2 * time.Second
 	maxPatience = time.Minute

@@ -91,17 +91,17 @@ func play(t *testing.T, stream share.Stream, steps []step) {
 	}
 }
 
-// Down at once, up after two seconds; a little too little is put up with for seven.
+// Down at once, up after two seconds; a little too little is put up with for two.
 func TestSteps(t *testing.T) {
 	simulcast := video(0, 100, 1, 150, 600, 1700)
 	play(t, simulcast, []step{
 		{2000, time.Second, 2}, {300, 100 * time.Millisecond, 0}, {2000, 1500 * time.Millisecond, 0}, {2000, time.Second, 2},
 	})
 	play(t, video(0, 100, 1, 150, 600, 1700), []step{
-		{2000, time.Second, 2}, {1500, 6900 * time.Millisecond, 2}, {1500, time.Second, 1},
+		{2000, time.Second, 2}, {1500, 1900 * time.Millisecond, 2}, {1500, time.Second, 1},
 	})
 	play(t, video(0, 100, 1, 150, 600, 1700), []step{
-		{2000, time.Second, 2}, {1500, 5 * time.Second, 2}, {2000, time.Second, 2}, {1500, 5 * time.Second, 2},
+		{2000, time.Second, 2}, {1500, 1500 * time.Millisecond, 2}, {2000, time.Second, 2}, {1500, 1500 * time.Millisecond, 2},
 	})
 	play(t, video(0, 100, 1, 500), []step{
 		{600, time.Second, 0}, {300, 100 * time.Millisecond, -1}, {520, 5 * time.Second, -1}, {600, time.Second, 0},

@@ -27,6 +27,9 @@ const (
 	enough       = 1.5
 )
 
+// room is how much more is searched for than would be taken: going up needs some.
+const room = 1.1
+
 // divide gives each slot its part of what the client's network carries. It is called when the estimate may have changed.
 func (t *Transport) divide(now time.Time, out *Out) {
 	p := &t.portions
@@ -44,7 +47,7 @@ func (t *Transport) divide(now time.Time, out *Out) {
 		budget = max(rate-t.bandwidth.voices, 0)
 	}
 	p.demand = t.offers(now) + t.bandwidth.voices
-	t.bandwidth.sender.Demand(max(p.demand, t.bandwidth.rate))
+	t.bandwidth.sender.Demand(max(bwe.Bitrate(room*float64(p.demand)), t.bandwidth.rate))
 	p.share.Divide(now, budget, t.streams)
 	for i := range t.streams {
 		x := &t.streams[i]
