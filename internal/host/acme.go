@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+	_ "golang.org/x/crypto/x509roots/fallback" // for images that hold nothing but this program
 )
 
 // acmeProtocol is what a certificate authority's TLS-ALPN check asks for (RFC 8737).

@@ -45,7 +45,7 @@ const (
 	// HandshakeTimeout is for the whole TLS handshake.
 	HandshakeTimeout = 10 * time.Second
 
-	// tidyEvery is how often half of the batches that nobody uses are given up.
+	// tidyEvery is how often half of the batches that nobody has used meanwhile are given up.
 	tidyEvery = 5 * time.Second
 
 	sniffBytes = 10 // up to the end of STUN's magic cookie in an RFC 4571 frame

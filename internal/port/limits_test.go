@@ -140,7 +140,7 @@ func TestIdleBatches(t *testing.T) {
 		for _, c := range []struct {
 			idle time.Duration
 			most int
-		}{{0, 64}, {20 * time.Second, 8}, {time.Minute, 4}} {
+		}{{0, 64}, {20 * time.Second, 32}, {time.Minute, 4}} {
 			peak := map[*datagram.Batch]bool{}
 			for range 100 {
 				batch := datagram.NewBatch()
@@ -157,6 +157,27 @@ func TestIdleBatches(t *testing.T) {
 			if kept > c.most || kept < c.most/2 {
 				t.Errorf("%d batches are kept after %v, want %d", kept, c.idle, c.most)
 			}
+		}
+	})
+}
+
+// A load that comes in bursts keeps the batches that its bursts need.
+func TestBatchesInUse(t *testing.T) {
+	inBubble(t, port.Config{}, func(t *testing.T, b *bubble) {
+		seen := map[*datagram.Batch]bool{}
+		for range 60 {
+			var burst []*datagram.Batch
+			for range 40 {
+				burst = append(burst, b.Take())
+			}
+			for _, batch := range burst {
+				seen[batch] = true
+				b.Recycle(batch)
+			}
+			time.Sleep(time.Second)
+		}
+		if len(seen) > 48 {
+			t.Errorf("bursts of 40 batches have made %d", len(seen))
 		}
 	})
 }

@@ -87,6 +87,7 @@ type Port struct {
 	// atomic
 	drops                                    [drop.NumReasons]atomic.Uint64
 	accepted, unclassified, insecure, unread atomic.Uint64
+	spare                                    atomic.Int64 // the fewest free batches since tidy looked
 }
 
 // Open binds both sockets. Nothing is read before Start.
@@ -289,15 +290,27 @@ func (p *Port) pause(d time.Duration) bool {
 
 // Take returns an empty batch. It implements udp.Inbox.
 func (p *Port) Take() *datagram.Batch {
+	b := p.idle()
+	if left := int64(len(p.free)); left < p.spare.Load() {
+		p.spare.Store(left) // two readers at once: one too many may be given up
+	}
+	if b == nil {
+		return datagram.NewBatch()
+	}
+	return b
+}
+
+// idle returns a batch that was used before, or nil.
+func (p *Port) idle() *datagram.Batch {
 	select {
 	case b := <-p.free:
 		return b
 	default:
-		return datagram.NewBatch()
+		return nil
 	}
 }
 
-// tidy gives up what a peak has left, until the port closes.
+// tidy gives up what a peak has left, until the port closes: half of what nobody has used since the last time.
 func (p *Port) tidy() {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
@@ -307,9 +320,10 @@ func (p *Port) tidy() {
 			return
 		case <-ticker.C:
 		}
-		for range (len(p.free) - idleBatches + 1) / 2 {
-			p.Take()
+		for range (p.spare.Load() - idleBatches + 1) / 2 {
+			p.idle()
 		}
+		p.spare.Store(int64(len(p.free)))
 	}
 }
 

@@ -12,6 +12,9 @@ import { outFolder } from './browser.mjs';
 const here = path.dirname(fileURLToPath(import.meta.url));
 const binary = path.resolve(process.env.PARLEY_BIN ?? path.join(here, '../../../bin/parley'));
 
+/** Parley's environment, without what is for the tests. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
+
 export const port = 8443;
 export const origin = `http://localhost:${port}`;
 
@@ -37,7 +40,7 @@ export class Server {
     const [command, ...args] = [...prefix, binary, 'serve', '--listen', `0.0.0.0:${port}`, '--data', server.folder, '--auth', 'open', ...flags];
     server.child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_'))), // those are for the tests
+      env: environment,
     });
     server.child.stdout.pipe(log, { end: false });
     server.child.stderr.pipe(log, { end: false });
@@ -84,7 +87,7 @@ export class Server {
 
   /** A token of this server, as `parley token` makes it. */
   token(...flags) {
-    return execFileSync(binary, ['token', '--data', this.folder, ...flags]).toString().trim();
+    return execFileSync(binary, ['token', '--data', this.folder, ...flags], { env: environment }).toString().trim();
   }
 
   /** Bytes that wait in the kernel's send queue of the server's fullest TCP connection. */
