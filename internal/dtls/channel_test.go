@@ -359,6 +359,29 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
+// A client waits for no more than a moment where what fills the window is a message that has only begun.
+func TestBackPressureWithinMessage(t *testing.T) {
+	for _, sizes := range [][]int{{1000, 40_000, 65_000, 1000, 1000}, {1000, 20_000, 25_000, 60_000, 5}} {
+		talk(t, func(s *scene, assoc *sctp.Association) {
+			assoc.SetMaxMessageSize(MaxMessage)
+			dc := s.dial(assoc, 1, "parley", 0)
+			s.want(ChannelOpened)
+			letGo := s.hold()
+			for _, size := range sizes {
+				if _, err := dc.Write(make([]byte, size)); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+			time.Sleep(70 * time.Second) // the next try is at 127 s
+			letGo()
+			time.Sleep(time.Second)
+			if n := len(s.heard()); n != len(sizes) {
+				s.t.Errorf("%d of the messages of %v bytes are there a second after they were let go", n, sizes)
+			}
+		})
+	}
+}
+
 // Limit: with more than maxUnread unread messages in one stream, which only empty ones can be, SCTP is given up, since they could not be told
 // apart.
 func TestMaxUnread(t *testing.T) {

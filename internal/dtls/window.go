@@ -1,6 +1,9 @@
 package dtls
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // window opens SCTP's receive window again after it was shut.
 //
@@ -18,12 +21,16 @@ type window struct {
 
 	// guarded by mu
 	mu    sync.Mutex
-	last  []byte // what brought data last
-	freed int    // bytes that were read since then: the window is wider by them than the client knows
+	last  []byte    // what brought data last
+	at    time.Time // when
+	freed int       // bytes that were read since then: the window is wider by them than the client knows
 }
 
 // maxUnread is how many messages, or pieces of them, may wait to be read in one stream: with more SCTP is given up.
 const maxUnread = 1 << 15
+
+// stillness is how long a client must have sent nothing to be taken for one that waits: less than its first pause (RFC 9260 §16: 1 s).
+const stillness = 200 * time.Millisecond
 
 // Where SCTP's first chunk begins, and the type of those with data (RFC 9260 §3).
 const (
@@ -35,17 +42,19 @@ const (
 func (w *window) receive(b []byte) {
 	if len(b) > firstChunk && b[firstChunk] == dataChunk {
 		w.mu.Lock()
-		w.last, w.freed = b, 0
+		w.last, w.at, w.freed = b, time.Now(), 0
 		w.mu.Unlock()
 	}
 	w.link.put(b)
 }
 
-// read notes that so many bytes were read. It tells the client of the window when it is half as wide again.
+// read notes that so many bytes were read. It tells the client of the window when it is half as wide again; to a client that has sent
+// nothing for a while, as soon as it can send a packet: most of the window may be the beginning of a message whose rest it waits to send.
 func (w *window) read(n int) {
 	w.mu.Lock()
 	w.freed += n
-	tell, last := w.freed >= receiveBytes/2 && w.last != nil, w.last
+	wide := w.freed >= receiveBytes/2 || w.freed >= sctpMTU && time.Since(w.at) >= stillness
+	tell, last := wide && w.last != nil, w.last
 	if tell {
 		w.freed = 0
 	}
