@@ -289,6 +289,9 @@ func (n *node) routes() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	origins = origins.Telling(func(origin string, refused *wire.Error) {
+		n.log.Warn("a page was refused: "+refused.Message, "origin", origin, "toAllow", "--origins "+origin)
+	})
 	mux := http.NewServeMux()
 	probes(mux, func() bool { return !n.draining.Load() })
 	mux.Handle("GET /metrics", metricsGate(n.cfg.MetricsKey.Reveal(), n.metrics.Handler()))

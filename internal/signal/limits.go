@@ -33,5 +33,7 @@ const (
 	requestTime        = 10 * time.Second // for a room to answer
 	flushTime          = 5 * time.Second  // for the last messages of a session to be taken
 	slowFlushTime      = time.Second      // the same, for one that reads too slowly
+	maxToldOrigins     = 100              // refused origins that are told
+	maxToldOriginBytes = 256              // of each
 	retryOverloadAfter = 5                // seconds
 )

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -18,6 +19,17 @@ type Origins struct {
 	any  bool
 	list map[string]bool
 	host HostOf
+	told *told // nil: nobody is told
+}
+
+// told remembers which origins were refused, so that each is told once, and only the first ones.
+type told struct {
+	// static after construction
+	tell func(origin string, refused *wire.Error)
+
+	// guarded by mu
+	mu    sync.Mutex
+	known map[string]bool // at most maxToldOrigins
 }
 
 // HostOf returns the host under which a client sees the server, with its port, and whether that is the server's own.
@@ -41,9 +53,40 @@ func NewOrigins(allowed []string, host HostOf) (Origins, error) {
 	return o, nil
 }
 
+// Telling returns o, which calls tell once for each origin that it refuses, for the first maxToldOrigins of them. Tell may be called
+// from several goroutines.
+func (o Origins) Telling(tell func(origin string, refused *wire.Error)) Origins {
+	o.told = &told{tell: tell, known: map[string]bool{}}
+	return o
+}
+
+func (t *told) refused(origin string, e *wire.Error) {
+	if t == nil {
+		return
+	}
+	origin = origin[:min(len(origin), maxToldOriginBytes)]
+	t.mu.Lock()
+	isNew := !t.known[origin] && len(t.known) < maxToldOrigins
+	if isNew {
+		t.known[origin] = true
+	}
+	t.mu.Unlock()
+	if isNew {
+		t.tell(origin, e)
+	}
+}
+
 // Allowed tells whether r may be served: it comes from no page at all (no Origin), from one of this server, or from one on the
 // list. cross is the origin to name in CORS headers; it is empty where there is none.
 func (o Origins) Allowed(r *http.Request) (cross string, refused *wire.Error) {
+	cross, refused = o.judge(r)
+	if refused != nil {
+		o.told.refused(r.Header.Get("Origin"), refused)
+	}
+	return cross, refused
+}
+
+func (o Origins) judge(r *http.Request) (cross string, refused *wire.Error) {
 	values := r.Header.Values("Origin")
 	if len(values) == 0 {
 		return "", nil

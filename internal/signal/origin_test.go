@@ -2,7 +2,10 @@ package signal
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,4 +162,36 @@ func FuzzParseOrigin(f *testing.F) {
 		}
 		SafeHost(host)
 	})
+}
+
+// Who runs the server hears of each refused origin once, and of no more than a hundred, whoever makes them up.
+func TestRefusedOriginsAreTold(t *testing.T) {
+	o, err := NewOrigins([]string{"https://app.example"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var heard []string
+	o = o.Telling(func(origin string, refused *wire.Error) {
+		if refused.Code != wire.CodeForbidden {
+			t.Errorf("%s: %v", origin, refused)
+		}
+		heard = append(heard, origin)
+	})
+	from := func(origin string) {
+		r := httptest.NewRequest("GET", "http://localhost/", nil)
+		r.Header.Set("Origin", origin)
+		_, _ = o.Allowed(r)
+	}
+	for _, origin := range []string{"https://app.example", "https://a.example", "https://a.example", "http://localhost", "null"} {
+		from(origin)
+	}
+	if want := []string{"https://a.example", "null"}; !slices.Equal(heard, want) {
+		t.Errorf("heard of %q, want %q", heard, want)
+	}
+	for i := range 2 * maxToldOrigins {
+		from(fmt.Sprintf("https://%d.example", i))
+	}
+	if len(heard) != maxToldOrigins {
+		t.Errorf("heard of %d origins", len(heard))
+	}
 }

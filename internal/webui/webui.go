@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -105,7 +106,8 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name, moved := locate(r.URL.Path)
 	if moved {
-		http.Redirect(w, r, name, http.StatusTemporaryRedirect)
+		to := url.URL{Path: name, RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, to.String(), http.StatusTemporaryRedirect)
 		return
 	}
 	f := s.files[name]
@@ -122,6 +124,8 @@ func locate(p string) (name string, moved bool) {
 	switch room, isRoom := strings.CutPrefix(p, "/r/"); {
 	case p == "/", isRoom && room != "" && !strings.Contains(room, "/"):
 		return "/index.html", false
+	case isRoom && strings.IndexByte(room, '/') == len(room)-1 && len(room) > 1:
+		return strings.TrimSuffix(p, "/"), true
 	case p == "/r", isRoom && room == "":
 		return "/", true
 	case p == "/sdk":

@@ -53,6 +53,8 @@ func New(s *signal.Service, o signal.Origins) *Carrier { return &Carrier{s, o} }
 // ServeHTTP serves one socket until it ends.
 func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, refused := c.origins.Allowed(r); refused != nil {
+		// A page is told no reason when its WebSocket is refused, but may ask again by fetch.
+		w.Header().Set("Access-Control-Allow-Origin", "*")
 		signal.WriteProblem(w, signal.Status(refused), refused)
 		return
 	}

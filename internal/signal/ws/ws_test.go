@@ -291,6 +291,9 @@ func TestOriginMatrix(t *testing.T) {
 			if got := answer.Header.Get("Content-Type"); c.want == 403 && got != "application/problem+json" {
 				t.Errorf("refused with %s", got)
 			}
+			if got := answer.Header.Get("Access-Control-Allow-Origin"); got != map[int]string{403: "*"}[c.want] {
+				t.Errorf("%q may read the answer %d", got, c.want)
+			}
 		})
 	}
 }

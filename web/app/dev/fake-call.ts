@@ -19,6 +19,7 @@ export class FakeCall implements Call {
   readonly trouble = signal(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
+  readonly byInvitation = false;
   readonly mayPublish = true;
   readonly mayKick = true;
   readonly room: string;

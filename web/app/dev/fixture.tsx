@@ -6,7 +6,7 @@
 // It is for development and is not part of what is shipped.
 
 import { render } from "preact";
-import { endAdvice, type FailureCause } from "../src/pure/advice.js";
+import { endAdvice, leftAdvice, type FailureCause } from "../src/pure/advice.js";
 import { camera, microphone, ownName, screen } from "../src/state/app.js";
 import type { Connection } from "../src/state/call.js";
 import { speakingWhileMuted } from "../src/state/muted-hint.js";
@@ -30,7 +30,7 @@ function showScene(): void {
       screen.value = { at: "lobby", room, joining: query.has("joining"), problem: problemOf(query.get("code")) };
       return showFailure();
     case "left":
-      screen.value = { at: "left", room };
+      screen.value = { at: "ended", room, advice: leftAdvice(room, !query.has("alone")) };
       return;
     case "ended":
       screen.value = { at: "ended", room, advice: endAdvice(query.get("code") ?? "kicked", "the session is over", undefined) };

@@ -6,12 +6,16 @@ import { frequencyOf } from './media.mjs';
 const patience = 40_000;
 /** Title of the tab that people share. */
 const slides = 'Slides';
+/** A name that leads to this machine, and that the server does not know. */
+export const foreignName = 'parley.example';
 const phoneScreen = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+
+const answers = [`--auto-select-tab-capture-source-by-title=${slides}`, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
 
 export class App {
   /** Opens a browser, which has not been asked for anything yet. Number tells its camera and microphone apart. */
   static async start(call, name, number, { isPhone = false } = {}) {
-    const person = await Person.start('chromium', name, number, undefined, [`--auto-select-tab-capture-source-by-title=${slides}`]);
+    const person = await Person.start('chromium', name, number, undefined, answers);
     call.people.push(person);
     const app = new App(call.origin, person, person.page);
     await app.#prepare(isPhone);
@@ -66,6 +70,7 @@ export class App {
 
   /** From the lobby into the call, until it is connected. */
   async join() {
+    await this.until(() => document.querySelector('.preview video, .preview .advice'), 'the preview');
     await this.write('Your name', this.name);
     await this.press('Join');
     await this.connected();
@@ -114,7 +119,18 @@ export class App {
 
   async press(name, role) {
     const control = await this.find(name, role);
+    await this.#settled(control);
     await (this.isPhone ? control.tap() : control.click());
+  }
+
+  /** Waits until a control stays where it is: what appears above it would make a click miss it. */
+  async #settled(control) {
+    await this.page.waitForFunction((control) => {
+      const { x, y } = control.getBoundingClientRect();
+      const before = control.e2ePlace;
+      control.e2ePlace = `${x} ${y}`;
+      return control.e2ePlace === before;
+    }, { timeout: patience, polling: 100 }, control);
   }
 
   /** However many messages are unread. */

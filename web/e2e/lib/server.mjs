@@ -11,6 +11,8 @@ import { outFolder } from './browser.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const binary = path.resolve(process.env.PARLEY_BIN ?? path.join(here, '../../../bin/parley'));
+/** Without what is for the tests: Parley refuses settings that it does not know. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
 
 /** Parley's environment, without what is for the tests. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
@@ -94,6 +96,11 @@ export class Server {
   unsentBytes() {
     const rows = execFileSync('ss', ['-Htn', 'state', 'established', `sport = :${port}`]).toString().trim().split('\n');
     return Math.max(0, ...rows.filter(Boolean).map((row) => Number(row.trim().split(/\s+/)[1])));
+  }
+
+  /** Tells it to end: it takes nobody new; told again, it ends at once. */
+  terminate() {
+    this.child.kill('SIGTERM');
   }
 
   async stop() {

@@ -1,12 +1,13 @@
 // The app in two browsers, one at a desk and one on a phone: everything that people do from the lobby to the end of a call.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { App } from '../lib/app.mjs';
+import { App, foreignName } from '../lib/app.mjs';
 import { Call } from '../lib/call.mjs';
 import { dropMedia, openAll } from '../lib/firewall.mjs';
 import { address } from '../lib/namespace.mjs';
-import { port } from '../lib/server.mjs';
+import { Server, port } from '../lib/server.mjs';
 
 const timeout = 120_000;
 
@@ -163,6 +164,21 @@ describe('the app', () => {
     await bob.press('Close');
     await ann.sees('Bob', bob.number);
     await bob.press('Leave');
+    await bob.read('The others go on talking in tea.');
+  });
+
+  test('who was alone is not told of others', { timeout }, async () => {
+    await bob.enter('/r/cake');
+    await bob.press('Leave');
+    await bob.read('Nobody is in cake any more.');
+  });
+
+  test('an address with a slash at its end is the room; a name that is too long is told before joining', { timeout }, async () => {
+    await bob.open('/r/tea/');
+    await bob.read('You are about to join');
+    assert.equal(new URL(bob.page.url()).pathname, '/r/tea');
+    await bob.open(`/r/${'x'.repeat(300)}`);
+    await bob.read('The name of this room is too long');
   });
 
   for (const [how, goes] of [
@@ -243,6 +259,28 @@ describe('the app', () => {
   });
 });
 
+describe('the app under a name that is not the server’s', () => {
+  let call;
+  let ann;
+  before(async () => {
+    call = await Call.start('app-origin', []);
+    ann = await App.start(call, 'Ann', 1);
+  }, { timeout: 180_000 });
+  after(() => call?.close());
+
+  test('it tells that the address is refused, with the next step; so does the log, once', { timeout }, async () => {
+    await ann.open(`https://${foreignName}:${port}/r/tea`);
+    await ann.write('Your name', 'Ann');
+    for (let i = 0; i < 2; i++) {
+      await ann.press('Join');
+      await ann.read('This address may not be used for calls');
+      await ann.read('--origins');
+    }
+    const log = () => readFileSync(call.server.logFile, 'utf8').match(/level=WARN.*--origins https:\/\/parley\.example/g)?.length;
+    assert.equal(log(), 1);
+  });
+});
+
 describe('the app without a way for media', () => {
   let call;
   let ann;
@@ -286,5 +324,66 @@ describe('the app with invitations', () => {
     await ann.enter(`/r/tea?2#token=${call.server.token('--room', 'tea')}`);
     await ann.seesTile('Ann (you)');
     assert.equal(await ann.evaluate(() => location.hash), '', 'the token is in the address bar');
+  });
+
+  test('who invites others is told what they need, and copies nothing of the own invitation', { timeout }, async () => {
+    await ann.read('Each guest needs an invitation of their own.');
+    await ann.press('Invite others');
+    await ann.read('Whoever runs this server makes one for each guest:');
+    await ann.press('Copy the command');
+    await ann.read('Command copied');
+    assert.equal(await ann.clipboard(), 'parley token --room tea --name NAME');
+    await ann.press('More');
+    await ann.press('Invite others', 'menuitem');
+    await ann.press('Copy the link');
+    await ann.read('Link copied: the invitation goes behind it');
+    assert.equal(await ann.clipboard(), `${call.origin}/r/tea#token=`);
+    await ann.press('Leave');
+  });
+
+  test('a name that the invitation gives is shown, and cannot be changed', { timeout }, async () => {
+    const zoe = await ann.another('Zoë');
+    await zoe.open(`/r/tea?3#token=${call.server.token('--room', 'tea', '--name', 'Zoë')}`);
+    await zoe.read('Your invitation gives you this name.');
+    const field = await zoe.find('Your name', 'textbox');
+    assert.deepEqual(await field.evaluate(({ value, disabled }) => ({ value, disabled })), { value: 'Zoë', disabled: true });
+    await zoe.press('Join');
+    await zoe.connected();
+    await zoe.seesTile('Zoë (you)');
+    await zoe.page.close();
+  });
+
+  test('an invitation to another room says which one it opens', { timeout }, async () => {
+    await ann.page.bringToFront();
+    await ann.open(`/r/coffee#token=${call.server.token('--room', 'tea')}`);
+    await ann.read('Your invitation is for another room');
+    await ann.read('It opens “tea”, and this is “coffee”.');
+  });
+});
+
+describe('the app and a server that restarts', () => {
+  let call;
+  let ann;
+  before(async () => {
+    call = await Call.start('app-restart', []);
+    ann = await App.start(call, 'Ann', 1);
+    await ann.enter('/r/tea');
+  }, { timeout: 180_000 });
+  after(() => call?.close());
+
+  test('who wants to join then is told, and who is in the room comes back by itself', { timeout }, async () => {
+    call.server.terminate();
+    const bob = await ann.another('Bob');
+    await bob.open('/r/tea');
+    await bob.write('Your name', 'Bob');
+    await bob.press('Join');
+    await bob.read('The server is restarting');
+    await bob.page.close();
+    await ann.page.bringToFront();
+    call.server.terminate();
+    await ann.read('The server is restarting');
+    await call.server.ended;
+    call.server = await Server.start('app-restart-2');
+    await ann.connected();
   });
 });

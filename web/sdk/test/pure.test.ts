@@ -7,7 +7,7 @@ import { forbidden, fromWire, LimitError, ParleyError, PermissionError } from ".
 import { emit, TypedEventTarget } from "../src/events.js";
 import { SpeakingDetector } from "../src/level.js";
 import { allowDtx } from "../src/sdp.js";
-import { parse, socketURL } from "../src/signalling/socket.js";
+import { originRefused, parse, socketURL } from "../src/signalling/socket.js";
 
 const codec = (mimeType: string, sdpFmtpLine?: string): Capability => ({ mimeType, clockRate: 90_000, ...(sdpFmtpLine && { sdpFmtpLine }) });
 const h264 = (profile: string, mode = 1): Capability => codec("video/H264", `level-asymmetry-allowed=1;packetization-mode=${mode};profile-level-id=${profile}`);
@@ -162,4 +162,12 @@ test("events carry their details and come from the object itself", () => {
   door.removeEventListener("opened", listen);
   emit(door, "opened", { by: "bob" });
   assert.deepEqual(seen, ["opened ann"]);
+});
+
+test("a refused origin is told with the server's next step, and nothing else is taken for one", () => {
+  const refused = originRefused({ code: "forbidden", detail: "pages of this origin may not use this server", next: "use --origins" });
+  assert.equal(refused?.code, "origin-refused");
+  assert.equal(refused?.message, "The server answers, but pages of this origin may not use this server.");
+  assert.equal(refused?.next, "use --origins");
+  for (const other of [undefined, null, "forbidden", {}, { code: "overloaded", detail: "x" }, { code: "forbidden" }]) assert.equal(originRefused(other), undefined);
 });

@@ -1,5 +1,7 @@
 // What went wrong, in words for the person it went wrong for: the cause and the next step.
 
+import { isTooLong } from "./room-name.js";
+
 export type DeviceKind = "camera" | "microphone" | "screen";
 
 export type Permission = "granted" | "denied" | "prompt" | "unknown";
@@ -128,6 +130,31 @@ export function deviceAdvice({ device, cause, detail }: Failure): Advice {
   }
 }
 
+/** Why a room cannot be entered at all; invitedTo is the room of one's invitation, empty without one. */
+export function roomProblem(room: string, invitedTo: string): Advice | undefined {
+  if (isTooLong(room)) {
+    return {
+      title: "The name of this room is too long",
+      next: "It may have 128 letters, or fewer where they have accents. Check the link, or start a room with a shorter name.",
+      actions: ["start"],
+    };
+  }
+  if (invitedTo !== "" && invitedTo !== room) {
+    return {
+      title: "Your invitation is for another room",
+      next: `It opens “${invitedTo}”, and this is “${room}”. Open the link as it was sent to you, or ask for an invitation to this room.`,
+      actions: ["start"],
+    };
+  }
+  return undefined;
+}
+
+/** After leaving by oneself. */
+export function leftAdvice(room: string, areOthersThere: boolean): Advice {
+  const next = areOthersThere ? `The others go on talking in ${room}.` : `Nobody is in ${room} any more. Its link works whenever you want to meet again.`;
+  return { title: "You left the call", next, actions: ["rejoin", "start"] };
+}
+
 /** Why a call has no connection for now, where that is known; the code is an error's of the SDK. */
 export function troubleAdvice(code: string, next: string | undefined): Advice | undefined {
   switch (code) {
@@ -163,6 +190,8 @@ export function endAdvice(code: string, message: string, next: string | undefine
       };
     case "forbidden":
       return { title: "Your invitation does not fit this room", next: next ?? "Ask for a link to this room.", actions: ["start"] };
+    case "origin-refused":
+      return { title: "This address may not be used for calls", next: next ?? "Open the page by the server's own address.", actions: ["start"] };
     case "slow-reader":
     case "timeout":
     case "session-expired":

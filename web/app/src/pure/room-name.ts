@@ -54,6 +54,11 @@ function decode(part: string): string {
   }
 }
 
+/** Whether the server would refuse a room because of the length of its name. */
+export function isTooLong(room: string): boolean {
+  return new TextEncoder().encode(room).length > maxBytes;
+}
+
 function truncate(name: string): string {
   const encoder = new TextEncoder();
   let [kept, bytes] = ["", 0];

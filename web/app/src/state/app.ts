@@ -2,7 +2,8 @@
 
 import { join, ParleyError } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
-import { type Advice, endAdvice } from "../pure/advice.js";
+import { type Advice, endAdvice, leftAdvice, roomProblem } from "../pure/advice.js";
+import { type Invitation, readInvitation } from "../pure/invitation.js";
 import { camerasAtOnce } from "../pure/many.js";
 import { pathOfRoom, roomOfPath } from "../pure/room-name.js";
 import type { Call } from "./call.js";
@@ -15,12 +16,13 @@ export type Screen =
   | { readonly at: "start" }
   | { readonly at: "lobby"; readonly room: string; readonly joining: boolean; readonly problem: Advice | undefined }
   | { readonly at: "call"; readonly call: Call }
-  | { readonly at: "left"; readonly room: string }
   | { readonly at: "ended"; readonly room: string; readonly advice: Advice };
 
 export const screen = signal<Screen>({ at: "start" });
 export const microphone = new Capture("microphone");
 export const camera = new Capture("camera");
+/** What one's invitation says, where there is one. */
+export const invitation = signal<Invitation | undefined>(undefined);
 export const ownName = signal(recall("name"));
 
 let token: string | undefined;
@@ -35,7 +37,10 @@ export function openAddress(): void {
     return;
   }
   token = takeToken(room);
-  enterLobby(room);
+  invitation.value = token === undefined ? undefined : readInvitation(token);
+  const problem = roomProblem(room, invitation.value?.room ?? "");
+  if (problem) screen.value = { at: "ended", room, advice: problem };
+  else enterLobby(room);
 }
 
 /** Goes to a room's lobby, or to the start page. */
@@ -55,26 +60,28 @@ export async function enterRoom(room: string, name: string): Promise<void> {
   const cancel = new AbortController();
   joining?.abort();
   joining = cancel;
-  ownName.value = name;
-  remember("name", name);
+  if (name !== invitation.value?.name) {
+    ownName.value = name;
+    remember("name", name);
+  }
   remember("join-muted", microphone.on.value || microphone.state.value.is === "failed" ? "" : "yes");
   remember("join-dark", camera.on.value || camera.state.value.is === "failed" ? "" : "yes");
   screen.value = { at: "lobby", room, joining: true, problem: undefined };
   try {
     const joined = await join({ room, name, lastN: camerasAtOnce(shortSide()), signal: cancel.signal, ...(token !== undefined && { token }) });
     rememberRoom(room);
-    screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, (reason) => callEnded(room, reason)) };
+    screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, token !== undefined, (reason, others) => callEnded(room, reason, others)) };
   } catch (reason) {
     if (cancel.signal.aborted) return;
     screen.value = { at: "lobby", room, joining: false, problem: adviceOf(reason) };
   }
 }
 
-function callEnded(room: string, reason: ParleyError | undefined): void {
+function callEnded(room: string, reason: ParleyError | undefined, areOthersThere: boolean): void {
   closeDevices();
   if (screen.value.at !== "call") return; // another page was opened meanwhile
-  if (!reason || reason.code === "left") screen.value = { at: "left", room };
-  else screen.value = { at: "ended", room, advice: adviceOf(reason) };
+  const advice = !reason || reason.code === "left" ? leftAdvice(room, areOthersThere) : adviceOf(reason);
+  screen.value = { at: "ended", room, advice };
 }
 
 function adviceOf(reason: unknown): Advice {

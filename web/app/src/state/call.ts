@@ -70,6 +70,8 @@ export interface Call {
   readonly sharing: ReadonlySignal<Sharing>;
   /** The browser plays no sound before a click. */
   readonly soundBlocked: ReadonlySignal<boolean>;
+  /** The link alone lets nobody in. */
+  readonly byInvitation: boolean;
   readonly mayPublish: boolean;
   readonly mayKick: boolean;
   /** Loudness now, 0 to 1. */

@@ -17,7 +17,7 @@ import { pinned } from "./view.js";
 const [usualPriority, pinnedPriority] = [100, 255];
 
 /** Whoever hears that the call is over. */
-export type Ended = (reason: ParleyError | undefined) => void;
+export type Ended = (reason: ParleyError | undefined, areOthersThere: boolean) => void;
 
 export class RoomCall implements Call {
   readonly room: string;
@@ -30,6 +30,7 @@ export class RoomCall implements Call {
   readonly soundBlocked = signal(false);
   readonly microphone: Capture;
   readonly camera: Capture;
+  readonly byInvitation: boolean;
   readonly #room: Room;
   readonly #ended: Ended;
   readonly #sampler = new Sampler();
@@ -38,11 +39,12 @@ export class RoomCall implements Call {
   #refreshing = false;
   #preferred: Subscription | undefined;
 
-  constructor(room: Room, microphone: Capture, camera: Capture, ended: Ended) {
+  constructor(room: Room, microphone: Capture, camera: Capture, byInvitation: boolean, ended: Ended) {
     this.#room = room;
     this.room = room.name;
     this.microphone = microphone;
     this.camera = camera;
+    this.byInvitation = byInvitation;
     this.#ended = ended;
     this.#listen();
     this.#publishers = this.mayPublish ? [new Publisher(room, microphone), new Publisher(room, camera)] : [];
@@ -149,7 +151,7 @@ export class RoomCall implements Call {
     this.#dispose();
     for (const publisher of this.#publishers) publisher.close();
     if (this.sharing.value.is === "live") for (const track of this.sharing.value.stream.getTracks()) track.stop();
-    this.#ended(reason);
+    this.#ended(reason, this.people.value.length > 1);
   }
 
   /** Several events of one moment make one refresh. */

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { Call } from "./call.js";
-import { copyLink } from "./link.js";
+import { invite } from "./link.js";
 import { toggleFullScreen } from "./full-screen.js";
 import { recall, remember } from "./storage.js";
 import { dialog, menuOpen, panel, pinned, togglePanel, toggleView } from "./view.js";
@@ -19,7 +19,7 @@ export const shortcuts = [
   { key: "C", does: "Chat" },
   { key: "P", does: "People" },
   { key: "G", does: "Grid, or who speaks large" },
-  { key: "L", does: "Copy the link" },
+  { key: "L", does: "Copy the link, or invite" },
   { key: "F", does: "Full screen" },
   { key: "?", does: "These shortcuts" },
   { key: "Esc", does: "Close what is open, or unpin" },
@@ -66,7 +66,7 @@ const actions: Readonly<Record<string, (call: Call) => void>> = {
   c: () => togglePanel("chat"),
   p: () => togglePanel("people"),
   g: (call) => toggleView(call.people.value.length),
-  l: (call) => void copyLink(call.room),
+  l: (call) => invite(call),
   f: () => void toggleFullScreen(),
   "?": () => (dialog.value = { is: "shortcuts" }),
 };

@@ -5,7 +5,7 @@ import { suitingView, type View } from "../pure/many.js";
 import type { Person } from "./call.js";
 
 export type Panel = "none" | "chat" | "people" | "statistics";
-export type Dialog = { readonly is: "none" } | { readonly is: "devices" } | { readonly is: "shortcuts" } | { readonly is: "remove"; readonly person: Person };
+export type Dialog = { readonly is: "none" } | { readonly is: "devices" } | { readonly is: "shortcuts" } | { readonly is: "invite" } | { readonly is: "remove"; readonly person: Person };
 
 export const panel = signal<Panel>("none");
 export const dialog = signal<Dialog>({ is: "none" });

@@ -1,7 +1,7 @@
 import { useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { screen, type Screen } from "../state/app.js";
-import { EndedScreen, LeftScreen } from "./end.js";
+import { EndedScreen } from "./end.js";
 import { Lobby } from "./lobby.js";
 import { RoomScreen } from "./room.js";
 import { Sprite } from "./sprite.gen.js";
@@ -29,8 +29,6 @@ function screenOf(now: Screen): JSX.Element {
       return <Lobby key={now.room} room={now.room} joining={now.joining} problem={now.problem} />;
     case "call":
       return <RoomScreen call={now.call} />;
-    case "left":
-      return <LeftScreen room={now.room} />;
     case "ended":
       return <EndedScreen room={now.room} advice={now.advice} />;
   }

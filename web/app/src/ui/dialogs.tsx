@@ -3,8 +3,10 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { deviceAdvice } from "../pure/advice.js";
+import { invitationCommand } from "../pure/invitation.js";
 import type { Call, Person } from "../state/call.js";
 import { findDevices } from "../state/devices.js";
+import { copy, linkOf } from "../state/link.js";
 import { shortcuts, shortcutsOn, switchShortcuts } from "../state/shortcuts.js";
 import { say } from "../state/toasts.js";
 import { closeDialog, dialog } from "../state/view.js";
@@ -21,6 +23,8 @@ export function Dialogs({ call }: { readonly call: Call }): JSX.Element | null {
       return <DevicesDialog call={call} />;
     case "shortcuts":
       return <ShortcutsDialog />;
+    case "invite":
+      return <InviteDialog room={call.room} />;
     case "remove":
       return <RemoveDialog call={call} person={open.person} />;
   }
@@ -92,6 +96,35 @@ function ShortcutsDialog(): JSX.Element {
         Use single keys as shortcuts
       </label>
     </Dialog>
+  );
+}
+
+function InviteDialog({ room }: { readonly room: string }): JSX.Element {
+  return (
+    <Dialog title="Invite others">
+      <p>The link alone lets nobody in, and your invitation is only for you. Whoever runs this server makes one for each guest:</p>
+      <ToCopy text={invitationCommand(room)} label="Copy the command" done="Command copied" />
+      <p>What the command prints goes behind the link, at once after the last sign:</p>
+      <ToCopy text={`${linkOf(room)}#token=`} label="Copy the link" done="Link copied: the invitation goes behind it" />
+    </Dialog>
+  );
+}
+
+function ToCopy({ text, label, done }: { readonly text: string; readonly label: string; readonly done: string }): JSX.Element {
+  return (
+    <div class="link">
+      <code class="link-text">{text}</code>
+      <button
+        type="button"
+        class="small"
+        onClick={() => {
+          closeDialog(); // it would cover what is said
+          void copy(text, done);
+        }}
+      >
+        <Icon name="copy" /> {label}
+      </button>
+    </div>
   );
 }
 

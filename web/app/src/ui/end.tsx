@@ -4,15 +4,7 @@ import type { Advice, NextAction } from "../pure/advice.js";
 import { enterLobby, go } from "../state/app.js";
 import { Brand } from "./icon.js";
 
-export function LeftScreen({ room }: { readonly room: string }): JSX.Element {
-  return <End room={room} advice={{ title: "You left the call", next: `The room ${room} stays open for the others.`, actions: ["rejoin", "start"] }} />;
-}
-
 export function EndedScreen({ room, advice }: { readonly room: string; readonly advice: Advice }): JSX.Element {
-  return <End room={room} advice={advice} />;
-}
-
-function End({ room, advice }: { readonly room: string; readonly advice: Advice }): JSX.Element {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), []);
   return (

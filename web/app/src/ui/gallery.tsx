@@ -6,7 +6,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { arrange, shareKey } from "../pure/arrange.js";
 import { fitGrid, type Space } from "../pure/grid.js";
 import type { Call, Person } from "../state/call.js";
-import { copyLink, linkOf } from "../state/link.js";
+import { invite, inviteLabel, linkOf } from "../state/link.js";
 import { pinned, portrait, viewFor } from "../state/view.js";
 import { Icon } from "./icon.js";
 import { Tile, type TileItem } from "./tile.js";
@@ -33,7 +33,7 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
           <Tile item={arrangement.floating} call={call} size="small" />
         </div>
       )}
-      {isAlone && call.connection.value !== "reconnecting" && <FirstHere room={call.room} />}
+      {isAlone && call.connection.value !== "reconnecting" && <FirstHere call={call} />}
     </main>
   );
 }
@@ -90,15 +90,15 @@ function Grid({ call, tiles }: { readonly call: Call; readonly tiles: readonly T
   );
 }
 
-function FirstHere({ room }: { readonly room: string }): JSX.Element {
+function FirstHere({ call }: { readonly call: Call }): JSX.Element {
   return (
     <section class="first-here" aria-label="Invite others">
       <strong>You are the first here.</strong>
-      <p>Copy the link and send it to whom you want to meet.</p>
+      <p>{call.byInvitation ? "Each guest needs an invitation of their own." : "Copy the link and send it to whom you want to meet."}</p>
       <div class="link">
-        <span class="link-text">{linkOf(room)}</span>
-        <button type="button" class="primary small" onClick={() => void copyLink(room)}>
-          <Icon name="copy" /> Copy the link
+        {!call.byInvitation && <span class="link-text">{linkOf(call.room)}</span>}
+        <button type="button" class="primary small" onClick={() => invite(call)}>
+          <Icon name="copy" /> {inviteLabel(call)}
         </button>
       </div>
     </section>

@@ -5,7 +5,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Advice, deviceAdvice, type Failure, mergeFailures } from "../pure/advice.js";
 import { hueOf } from "../pure/people.js";
-import { camera, enterRoom, go, microphone, ownName } from "../state/app.js";
+import { camera, enterRoom, go, invitation, microphone, ownName } from "../state/app.js";
 import { openTogether } from "../state/capture.js";
 import { findDevices, watchDevices } from "../state/devices.js";
 import { trackPlayable } from "../state/playable.js";
@@ -22,7 +22,8 @@ interface Props {
 }
 
 export function Lobby({ room, joining, problem }: Props): JSX.Element {
-  const name = useSignal(ownName.value);
+  const invited = invitation.value?.name ?? "";
+  const name = useSignal(invited || ownName.value);
   const isMissing = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
@@ -58,16 +59,22 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
               ref={field}
               value={name.value}
               maxLength={60}
+              disabled={invited !== ""}
               autocomplete="name"
               enterkeyhint="go"
               aria-invalid={isMissing.value}
-              aria-describedby={isMissing.value ? "name-hint" : undefined}
+              aria-describedby={isMissing.value || invited !== "" ? "name-hint" : undefined}
               onInput={(e) => {
                 name.value = e.currentTarget.value;
                 isMissing.value = false;
               }}
             />
           </div>
+          {invited !== "" && (
+            <p id="name-hint" class="hint">
+              Your invitation gives you this name.
+            </p>
+          )}
           {isMissing.value && (
             <p id="name-hint" class="hint bad" role="alert">
               Type the name that others will see.

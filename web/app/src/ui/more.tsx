@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Call } from "../state/call.js";
 import { devices } from "../state/devices.js";
 import { canFullScreen, isFullScreen, toggleFullScreen } from "../state/full-screen.js";
-import { copyLink } from "../state/link.js";
+import { invite, inviteLabel } from "../state/link.js";
 import { dialog, menuOpen, panel, toggleView, viewFor } from "../state/view.js";
 import { Icon } from "./icon.js";
 import type { IconName } from "./sprite.gen.js";
@@ -45,7 +45,7 @@ export function MoreMenu({ call }: { readonly call: Call }): JSX.Element {
 function entriesOf(call: Call): Entry[] {
   const entries: Entry[] = [
     { icon: "settings", label: "Devices", does: () => (dialog.value = { is: "devices" }) },
-    { icon: "copy", label: "Copy the link", does: () => void copyLink(call.room) },
+    { icon: "copy", label: inviteLabel(call), does: () => invite(call) },
   ];
   const count = call.people.value.length;
   if (count > 2) {

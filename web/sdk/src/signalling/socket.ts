@@ -1,6 +1,6 @@
 // The WebSocket carrier: one JSON text per message at /v1/session.
 
-import { ConnectionError } from "../errors.js";
+import { ConnectionError, ParleyError } from "../errors.js";
 import type { RequestMessage } from "../wire.gen.js";
 import type { Carrier, Connection, Inbox, ServerMessage } from "./carrier.js";
 
@@ -9,9 +9,12 @@ const path = "v1/session";
 
 /** How long a socket may take to open. */
 const openTimeoutMs = 10_000;
+/** How long is asked why it does not. */
+const reasonTimeoutMs = 3_000;
 
 export class SocketCarrier implements Carrier {
   readonly #url: string;
+  #hasOpened = false;
 
   constructor(url: string | URL) {
     this.#url = socketURL(url);
@@ -35,10 +38,16 @@ export class SocketCarrier implements Carrier {
       const timer = setTimeout(() => fail(new ConnectionError(`${this.#url} did not answer`)), openTimeoutMs);
       signal.addEventListener("abort", aborted);
       socket.onopen = () => settle(() => {
+        this.#hasOpened = true;
         connection.listen();
         resolve(connection);
       });
-      socket.onerror = socket.onclose = () => fail(new ConnectionError(`${this.#url} cannot be reached`));
+      socket.onerror = socket.onclose = () => {
+        socket.onerror = socket.onclose = null;
+        const unreachable = new ConnectionError(`${this.#url} cannot be reached`);
+        if (this.#hasOpened) fail(unreachable); // then the server has taken this page's calls
+        else void refusal(this.#url).then((refused) => fail(refused ?? unreachable));
+      };
     });
   }
 }
@@ -79,6 +88,28 @@ class SocketConnection implements Connection {
     this.close();
     inbox?.closed();
   }
+}
+
+/**
+ * Browsers do not say why a WebSocket was not opened, so the same is asked for by HTTP: a server that takes no calls from this page
+ * answers that, also to pages of other origins. POST, because same-origin GETs carry no Origin. Undefined: there is no such answer.
+ */
+async function refusal(socket: string): Promise<ParleyError | undefined> {
+  try {
+    const url = socket.replace(/^ws/, "http");
+    const answer = await fetch(url, { method: "POST", credentials: "omit", signal: AbortSignal.timeout(reasonTimeoutMs) });
+    return answer.status === 403 ? originRefused(await answer.json()) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error for a refusal's problem details (RFC 9457). */
+export function originRefused(problem: unknown): ParleyError | undefined {
+  if (typeof problem !== "object" || problem === null) return undefined;
+  const { code, detail, next } = problem as Record<"code" | "detail" | "next", unknown>;
+  if (code !== "forbidden" || typeof detail !== "string") return undefined;
+  return new ParleyError("origin-refused", `The server answers, but ${detail}.`, { next: typeof next === "string" ? next : undefined });
 }
 
 /** Reads the envelope. Bodies are the server's word; an unknown type is for the session to pass over. */

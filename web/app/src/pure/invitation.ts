@@ -1,0 +1,37 @@
+// What an invitation says, which is a token (a JWT, RFC 7519), as far as a page needs it. Whether it is valid, the server decides.
+
+export interface Invitation {
+  /** Empty: its holder chooses one. */
+  readonly name: string;
+  /** Empty: it does not say. */
+  readonly room: string;
+}
+
+export function readInvitation(token: string): Invitation {
+  const claims = claimsOf(token);
+  return { name: text(claims, "name"), room: text(member(claims, "video"), "room") };
+}
+
+function claimsOf(token: string): unknown {
+  try {
+    const payload = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(payload), (c) => c.charCodeAt(0))));
+  } catch {
+    return undefined;
+  }
+}
+
+function member(of: unknown, key: string): unknown {
+  return typeof of === "object" && of !== null ? (of as Record<string, unknown>)[key] : undefined;
+}
+
+function text(of: unknown, key: string): string {
+  const value = member(of, key);
+  return typeof value === "string" ? value : "";
+}
+
+/** The command that makes an invitation, for a shell. */
+export function invitationCommand(room: string): string {
+  const quoted = /^[\w.-]+$/.test(room) ? room : `'${room.replaceAll("'", `'\\''`)}'`;
+  return `parley token --room ${quoted} --name NAME`;
+}

@@ -1,0 +1,34 @@
+// Rule: of an invitation's claims its name and room are read, and from anything else nothing.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { roomProblem } from "../src/pure/advice.js";
+import { invitationCommand, readInvitation } from "../src/pure/invitation.js";
+
+const token = (claims: unknown): string => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
+
+test("name and room are read, in any script", () => {
+  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea" });
+  assert.deepEqual(readInvitation(token({ sub: "guest" })), { name: "", room: "" });
+});
+
+test("what is no invitation says nothing", () => {
+  for (const bad of ["", "a.b.c", "a.!.c", token(null), token([1]), token({ name: 7, video: "tea" }), token({ video: { room: ["tea"] } })]) {
+    assert.deepEqual(readInvitation(bad), { name: "", room: "" }, bad);
+  }
+});
+
+test("the command can be pasted into a shell, whatever the room is called", () => {
+  assert.equal(invitationCommand("calm-otter-bridge"), "parley token --room calm-otter-bridge --name NAME");
+  assert.equal(invitationCommand("Ann's $(room)"), `parley token --room 'Ann'\\''s $(room)' --name NAME`);
+});
+
+test("a room that cannot be entered is told before joining", () => {
+  assert.equal(roomProblem("tea", ""), undefined);
+  assert.equal(roomProblem("tea", "tea"), undefined);
+  assert.equal(roomProblem("é".repeat(64), ""), undefined);
+  assert.equal(roomProblem("é".repeat(65), "")?.title, "The name of this room is too long");
+  const other = roomProblem("tea", "coffee");
+  assert.equal(other?.title, "Your invitation is for another room");
+  assert.match(other?.next ?? "", /“coffee”.*“tea”/);
+});
