@@ -11,8 +11,6 @@ import { outFolder } from './browser.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const binary = path.resolve(process.env.PARLEY_BIN ?? path.join(here, '../../../bin/parley'));
-/** Without what is for the tests: Parley refuses settings that it does not know. */
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
 
 /** Parley's environment, without what is for the tests. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PARLEY_')));
