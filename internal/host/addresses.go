@@ -154,7 +154,8 @@ func rescue(offers, loopback []offer) []offer {
 	}
 	for i := range loopback {
 		loopback[i].offered = true
-		loopback[i].why = "there is no network: only browsers on this machine, and no Firefox, which does not use loopback addresses"
+		loopback[i].why = "there is no network: only browsers on this machine, and no Firefox, which does not use loopback addresses; Chromium needs " +
+			"microphone or camera allowed, and may be slow to connect: it looks for a network first"
 	}
 	return append(offers, loopback...)
 }

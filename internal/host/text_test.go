@@ -98,6 +98,13 @@ var startTexts = []struct {
 		[]string{"offered 3fff::7 eth0 reserved for documentation"},
 		[]string{"public"},
 	},
+	{
+		"no network",
+		Config{Listen: ":8443", Auth: "open"},
+		[]netInterface{loopback}, false,
+		[]string{"offered 127.0.0.1 lo there is no network: only browsers on this machine, and no Firefox", "Chromium needs microphone or camera allowed, and may be slow"},
+		[]string{"others https"},
+	},
 	{"IPv6 only", Config{Listen: ":8443", Auth: "open"}, []netInterface{loopback, iface("eth0", "2001:db8::20")}, false, []string{"others https://[2001:db8::20]:8443"}, nil},
 	{"one address", Config{Listen: "192.168.1.20:8443", Auth: "open"}, home, false, []string{"others https://192.168.1.20:8443"}, []string{"localhost"}},
 }
