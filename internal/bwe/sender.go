@@ -230,6 +230,9 @@ func (s *Sender) LossReport(now time.Time, sent, lost, bytes int) {
 	s.losses.report(s.since(now), sent, lost, bytes, s.remb)
 }
 
+// Heard reports whether transport-wide feedback has come: without it nothing can be tried out.
+func (s *Sender) Heard() bool { return s.heard }
+
 // Estimate returns how much may be sent, and whether anything is known of it: before, nothing should be held back.
 func (s *Sender) Estimate() (rate Bitrate, known bool) {
 	switch {

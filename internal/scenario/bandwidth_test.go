@@ -147,3 +147,31 @@ func TestScenarioBandwidthPauses(t *testing.T) {
 		p.CheckDrops()
 	})
 }
+
+// A client that takes no padding cannot be tried while nothing is sent to it: it keeps the lowest layer, and goes on with that.
+func TestScenarioBandwidthWithoutRTX(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	scenario.Run(t, scenario.Conditions{Seed: 14, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
+		ann, bob := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("bob", scenario.Options{Feedback: true, NoRTX: true})
+		voice, camera := ann.Publish(wire.SourceMicrophone), ann.PublishLarge()
+		p.SetDownlink(bob, downlink(5*bwe.Mbps))
+		p.Pass(10 * time.Second)
+		p.SetDownlink(bob, downlink(60*bwe.Kbps))
+		p.Pass(15 * time.Second)
+		if got := bob.Status(camera.Publication()); got != wire.SubscriptionActive {
+			t.Errorf("%q at 60 kb/s", got)
+		}
+		p.SetDownlink(bob, downlink(5*bwe.Mbps))
+		rates := p.Rates(bob, 150)
+		p.Logf("%v b/s after the return", rates)
+		if gap, _ := bob.Stills(camera, time.Now().Add(-5*time.Second), freeze); gap > 300*time.Millisecond {
+			t.Errorf("the picture stands still for %v after the return", gap)
+		}
+		if got, _ := bob.Gets(camera); got != "f" {
+			t.Errorf("gets %q after the return", got)
+		}
+		voice.Pause()
+		camera.Pause()
+		p.Pass(2 * time.Second)
+	})
+}

@@ -29,6 +29,8 @@ type Options struct {
 	NoMedia bool
 	// Simulcast: it can publish one.
 	Simulcast bool
+	// NoRTX: it takes no repairs, and so no padding either.
+	NoRTX bool
 	// Feedback: it tells the server when packets arrive, as browsers do.
 	Feedback bool
 }

@@ -27,7 +27,7 @@ const (
 )
 
 // engine knows VP8 with repairs, and Opus with levels, and with redundancy where it is wanted.
-func engine(red bool) (*webrtc.MediaEngine, error) {
+func engine(o Options) (*webrtc.MediaEngine, error) {
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: sdp.URIAudioLevel}, webrtc.RTPCodecTypeAudio); err != nil {
 		return nil, err
@@ -47,11 +47,14 @@ func engine(red bool) (*webrtc.MediaEngine, error) {
 			MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 		}}},
 	} {
+		if o.NoRTX && c.c.PayloadType == payloadRTX {
+			continue
+		}
 		if err := m.RegisterCodec(c.c, c.kind); err != nil {
 			return nil, err
 		}
 	}
-	if !red {
+	if !o.RED {
 		return m, nil
 	}
 	return m, m.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: payloadRED, RTPCodecCapability: webrtc.RTPCodecCapability{
@@ -62,7 +65,7 @@ func engine(red bool) (*webrtc.MediaEngine, error) {
 // api is pion with what a browser has: answers to requests for repairs, reports, transport-wide feedback. Its own requests are
 // those of repair.go: pion's go on when the repair has come.
 func (c *Client) api() (*webrtc.API, error) {
-	m, err := engine(c.options.RED)
+	m, err := engine(c.options)
 	if err != nil {
 		return nil, err
 	}

@@ -64,6 +64,10 @@ type Memory struct {
 
 // Share is the divisions of one Transport. It belongs to its loop. The zero value is ready.
 type Share struct {
+	// Tries: nothing but what is sent tells when there is more room. So everybody keeps the lowest layer, and the next one of somebody is
+	// tried without room for it; if it was too much it falls after excessTime.
+	Tries bool
+
 	over time.Time // since when more is granted than the budget; zero: it is not
 }
 
@@ -72,12 +76,13 @@ func (s *Share) Divide(now time.Time, budget bwe.Bitrate, streams []Stream) {
 	slices.SortStableFunc(streams, func(a, b Stream) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.Size-1, a.Size-1)) // size 0 is the largest
 	})
-	d := division{now: now, budget: budget, most: budget}
+	d := division{now: now, budget: budget, most: budget, keep: s.Tries, try: s.Tries}
 	if budget != Unlimited && (s.over.IsZero() || now.Sub(s.over) < excessTime) {
 		d.most = bwe.Bitrate(excess * float64(budget))
 	}
 	for i := range streams {
 		streams[i].Granted = -1
+		d.try = d.try && !d.tried(streams[i].Memory) // one at a time
 	}
 	for level, more := 0, true; more; level++ {
 		more = false
@@ -103,6 +108,7 @@ type division struct {
 	now          time.Time
 	budget, most bwe.Bitrate
 	spent        bwe.Bitrate
+	keep, try    bool // see Share.Tries
 }
 
 // grant gives a stream its next choice, if that fits.
@@ -113,17 +119,24 @@ func (d *division) grant(x *Stream) bool {
 		spent -= x.Choices[x.Granted].Rate
 	}
 	switch m := x.Memory; {
-	case d.budget == Unlimited:
+	case d.budget == Unlimited, d.keep && next == 0:
 	case next <= x.held():
-		if spent > d.most {
+		if spent > d.most && !d.tried(m) {
 			return false
 		}
-	case m.waits(d.now), bwe.Bitrate(spare*float64(spent)) > d.budget:
+	case m.waits(d.now):
+		return false
+	case d.try && next == x.held()+1:
+		d.try = false
+	case bwe.Bitrate(spare*float64(spent)) > d.budget:
 		return false
 	}
 	d.spent, x.Granted = spent, next
 	return true
 }
+
+// tried reports whether it is not known yet if what a stream got last was too much.
+func (d *division) tried(m *Memory) bool { return d.keep && d.now.Sub(m.rose) < excessTime }
 
 // held returns which of its choices a stream has; -1: none. What is not there any more was the highest.
 func (x *Stream) held() int {

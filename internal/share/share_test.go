@@ -153,3 +153,31 @@ func TestDivideDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// Where nothing but what is sent tells of room, the lowest layer stays, and the next one is tried: it has two seconds to show that it
+// fits, and each time that it does not the next try is later.
+func TestTries(t *testing.T) {
+	s := share.Share{Tries: true}
+	streams := []share.Stream{video(0, 200, 1, 150, 600), video(1, 100, 1, 150, 600)}
+	var rises []int
+	for i, before := 0, 0; i < 600; i++ { // a minute
+		s.Divide(t0.Add(time.Duration(i)*100*time.Millisecond), 100*bwe.Kbps, streams)
+		g := grants(streams)
+		if g[0] < 0 || g[1] < 0 || g[0]+g[1] > 1 {
+			t.Fatalf("%v granted after %d ms", g, 100*i)
+		}
+		if g[0]+g[1] > before {
+			rises = append(rises, i/10)
+		}
+		before = g[0] + g[1]
+	}
+	if len(rises) < 4 || len(rises) > 12 {
+		t.Errorf("tried after %v s", rises)
+	}
+	for range 50 {
+		s.Divide(t0.Add(2*time.Minute), 5*bwe.Mbps, streams)
+	}
+	if g := grants(streams); g[0] != 1 || g[1] != 1 {
+		t.Errorf("%v granted with room for all", g)
+	}
+}

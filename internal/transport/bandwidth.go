@@ -66,7 +66,7 @@ func (t *Transport) measure(now time.Time) {
 // demandSpan is over which time it is measured how much is sent.
 const demandSpan = time.Second
 
-// voicesFade: what sound has needed is kept for so many seconds, for who was silent may go on.
+// voicesFade: what sound has needed fades by one part in so many a second, for who was silent may go on.
 const voicesFade = 8
 
 // probe starts and continues probes.
@@ -129,6 +129,9 @@ func (t *Transport) pad(now time.Time, n int, out *Out) {
 		out.Padding++
 	}
 }
+
+// probes reports whether it can be found out what the network carries while no picture is sent: by padding, of which feedback tells.
+func (t *Transport) probes() bool { return t.bandwidth.sender.Heard() && t.padded() != nil }
 
 // padded returns a slot on whose RTX stream padding can be sent; nil: there is none.
 func (t *Transport) padded() *slot {

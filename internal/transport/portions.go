@@ -48,6 +48,7 @@ func (t *Transport) divide(now time.Time, out *Out) {
 	}
 	p.demand = t.offers(now) + t.bandwidth.voices
 	t.bandwidth.sender.Demand(max(bwe.Bitrate(room*float64(p.demand)), t.bandwidth.rate))
+	p.share.Tries = !t.probes()
 	p.share.Divide(now, budget, t.streams)
 	for i := range t.streams {
 		x := &t.streams[i]
