@@ -101,7 +101,8 @@ var startTexts = []struct {
 	{
 		"no network",
 		Config{Listen: ":8443", Auth: "open"},
-		[]netInterface{loopback}, false,
+		[]netInterface{loopback},
+		false,
 		[]string{"offered 127.0.0.1 lo there is no network: only browsers on this machine, and no Firefox", "Chromium needs microphone or camera allowed, and may be slow"},
 		[]string{"others https"},
 	},
