@@ -55,6 +55,8 @@ const (
 	// The next one follows probeSoon after a success, else probePause later; where there is enough, and only room is missing, twice as
 	// late after each one that fails. None follows until probeAfterDrop has passed since the rate was lowered.
 	probeFactor    = 2
+	lowProbeFactor = 4 // up to lowProbe, for which the fewest packets that make a probe suffice
+	lowProbe       = 500 * Kbps
 	roomFactor     = 2.5
 	probeSoon      = 250 * time.Millisecond
 	probePause     = 5 * time.Second

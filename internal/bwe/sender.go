@@ -270,7 +270,8 @@ func (s *Sender) Timeout(now time.Time) {
 	}
 	if due := s.probeAt(); due > 0 && at >= due {
 		rate, _ := s.Estimate()
-		s.prober.start(at, min(rate.times(probeFactor), s.demand.times(roomFactor), MaxBitrate), 0, probeTime)
+		probe := max(rate.times(probeFactor), min(rate.times(lowProbeFactor), lowProbe))
+		s.prober.start(at, min(probe, s.demand.times(roomFactor), MaxBitrate), 0, probeTime)
 	}
 	if due := s.trialAt(); due > 0 && at >= due {
 		s.prober.start(at, min(s.losses.try(at), MaxBitrate), trialSkip, trialTime)
