@@ -27,7 +27,8 @@ const (
 	// What flows already may exceed the budget by excess for excessTime: an estimate that is low for a moment changes nothing.
 	excess     = 1.25
 	excessTime = 2 * time.Second
-	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial.
+	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial. Who has nothing
+	// does not wait for longer than patience.
 	patience    = 2 * time.Second
 	maxPatience = time.Minute
 	trial       = 10 * time.Second
@@ -166,7 +167,7 @@ func (m *Memory) note(now time.Time, x *Stream) {
 		m.rose = now
 	default:
 		m.wait = patience + m.failed(now)
-		m.fell = now
+		m.fell, m.rose = now, time.Time{} // what was tried fails once, by however many layers it falls
 	}
 	m.known, m.none = true, x.Granted < 0
 	if !m.none {
@@ -175,10 +176,19 @@ func (m *Memory) note(now time.Time, x *Stream) {
 }
 
 // waits reports whether it is too soon after a fall to try more.
-func (m *Memory) waits(now time.Time) bool { return !m.fell.IsZero() && now.Sub(m.fell) < m.wait }
+func (m *Memory) waits(now time.Time) bool {
+	wait := m.wait
+	if m.none {
+		wait = patience
+	}
+	return !m.fell.IsZero() && now.Sub(m.fell) < wait
+}
 
 // failed returns how much longer to wait where what has risen falls again soon.
 func (m *Memory) failed(now time.Time) time.Duration {
+	if m.rose.IsZero() && now.Sub(m.fell) < m.wait {
+		return m.wait - patience // it falls on
+	}
 	if m.rose.IsZero() || now.Sub(m.rose) > trial {
 		return 0
 	}

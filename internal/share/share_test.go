@@ -181,3 +181,13 @@ func TestTries(t *testing.T) {
 		t.Errorf("%v granted with room for all", g)
 	}
 }
+
+// A fall over several layers is one fall, and who has nothing comes back soon, however often it was in vain.
+func TestFallOverSeveralLayers(t *testing.T) {
+	steps := []step{{2000, time.Second, 2}}
+	for range 3 {
+		steps = append(steps, step{700, 300 * time.Millisecond, 1}, step{200, 300 * time.Millisecond, 0}, step{50, 300 * time.Millisecond, -1},
+			step{200, 1500 * time.Millisecond, -1}, step{200, 400 * time.Millisecond, 0}, step{2000, 9 * time.Second, 2})
+	}
+	play(t, video(0, 100, 1, 150, 600, 1700), steps)
+}

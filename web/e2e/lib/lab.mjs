@@ -42,7 +42,7 @@ export class Lab {
       run('ip', ['netns', 'add', name]);
       run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
     }
-    run('ip', ['link', 'del', 'net0']);
+    if (run('ip', ['link']).includes('net0')) run('ip', ['link', 'del', 'net0']); // no other lab of this run has
     for (const name of [people, router, server, wire]) { // addresses that come by themselves are changes of the network too
       run('ip', ['netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1']);
     }
