@@ -27,6 +27,8 @@ const (
 	// What flows already may exceed the budget by excess for excessTime: an estimate that is low for a moment changes nothing.
 	excess     = 1.25
 	excessTime = 2 * time.Second
+// tryTime is how long what is tried without room for it may take to show that it fits.
+	tryTime = 5 * time.Second
 	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial. Who has nothing
 	// does not wait for longer than patience.
 	patience    = 2 * time.Second
@@ -66,7 +68,7 @@ type Memory struct {
 // Share is the divisions of one Transport. It belongs to its loop. The zero value is ready.
 type Share struct {
 	// Tries: nothing but what is sent tells when there is more room. So everybody keeps the lowest layer, and the next one of somebody is
-	// tried without room for it; if it was too much it falls after excessTime.
+	// tried without room for it; if it was too much it falls after tryTime.
 	Tries bool
 
 	over time.Time // since when more is granted than the budget; zero: it is not
@@ -137,7 +139,7 @@ func (d *division) grant(x *Stream) bool {
 }
 
 // tried reports whether it is not known yet if what a stream got last was too much.
-func (d *division) tried(m *Memory) bool { return d.keep && d.now.Sub(m.rose) < excessTime }
+func (d *division) tried(m *Memory) bool { return d.keep && d.now.Sub(m.rose) < tryTime }
 
 // held returns which of its choices a stream has; -1: none. What is not there any more was the highest.
 func (x *Stream) held() int {
