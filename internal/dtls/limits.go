@@ -27,7 +27,7 @@ const (
 	mtu                = 1200                   // bytes of a DTLS datagram
 	sctpMTU            = mtu - 13 - 8 - 16      // less record header, explicit nonce and tag
 	receiveBytes       = 96_000                 // of messages that wait to be read: SCTP's receive window; see window.go
-	readBytes          = 2 << 10                // enough for most messages; there are many channels, and each has a buffer
+	readBytes          = 256                    // enough for most messages; there are many channels, and each has a buffer
 	longestBytes       = receiveBytes + mtu     // more cannot wait to be read: the longest message there is
 	maxRefused         = 64                     // channels beyond the two, without a known label, or closed for being slow, until SCTP is given up
 	maxPendingChannels = 8                      // streams whose opening message has not come

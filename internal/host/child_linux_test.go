@@ -61,6 +61,15 @@ func child(o childOrder) *exec.Cmd {
 	return cmd
 }
 
+// behind lets a process go behind others, with all its threads: what it does not get to do is not taken from the server, as on a machine of
+// its own.
+func behind(cmd *exec.Cmd) *exec.Cmd {
+	if nice, err := exec.LookPath("nice"); err == nil {
+		cmd.Path, cmd.Args = nice, append([]string{nice, "-n", "10", cmd.Path}, cmd.Args[1:]...)
+	}
+	return cmd
+}
+
 // hasten lets a process that leads its group go before others, so that it measures the server and not how busy this machine is:
 // a client has a machine of its own. Where it may not, nothing changes.
 func hasten(t *testing.T, leader int) {
