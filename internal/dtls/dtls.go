@@ -20,6 +20,7 @@ package dtls
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -61,7 +62,7 @@ type Kind uint8
 // Kinds of events. Failed and Closed are the last of an association; there is one of them unless Close was called.
 const (
 	Connected     Kind = iota + 1 // the handshake is finished and the fingerprint verified: Profile, Client, Server
-	Failed                        // the handshake: Reason
+	Failed                        // the handshake: Reason, Stranger
 	Closed                        // by the client: Reason
 	ChannelOpened                 // Channel
 	ChannelClosed                 // Channel, Reason, Lost
@@ -74,6 +75,7 @@ type Event struct {
 	Client, Server srtp.Keys // what the client and what the server seals with
 	Channel        Channel
 	Reason         string // for people
+	Stranger       bool   // the client's certificate is not what its offer told
 	Lost           int    // messages that waited for a client that was too slow, and lost its channel for that; 0: it was not
 }
 
@@ -214,7 +216,7 @@ func (a *Association) begin() (won *attempt) {
 	a.options = serverOptions(&a.cfg)
 	t, err := a.handshake()
 	if err != nil {
-		a.tell(Event{Kind: Failed, Reason: err.Error()})
+		a.tell(Event{Kind: Failed, Reason: err.Error(), Stranger: errors.Is(err, errNotFingerprint) || errors.Is(err, errNoCertificate)})
 		return nil
 	}
 	if t == nil {

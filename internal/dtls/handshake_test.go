@@ -92,7 +92,7 @@ func TestFingerprints(t *testing.T) {
 					}
 					return
 				}
-				if e := s.want(Failed)[0]; e.Reason != c.reason || e.Client.Key != nil {
+				if e := s.want(Failed)[0]; e.Reason != c.reason || e.Client.Key != nil || e.Stranger != (c.reason == errNotFingerprint.Error() || c.reason == errNoCertificate.Error()) {
 					t.Errorf("got %+v", e)
 				}
 				<-s.a.Done()

@@ -87,6 +87,9 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	s.Gauge("transports", "Transports now.", float64(c.Transports))
 	s.Gauge("producers", "Producers now.", float64(c.Producers))
 	s.Gauge("mirrors", "Producers of one shard that fill slots on another now.", float64(c.Mirrors))
+	const failures = "DTLS handshakes that failed, by why: the certificate was not the one of the offer, or there was none in time."
+	s.Counter("dtls_failures_total", failures, float64(c.Strangers), "cause", "certificate")
+	s.Counter("dtls_failures_total", failures, float64(c.Unfinished), "cause", "unfinished")
 	s.Gauge("dtls_handshakes", "DTLS handshakes going on now.", float64(c.Handshakes))
 }
 

@@ -18,6 +18,9 @@ type Counts struct {
 	Probes    uint64 // tries of what a subscriber's network carries
 	Padding   uint64 // packets that were sent for them
 
+	// DTLS handshakes that failed: the certificate was not what the offer told; or anything else.
+	Strangers, Unfinished uint64
+
 	SlowChannels uint64      // reliable data channels that were closed because the client did not read them
 	Data         data.Counts // of all shards; its drops are among Drops
 
@@ -35,6 +38,8 @@ func (c *Counts) add(o *Counts) {
 	c.Sent += o.Sent
 	c.SentBytes += o.SentBytes
 	c.SlowChannels += o.SlowChannels
+	c.Strangers += o.Strangers
+	c.Unfinished += o.Unfinished
 	c.Piped += o.Piped
 	c.Panics += o.Panics
 	c.Probes += o.Probes

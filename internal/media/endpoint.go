@@ -384,7 +384,14 @@ func (s *Shard) associated(now time.Time, e *endpoint, ev *dtls.Event) {
 	case dtls.Connected:
 		s.endHandshake(e)
 		s.key(now, e, ev)
-	case dtls.Failed, dtls.Closed:
+	case dtls.Failed:
+		if ev.Stranger {
+			s.counts.Strangers++
+		} else {
+			s.counts.Unfinished++
+		}
+		s.fail(e, ev.Reason)
+	case dtls.Closed:
 		s.fail(e, ev.Reason)
 	case dtls.ChannelClosed:
 		if ev.Lost > 0 {

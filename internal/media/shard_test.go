@@ -408,7 +408,7 @@ func TestWrongFingerprintFails(t *testing.T) {
 			o.Fingerprints = []sdp.Fingerprint{n.fingerprint}
 		})
 		c.state(t, media.Failed)
-		if got := n.counts(); got.Transports != 0 || got.Handshakes != 0 {
+		if got := n.counts(); got.Transports != 0 || got.Handshakes != 0 || got.Strangers != 1 || got.Unfinished != 0 {
 			t.Errorf("left behind: %+v", got)
 		}
 	})

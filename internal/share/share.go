@@ -27,7 +27,7 @@ const (
 	// What flows already may exceed the budget by excess for excessTime: an estimate that is low for a moment changes nothing.
 	excess     = 1.25
 	excessTime = 2 * time.Second
-// tryTime is how long what is tried without room for it may take to show that it fits.
+	// tryTime is how long what is tried without room for it may take to show that it fits.
 	tryTime = 5 * time.Second
 	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial. Who has nothing
 	// does not wait for longer than patience.
