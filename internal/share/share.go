@@ -30,8 +30,9 @@ const (
 	// tryTime is how long what is tried without room for it may take to show that it fits.
 	tryTime = 5 * time.Second
 	// After a fall nothing is tried for patience, and twice as long each time that what was tried fell again within trial. Who has nothing
-	// does not wait for longer than patience.
+	// does not wait for longer than patience, and only for hunger the first time: an estimate that falls deep may be back at once.
 	patience    = 2 * time.Second
+	hunger      = 500 * time.Millisecond
 	maxPatience = time.Minute
 	trial       = 10 * time.Second
 )
@@ -180,8 +181,11 @@ func (m *Memory) note(now time.Time, x *Stream) {
 // waits reports whether it is too soon after a fall to try more.
 func (m *Memory) waits(now time.Time) bool {
 	wait := m.wait
-	if m.none {
+	switch {
+	case m.none && wait > patience:
 		wait = patience
+	case m.none:
+		wait = hunger
 	}
 	return !m.fell.IsZero() && now.Sub(m.fell) < wait
 }

@@ -182,12 +182,15 @@ func TestTries(t *testing.T) {
 	}
 }
 
-// A fall over several layers is one fall, and who has nothing comes back soon, however often it was in vain.
+// A fall over several layers is one fall, and who has nothing comes back soon: at once, or after two seconds where it was in vain before.
 func TestFallOverSeveralLayers(t *testing.T) {
 	steps := []step{{2000, time.Second, 2}}
-	for range 3 {
-		steps = append(steps, step{700, 300 * time.Millisecond, 1}, step{200, 300 * time.Millisecond, 0}, step{50, 300 * time.Millisecond, -1},
-			step{200, 1500 * time.Millisecond, -1}, step{200, 400 * time.Millisecond, 0}, step{2000, 9 * time.Second, 2})
+	for i := range 3 {
+		steps = append(steps, step{700, 300 * time.Millisecond, 1}, step{200, 300 * time.Millisecond, 0}, step{50, 300 * time.Millisecond, -1})
+		if i > 0 {
+			steps = append(steps, step{200, 1500 * time.Millisecond, -1})
+		}
+		steps = append(steps, step{200, 500 * time.Millisecond, 0}, step{2000, 9 * time.Second, 2})
 	}
 	play(t, video(0, 100, 1, 150, 600, 1700), steps)
 }
