@@ -244,12 +244,15 @@ func (s *Sender) Estimate() (rate Bitrate, known bool) {
 	return StartBitrate, false
 }
 
+// carries is how much of what arrives without a queue a path carries at least: measurements differ by some percent.
+const carries = 1.1
+
 // Carried returns what the path carries: the estimate, or what arrives where that is more and hardly a queue is to be seen. After a
 // decrease the estimate is less than that, so that a queue can drain.
 func (s *Sender) Carried() Bitrate {
 	rate, _ := s.Estimate()
 	if s.heard && s.queue.queue() < shortQueue {
-		rate = max(rate, s.acked.rate())
+		rate = max(rate, s.acked.rate().times(carries))
 	}
 	return rate
 }
