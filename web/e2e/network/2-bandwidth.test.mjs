@@ -108,7 +108,7 @@ describe('a viewer whose bandwidth changes', () => {
         throw new Error(`${error.message}: ${await viewer.evaluate(() => e2e.width())}, ${await call.studio.evaluate(sends)}`);
       });
       await lab.link('down rate=2M,queue=200ms,delay=20ms');
-      const steady = await seconds(10);
+      const steady = await seconds(20);
       t.diagnostic(`at 2 Mb/s: ${list(steady, 'sent', 1000)} kb/s sent`);
       await viewer.evaluate(stood);
 
