@@ -140,7 +140,7 @@ func TestIdleBatches(t *testing.T) {
 		for _, c := range []struct {
 			idle time.Duration
 			most int
-		}{{0, 64}, {20 * time.Second, 32}, {time.Minute, 4}} {
+		}{{0, 64}, {18 * time.Second, 32}, {time.Minute, 4}} {
 			peak := map[*datagram.Batch]bool{}
 			for range 100 {
 				batch := datagram.NewBatch()
