@@ -14,7 +14,7 @@
    */
   e2e.flashAndBeep = async ({ beepLate = 0, width = 160, height = 120 } = {}) => {
     const context = new AudioContext({ sampleRate: 48000, latencyHint: 'interactive' });
-    await context.resume();
+    await e2e.within(context.resume(), 'the sound card');
     const oscillator = new OscillatorNode(context, { frequency: 1000 });
     const gate = new GainNode(context, { gain: 0 });
     const out = context.createMediaStreamDestination();
@@ -93,7 +93,7 @@
   /** A worklet that tells the frame at which each sound of a stream begins. */
   const onsets = async (context, stream, found) => {
     const url = URL.createObjectURL(new Blob([listener], { type: 'text/javascript' }));
-    await (listenerAdded ??= context.audioWorklet.addModule(url));
+    await e2e.within((listenerAdded ??= context.audioWorklet.addModule(url)), 'the listener');
     const source = context.createMediaStreamSource(stream);
     const node = new AudioWorkletNode(context, 'onset');
     const silent = new GainNode(context, { gain: 0 });

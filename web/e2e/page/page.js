@@ -26,6 +26,11 @@
     }
   };
 
+  /** What a promise gives, or an error that names it: browsers leave some unsettled. */
+  e2e.within = (promise, what, ms = 10000) => Promise.race([
+    promise, e2e.sleep(ms).then(() => { throw new Error(`${what}: not within ${ms} ms`); }),
+  ]);
+
   // ---- pictures
 
   /** Draws a participant's picture on a 2D context, as media.mjs makes it for films. */
@@ -152,7 +157,7 @@
   let audio;
   e2e.audioContext = async () => {
     audio ??= new AudioContext({ sampleRate: 48000 });
-    if (audio.state !== 'running') await audio.resume();
+    if (audio.state !== 'running') await e2e.within(audio.resume(), 'the sound card');
     return audio;
   };
 
@@ -240,7 +245,7 @@
     const all = [];
     for (const connection of e2e.connections) {
       if (connection.connectionState === 'closed') continue;
-      for (const s of (await connection.getStats()).values()) if (s.type === type) all.push({ ...s });
+      for (const s of (await e2e.within(connection.getStats(), 'statistics')).values()) if (s.type === type) all.push({ ...s });
     }
     return all;
   };

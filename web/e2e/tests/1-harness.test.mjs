@@ -31,6 +31,13 @@ const callMyself = async (source) => {
   e2e.hangUp = () => (a.close(), b.close());
 };
 
+/** What work gives, or an error after so many milliseconds. */
+const within = (ms, work) => {
+  let timer;
+  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(`no answer for ${ms} ms`)), ms)));
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+};
+
 for (const [kind, number] of [['chromium', 5], ['firefox', 6]]) {
   describe(kind, () => {
     let pages;
@@ -96,7 +103,8 @@ for (const [kind, number] of [['chromium', 5], ['firefox', 6]]) {
       });
     });
 
-    test(`${kind}: flash and beep arrive together, and sound that is 200 ms late is found out`, { timeout: 150_000 }, async (t) => {
+    test(`${kind}: flash and beep arrive together, and sound that is 200 ms late is found out`, { timeout: 300_000 }, async (t) => {
+      // Browsers by themselves leave up to 30 ms, and a Firefox that sends to itself 50 to 70.
       const measure = async (beepLate) => {
         await person.evaluate(async (beepLate) => (e2e.source = await e2e.flashAndBeep({ beepLate })) && undefined, beepLate);
         await person.evaluate(callMyself, 'source');
@@ -105,7 +113,25 @@ for (const [kind, number] of [['chromium', 5], ['firefox', 6]]) {
         await person.evaluate(() => (e2e.hangUp(), e2e.source.stop()));
         return median;
       };
-      for (const late of [0, 200]) assert.ok(Math.abs((await measure(late)) - late) <= 60);
+      // Now and then a Firefox that sends to itself answers nothing any more: another one is started then, twice at most.
+      const measureAnew = async (beepLate) => {
+        for (let tries = 3; ; tries--) {
+          const measured = measure(beepLate);
+          measured.catch(() => {}); // also when it fails later
+          try {
+            return await within(40_000, measured);
+          } catch (error) {
+            if (tries === 1) throw error;
+            t.diagnostic(`another browser: ${error.message}`);
+            await person.close();
+            person = await Person.start(kind, kind, number);
+            await person.open(pages.url);
+          }
+        }
+      };
+      const together = await measureAnew(0);
+      const late = await measureAnew(200);
+      for (const [beepLate, found] of [[0, together], [200, late]]) assert.ok(Math.abs(found - beepLate) <= 90, `${found} ms, not ${beepLate}`);
     });
   });
 }
