@@ -158,8 +158,8 @@ func (t *Transport) keyFrameRequest(ssrc uint32) drop.Reason {
 	return drop.None
 }
 
-// report sends one compound: a sender report for every slot that flows, or an empty receiver report, with report blocks about
-// what the client sends, and the CNAME.
+// report sends a compound for every slot that flows, of its sender report and CNAME, and as many receiver reports as there are
+// report blocks for about what the client sends.
 func (t *Transport) report(now time.Time, out *Out) {
 	blocks := t.reportBlocks(now)
 	for _, s := range t.slots {

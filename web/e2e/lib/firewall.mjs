@@ -5,6 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 const nft = (text) => execFileSync('nft', ['-f', '-'], { input: text, stdio: ['pipe', 'pipe', 'pipe'] });
 
+const noRules = 'table inet e2e\ndelete table inet e2e\n';
+
+/** Puts chains in the place of those before. */
+const rules = (chains) => nft(`${noRules}table inet e2e {${chains}\n}\n`);
+
 function assertInNamespace() {
   if (!process.env.PARLEY_E2E_NAMESPACE) throw new Error('rules are only made in the namespace of a run: start it with run.mjs');
 }
@@ -12,50 +17,38 @@ function assertInNamespace() {
 /** Drops every UDP datagram of the namespace until openAll. */
 export function dropUDP() {
   assertInNamespace();
-  nft(`table inet e2e
-delete table inet e2e
-table inet e2e {
+  rules(`
   chain in { type filter hook input priority 0; meta l4proto udp counter drop; }
-  chain out { type filter hook output priority 0; meta l4proto udp counter drop; }
-}
-`);
+  chain out { type filter hook output priority 0; meta l4proto udp counter drop; }`);
 }
 
 /** Drops what goes to an address by UDP, and by TCP to a port, until openAll; the same port of other addresses is open. */
 export function dropMedia(address, port) {
   assertInNamespace();
-  nft(`table inet e2e
-delete table inet e2e
-table inet e2e {
+  rules(`
   chain in {
     type filter hook input priority 0;
     meta l4proto udp counter drop;
     ip daddr ${address} tcp dport ${port} counter drop;
-  }
-}
-`);
+  }`);
 }
 
 /** Ends every TCP connection of the server's port at once, at both ends, and refuses new ones until openAll. */
 export function resetTCP(port) {
   assertInNamespace();
-  nft(`table inet e2e
-delete table inet e2e
-table inet e2e {
+  rules(`
   chain in {
     type filter hook input priority 0;
     tcp flags rst accept
     tcp dport ${port} counter reject with tcp reset;
-  }
-}
-`);
+  }`);
   execFileSync('ss', ['-KHtn', 'sport', '=', `:${port}`]);
 }
 
 /** Removes the rules. */
 export function openAll() {
   assertInNamespace();
-  nft('table inet e2e\ndelete table inet e2e\n');
+  nft(noRules);
 }
 
 /**
