@@ -51,7 +51,7 @@ type Member struct {
 	maySend  bool
 
 	// static once it has joined
-	association *dtls.Association
+	queue Queue
 
 	// guarded by their own locks
 	allowances [dtls.NumChannels]allowance
@@ -71,11 +71,16 @@ func (h *Hub) Member(room uint64, identity string, maySend bool) *Member {
 	return &Member{hub: h, room: room, group: g, identity: identity, maySend: maySend}
 }
 
-// Join lets others send to the member, over an association. It is called once.
-func (m *Member) Join(a *dtls.Association) {
+// Queue holds what waits for one client, as its dtls.Association does. Send does not block; what it returns is told there.
+type Queue interface {
+	Send(c dtls.Channel, b []byte) (r drop.Reason, room <-chan struct{})
+}
+
+// Join lets others send to the member, by its queue. It is called once.
+func (m *Member) Join(q Queue) {
 	m.hub.mu.Lock()
 	defer m.hub.mu.Unlock()
-	m.association = a
+	m.queue = q
 	joined := append(slices.Clone(*m.group.joined.Load()), m)
 	m.group.joined.Store(&joined)
 }
@@ -116,7 +121,7 @@ func (m *Member) Message(ctx context.Context, c dtls.Channel, b []byte) error {
 	return m.pass(ctx, c, joined, to, m.message(b[0], payload))
 }
 
-// pass puts a message into the queues of its receivers.
+// pass puts a message into the queues of its receivers. Where the sender goes while it waits, each receiver that it has not reached is a drop.
 func (m *Member) pass(ctx context.Context, c dtls.Channel, joined []*Member, to string, out []byte) error {
 	var behind []*Member
 	for _, x := range joined {
@@ -124,9 +129,10 @@ func (m *Member) pass(ctx context.Context, c dtls.Channel, joined []*Member, to 
 			behind = append(behind, x)
 		}
 	}
-	for _, x := range behind {
+	for i, x := range behind {
 		for room := m.give(x, c, out); room != nil; room = m.give(x, c, out) {
 			if err := m.await(ctx, room); err != nil {
+				m.hub.counts.drops[drop.DtlsClosed].Add(uint64(len(behind) - i))
 				return err
 			}
 		}
@@ -161,7 +167,7 @@ func (m *Member) pay(ctx context.Context, c dtls.Channel, n int) (drop.Reason, e
 
 // give puts a message into the queue of a receiver. Where a reliable one has to wait it returns what for.
 func (m *Member) give(x *Member, c dtls.Channel, out []byte) (room <-chan struct{}) {
-	r, room := x.association.Send(c, out)
+	r, room := x.queue.Send(c, out)
 	switch {
 	case r == drop.None:
 		m.hub.counts.messages.Add(1)
@@ -179,7 +185,6 @@ func (m *Member) await(ctx context.Context, room <-chan struct{}) error {
 		m.hub.counts.receiver.Add(int64(time.Since(start)))
 		return nil
 	case <-ctx.Done():
-		m.hub.counts.drop(drop.DtlsClosed)
 		return ctx.Err()
 	}
 }
