@@ -25,7 +25,7 @@ LOADS=${LOADS:-"-subs=10 -subs=50 -subs=200,-par=4 -conf=8 -subs=50,-srtp=cm80
 	-subs=50,-feedback -subs=200,-par=4,-feedback -conf=8,-feedback"}
 SERVERS=${SERVERS:-"parley janus janus-event-loops pionsfu"}
 PARLEY=${PARLEY:-bin/parley}
-OUT=${OUT:-bench/out.jsonl}
+OUT=${OUT:-bin/bench/out.jsonl}
 work=$(mktemp -d)
 server=
 stop() { [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; server=; }; }
