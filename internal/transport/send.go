@@ -106,7 +106,7 @@ func (t *Transport) header(now time.Time, s *slot, p *route.Packet, h *rtp.Heade
 			n++
 		}
 	}
-	if !s.confirmed {
+	if !s.confirmed || h.SSRC == s.neg.RTXSSRC { // Firefox takes no repairs without it: see decision 6
 		add(ids.Mid, mid[:copy(mid[:], s.mid)])
 	}
 	if ids.TransportCC != 0 {

@@ -292,6 +292,30 @@ func TestRepairDownstream(t *testing.T) {
 	}
 }
 
+// Media carry the MID until a report shows that the subscriber knows their SSRC. Repairs carry it always: Firefox, once it has seen a MID,
+// passes only SSRCs with which it has seen one, whatever the answer says of them, and would throw all repairs away.
+func TestMIDOfRepairs(t *testing.T) {
+	c := newCall(t)
+	mids := func(number uint16) (media, repair string) {
+		t.Helper()
+		c.packet(t, start, number, mid0, payload(number == 10))
+		c.forward(start)
+		c.sub.sendRTCP(start, rtp.AppendNACK(nil, 1, 5000, []uint16{number}))
+		got, _ := c.sub.received()
+		if len(got) != 2 || got[0].SSRC() != 5000 || got[1].SSRC() != 5001 {
+			t.Fatalf("%d packets", len(got))
+		}
+		return string(got[0].Extension(9)), string(got[1].Extension(9))
+	}
+	if media, repair := mids(10); media != "3" || repair != "3" {
+		t.Errorf("before a report: %q, %q", media, repair)
+	}
+	c.sub.sendRTCP(start, rtp.AppendReceiverReport(nil, 1, []rtp.ReportBlock{{SSRC: 5000}}))
+	if media, repair := mids(11); media != "" || repair != "3" {
+		t.Errorf("after one: %q, %q", media, repair)
+	}
+}
+
 // A subscriber's request for a key frame reaches the publisher, by either kind of request.
 func TestKeyFrameRequest(t *testing.T) {
 	for name, request := range map[string][]byte{
