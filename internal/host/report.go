@@ -90,7 +90,9 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	const failures = "DTLS handshakes that failed, by why: the certificate was not the one of the offer, or there was none in time."
 	s.Counter("dtls_failures_total", failures, float64(c.Strangers), "cause", "certificate")
 	s.Counter("dtls_failures_total", failures, float64(c.Unfinished), "cause", "unfinished")
-	s.Gauge("dtls_handshakes", "DTLS handshakes going on now.", float64(c.Handshakes))
+	s.Gauge("dtls_handshakes", "Transports now that were checked and have not finished their DTLS handshake.", float64(c.Handshakes))
+	const evicted = "Transports that had to make way for others before their DTLS handshake was finished."
+	s.Counter("evicted_transports_total", evicted, float64(c.Evicted))
 }
 
 // reportMedia tells what rooms there are.

@@ -21,6 +21,8 @@ type Counts struct {
 	// DTLS handshakes that failed: the certificate was not what the offer told; or anything else.
 	Strangers, Unfinished uint64
 
+	Evicted uint64 // Transports that had to make way for others before their handshake was finished
+
 	SlowChannels uint64      // reliable data channels that were closed because the client did not read them
 	Data         data.Counts // of all shards; its drops are among Drops
 
@@ -40,6 +42,7 @@ func (c *Counts) add(o *Counts) {
 	c.SlowChannels += o.SlowChannels
 	c.Strangers += o.Strangers
 	c.Unfinished += o.Unfinished
+	c.Evicted += o.Evicted
 	c.Piped += o.Piped
 	c.Panics += o.Panics
 	c.Probes += o.Probes
@@ -73,7 +76,7 @@ func (s *Shard) Counts(ctx context.Context) (Counts, error) {
 
 func (s *Shard) count() Counts {
 	c := s.counts
-	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes
+	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes.n
 	c.Producers, c.Mirrors = len(s.producers)-s.mirrors, s.mirrors
 	c.Drops = s.drops
 	c.Probes, c.Padding = s.out.Probes, s.out.Padding

@@ -46,8 +46,8 @@ type endpoint struct {
 	association *dtls.Association // nil before the first DTLS record
 	member      *data.Member      // nil as long
 	joined      bool              // it gets data messages
-	handshaking bool
-	pair        datagram.Pair // where the last DTLS record came from
+	handshakeBy time.Time         // when the DTLS handshake must be finished; zero: it is, or the first check has not come
+	pair        datagram.Pair     // where the last DTLS record came from
 	pairs       []datagram.Pair
 	ufrags      []string
 	producers   []*route.Producer
@@ -87,6 +87,10 @@ func (s *Shard) open(now time.Time, spec OpenTransport) {
 	r.endpoints, r.marks = append(r.endpoints, e), append(r.marks, 0)
 	s.transports[spec.Transport] = e
 	s.ufrags[spec.Local.Ufrag] = e
+	if !spec.Place.open(e) {
+		s.evict(e, noCheck)
+		return
+	}
 	s.soon(e)
 }
 
@@ -97,16 +101,16 @@ func iceMode(local sdp.ICE) ice.Mode {
 	return ice.Full
 }
 
+// awaitsHello reports whether the client has been heard of, and has not begun its DTLS handshake. One that has begun ends by itself.
+func (e *endpoint) awaitsHello() bool { return e.association == nil && !e.handshakeBy.IsZero() }
+
 // checked acts on what an ICE check or its absence has changed.
 func (s *Shard) checked(now time.Time, e *endpoint) {
 	var end string
 	for i := 0; i < len(s.out.ICE.Events); i++ { // claim may add some
 		switch ev := s.out.ICE.Events[i]; ev.Kind {
 		case ice.Validated:
-			if !e.checked {
-				e.checked = true
-				e.spec.Place.checked()
-			}
+			s.reached(now, e)
 			s.claim(now, e, ev.Pair)
 		case ice.Restarted:
 			s.keepUfrags(e, len(e.ufrags)-1, len(e.ufrags))
@@ -222,7 +226,8 @@ func (s *Shard) drop(e *endpoint) {
 		return
 	}
 	delete(s.transports, e.spec.Transport)
-	e.spec.Place.leave(e.checked)
+	e.spec.Place.leave()
+	s.handshakes.remove(e.spec.Place.source(), e)
 	s.agenda.remove(&e.task)
 	s.keepUfrags(e, 0, 0)
 	s.farewell(e)
@@ -233,7 +238,6 @@ func (s *Shard) drop(e *endpoint) {
 		s.unpublish(ProducerID(e.producers[0].ID()))
 	}
 	e.transport.Close()
-	s.endHandshake(e)
 	s.leave(e)
 }
 
@@ -314,31 +318,18 @@ func (s *Shard) leave(e *endpoint) {
 	}
 }
 
-func (s *Shard) endHandshake(e *endpoint) {
-	if e.handshaking {
-		e.handshaking = false
-		s.handshakes--
-	}
-}
-
 // deliver gives a DTLS record to the association, which the first record starts. The pair is one that a check has validated.
-func (s *Shard) deliver(e *endpoint, pair datagram.Pair) {
+func (s *Shard) deliver(now time.Time, e *endpoint, pair datagram.Pair) {
 	record := s.out.DTLS
 	s.out.DTLS = nil
 	e.pair = pair
 	if e.association == nil {
-		if s.handshakes >= maxHandshakes {
-			s.drops.Add(drop.DtlsQueueFull)
-			return
-		}
 		e.member = s.messages.Member(uint64(e.spec.Room), e.spec.Identity, e.spec.PublishData)
 		e.association = dtls.Start(dtls.Config{
 			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints, Data: e.data,
-			Sink: sink{s.mail}, Inbox: e.member,
+			Sink: sink{s.mail}, Inbox: e.member, Deadline: max(1, e.handshakeBy.Sub(now)),
 		})
 		e.receiveData()
-		e.handshaking = true
-		s.handshakes++
 	}
 	s.drops.Add(e.association.Deliver(record))
 }
@@ -382,7 +373,6 @@ func (s *Shard) send(now time.Time, e *endpoint, record []byte) {
 func (s *Shard) associated(now time.Time, e *endpoint, ev *dtls.Event) {
 	switch ev.Kind {
 	case dtls.Connected:
-		s.endHandshake(e)
 		s.key(now, e, ev)
 	case dtls.Failed:
 		if ev.Stranger {
@@ -414,7 +404,8 @@ func (s *Shard) key(now time.Time, e *endpoint, ev *dtls.Event) {
 		return
 	}
 	e.transport.SetKeys(now, in, out)
-	e.keyed = true
+	e.keyed, e.handshakeBy = true, time.Time{}
+	s.handshakes.remove(e.spec.Place.source(), e)
 	s.connected(now, e)
 	s.soon(e)
 }

@@ -223,6 +223,72 @@ func pairIsTaken(t *testing.T, shards int) {
 	}
 }
 
+// Who sends checks, and nothing of DTLS or only the beginning of it, is over 30 s after the first check, however often it checks.
+func TestHandshakeHasADeadline(t *testing.T) {
+	for name, hello := range map[string]bool{"no ClientHello": false, "one, late": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, sim.Link{})
+				socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := n.client()
+				track(t, c, webrtc.MimeTypeVP8, "video")
+				n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, func(o *media.OpenTransport) {
+					o.Local.Ufrag, o.Remote.Ufrag = ufrag(0, 77), "client" // not what the PeerConnection knows
+				})
+				send := func(b []byte) {
+					if _, err := socket.WriteToAddrPort(b, serverAddress); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(9 * time.Second)
+				start := time.Now()
+				for len(c.events) == 0 && time.Since(start) < time.Minute {
+					send(checkFor(t, ufrag(0, 77), stun.RawAttribute{Type: stun.AttrUseCandidate}))
+					time.Sleep(500 * time.Millisecond)
+					if hello && time.Since(start) > 29*time.Second {
+						send([]byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+					}
+				}
+				took := time.Since(start)
+				if e := c.state(t, media.Failed); took < 29*time.Second || took > 31*time.Second || !strings.Contains(e.Reason, "DTLS") {
+					t.Errorf("after %v: %s", took, e.Reason)
+				}
+				if got := n.counts(); got.Transports != 0 || got.Handshakes != 0 || got.Unfinished != 1 {
+					t.Errorf("left %+v", got)
+				}
+			})
+		})
+	}
+}
+
+// A network that carries nothing for five seconds in the middle of the handshake delays it, and ends nothing.
+func TestHandshakeOutlivesLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link := sim.Link{Delay: 200 * time.Millisecond}
+		n := newNode(t, link)
+		c := n.client()
+		track(t, c, webrtc.MimeTypeVP8, "video")
+		n.connect(c, 1, map[string]sdp.LocalSection{"0": {Role: sdp.RoleReceive}}, nil)
+		for n.counts().Handshakes == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		client := netip.MustParseAddr("10.0.1.1")
+		n.network.SetLinks(client, serverAddress.Addr(), sim.Link{Loss: 1})
+		time.Sleep(5 * time.Second)
+		if got := n.counts(); got.Handshakes != 1 || len(c.events) > 0 {
+			t.Fatalf("%d handshakes, %d events: nothing was lost that mattered", got.Handshakes, len(c.events))
+		}
+		n.network.SetLinks(client, serverAddress.Addr(), link)
+		c.state(t, media.Connected)
+		if got := n.counts(); got.Handshakes != 0 {
+			t.Errorf("%d handshakes", got.Handshakes)
+		}
+	})
+}
+
 // A fault while a command is carried out ends nothing but what it is about.
 func TestFaultInCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

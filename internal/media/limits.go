@@ -17,7 +17,7 @@ const (
 	maxUnchecked   = 1024      // Transports of the node that wait for their first check: a quarter of what one shard holds
 	maxLetters     = 16384     // commands, DTLS records and DTLS events that wait for the loop
 	maxLetterBytes = 64 << 20  // of DTLS records among them
-	maxHandshakes  = 1024      // DTLS handshakes at once
+	maxHandshakes  = 1024      // Transports that were checked and have not finished their DTLS handshake
 	maxUfrags      = 4         // user fragments by which one Transport is found during ICE restarts
 	maxReports     = 16        // faults that are logged a minute; all are counted
 	egressBytes    = 4 << 20   // of one flush

@@ -10,22 +10,51 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
-	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/dtls"
 	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/srtp"
 )
 
-// Limit: beyond maxHandshakes DTLS handshakes at once, a first record is dropped as by a full queue. The client sends it again.
+// Limit: maxHandshakes Transports of a shard were checked and have not finished their handshake. One more costs the source its oldest that
+// has most, were it the same source; and where none has more than one, the oldest of all.
 func TestMaxHandshakes(t *testing.T) {
-	s, _ := loopless(t, 1)
-	e := s.transports[1]
-	s.handshakes = maxHandshakes
-	s.out.DTLS = []byte{22, 254, 253}
-	s.deliver(e, pairOf(1))
-	if s.drops[drop.DtlsQueueFull] != 1 || e.association != nil || s.handshakes != maxHandshakes {
-		t.Errorf("%d drops, %d handshakes", s.drops[drop.DtlsQueueFull], s.handshakes)
+	s, _ := placed()
+	told := make([]last, maxHandshakes+4)
+	reach := func(i int, from netip.Addr) {
+		place, _ := s.Reserve(from)
+		s.wait(epoch, i+1, &told[i], place)
+		s.check(epoch, i+1)
+	}
+	reach(0, source(0))
+	for i := 1; i < maxHandshakes; i++ {
+		reach(i, source(max(2, i))) // the second and the third are of one source
+	}
+	reach(maxHandshakes, source(0))
+	reach(maxHandshakes+1, source(0))
+	reach(maxHandshakes+2, netip.Addr{})
+	for i := range told {
+		// The first, since its source and that of the second and third have two each by then; the second, likewise; then only the source of
+		// the newcomers has two.
+		gone := i <= 1 || i == maxHandshakes
+		if (told[i].State == Failed) != gone || gone && !strings.Contains(told[i].Reason, "handshake") {
+			t.Errorf("%d: %+v", i, told[i])
+		}
+	}
+	if s.handshakes.n != maxHandshakes || s.counts.Evicted != 3 {
+		t.Errorf("%d handshakes, %d evicted", s.handshakes.n, s.counts.Evicted)
+	}
+	s.key(epoch, s.transports[3], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
+	s.command(epoch, CloseTransport{Transport: 4})
+	if s.handshakes.n != maxHandshakes-2 {
+		t.Errorf("%d handshakes, although one is finished and one is over", s.handshakes.n)
 	}
 }
+
+// last is a Sink that keeps the last event.
+type last struct{ Event }
+
+func (l *last) Post(e Event) bool { l.Event = e; return true }
 
 // Limit: a Transport is found by maxUfrags user fragments, whose first is in use and whose others are of restarts that have not come
 // to pass; older ones are forgotten.
@@ -98,43 +127,153 @@ func TestMaxLetterBytes(t *testing.T) {
 // Limit: maxTransports have a place on a shard, and on each of a node. A place that is given up, used or not, is there for the next one.
 func TestMaxTransports(t *testing.T) {
 	a, b := placed()
+	var used Place
 	for i := range maxTransports {
-		reserve(t, a, source(i), Admitted).checked()
+		used = reserve(t, a, source(i), Admitted)
+		used.checked()
 	}
 	reserve(t, a, source(0), Full)
 	p := reserve(t, b, source(0), Admitted)
 	p.Cancel()
-	last := reserve(t, b, source(0), Admitted)
-	last.checked()
-	last.leave(true)
-	Place{shard: 0, places: a.places}.leave(true)
+	again := reserve(t, b, source(0), Admitted)
+	again.checked()
+	again.leave()
+	used.leave()
 	reserve(t, a, source(0), Admitted).Cancel()
-	if p := a.places; p.taken[0] != maxTransports-1 || p.taken[1] != 0 || p.unchecked != 0 || len(p.sources) != 0 {
-		t.Errorf("left %v, %d, %v", p.taken, p.unchecked, p.sources)
+	if p := a.places; p.taken[0] != maxTransports-1 || p.taken[1] != 0 || p.waiting.n != 0 || len(p.waiting.sources) != 0 {
+		t.Errorf("left %v, %d, %v", p.taken, p.waiting.n, p.waiting.sources)
 	}
 }
 
-// Limit: maxUncheckedPerSource Transports of one source, which is an IPv6 /64 too, wait for their first check, and maxUnchecked of all.
-func TestMaxUnchecked(t *testing.T) {
+// Limit: maxUncheckedPerSource Transports of one source, which is an IPv6 /64 too, wait for their first check, on whatever shard.
+func TestMaxUncheckedPerSource(t *testing.T) {
 	a, b := placed()
 	var mine Place
 	for range maxUncheckedPerSource {
 		mine = reserve(t, a, netip.MustParseAddr("2001:db8:0:1::1"), Admitted)
 	}
 	reserve(t, b, netip.MustParseAddr("2001:db8:0:1::2"), Crowded)
-	for i := range maxUnchecked - maxUncheckedPerSource {
-		reserve(t, b, source(i), Admitted)
-	}
-	reserve(t, b, source(maxUnchecked), Unchecked)
+	reserve(t, b, netip.MustParseAddr("2001:db8:0:2::2"), Admitted)
 	mine.checked()
-	reserve(t, b, source(maxUnchecked), Admitted)
-	reserve(t, a, source(maxUnchecked), Unchecked)
+	reserve(t, b, netip.MustParseAddr("2001:db8:0:1::2"), Admitted)
+	reserve(t, b, netip.MustParseAddr("2001:db8:0:1::2"), Crowded)
 }
 
-// placed are two shards without loops that share places.
+// Limit: maxUnchecked Transports of all sources wait for their first check. Four sources that fill it keep nobody out: they give up their
+// oldest, in turn. Who has as many as they is refused.
+func TestMaxUnchecked(t *testing.T) {
+	a, b := placed()
+	const sources = maxUnchecked / maxUncheckedPerSource
+	var all []Place
+	for i := range maxUnchecked {
+		all = append(all, reserve(t, a, source(i%sources), Admitted))
+	}
+	for i := range maxUncheckedPerSource {
+		reserve(t, b, source(sources+i), Admitted)
+		a.madeWay(t, all[i])
+	}
+	const left = maxUncheckedPerSource - maxUncheckedPerSource/sources
+	if n, most := a.places.waiting.n, a.places.waiting.holds(source(0)); n != maxUnchecked || most != left {
+		t.Errorf("%d wait, %d of one source that had %d", n, most, maxUncheckedPerSource)
+	}
+	reserve(t, b, source(0), Unchecked)
+	all[maxUncheckedPerSource].leave() // the oldest of that source
+	reserve(t, b, source(0), Admitted)
+	reserve(t, b, source(0), Unchecked)
+	if len(a.mail.letters) > 0 {
+		t.Error("somebody had to make way although a place was free, or for nobody")
+	}
+}
+
+// Limit: a thousand sources with one Transport each keep nobody out either: the oldest of all makes way. A source that is not known has no
+// more than one, so it is never refused, and whoever has two makes way before.
+func TestMaxUncheckedOfUnknownSources(t *testing.T) {
+	a, b := placed()
+	var all []Place
+	for range maxUnchecked - 3 {
+		all = append(all, reserve(t, a, netip.Addr{}, Admitted))
+	}
+	two := reserve(t, a, source(1), Admitted)
+	all = append(all, reserve(t, a, source(1), Admitted), reserve(t, a, source(2), Admitted))
+	reserve(t, b, netip.Addr{}, Admitted)
+	a.madeWay(t, two)
+	reserve(t, b, source(2), Unchecked)
+	for i := range all {
+		reserve(t, b, netip.Addr{}, Admitted)
+		a.madeWay(t, all[i])
+	}
+}
+
+// Nobody is let in for whom no other is told to make way, and who asks only takes nobody's place.
+func TestPlaceIsKept(t *testing.T) {
+	a, b := placed()
+	for i := range maxUnchecked {
+		reserve(t, a, source(i/2), Admitted)
+	}
+	if r := b.Refuses(source(maxUnchecked)); r != Admitted || len(a.mail.letters) > 0 {
+		t.Errorf("%d, %d letters", r, len(a.mail.letters))
+	}
+	if r := b.Refuses(source(1)); r != Unchecked {
+		t.Errorf("%d for one who has most", r)
+	}
+	a.mail.close()
+	reserve(t, b, source(maxUnchecked), Unchecked)
+	if n := a.places.waiting.n; n != maxUnchecked {
+		t.Errorf("%d wait", n)
+	}
+}
+
+// A Transport that has to make way is told to have failed, also where its command comes only then. Whose first check was faster stays, and
+// so does whatever came in its place.
+func TestMakeWay(t *testing.T) {
+	s, _ := placed()
+	told := make([]last, 4)
+	var places []Place
+	open := func(i int) { s.wait(epoch, i+1, &told[i], places[i]) }
+	for i := range told {
+		places = append(places, reserve(t, s, source(i), Admitted))
+	}
+	open(0)
+	open(2)
+	s.check(epoch, 3)
+	open(3)
+	s.command(epoch, CloseTransport{Transport: 4})
+	for _, p := range places {
+		s.makeWay(p.reserved)
+	}
+	open(1)
+	for i, want := range []State{Failed, Failed, 0, 0} {
+		if told[i].State != want || want == Failed && told[i].Reason != noCheck {
+			t.Errorf("%d: %+v", i, told[i])
+		}
+	}
+	if len(s.transports) != 1 || s.transports[3] == nil || s.counts.Evicted != 2 || s.places.taken[0] != 1 || s.places.waiting.n != 0 {
+		t.Errorf("%d left, %d evicted, places %v", len(s.transports), s.counts.Evicted, s.places.taken)
+	}
+}
+
+// placed are two shards whose loops do not run, and that share places.
 func placed() (a, b *Shard) {
-	places := newPlaces(2)
-	return &Shard{index: 0, places: places}, &Shard{index: 1, places: places}
+	places, peers := newPlaces(2), make([]*Shard, 2)
+	for i := range peers {
+		peers[i] = newShard(Config{
+			Sender: &counter{}, Pairs: port.NewPairs(), Recycle: func(*datagram.Batch) {}, Log: slog.New(slog.DiscardHandler),
+		}, i, peers, nil)
+		peers[i].places = places
+	}
+	return peers[0], peers[1]
+}
+
+// madeWay reads the shard's mail, by which that place, and no other, is given to somebody else.
+func (s *Shard) madeWay(t *testing.T, want Place) {
+	t.Helper()
+	letters := s.mail.take(nil)
+	for _, l := range letters {
+		l.ask(s)
+	}
+	if len(letters) != 1 || !want.reserved.evicted {
+		t.Fatalf("%d had to make way; the right one: %v", len(letters), want.reserved.evicted)
+	}
 }
 
 func source(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}) }

@@ -59,11 +59,18 @@ func upTo(n int) (all []int) {
 
 func connectAll(now time.Time, s *Shard, transports []int) {
 	for _, i := range transports {
-		ice := sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"}
-		s.open(now, OpenTransport{Transport: TransportID(i), Room: 1, Local: ice, Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: ignored{}})
+		s.wait(now, i, ignored{}, Place{})
 		s.check(now, i)
 		s.key(now, s.transports[TransportID(i)], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
 	}
+}
+
+// wait opens a Transport that waits for its client.
+func (s *Shard) wait(now time.Time, i int, events Sink, place Place) {
+	s.open(now, OpenTransport{
+		Transport: TransportID(i), Room: 1, Local: sdp.ICE{Ufrag: fmt.Sprintf("server%d", i), Pwd: "0123456789012345678901ab"},
+		Remote: sdp.ICE{Ufrag: "client34", Pwd: "abcdefghijabcdefghijabcd"}, Events: events, Place: place,
+	})
 }
 
 // check lets a client's ICE check arrive, which is its consent too.

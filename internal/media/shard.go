@@ -64,7 +64,7 @@ type Shard struct {
 	ufrags     map[string]*endpoint
 	rooms      map[RoomID]*room
 	producers  map[ProducerID]*room
-	handshakes int
+	handshakes queue[*endpoint]   // Transports that were checked and have not finished their DTLS handshake
 	mirrors    int                // among the producers
 	held       []*datagram.Batch  // batches whose bytes are still in use,
 	heldPiped  []*route.PipeBatch // and those that came by Pipes
@@ -91,7 +91,8 @@ func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch
 		pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
-		ufrags: make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
+		handshakes: newQueue[*endpoint](),
+		ufrags:     make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
 	}
 	s.scratch = transport.NewScratch()
 	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}
@@ -170,8 +171,13 @@ func (s *Shard) arm(timer *time.Timer) {
 	}
 }
 
-// soon has a Transport looked at by the time that it says.
-func (s *Shard) soon(e *endpoint) { s.agenda.soon(&e.task, e.transport.Next()) }
+// soon has a Transport looked at by the time that it says, and when its handshake should have begun at the latest.
+func (s *Shard) soon(e *endpoint) {
+	s.agenda.soon(&e.task, e.transport.Next())
+	if e.awaitsHello() {
+		s.agenda.soon(&e.task, e.handshakeBy)
+	}
+}
 
 // within has a room looked at by then, or as much later as it may be.
 func (s *Shard) within(r *room, at time.Time) { s.agenda.soon(&r.task, transport.Late(at)) }
@@ -246,7 +252,7 @@ func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte)
 	s.drops.Add(e.transport.Handle(now, pair, b, &s.out))
 	s.tellStarved(e)
 	if s.out.DTLS != nil {
-		s.deliver(e, pair)
+		s.deliver(now, e, pair)
 	}
 	if s.out.ICE.Pending() {
 		s.checked(now, e)
@@ -368,6 +374,10 @@ func (s *Shard) timeout(now time.Time, e *endpoint) {
 	s.tellStarved(e)
 	if s.out.ICE.Pending() {
 		s.checked(now, e)
+	}
+	if e.awaitsHello() && !now.Before(e.handshakeBy) {
+		s.counts.Unfinished++
+		s.fail(e, "no DTLS handshake began within 30 s of the first connectivity check")
 	}
 	s.soon(e)
 	if s.out.Egress.Len() > flushBytes {

@@ -550,10 +550,10 @@ func TestCommandsComeFirst(t *testing.T) {
 const testPwd = "0123456789012345678901ab"
 
 // checkFor is an authentic check for the Transport with that ufrag.
-func checkFor(t *testing.T, ufrag string) []byte {
+func checkFor(t *testing.T, ufrag string, more ...stun.Setter) []byte {
 	t.Helper()
-	m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername(ufrag+":client"),
-		stun.NewShortTermIntegrity(testPwd), stun.Fingerprint)
+	attributes := append([]stun.Setter{stun.BindingRequest, stun.TransactionID, stun.NewUsername(ufrag + ":client")}, more...)
+	m, err := stun.Build(append(attributes, stun.NewShortTermIntegrity(testPwd), stun.Fingerprint)...)
 	if err != nil {
 		t.Fatal(err)
 	}

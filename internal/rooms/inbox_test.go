@@ -19,6 +19,7 @@ type noMedia struct{}
 func (noMedia) Do(media.Command) bool { return true }
 
 func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
+func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
 // Limit: inboxCapacity requests wait for an actor. One more waits with whoever asks, and is refused when that gives up.
 func TestInboxCapacity(t *testing.T) {

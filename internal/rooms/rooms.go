@@ -35,6 +35,8 @@ type Media interface {
 	Do(media.Command) bool
 	// Reserve takes a place for a Transport before its client is answered, or says why there is none.
 	Reserve(source netip.Addr) (media.Place, media.Refusal)
+	// Refuses tells what Reserve would, and takes nothing.
+	Refuses(source netip.Addr) media.Refusal
 }
 
 // Config is what a Service is made of.
@@ -196,9 +198,7 @@ func (s *Service) count(e *wire.Error) {
 
 // noPlace refuses to open a room for somebody who could have no Transport in it: it would be there for nothing.
 func (s *Service) noPlace(source netip.Addr) *wire.Error {
-	place, refusal := s.config.Shards[s.places.least(0)].Reserve(source)
-	place.Cancel()
-	return unplaced(refusal)
+	return unplaced(s.config.Shards[s.places.least(0)].Refuses(source))
 }
 
 // unplaced is what a client is told whose Transport has no place.

@@ -69,6 +69,13 @@ func (p *plane) Reserve(netip.Addr) (media.Place, media.Refusal) {
 	return media.Place{}, p.refusal
 }
 
+// Refuses implements rooms.Media.
+func (p *plane) Refuses(netip.Addr) media.Refusal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refusal
+}
+
 func (p *plane) set(capacity int, poison bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -335,3 +335,6 @@ func (c *Client) Ended() *wire.Ended {
 	defer c.mu.Unlock()
 	return c.ended
 }
+
+// Source is where the client's requests come from.
+func (c *Client) Source() netip.Addr { return c.addr }

@@ -35,6 +35,7 @@ type noMedia struct{}
 func (noMedia) Do(media.Command) bool { return true }
 
 func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
+func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
 // node is signalling with real rooms.
 type node struct {

@@ -1,0 +1,60 @@
+package media
+
+import "net/netip"
+
+// queue has Transports that wait for something, by source, each source's oldest first.
+type queue[T comparable] struct {
+	n       int
+	count   uint64 // of all that there ever were
+	sources map[netip.Addr][]queued[T]
+}
+
+type queued[T comparable] struct {
+	who    T
+	number uint64
+}
+
+func newQueue[T comparable]() queue[T] { return queue[T]{sources: make(map[netip.Addr][]queued[T])} }
+
+func (q *queue[T]) add(source netip.Addr, who T) {
+	q.n++
+	q.count++
+	q.sources[source] = append(q.sources[source], queued[T]{who, q.count})
+}
+
+// remove takes one out, if it is in.
+func (q *queue[T]) remove(source netip.Addr, who T) {
+	all := q.sources[source]
+	for i := range all {
+		if all[i].who != who {
+			continue
+		}
+		q.n--
+		if len(all) == 1 {
+			delete(q.sources, source)
+			return
+		}
+		q.sources[source] = append(all[:i], all[i+1:]...)
+		return
+	}
+}
+
+// holds returns how many of them are of one source. Those whose source is not known have one each, as far as anybody knows.
+func (q *queue[T]) holds(source netip.Addr) int {
+	if !source.IsValid() {
+		return min(1, len(q.sources[source]))
+	}
+	return len(q.sources[source])
+}
+
+// first returns the oldest of the source that holds most, and how many that are; of several such sources, the oldest of all.
+func (q *queue[T]) first() (who T, holds int) {
+	var number uint64
+	for source, all := range q.sources {
+		n := q.holds(source)
+		if n > holds || n == holds && all[0].number < number {
+			who, holds, number = all[0].who, n, all[0].number
+		}
+	}
+	return who, holds
+}
