@@ -106,6 +106,9 @@ func (f *front) identify(r *http.Request) visitor {
 		}
 		v.address = a
 	}
+	if f.trusts(v.address) {
+		v.address = netip.Addr{} // nobody has said whose request the proxy passes on
+	}
 	return v
 }
 

@@ -1,13 +1,17 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -37,7 +41,7 @@ func request(remote, url string, header ...string) *http.Request {
 }
 
 // The client's address is that of the connection, and only of trusted proxies is another one believed: the last that is no
-// trusted proxy itself.
+// trusted proxy itself. Where all are, it is not known: the clients of a proxy that does not name them are not one.
 func TestVisitor(t *testing.T) {
 	f := &front{
 		next: echo, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, plainHTTP: true,
@@ -65,8 +69,8 @@ func TestVisitor(t *testing.T) {
 		{"two proxies", "10.0.0.1:5", "http://h/", []string{fwd, "1.1.1.1, 203.0.113.7", fwd, "10.0.0.2"}, "203.0.113.7 plain"},
 		{"with port and brackets", "[::1]:5", "http://h/", []string{fwd, "[2001:db8::1]:77"}, "2001:db8::1 plain"},
 		{"not an address", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7, unknown"}, "invalid IP plain"},
-		{"proxy that does not say for whom", "[::1]:5", "http://localhost/", nil, "::1 plain"},
-		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "10.0.0.9 plain"},
+		{"proxy that does not say for whom", "[::1]:5", "http://localhost/", nil, "invalid IP plain"},
+		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "invalid IP plain"},
 		{"Forwarded", "203.0.113.7:5", "http://h/", []string{"Forwarded", "for=1.2.3.4"}, "203.0.113.7 plain"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -80,7 +84,7 @@ func TestVisitor(t *testing.T) {
 	// A chain beyond the limit is not followed further.
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, request("10.0.0.1:5", "http://h/", fwd, "203.0.113.7"+strings.Repeat(", 10.0.0.2", maxForwarded)))
-	if !strings.HasPrefix(w.Body.String(), "10.0.0.2 ") {
+	if !strings.HasPrefix(w.Body.String(), "invalid IP ") {
 		t.Error(w.Body)
 	}
 }
@@ -277,4 +281,42 @@ func FuzzHop(f *testing.F) {
 			t.Errorf("%q: %v, then %v, %v", s, a, again, err)
 		}
 	})
+}
+
+// Behind a proxy that does not say whose requests it passes on, the clients do not share one source's limit (docs/protocol.md, section 8.4).
+func TestSilentProxy(t *testing.T) {
+	const perSource = 256
+	n := startNode(t, "--behind-proxy", "127.0.0.1/32", "--auth", "open", "--linger", "1s")
+	defer n.stop()
+	offer, err := os.ReadFile("../sdp/testdata/chromium-publish.offer.sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(i int, forwardedFor string) int {
+		url := fmt.Sprintf("http://127.0.0.1:%d/whip/room%d", n.port.Local().Port(), i%16)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(offer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/sdp")
+		r.Header.Set("X-Forwarded-Proto", "https")
+		if forwardedFor != "" {
+			r.Header.Set("X-Forwarded-For", forwardedFor)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Body.Close()
+		_, _ = io.Copy(io.Discard, a.Body)
+		return a.StatusCode
+	}
+	for i := range perSource + 1 {
+		if status := post(i, ""); status != http.StatusCreated {
+			t.Fatalf("offer %d: %d", i, status)
+		}
+	}
+	if status := post(0, "203.0.113.7"); status != http.StatusCreated {
+		t.Errorf("%d for a client that is named", status)
+	}
 }
