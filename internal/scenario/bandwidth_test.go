@@ -97,17 +97,28 @@ func TestScenarioBandwidthFalls(t *testing.T) {
 }
 
 // Where not even the lowest layers of all fit, the less important picture is paused, and the client is told why. It comes back with the
-// room.
+// room. So it does where publishers and subscriber are on two shards.
 func TestScenarioBandwidthPauses(t *testing.T) {
+	for shards := 1; shards <= 2; shards++ {
+		t.Run(fmt.Sprint(shards), func(t *testing.T) { bandwidthPauses(t, shards) })
+	}
+}
+
+func bandwidthPauses(t *testing.T, shards int) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	scenario.Run(t, scenario.Conditions{Seed: 12, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
+	conditions := scenario.Conditions{Seed: 12, Link: sim.Link{Delay: 20 * time.Millisecond}, Shards: shards, SpreadFrom: 1}
+	scenario.Run(t, conditions, func(p *scenario.Plan) {
 		ann, eve := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("eve", scenario.Options{})
-		bob := p.Join("bob", scenario.Options{Feedback: true})
 		pinned, other, voice := ann.PublishLarge(), eve.Publish(wire.SourceCamera), eve.Publish(wire.SourceMicrophone)
+		p.Pass(time.Second)
+		bob := p.Join("bob", scenario.Options{Feedback: true})
 		priority := uint8(255)
 		bob.Do(wire.TypeSubscribe, wire.Subscribe{Publications: []string{pinned.Publication()}, Subscribed: true, Priority: &priority})
 		p.SetDownlink(bob, downlink(5*bwe.Mbps))
 		p.Pass(15 * time.Second)
+		if n := p.CountsByShard()[shards-1]; n.Mirrors != 3*(shards-1) {
+			t.Errorf("%d Producers come from another shard", n.Mirrors)
+		}
 		status := func(s interface{ Publication() string }, want string) {
 			t.Helper()
 			if got := bob.Status(s.Publication()); got != want {
