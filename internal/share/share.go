@@ -59,7 +59,8 @@ type Stream struct {
 // Memory is what has to be known of a Stream from one division to the next. The zero value is of a stream that is new.
 type Memory struct {
 	known bool
-	layer route.Layer   // that was granted
+	layer route.Layer   // that was granted,
+	rate  bwe.Bitrate   // and what it cost
 	none  bool          // or nothing was
 	rose  time.Time     // when it last got more,
 	fell  time.Time     // and less
@@ -142,16 +143,20 @@ func (d *division) grant(x *Stream) bool {
 // tried reports whether it is not known yet if what a stream got last was too much.
 func (d *division) tried(m *Memory) bool { return d.keep && d.now.Sub(m.rose) < tryTime }
 
-// held returns which of its choices a stream has; -1: none. What is not there any more was the highest.
+// held returns which of its choices a stream has; -1: none. What is not there any more counts as the next cheaper one, or as the cheapest:
+// so nothing rises by that.
 func (x *Stream) held() int {
 	m := x.Memory
-	if !m.known || m.none {
+	if !m.known || m.none || len(x.Choices) == 0 {
 		return -1
 	}
-	held := len(x.Choices) - 1
+	held, there := 0, false
 	for i := range x.Choices {
 		l := x.Choices[i].Layer
-		if l.Encoding == m.layer.Encoding && l.Spatial == m.layer.Spatial && l.Temporal <= m.layer.Temporal {
+		switch same := l.Encoding == m.layer.Encoding && l.Spatial == m.layer.Spatial && l.Temporal <= m.layer.Temporal; {
+		case same:
+			held, there = i, true
+		case !there && x.Choices[i].Rate <= m.rate:
 			held = i
 		}
 	}
@@ -174,7 +179,7 @@ func (m *Memory) note(now time.Time, x *Stream) {
 	}
 	m.known, m.none = true, x.Granted < 0
 	if !m.none {
-		m.layer = x.Choices[x.Granted].Layer
+		m.layer, m.rate = x.Choices[x.Granted].Layer, x.Choices[x.Granted].Rate
 	}
 }
 

@@ -130,15 +130,34 @@ func TestFirstEstimate(t *testing.T) {
 	}
 }
 
-// Layers that end count as held, and others do not rise by that.
+// Where the layer that a stream has ends, it holds the next one below, or else the next one above: that may take a little more than there
+// is for a while, and nothing else rises by it.
 func TestLayersEnd(t *testing.T) {
-	var s share.Share
-	streams := []share.Stream{video(0, 100, 1, 150, 600, 1700)}
-	s.Divide(t0, 2000*bwe.Kbps, streams)
-	streams[0].Choices = streams[0].Choices[:2]
-	s.Divide(t0.Add(time.Second), 550*bwe.Kbps, streams)
-	if streams[0].Granted != 1 {
-		t.Errorf("granted %d", streams[0].Granted)
+	for name, x := range map[string]struct {
+		had  bwe.Bitrate // a budget, in kb/s
+		ends int         // the choice that was granted
+		has  bwe.Bitrate // the budget after that
+		want int
+	}{
+		"the highest":                             {2000, 2, 550, 1},
+		"a middle one, and the highest would fit": {650, 1, 1500, 0},
+		"a middle one, and the lowest hardly":     {650, 1, 130, 0},
+		"the lowest, and the next hardly":         {200, 0, 550, 0},
+		"the lowest, and the highest would fit":   {200, 0, 1500, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s share.Share
+			streams := []share.Stream{video(0, 100, 1, 150, 600, 1700)}
+			s.Divide(t0, x.had*bwe.Kbps, streams)
+			if streams[0].Granted != x.ends {
+				t.Fatalf("granted %d before", streams[0].Granted)
+			}
+			streams[0].Choices = slices.Delete(streams[0].Choices, x.ends, x.ends+1)
+			s.Divide(t0.Add(time.Second), x.has*bwe.Kbps, streams)
+			if streams[0].Granted != x.want {
+				t.Errorf("granted %d, want %d", streams[0].Granted, x.want)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"slices"
 	"testing"
 
@@ -64,4 +65,19 @@ func TestChoices(t *testing.T) {
 // top is a size with all its temporal layers.
 func top(encoding, spatial uint8) route.Layer {
 	return route.Layer{Encoding: encoding, Spatial: spatial, Temporal: codec.TemporalLayers - 1}
+}
+
+// A place of which one side is told is as large as pictures are that fill it, and not as large as it gets.
+func TestArea(t *testing.T) {
+	for _, x := range []struct {
+		width, height uint16
+		want          uint32
+	}{
+		{0, 0, 0}, {640, 360, 230_400}, {640, 0, 230_400}, {0, 360, 230_400}, {1, 0, 1}, {0, 1, 1},
+		{0, math.MaxUint16, math.MaxUint32}, {math.MaxUint16, math.MaxUint16, math.MaxUint16 * math.MaxUint16},
+	} {
+		if got := area(route.Want{Width: x.width, Height: x.height}); got != x.want {
+			t.Errorf("%d × %d: %d, want %d", x.width, x.height, got, x.want)
+		}
+	}
 }

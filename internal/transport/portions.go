@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"math"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bwe"
@@ -92,10 +93,23 @@ func (t *Transport) offers(now time.Time) (demand bwe.Bitrate) {
 			demand += choices[n-1].Rate
 		}
 		t.streams = append(t.streams, share.Stream{
-			Priority: w.Priority, Size: uint32(w.Width) * uint32(w.Height), Choices: choices, Memory: &s.memory, Slot: i,
+			Priority: w.Priority, Size: area(w), Choices: choices, Memory: &s.memory, Slot: i,
 		})
 	}
 	return demand
+}
+
+// area returns how many pixels a place has, so that places can be compared; 0: as many as it gets. Of a place of which one side is known, the
+// other is taken to be that of 16:9.
+func area(w route.Want) uint32 {
+	width, height := uint64(w.Width), uint64(w.Height)
+	switch {
+	case width == 0:
+		width = height * 16 / 9
+	case height == 0:
+		height = max(width*9/16, 1)
+	}
+	return uint32(min(width*height, math.MaxUint32))
 }
 
 // larger is how many times as much as the size below a size is taken to cost that has only begun.

@@ -114,6 +114,28 @@ func TestPortionsByREMB(t *testing.T) {
 	}
 }
 
+// Where not everything fits, the larger of two places gets more, also where of the smaller one only one side is told.
+func TestPortionsBySize(t *testing.T) {
+	c, p := simulcast(t)
+	other := videoSlot("4")
+	other.SSRC, other.RTXSSRC = 6000, 6001
+	c.sub.transport.Negotiate(start, []sdp.Negotiated{videoSlot("3"), other})
+	c.sub.transport.Assign(start, "4", p, 1, true)
+	c.sub.transport.Prefer(start, "3", route.Want{Width: 700, Priority: 100})
+	c.sub.transport.Prefer(start, "4", route.Want{Width: 1280, Height: 720, Priority: 100})
+	show := c.cameras(t)
+	c.watch(t, show, step{0, 4 * time.Second, 10, 0}, step{1100, 3 * time.Second, 5, 1}) // later, more is tried
+	now := start.Add(7 * time.Second)
+	show(now)
+	c.forward(now)
+	media, _ := c.sub.received()
+	for i := range media {
+		if n := len(media[i].Payload()); n > 500 && media[i].SSRC() != other.SSRC {
+			t.Errorf("%d bytes for the smaller place", n)
+		}
+	}
+}
+
 // newSVC is a call whose publisher sends VP9.
 func newSVC(t *testing.T) *call {
 	c := &call{router: route.NewRouter(), pub: connect(t), sub: connect(t)}
