@@ -62,17 +62,14 @@ func (p process) main(args []string) int {
 	if err == nil {
 		err = p.run(&cli, ctx.Command(), origins)
 	}
-	var usage *usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintf(p.stderr, "parley: %s\n", origins.blame(err.Error()))
-		return 2
-	default:
-		fmt.Fprintf(p.stderr, "parley: %s\n", origins.blame(err.Error()))
-		return 1
 	}
+	fmt.Fprintf(p.stderr, "parley: %s\n", origins.blame(err.Error()))
+	if usage := new(usageError); errors.As(err, &usage) {
+		return 2
+	}
+	return 1
 }
 
 // usageError is a fault of the settings.

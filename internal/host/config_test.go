@@ -119,7 +119,8 @@ func TestRefusedSettings(t *testing.T) {
 		{yaml: "lisen: :1\n", want: `line 1: there is no setting "lisen"; did you mean "listen"?`},
 		{yaml: "drain: 1s\nlog_level: debug\n", want: `line 2: there is no setting "log_level"; did you mean "log-level"?`},
 		{yaml: "turnips: 3\n", want: `there is no setting "turnips"; ` + "`parley config show` lists them"},
-		{yaml: "config: other.yaml\n", want: `there is no setting "config"`},
+		{yaml: "config: other.yaml\n", want: "line 1: a file names no other file: config is for the command line and PARLEY_CONFIG"},
+		{yaml: "confg: other.yaml\n", want: `there is no setting "confg"; ` + "`parley config show` lists them"},
 		{yaml: "- listen\n", want: "settings are lines of `name: value`"},
 		{yaml: "listen: [a: b]\n", want: "a list holds plain values"},
 		{yaml: "listen: :1\nlisten: :2\n", want: "already defined"},
@@ -282,6 +283,7 @@ func TestServiceLinks(t *testing.T) {
 // A command that does not exist is refused by name; what was probably meant is named.
 func TestUnknownCommand(t *testing.T) {
 	for arg, want := range map[string]string{
+		"confg": `unknown command "confg"; did you mean "config"?`,
 		"sreve": `unknown command "sreve"; did you mean "serve"?`, "dance": `unknown command "dance": there are serve, token, load, config, version`,
 	} {
 		if _, stderr, exit := run(nil, arg); exit != 2 || !strings.Contains(stderr, want) {

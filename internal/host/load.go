@@ -158,7 +158,10 @@ func parseSettings(path string, b []byte, known []string) (map[string]entry, err
 		}
 		for _, p := range pairs {
 			name, line := p.Key.GetToken().Value, p.Key.GetToken().Position.Line
-			if name == "config" || !slices.Contains(known, name) {
+			switch {
+			case name == "config":
+				return nil, fmt.Errorf("%s line %d: a file names no other file: config is for the command line and %s", path, line, variable(name))
+			case !slices.Contains(known, name):
 				return nil, fmt.Errorf("%s line %d: there is no setting %q%s", path, line, name, suggestion(name, known))
 			}
 			value, set, err := settingValue(p.Value, name)
@@ -231,13 +234,13 @@ func mapValue(pairs []*ast.MappingValueNode, server bool) (value string, ok bool
 	return value, err == nil, err
 }
 
-// suggestion names the setting that was probably meant.
+// suggestion names the setting of a file that was probably meant, or how to find it.
 func suggestion(name string, known []string) string {
-	best := nearest(strings.ReplaceAll(name, "_", "-"), known)
-	if best == "" || best == "config" {
-		return "; `parley config show` lists them"
+	inFile := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return k == "config" })
+	if best := nearest(strings.ReplaceAll(name, "_", "-"), inFile); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return "; `parley config show` lists them"
 }
 
 // distance is the number of single-letter edits between a and b (Levenshtein).
