@@ -35,13 +35,9 @@ type entry struct {
 }
 
 // settings are the fields of Config, as flags.
-func settings(app *kong.Application) (flags []*kong.Flag) {
-	for _, n := range app.Children {
-		if n.Name == "serve" {
-			flags = n.Flags
-		}
-	}
-	return flags
+func settings(app *kong.Application) []*kong.Flag {
+	i := slices.IndexFunc(app.Children, func(n *kong.Node) bool { return n.Name == "serve" })
+	return app.Children[i].Flags
 }
 
 func flagNames(flags []*kong.Flag) (names []string) {
@@ -113,16 +109,7 @@ func (s *sources) readFile(ctx *kong.Context, parent *kong.Path) error {
 	if s.read {
 		return nil
 	}
-	s.read = true
-	for _, f := range parent.Flags {
-		if f.Name != "config" {
-			continue
-		}
-		s.path, _ = ctx.FlagValue(f).(string)
-		if s.path == "" {
-			s.path, _ = s.env(variable("config"))
-		}
-	}
+	s.read, s.path = true, s.filePath(ctx, parent)
 	if s.path == "" {
 		return nil
 	}
@@ -135,6 +122,19 @@ func (s *sources) readFile(ctx *kong.Context, parent *kong.Path) error {
 	return s.failed
 }
 
+// filePath returns which file was given; empty: none, or the verb reads none.
+func (s *sources) filePath(ctx *kong.Context, parent *kong.Path) string {
+	i := slices.IndexFunc(parent.Flags, func(f *kong.Flag) bool { return f.Name == "config" })
+	if i < 0 {
+		return ""
+	}
+	if path, _ := ctx.FlagValue(parent.Flags[i]).(string); path != "" {
+		return path
+	}
+	path, _ := s.env(variable("config"))
+	return path
+}
+
 // parseSettings reads a configuration file. Its keys are the names of settings; any other is refused.
 func parseSettings(path string, b []byte, known []string) (map[string]entry, error) {
 	file, err := parser.ParseBytes(b, 0)
@@ -143,37 +143,49 @@ func parseSettings(path string, b []byte, known []string) (map[string]entry, err
 	}
 	entries := map[string]entry{}
 	for _, doc := range file.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		var pairs []*ast.MappingValueNode
-		switch n := doc.Body.(type) {
-		case *ast.MappingNode:
-			pairs = n.Values
-		case *ast.MappingValueNode:
-			pairs = []*ast.MappingValueNode{n}
-		case *ast.CommentGroupNode, *ast.NullNode:
-		default:
-			return nil, fmt.Errorf("%s line %d: settings are lines of `name: value`", path, n.GetToken().Position.Line)
+		pairs, ok := mapping(doc.Body)
+		if !ok {
+			return nil, fmt.Errorf("%s line %d: settings are lines of `name: value`", path, doc.Body.GetToken().Position.Line)
 		}
 		for _, p := range pairs {
-			name, line := p.Key.GetToken().Value, p.Key.GetToken().Position.Line
-			switch {
-			case name == "config":
-				return nil, fmt.Errorf("%s line %d: a file names no other file: config is for the command line and %s", path, line, variable(name))
-			case !slices.Contains(known, name):
-				return nil, fmt.Errorf("%s line %d: there is no setting %q%s", path, line, name, suggestion(name, known))
-			}
-			value, set, err := settingValue(p.Value, name)
-			if err != nil {
-				return nil, fmt.Errorf("%s line %d: %s: %w", path, line, name, err)
-			}
-			if set {
-				entries[name] = entry{value, line}
+			key := p.Key.GetToken()
+			if err := readSetting(entries, key.Value, key.Position.Line, p.Value, known); err != nil {
+				return nil, fmt.Errorf("%s line %d: %w", path, key.Position.Line, err)
 			}
 		}
 	}
 	return entries, nil
+}
+
+// mapping returns the pairs of a document, of which an empty one has none.
+func mapping(n ast.Node) (pairs []*ast.MappingValueNode, ok bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	case nil, *ast.CommentGroupNode, *ast.NullNode:
+		return nil, true
+	}
+	return nil, false
+}
+
+// readSetting adds a setting to the entries, unless its value is null.
+func readSetting(entries map[string]entry, name string, line int, n ast.Node, known []string) error {
+	switch {
+	case name == "config":
+		return fmt.Errorf("a file names no other file: config is for the command line and %s", variable(name))
+	case !slices.Contains(known, name):
+		return fmt.Errorf("there is no setting %q%s", name, suggestion(name, known))
+	}
+	value, set, err := settingValue(n, name)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if set {
+		entries[name] = entry{value, line}
+	}
+	return nil
 }
 
 // settingValue writes a YAML value as the flag of this name would have it: lists with commas; key pairs, and ICE servers, in lines.
@@ -197,41 +209,40 @@ func settingValue(n ast.Node, name string) (value string, set bool, err error) {
 	return "", false, fmt.Errorf("a %s is not possible here", strings.ToLower(n.Type().String()))
 }
 
+// listValue writes a list: with commas, or in lines where it is of ICE servers.
 func listValue(n *ast.SequenceNode, name string) (value string, set bool, err error) {
 	servers := name == "ice-server"
 	var items []string
 	for _, v := range n.Values {
-		var item string
-		ok := true
-		switch m := v.(type) {
-		case *ast.MappingNode:
-			item, ok, err = mapValue(m.Values, servers)
-		case *ast.MappingValueNode:
-			item, ok, err = mapValue([]*ast.MappingValueNode{m}, servers)
-		default:
-			item, ok, err = settingValue(v, "")
-		}
+		item, ok, err := itemValue(v, servers)
 		if err != nil || !ok {
 			return "", false, errors.Join(err, errors.New("a list holds plain values"))
 		}
-		if !servers {
-			item = strings.ReplaceAll(item, ",", `\,`)
-		}
 		items = append(items, item)
 	}
+	separator := ","
 	if servers {
-		return strings.Join(items, "\n"), len(items) > 0, nil
+		separator = "\n"
 	}
-	return strings.Join(items, ","), len(items) > 0, nil
+	return strings.Join(items, separator), len(items) > 0, nil
 }
 
-// mapValue writes a map in a list, which only ICE servers can be.
-func mapValue(pairs []*ast.MappingValueNode, server bool) (value string, ok bool, err error) {
-	if !server {
-		return "", false, nil
+// itemValue writes an item of a list. It may be a map where it is an ICE server.
+func itemValue(n ast.Node, server bool) (value string, ok bool, err error) {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		if !server {
+			return "", false, nil
+		}
+		pairs, _ := mapping(n)
+		value, err = iceServerText(pairs)
+		return value, err == nil, err
 	}
-	value, err = iceServerText(pairs)
-	return value, err == nil, err
+	value, ok, err = settingValue(n, "")
+	if !server {
+		value = strings.ReplaceAll(value, ",", `\,`)
+	}
+	return value, ok, err
 }
 
 // suggestion names the setting of a file that was probably meant, or how to find it.
