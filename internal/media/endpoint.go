@@ -230,6 +230,9 @@ func (s *Shard) drop(e *endpoint) {
 	s.handshakes.remove(e.spec.Place.source(), e)
 	s.agenda.remove(&e.task)
 	s.keepUfrags(e, 0, 0)
+	if e.member != nil { // also where a fault has kept its association from beginning
+		e.member.Leave()
+	}
 	s.farewell(e)
 	for len(e.pairs) > 0 {
 		s.forgetPair(e, e.pairs[0])
@@ -264,7 +267,6 @@ func (s *Shard) farewell(e *endpoint) {
 	if pair, ok := e.transport.Agent().Selected(); ok && e.transport.Agent().CanSend(now) {
 		f.pair = pair
 	}
-	e.member.Leave()
 	e.association.Close()
 	s.ending[e.spec.Transport] = f
 	s.agenda.soon(&s.burial, now.Add(farewellCheck))

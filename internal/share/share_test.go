@@ -139,7 +139,7 @@ func TestLayersEnd(t *testing.T) {
 		has  bwe.Bitrate // the budget after that
 		want int
 	}{
-		"the highest":                             {2000, 2, 550, 1},
+		"the highest": {2000, 2, 550, 1},
 		"a middle one, and the highest would fit": {650, 1, 1500, 0},
 		"a middle one, and the lowest hardly":     {650, 1, 130, 0},
 		"the lowest, and the next hardly":         {200, 0, 550, 0},

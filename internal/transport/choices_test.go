@@ -73,8 +73,14 @@ func TestArea(t *testing.T) {
 		width, height uint16
 		want          uint32
 	}{
-		{0, 0, 0}, {640, 360, 230_400}, {640, 0, 230_400}, {0, 360, 230_400}, {1, 0, 1}, {0, 1, 1},
-		{0, math.MaxUint16, math.MaxUint32}, {math.MaxUint16, math.MaxUint16, math.MaxUint16 * math.MaxUint16},
+		{0, 0, 0},
+		{640, 360, 230_400},
+		{640, 0, 230_400},
+		{0, 360, 230_400},
+		{1, 0, 1},
+		{0, 1, 1},
+		{0, math.MaxUint16, math.MaxUint32},
+		{math.MaxUint16, math.MaxUint16, math.MaxUint16 * math.MaxUint16},
 	} {
 		if got := area(route.Want{Width: x.width, Height: x.height}); got != x.want {
 			t.Errorf("%d × %d: %d, want %d", x.width, x.height, got, x.want)
