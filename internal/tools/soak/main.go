@@ -25,7 +25,7 @@ import (
 )
 
 func main() {
-	var s soak
+	s := soak{visitEvery: time.Second, callEvery: 5, idle: 35 * time.Second, tolerance: 0.05}
 	flag.StringVar(&s.binary, "binary", "bin/parley", "the server")
 	flag.DurationVar(&s.duration, "duration", 10*time.Minute, "how long people talk")
 	flag.IntVar(&s.rooms, "rooms", 10, "rooms")
@@ -34,7 +34,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	verdict, err := s.run(ctx)
+	verdict, err := s.run(ctx, os.Stderr)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
@@ -49,6 +49,10 @@ type soak struct {
 	// static after construction
 	binary           string
 	duration, warmUp time.Duration
+	visitEvery       time.Duration
+	callEvery        int           // one visit in so many is a call of two with media, in a room of its own, which ends with them
+	idle             time.Duration // from when nobody is left of the first round, until what is held then is what is always held
+	tolerance        float64       // how much more live heap there may be at the end, of what there was at the start
 	rooms, people    int
 
 	server *server
@@ -60,39 +64,40 @@ type soak struct {
 
 const (
 	talkBitrate = 300_000
-	visitEvery  = time.Second
 	// settleTime is how long the server may take to find out that somebody is gone: 30 s for consent and for a session to be resumed.
 	settleTime = 60 * time.Second
-	idleTime   = 35 * time.Second
 )
 
-func (s *soak) run(ctx context.Context) (*verdict, error) {
+func (s *soak) run(ctx context.Context, out *os.File) (*verdict, error) {
 	server, err := startServer(ctx, s.binary)
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
 	s.server = server
-	progress := newProgress(os.Stderr)
+	progress := newProgress(out)
 	defer progress.close()
-	v := &verdict{duration: s.duration, rooms: s.rooms, people: s.people}
+	v := &verdict{duration: s.duration, rooms: s.rooms, people: s.people, tolerance: s.tolerance}
 	if _, err := s.talk(ctx, "first", s.warmUp, progress); err != nil {
 		return nil, fmt.Errorf("the first round: %w", err)
 	}
-	if v.before, err = server.settle(ctx, nil, idleTime, progress); err != nil {
+	if _, err = server.settle(ctx, counts.empty, settleTime, progress); err != nil {
+		return nil, err
+	}
+	if v.before, err = server.settle(ctx, func(counts) bool { return false }, s.idle, progress); err != nil {
 		return nil, err
 	}
 	if v.visits, err = s.talk(ctx, "soak", s.duration, progress); err != nil {
 		return nil, err
 	}
-	if v.after, err = server.settle(ctx, v.before, settleTime, progress); err != nil {
+	if v.after, err = server.settle(ctx, func(c counts) bool { return c.within(v.before, s.tolerance) }, settleTime, progress); err != nil {
 		return nil, err
 	}
 	v.failed = s.failed
 	return v, ctx.Err()
 }
 
-// talk lets all rooms talk for some time while somebody comes and goes every second, and returns how many did.
+// talk lets all rooms talk for some time while others come and go, and returns how many did.
 func (s *soak) talk(ctx context.Context, name string, d time.Duration, progress *progress) (visits int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -121,11 +126,11 @@ func (s *soak) plan(room string, rooms, people int, d time.Duration) *load.Plan 
 	}
 }
 
-// visits begins one visit a second, until ctx ends, and waits for them.
+// visits begins one visit every visitEvery, until ctx ends, and waits for them.
 func (s *soak) visits(ctx context.Context, name string) (n int) {
 	var running sync.WaitGroup
 	defer running.Wait()
-	ticker := time.NewTicker(visitEvery)
+	ticker := time.NewTicker(s.visitEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -133,15 +138,12 @@ func (s *soak) visits(ctx context.Context, name string) (n int) {
 			return n
 		case <-ticker.C:
 			room, who := fmt.Sprintf("%s-%d", name, 1+n%s.rooms), fmt.Sprint("visitor-", n)
-			alone := n%callEvery == 0
+			call := n%s.callEvery == 0
 			n++
-			running.Go(func() { s.note(s.visit(room, who, alone)) })
+			running.Go(func() { s.note(s.visit(room, who, call)) })
 		}
 	}
 }
-
-// callEvery: one visit in so many is a call of two with media, in a room of its own, which ends with them.
-const callEvery = 5
 
 func (s *soak) visit(room, who string, call bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), visitTimeout)
@@ -171,12 +173,10 @@ type verdict struct {
 	duration      time.Duration
 	rooms, people int
 	visits        int
+	tolerance     float64 // of the heap
 	failed        []error // visits
 	before, after counts
 }
-
-// heapTolerance is how much more live heap there may be at the end, of what there was at the start.
-const heapTolerance = 0.05
 
 // print writes the result and reports whether it is good.
 func (v *verdict) print(out io.Writer) bool {
@@ -191,7 +191,7 @@ func (v *verdict) print(out io.Writer) bool {
 		fmt.Fprintf(out, "  %-32s %10.0f → %10.0f  %s\n", name, v.before[name], v.after[name], mark(ok))
 	}
 	before, after := v.before[heapMetric], v.after[heapMetric]
-	ok := after <= before*(1+heapTolerance)
+	ok := after <= before*(1+v.tolerance)
 	good = good && ok
 	fmt.Fprintf(out, "  %-32s %7.0f KiB → %6.0f KiB (%+.1f %%)  %s\n", "live heap", before/1024, after/1024, 100*(after/before-1), mark(ok))
 	fmt.Fprintf(out, "  %-32s %7.0f KiB → %6.0f KiB\n", "resident", v.before[residentMetric]/1024, v.after[residentMetric]/1024)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -39,10 +40,11 @@ const (
 	residentMetric = "process_resident_memory_bytes"
 )
 
+// clientMetrics count what there is of clients.
+var clientMetrics = []string{"parley_rooms", "parley_participants", "parley_publications", "parley_sessions", "parley_transports"}
+
 // exact are the metrics that must be at the end what they were at the start.
-var exact = []string{
-	"go_goroutines", "process_open_fds", "parley_rooms", "parley_participants", "parley_publications", "parley_sessions", "parley_transports",
-}
+var exact = append([]string{"go_goroutines", "process_open_fds"}, clientMetrics...)
 
 func startServer(ctx context.Context, binary string) (*server, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -135,16 +137,15 @@ func parse(r io.Reader) (counts, error) {
 	return c, lines.Err()
 }
 
-// settle waits until the server holds no more than it should, or has had its time, and returns what it holds then. Where it is not known
-// what it should hold, it has all its time.
-func (s *server) settle(ctx context.Context, want counts, limit time.Duration, p *progress) (counts, error) {
+// settle waits until what the server holds is enough, or it has had its time, and returns what it holds then.
+func (s *server) settle(ctx context.Context, enough func(counts) bool, limit time.Duration, p *progress) (counts, error) {
 	for start := time.Now(); ; {
 		c, err := s.collected(ctx)
 		if err != nil {
 			return nil, err
 		}
 		p.wait(time.Since(start), limit)
-		if want != nil && c.reached(want) || time.Since(start) > limit {
+		if enough(c) || time.Since(start) > limit {
 			return c, nil
 		}
 		select {
@@ -155,14 +156,19 @@ func (s *server) settle(ctx context.Context, want counts, limit time.Duration, p
 	}
 }
 
-// reached reports whether nothing is held beyond want.
-func (c counts) reached(want counts) bool {
+// within reports whether nothing is held beyond want, of the heap that part of it.
+func (c counts) within(want counts, tolerance float64) bool {
 	for _, name := range exact {
 		if c[name] > want[name] {
 			return false
 		}
 	}
-	return c[heapMetric] <= want[heapMetric]*(1+heapTolerance)
+	return c[heapMetric] <= want[heapMetric]*(1+tolerance)
+}
+
+// empty reports whether nothing is left of any client.
+func (c counts) empty() bool {
+	return !slices.ContainsFunc(clientMetrics, func(name string) bool { return c[name] > 0 })
 }
 
 // collected returns the least of each metric among many scrapes. Each makes some garbage, so among them the collector runs, and the least
