@@ -58,6 +58,7 @@ func (c *control) decrease(now time.Duration, known Bitrate, queue time.Duration
 		next = least
 	} else {
 		c.capacity.observe(known)
+		c.capacity.queued = c.capacity.queued || queue >= shortQueue
 	}
 	c.decreased = now
 	c.rate = min(c.rate, next)
@@ -100,6 +101,7 @@ func (c *control) step(rtt time.Duration) Bitrate {
 type capacity struct {
 	mean      float64 // bit/s; 0: unknown
 	deviation float64 // bit/s
+	queued    bool    // packets have waited then: it was no coincidence
 }
 
 const (
@@ -110,6 +112,14 @@ const (
 )
 
 func (c *capacity) known() bool { return c.mean > 0 }
+
+// lower is what the path carries and no more, by the queue that there was; without limit where nothing is known.
+func (c *capacity) lower() Bitrate {
+	if !c.queued {
+		return math.MaxInt64
+	}
+	return Bitrate(c.mean)
+}
 
 // upper is what would be more than the capacity.
 func (c *capacity) upper() Bitrate {
@@ -123,7 +133,7 @@ func (c *capacity) observe(rate Bitrate) {
 	x := float64(rate)
 	off := math.Abs(x - c.mean)
 	if c.mean == 0 || off > 3*c.deviation {
-		*c = capacity{mean: x, deviation: maxDeviation * x}
+		*c = capacity{mean: x, deviation: maxDeviation * x, queued: c.queued}
 		return
 	}
 	c.mean += capacityWeight * (x - c.mean)

@@ -95,7 +95,6 @@ type source struct {
 	frame   time.Time
 	audio   time.Time
 	n       int
-	index   int64
 }
 
 const (
@@ -170,12 +169,11 @@ func (f *flow) produce(now time.Time, estimate bwe.Bitrate) {
 			size *= 5 // a key frame
 		}
 		for ; size > 0; size -= packetSize {
-			s.index++
-			q := pacer.Packet{Index: s.index, Size: uint16(min(size, packetSize)), Slot: 1}
+			q := pacer.Packet{Size: uint16(min(size, packetSize)), Slot: 1}
 			if f.pacer.Admit(now, int(q.Size)) {
 				f.send(now, int(q.Size))
 			} else if !f.pacer.Push(now, q) {
-				f.drops += f.pacer.Drop(1)
+				f.drop(1)
 			}
 		}
 	}
@@ -183,11 +181,16 @@ func (f *flow) produce(now time.Time, estimate bwe.Bitrate) {
 
 func (f *flow) drain(now time.Time) {
 	for slot, late := f.pacer.Late(now); late; slot, late = f.pacer.Late(now) {
-		f.drops += f.pacer.Drop(slot)
+		f.drop(slot)
 	}
 	for q, ok := f.pacer.Pop(now); ok; q, ok = f.pacer.Pop(now) {
 		f.send(now, int(q.Size))
 	}
+}
+
+func (f *flow) drop(slot uint8) {
+	n, _ := f.pacer.Drop(slot, func(uint16) {})
+	f.drops += n
 }
 
 func (f *flow) send(now time.Time, size int) {

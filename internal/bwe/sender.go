@@ -281,20 +281,22 @@ func (s *Sender) Timeout(now time.Time) {
 	}
 }
 
-// Pace returns how fast what is to be sent may leave; 0: nothing is known, so at once.
+// Pace returns how fast what is to be sent may leave; 0: at once, since nothing has shown that the path does not carry everything.
 func (s *Sender) Pace() Bitrate {
-	rate, known := s.Estimate()
-	if !known {
+	if !s.heard || !s.Tight() {
 		return 0
 	}
-	rate = rate.times(paceFactor)
+	rate, _ := s.Estimate()
+	carried := s.control.capacity.lower().times(1 / (1 - s.losses.own)) // what it loses by itself it carries too
+	rate = min(rate.times(paceFactor), max(rate, carried))
 	if s.prober.sending {
 		rate = max(rate, s.prober.rate)
 	}
 	return rate
 }
 
-// paceFactor: frames leave faster than the estimate, so that they wait less here; not much faster, so that they do not wait elsewhere.
+// paceFactor: frames leave faster than the estimate, so that they wait less here; not much faster, so that they do not wait elsewhere, and
+// not faster than what the path was found to carry.
 const paceFactor = 1.5
 
 // Padding returns how many bytes a probe needs now beside the media; 0: no probe is under way.

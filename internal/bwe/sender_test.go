@@ -77,31 +77,42 @@ func TestFollowsThePath(t *testing.T) {
 }
 
 // Losses by chance, in ones or in bursts, are the path's own: the estimate is below what is sent only while that is being found out,
-// and never far.
+// and never far. How long that takes is a matter of chance too, so it is judged by many chances.
 func TestRandomLossDoesNotCollapse(t *testing.T) {
-	for _, x := range []struct{ loss, part float64 }{{0.05, 0.05}, {0.10, 0.05}, {0.20, 0.10}} {
+	for _, x := range []struct{ loss, part, worst float64 }{{0.05, 0.02, 0.05}, {0.10, 0.03, 0.08}, {0.20, 0.05, 0.12}} {
 		for _, burst := range []int{1, 4} {
 			t.Run(fmt.Sprint(x.loss, burst), func(t *testing.T) {
-				seeds(t, func(t *testing.T, seed uint64) {
-					p := newPath(5*mbps, 200*time.Millisecond, seed)
-					f := newFlow(p, source{fixed: 1500 * bwe.Kbps}, seed)
-					now := play(t0, 2*time.Second, nil, f)
-					p.loss, p.burst = x.loss, burst
-					low, lowest := 0, bwe.MaxBitrate
-					const d = 60 * time.Second
-					play(now, d, func(time.Duration) {
-						if e := f.estimate(); e < f.source.demand() {
-							low++
-							lowest = min(lowest, e)
-						}
-					}, f)
-					if part := float64(low) * float64(step) / float64(d); part > x.part || lowest < 750*bwe.Kbps {
-						t.Errorf("too low for %.1f %% of the time, lowest %v", 100*part, lowest)
+				const chances = 40
+				sum, worst := 0.0, 0.0
+				for seed := range uint64(chances) {
+					part, lowest := tooLow(seed, x.loss, burst)
+					if sum, worst = sum+part, max(worst, part); lowest < 750*bwe.Kbps {
+						t.Errorf("%d b/s with seed %d", lowest, seed)
 					}
-				})
+				}
+				if sum > x.part*chances || worst > x.worst {
+					t.Errorf("too low for %.1f %% of the time, and for %.1f %% once", 100*sum/chances, 100*worst)
+				}
 			})
 		}
 	}
+}
+
+// tooLow sends 1.5 Mb/s for a minute on a path that loses by chance, and returns for which part of it the estimate is lower, and the lowest.
+func tooLow(seed uint64, loss float64, burst int) (part float64, lowest bwe.Bitrate) {
+	p := newPath(5*mbps, 200*time.Millisecond, seed)
+	f := newFlow(p, source{fixed: 1500 * bwe.Kbps}, seed)
+	now := play(t0, 2*time.Second, nil, f)
+	p.loss, p.burst = loss, burst
+	low, lowest := 0, bwe.MaxBitrate
+	const d = 60 * time.Second
+	play(now, d, func(time.Duration) {
+		if e := f.estimate(); e < f.source.demand() {
+			low++
+			lowest = min(lowest, e)
+		}
+	}, f)
+	return float64(low) * float64(step) / float64(d), lowest
 }
 
 // A path that drops what is beyond its rate, and never lets it wait, shows no delay: losses lower the rate to what fits.

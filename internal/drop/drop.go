@@ -77,6 +77,7 @@ const (
 	NotLoudest    // others in the room are louder
 	LayerLeftOut  // of a layer that the subscriber does not get at present
 	Paused        // nothing is sent to this slot for now
+	Paced         // waited too long for room on the subscriber's network, or another layer came before it left
 
 	NumReasons // not a reason: the number of them
 )
@@ -99,6 +100,7 @@ var names = [NumReasons]string{
 	Unpublished:  "unpublished", SlotEmpty: "slot_empty", NoKeyFrame: "no_key_frame", SlotSwitching: "slot_switching",
 	CodecMismatch: "codec_mismatch", TooLate: "too_late", NackUnknown: "nack_unknown", NackTooOften: "nack_too_often",
 	Consent: "consent", NotLoudest: "not_loudest", LayerLeftOut: "layer_left_out", Paused: "paused",
+	Paced: "paced",
 }
 
 // String returns the reason's metric label.

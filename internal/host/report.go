@@ -76,6 +76,7 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	s.Counter("shard_piped_packets_total", "Packets that went from one shard to another.", float64(c.Piped))
 	s.Counter("bandwidth_probes_total", "Tries of what a subscriber's network carries.", float64(c.Probes))
 	s.Counter("bandwidth_padding_packets_total", "Packets of padding that were sent for such tries.", float64(c.Padding))
+	s.Counter("bandwidth_paced_packets_total", "Packets of video that waited for room on a subscriber's network.", float64(c.Waited))
 	s.Gauge("bandwidth_estimated_transports", "Transports now that send to a network of which something is known.", float64(c.Estimated))
 	s.Gauge("bandwidth_estimated_bytes_per_second", "What these networks carry in all.", float64(c.Estimate)/8)
 	s.Counter("data_messages_total", "Data channel messages passed on, once for each receiver.", float64(c.Data.Messages))

@@ -17,6 +17,7 @@ type Counts struct {
 	Panics    uint64 // Transports that ended on an internal fault
 	Probes    uint64 // tries of what a subscriber's network carries
 	Padding   uint64 // packets that were sent for them
+	Waited    uint64 // packets that were sent later, when there was room on the subscriber's network
 
 	// DTLS handshakes that failed: the certificate was not what the offer told; or anything else.
 	Strangers, Unfinished uint64
@@ -47,6 +48,7 @@ func (c *Counts) add(o *Counts) {
 	c.Panics += o.Panics
 	c.Probes += o.Probes
 	c.Padding += o.Padding
+	c.Waited += o.Waited
 	c.Estimated += o.Estimated
 	c.Estimate += o.Estimate
 	c.Rooms += o.Rooms
@@ -79,7 +81,7 @@ func (s *Shard) count() Counts {
 	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes.n
 	c.Producers, c.Mirrors = len(s.producers)-s.mirrors, s.mirrors
 	c.Drops = s.drops
-	c.Probes, c.Padding = s.out.Probes, s.out.Padding
+	c.Probes, c.Padding, c.Waited = s.out.Probes, s.out.Padding, s.out.Waited
 	for _, e := range s.transports {
 		if rate, known := e.transport.Estimate(); known {
 			c.Estimated++

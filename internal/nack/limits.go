@@ -23,7 +23,8 @@ const (
 	MinResendInterval = 10 * time.Millisecond
 
 	// resendShare is the part of the media, 1/resendShare, that may be sent again on top of it, and resendBurst the bytes that
-	// may be saved up. A subscriber that asks for everything again and again gets no more than that.
-	resendShare = 4
+	// may be saved up. A subscriber that asks for everything again and again gets no more than that. Where a fifth is lost, a quarter
+	// has to be sent again; with what goes out twice, and for requests that crossed a repair, that is a third.
+	resendShare = 2
 	resendBurst = 128 << 10
 )

@@ -358,7 +358,7 @@ func TestSentBudget(t *testing.T) {
 			again += 500
 		}
 	}
-	if again < 249_000 || again > 251_000 {
+	if again < 499_000 || again > 501_000 {
 		t.Errorf("%d bytes again on top of 1,000,000", again)
 	}
 	for i := range 10_000 {

@@ -82,6 +82,19 @@ func (s *Sent) Resend(seq uint16, rtt time.Duration, now time.Time) (Packet, dro
 	return Packet{int64(e.index), e.note, e.epoch}, drop.None
 }
 
+// Get returns what went out as seq, and whether it is remembered.
+func (s *Sent) Get(seq uint16) (Packet, bool) {
+	e := &s.entries[seq&(Window-1)]
+	return Packet{int64(e.index), e.note, e.epoch}, e.tries > 0 && e.seq == seq && s.highest-seq < Window
+}
+
+// Forget lets seq be one that never went out.
+func (s *Sent) Forget(seq uint16) {
+	if e := &s.entries[seq&(Window-1)]; e.seq == seq {
+		*e = entry{}
+	}
+}
+
 // Twice reports whether what Resend has just answered for seq should go out two times: it has been sent again before, and was
 // lost then too. A packet whose repairs are lost one after the other is what a picture waits for longest.
 func (s *Sent) Twice(seq uint16) bool { return s.entries[seq&(Window-1)].tries > 2 }

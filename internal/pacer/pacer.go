@@ -5,7 +5,8 @@
 // waits in a bounded queue. The queue holds no bytes, only what the caller needs to render a packet again.
 //
 //	audio         leaves at once, whatever waits, and is paid for
-//	repairs       leave at once while there is budget, else not at all: they are asked for again
+//	repairs       leave at once, before video that waits, as long as little has been advanced to them; else not at all: they are
+//	              asked for again
 //	video         leaves in order; frames that wait too long are dropped whole, the oldest first
 package pacer
 
@@ -21,13 +22,15 @@ const Burst = 10 * time.Millisecond
 // Grain is how often a queue is looked at.
 const Grain = 5 * time.Millisecond
 
+// advance is how far ahead of the rate repairs may leave.
+const advance = 50 * time.Millisecond
+
 // Packet is a packet of video that waits, as far as a Pacer is concerned.
 type Packet struct {
-	Index    int64  // of the Producer's Encoding
-	Size     uint16 // bytes on the wire
-	Slot     uint8  // whose it is
-	Encoding uint8
-	Key      bool // it begins a key frame
+	Number uint16 // under which the client will know it
+	Size   uint16 // bytes on the wire
+	Slot   uint8  // whose it is
+	Key    bool   // it begins a key frame
 
 	at time.Duration // when it was queued
 }
@@ -78,8 +81,20 @@ func (p *Pacer) Spend(now time.Time, size int) {
 	}
 }
 
-// Repair reports whether a repair may leave now, and pays for it.
-func (p *Pacer) Repair(now time.Time, size int) bool {
+// Repairs reports whether a repair may leave now. It is to be paid for by Spend.
+func (p *Pacer) Repairs(now time.Time) bool {
+	if p.rate == 0 {
+		return true
+	}
+	p.fill(now)
+	return p.budget > -bytes(p.rate, advance)
+}
+
+// Admit reports whether a packet of video may leave now, and pays for it: nothing waits before it, and there is budget. What is not
+// admitted is to be pushed.
+func (p *Pacer) Admit(now time.Time, size int) bool { return p.n == 0 && p.pay(now, size) }
+
+func (p *Pacer) pay(now time.Time, size int) bool {
 	if p.rate == 0 {
 		return true
 	}
@@ -89,10 +104,6 @@ func (p *Pacer) Repair(now time.Time, size int) bool {
 	p.budget -= float64(size)
 	return true
 }
-
-// Admit reports whether a packet of video may leave now, and pays for it: nothing waits before it, and there is budget. What is not
-// admitted is to be pushed.
-func (p *Pacer) Admit(now time.Time, size int) bool { return p.n == 0 && p.Repair(now, size) }
 
 // Push queues a packet. It reports false where the queue is full: something has to be dropped first.
 func (p *Pacer) Push(now time.Time, q Packet) bool {
@@ -121,7 +132,7 @@ func (p *Pacer) grow() {
 
 // Pop returns the next packet that may leave now, and pays for it.
 func (p *Pacer) Pop(now time.Time) (Packet, bool) {
-	if p.n == 0 || !p.Repair(now, int(p.place(0).Size)) {
+	if p.n == 0 || !p.pay(now, int(p.place(0).Size)) {
 		return Packet{}, false
 	}
 	return p.take(), true
@@ -143,23 +154,34 @@ func (p *Pacer) Late(now time.Time) (slot uint8, late bool) {
 	return p.place(0).Slot, true
 }
 
-// Drop takes out what waits of a slot, up to its next key frame, and returns how many packets that were. What followed a frame
-// that is left out could not be decoded either.
-func (p *Pacer) Drop(slot uint8) (dropped int) {
-	kept, key := 0, false
+// Clear takes out all that waits of a slot, tells each packet's number, and returns how many they were.
+func (p *Pacer) Clear(slot uint8, tell func(number uint16)) (dropped int) {
+	for {
+		n, more := p.Drop(slot, tell)
+		if dropped += n; !more {
+			return dropped
+		}
+	}
+}
+
+// Drop takes out what waits of a slot, up to its next key frame, tells each packet's number, and returns how many they were, and whether
+// there is that key frame. What followed a frame that is left out could not be decoded either.
+func (p *Pacer) Drop(slot uint8, tell func(number uint16)) (dropped int, key bool) {
+	kept := 0
 	for i := range p.n {
 		q := *p.place(i)
 		key = key || q.Slot == slot && q.Key && dropped > 0
 		if q.Slot == slot && !key {
 			p.bytes -= int(q.Size)
 			dropped++
+			tell(q.Number)
 			continue
 		}
 		*p.place(kept) = q
 		kept++
 	}
 	p.n = kept
-	return dropped
+	return dropped, key
 }
 
 // Waiting returns how many packets and bytes wait.

@@ -1,6 +1,7 @@
 package pacer_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -13,16 +14,19 @@ var t0 = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 func after(d time.Duration) time.Time { return t0.Add(d) }
 
 // video returns a packet of a slot.
-func video(slot uint8, index int64) pacer.Packet {
-	return pacer.Packet{Slot: slot, Index: index, Size: 1000}
+func video(slot uint8, number uint16) pacer.Packet {
+	return pacer.Packet{Slot: slot, Number: number, Size: 1000}
 }
+
+// ignore takes the numbers of what is dropped.
+func ignore(uint16) {}
 
 // offer lets a burst of n packets leave or wait, and returns how many left at once.
 func offer(p *pacer.Pacer, now time.Time, slot uint8, n int) (left int) {
 	for i := range n {
 		if p.Admit(now, 1000) {
 			left++
-		} else if !p.Push(now, video(slot, int64(i))) {
+		} else if !p.Push(now, video(slot, uint16(i))) {
 			panic("full")
 		}
 	}
@@ -40,7 +44,7 @@ func drain(p *pacer.Pacer, now time.Time) (left []pacer.Packet) {
 // Without a rate everything leaves at once.
 func TestUnlimited(t *testing.T) {
 	var p pacer.Pacer
-	if offer(&p, t0, 1, 1000) != 1000 || !p.Repair(t0, 1000) || !p.Next().IsZero() {
+	if offer(&p, t0, 1, 1000) != 1000 || !p.Repairs(t0) || !p.Next().IsZero() {
 		t.Error("something waits")
 	}
 }
@@ -52,16 +56,16 @@ func TestBurst(t *testing.T) {
 	if n := offer(&p, t0, 1, 20); n != 5 {
 		t.Fatalf("%d left at once", n)
 	}
-	next, now, index := int64(5), t0, 0
+	next, now, looked := uint16(5), t0, 0
 	for !p.Next().IsZero() {
 		now = p.Next()
 		for _, q := range drain(&p, now) {
-			if q.Index != next {
-				t.Fatalf("index %d, want %d", q.Index, next)
+			if q.Number != next {
+				t.Fatalf("number %d, want %d", q.Number, next)
 			}
 			next++
 		}
-		if index++; index > 100 {
+		if looked++; looked > 100 {
 			t.Fatal("it never ends")
 		}
 	}
@@ -87,16 +91,41 @@ func TestAudioOvertakes(t *testing.T) {
 	}
 }
 
-// Repairs leave while there is budget, before video that waits, and do not wait themselves.
+// Repairs leave before video that waits, which pays for them, and not too far ahead of the rate.
 func TestRepairs(t *testing.T) {
 	var p pacer.Pacer
-	p.SetRate(t0, 800*bwe.Kbps)
+	p.SetRate(t0, 800*bwe.Kbps) // 5000 bytes in 50 ms
 	offer(&p, t0, 1, 2)
-	if p.Repair(t0, 1000) {
-		t.Error("a repair without budget")
+	repaired := 0
+	for p.Repairs(t0) && repaired < 100 {
+		p.Spend(t0, 1000)
+		repaired++
 	}
-	if !p.Repair(after(10*time.Millisecond), 1000) || len(drain(&p, after(10*time.Millisecond))) != 0 {
-		t.Error("a repair does not come before video")
+	if repaired != 5 {
+		t.Errorf("%d repairs at once", repaired)
+	}
+	if n := len(drain(&p, after(49*time.Millisecond))); n != 0 {
+		t.Error("video leaves before repairs are paid for")
+	}
+	if n := len(drain(&p, after(51*time.Millisecond))); n != 1 {
+		t.Error("video does not leave when repairs are paid for")
+	}
+}
+
+// What waits of a slot can be taken out whole.
+func TestClear(t *testing.T) {
+	var p pacer.Pacer
+	p.SetRate(t0, 8*bwe.Kbps)
+	offer(&p, t0, 1, 4) // one leaves
+	p.Push(t0, pacer.Packet{Slot: 1, Number: 20, Size: 1000, Key: true})
+	p.Push(t0, video(2, 1))
+	p.Push(t0, video(1, 21))
+	var told []uint16
+	if n := p.Clear(1, func(number uint16) { told = append(told, number) }); n != 5 || !slices.Equal(told, []uint16{1, 2, 3, 20, 21}) {
+		t.Errorf("%d dropped: %d", n, told)
+	}
+	if n, bytes := p.Waiting(); n != 1 || bytes != 1000 {
+		t.Errorf("%d packets, %d bytes wait", n, bytes)
 	}
 }
 
@@ -106,7 +135,7 @@ func TestLateFramesAreDropped(t *testing.T) {
 	p.SetRate(t0, 8*bwe.Kbps)
 	offer(&p, t0, 1, 4) // one leaves
 	p.Push(after(100*time.Millisecond), video(2, 10))
-	p.Push(after(100*time.Millisecond), pacer.Packet{Slot: 1, Index: 20, Size: 1000, Key: true})
+	p.Push(after(100*time.Millisecond), pacer.Packet{Slot: 1, Number: 20, Size: 1000, Key: true})
 	p.Push(after(100*time.Millisecond), video(1, 21))
 	if _, late := p.Late(after(pacer.MaxAge)); late {
 		t.Fatal("late too early")
@@ -116,16 +145,16 @@ func TestLateFramesAreDropped(t *testing.T) {
 	if !late || slot != 1 {
 		t.Fatalf("slot %d, late %v", slot, late)
 	}
-	if n := p.Drop(slot); n != 3 {
+	if n, key := p.Drop(slot, ignore); n != 3 || !key {
 		t.Errorf("%d dropped", n)
 	}
 	if _, late := p.Late(now); late {
 		t.Error("still late")
 	}
 	p.SetRate(now, 0)
-	var left []int64
+	var left []uint16
 	for _, q := range drain(&p, now) {
-		left = append(left, q.Index)
+		left = append(left, q.Number)
 	}
 	if len(left) != 3 || left[0] != 10 || left[1] != 20 || left[2] != 21 {
 		t.Errorf("left are %v", left)
@@ -142,14 +171,14 @@ func TestQueueIsBounded(t *testing.T) {
 		p.SetRate(t0, 8*bwe.Kbps)
 		p.Spend(t0, 1000)
 		for i := range x.packets {
-			if !p.Push(t0, pacer.Packet{Index: int64(i), Size: uint16(x.size)}) {
+			if !p.Push(t0, pacer.Packet{Number: uint16(i), Size: uint16(x.size)}) {
 				t.Fatalf("packet %d of %d bytes is refused", i, x.size)
 			}
 		}
 		if p.Push(t0, pacer.Packet{Size: uint16(x.size)}) {
 			t.Errorf("more than %d packets of %d bytes wait", x.packets, x.size)
 		}
-		if n := p.Drop(0); n != x.packets {
+		if n, key := p.Drop(0, ignore); n != x.packets || key {
 			t.Errorf("%d dropped", n)
 		}
 	}
@@ -164,7 +193,7 @@ func TestPacerAllocatesNothing(t *testing.T) {
 		now = now.Add(10 * time.Millisecond)
 		drain(&p, now)
 		offer(&p, now, 1, 15)
-		p.Drop(1)
+		p.Drop(1, ignore)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)

@@ -40,33 +40,17 @@ func (c *Consumer) noteOf(p *Packet, picture uint16, marker bool) note {
 // an RTX packet, which begins with the original number (RFC 4588 §4), and with the payload type of the RTX stream. rtt spaces
 // repeated requests for one number. The bytes lie in buf, which holds RepairBytes.
 func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf []byte, p *Packet, h *rtp.Header) drop.Reason {
-	raw, note, r := c.cached(now, number, rtt)
+	raw, note, r := c.repair(now, number, rtt)
 	if r != drop.None {
 		return r
 	}
-	var view rtp.Packet
-	if r := view.Parse(buf[:copy(buf, raw)]); r != drop.None {
+	start, r := c.render(number, raw, note, buf, p, h)
+	if r != drop.None {
 		return r
 	}
-	p.view(c.producer, c.current.Encoding, &view, view.Payload(), 0)
-	payloadType := c.types[p.Type&0x7f]
-	rtx := c.rtxTypes[payloadType]
-	if rtx == 0 {
+	if h.PayloadType = c.rtxTypes[h.PayloadType]; h.PayloadType == 0 {
 		return drop.CodecMismatch // without RTX the subscriber's replay check would refuse it
 	}
-	*h = rtp.Header{PayloadType: rtx, Marker: note&noteMarker != 0, SequenceNumber: number, Timestamp: c.timestamp(p.Timestamp)}
-	switch {
-	case note&noteEmpty != 0:
-		p.Payload, p.Dependency = nil, nil
-	default:
-		kind := c.producer.kinds[p.Type&0x7f]
-		f, r := codec.Inspect(kind, p.Payload, p.Marker, p.Dependency, c.producer.cfg.Encrypted)
-		if r != drop.None {
-			return r
-		}
-		c.ids.Again(&f.IDs, uint16(note&notePicture), p.Payload, p.Dependency)
-	}
-	start := view.HeaderLen()
 	moved := buf[start : start+2+len(p.Payload)]
 	copy(moved[2:], p.Payload)
 	binary.BigEndian.PutUint16(moved, number)
@@ -74,13 +58,59 @@ func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf [
 	return drop.None
 }
 
+// Later renders the packet to which Forward has given number, into p and h as Forward has, for one that had to wait. It is TooLate where
+// it is not to be had any more, or another source has begun since. The bytes lie in buf, which holds RepairBytes.
+func (c *Consumer) Later(number uint16, buf []byte, p *Packet, h *rtp.Header) (empty bool, r drop.Reason) {
+	if c.phase != flowing || c.sent == nil {
+		return false, drop.TooLate
+	}
+	sent, ok := c.sent.Get(number)
+	if !ok || sent.Epoch != c.epoch {
+		return false, drop.TooLate
+	}
+	raw := c.encoding().cache.Get(sent.Near(c.numbers.newest))
+	if raw == nil {
+		return false, drop.TooLate
+	}
+	_, r = c.render(number, raw, note(sent.Note), buf, p, h)
+	return note(sent.Note)&noteEmpty != 0, r
+}
+
+// Forget lets a number that Forward has given be one that never went out: whoever misses it gets no repair.
+func (c *Consumer) Forget(number uint16) {
+	if c.sent != nil {
+		c.sent.Forget(number)
+	}
+}
+
+// render makes of a cached packet what went out as number, in buf, and returns where its payload starts there.
+func (c *Consumer) render(number uint16, raw []byte, note note, buf []byte, p *Packet, h *rtp.Header) (start int, r drop.Reason) {
+	var view rtp.Packet
+	if r := view.Parse(buf[:copy(buf, raw)]); r != drop.None {
+		return 0, r
+	}
+	p.view(c.producer, c.current.Encoding, &view, view.Payload(), 0)
+	payloadType := c.types[p.Type&0x7f]
+	*h = rtp.Header{PayloadType: payloadType, Marker: note&noteMarker != 0, SequenceNumber: number, Timestamp: c.timestamp(p.Timestamp)}
+	if note&noteEmpty != 0 {
+		p.Payload, p.Dependency = nil, nil
+		return view.HeaderLen(), drop.None
+	}
+	f, r := codec.Inspect(c.producer.kinds[p.Type&0x7f], p.Payload, p.Marker, p.Dependency, c.producer.cfg.Encrypted)
+	if r != drop.None {
+		return 0, r
+	}
+	c.ids.Again(&f.IDs, uint16(note&notePicture), p.Payload, p.Dependency)
+	return view.HeaderLen(), drop.None
+}
+
 // Twice reports whether the repair that Resend has just rendered, of size bytes, should go out two times.
 func (c *Consumer) Twice(number uint16, size int) bool {
 	return c.sent.Twice(number) && c.sent.Spend(size)
 }
 
-// cached returns the packet that went out as number, if it may go out again now.
-func (c *Consumer) cached(now time.Time, number uint16, rtt time.Duration) ([]byte, note, drop.Reason) {
+// repair returns the packet that went out as number, if it may go out again now.
+func (c *Consumer) repair(now time.Time, number uint16, rtt time.Duration) ([]byte, note, drop.Reason) {
 	if c.phase != flowing || c.sent == nil {
 		return nil, 0, drop.NackUnknown
 	}

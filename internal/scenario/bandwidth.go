@@ -73,7 +73,7 @@ type frame struct {
 	shown  uint32
 	source uint16
 	head   [7]byte
-	parts  [32]bool
+	parts  [64]bool
 	come   int
 	at     time.Time // when the last part came
 }
@@ -95,7 +95,11 @@ func (c *Client) shown(s *Simulcast) (times []time.Time) {
 	begin := frames[0].at.Add(-time.Duration(frames[0].shown) * time.Second / 30)
 	for _, f := range frames {
 		due := begin.Add(time.Duration(f.shown)*time.Second/30 + jitterBuffer)
-		key, whole := f.head[6]&1 == 0, f.come == s.encodingOf(f.source).packets
+		key, packets := f.head[6]&1 == 0, s.encodingOf(f.source).packets
+		if key {
+			packets *= s.keyTimes
+		}
+		whole := f.come == packets
 		switch {
 		case key && whole:
 			based = f.at

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-rtc/parley/internal/bwe"
+	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/scenario"
 	"github.com/parley-rtc/parley/internal/sim"
 	"github.com/parley-rtc/parley/wire"
@@ -92,7 +93,7 @@ func TestScenarioBandwidthFalls(t *testing.T) {
 		camera.Pause()
 		p.Pass(2 * time.Second)
 		p.CheckReplicas()
-		p.CheckDrops()
+		p.CheckDrops(drop.Paced)
 	})
 }
 
@@ -155,7 +156,7 @@ func bandwidthPauses(t *testing.T, shards int) {
 		other.Pause()
 		p.Pass(2 * time.Second)
 		p.CheckReplicas()
-		p.CheckDrops()
+		p.CheckDrops(drop.Paced)
 	})
 }
 

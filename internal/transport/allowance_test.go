@@ -106,7 +106,7 @@ func TestStormIsCapped(t *testing.T) {
 	if asked > 2*seconds || asked < seconds {
 		t.Errorf("the publisher was asked for %d key frames in %d s", asked, seconds)
 	}
-	if again > media/4+128<<10 {
+	if again > media/2+128<<10 {
 		t.Errorf("%d bytes of repairs for %d bytes of media", again, media)
 	}
 	if c.sub.drops[drop.RtcpTooOften] == 0 || c.sub.drops[drop.NackTooOften] == 0 {

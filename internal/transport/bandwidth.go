@@ -43,8 +43,10 @@ func (t *Transport) congestion(now time.Time, packet []byte, out *Out) drop.Reas
 	if t.bandwidth.sender == nil {
 		return drop.RtcpUnknown // no packet has had a number
 	}
+	sender := t.bandwidth.sender
 	t.measure(now)
-	r := t.bandwidth.sender.Feedback(now, packet)
+	r := sender.Feedback(now, packet)
+	t.pacer.SetRate(now, sender.Pace())
 	t.divide(now, out)
 	return r
 }
@@ -77,6 +79,7 @@ func (t *Transport) probe(now time.Time, out *Out) {
 	}
 	before := sender.Probes()
 	sender.Timeout(now)
+	t.pacer.SetRate(now, sender.Pace())
 	t.divide(now, out)
 	out.Probes += sender.Probes() - before
 	if n := sender.Padding(now); n > 0 {

@@ -15,6 +15,9 @@ import (
 // first.
 func (t *Transport) Forward(now time.Time, out *Out) {
 	ready := t.Ready(now)
+	if ready {
+		t.leave(now, out)
+	}
 	for _, s := range t.slots {
 		p := s.consumer.Producer()
 		if p == nil {
@@ -32,15 +35,21 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 			t.reportAt, t.next = now, now // a new source: its report must not wait
 		}
 	}
+	t.next = earliest(t.next, t.pacer.Next())
 }
 
 func (t *Transport) forward(now time.Time, s *slot, p *route.Packet, out *Out) drop.Reason {
 	var h rtp.Header
 	empty, r := s.consumer.Forward(now, p, &h)
-	if r == drop.None {
-		r = t.send(now, s, p, &h, empty, out)
+	switch {
+	case r != drop.None:
+		return r
+	case s.neg.Kind == sdp.Audio:
+		t.pacer.Spend(now, len(p.Payload)+aroundPayload)
+	case t.waits(now, s, p, &h, out):
+		return drop.None
 	}
-	return r
+	return t.send(now, s, p, &h, empty, out)
 }
 
 // greet sends the sound that is there already.
@@ -134,6 +143,9 @@ func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop
 	if s.rtx == nil {
 		return drop.NackUnknown
 	}
+	if !t.pacer.Repairs(now) {
+		return drop.NackTooOften
+	}
 	var (
 		p route.Packet
 		h rtp.Header
@@ -149,6 +161,7 @@ func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop
 }
 
 func (t *Transport) sealRepair(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
+	t.pacer.Spend(now, len(p.Payload)+aroundPayload)
 	h.SSRC, h.SequenceNumber = s.neg.RTXSSRC, s.rtxSeq
 	s.rtxSeq++
 	return t.seal(now, s, s.rtx, t.header(now, s, p, h), p.Payload, out)

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/pacer"
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/sdp"
@@ -82,6 +83,8 @@ type Out struct {
 	ICE  ice.Out
 	// Probes counts tries of what the client's network carries, Padding the packets that were sent for them.
 	Probes, Padding uint64
+	// Waited counts packets that were sent later, when the client's network had room for them.
+	Waited uint64
 	// Starved: other slots than before get nothing for want of bandwidth. See Transport.Starved.
 	Starved bool
 }
@@ -95,6 +98,7 @@ type Transport struct {
 	*Scratch
 	out       *srtp.Context // nil until SetKeys
 	until     time.Time     // there is consent to send; zero: there is none
+	pacer     pacer.Pacer
 	pair      datagram.Pair // on which to
 	slots     []*slot       // video before audio, so that a short audio packet ends a run
 	next      time.Time     // by when Timeout must be called; zero: never
@@ -220,6 +224,7 @@ func (t *Transport) Timeout(now time.Time, out *Out) {
 		return
 	}
 	t.probe(now, out)
+	t.leave(now, out)
 	t.requestRepairs(now, out)
 	if !now.Before(t.reportAt) {
 		t.report(now, out)
@@ -248,6 +253,7 @@ func (t *Transport) schedule(now time.Time) {
 	}
 	t.next = earliest(t.next, Late(t.feedback.next))
 	t.next = earliest(t.next, t.nextProbe())
+	t.next = earliest(t.next, t.pacer.Next())
 }
 
 // Late returns by when that must be done which is due at that time and does not matter to the moment. A zero time is never.
