@@ -94,6 +94,24 @@ type callAnswer struct {
 	Reception reception
 }
 
+// nodeInCall runs a server, and a call on it in another process, until the test ends.
+func nodeInCall(t *testing.T) (n *node, address netip.AddrPort, call *remoteCall) {
+	t.Helper()
+	n = startNode(t)
+	t.Cleanup(n.stop)
+	address = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())
+	call, err := startCall(t, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := call.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n, address, call
+}
+
 func startCall(t *testing.T, server netip.AddrPort) (*remoteCall, error) {
 	x := &remoteCall{cmd: child(childOrder{Call: &server})}
 	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

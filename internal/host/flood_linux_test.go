@@ -24,18 +24,7 @@ import (
 // 20,000 a second not one packet is lost; as fast as another process can send them, no gap is above 60 ms. Each datagram is
 // counted by the reason for which it was dropped, and those that the kernel dropped are counted too; the heap does not grow.
 func TestScenarioFlood(t *testing.T) {
-	n := startNode(t)
-	defer n.stop()
-	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())
-	call, err := startCall(t, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := call.end(); err != nil {
-			t.Error(err)
-		}
-	}()
+	n, address, call := nodeInCall(t)
 	for _, rate := range []int{20_000, 0} {
 		f := flood{node: n, address: address, call: call, rate: rate}
 		if err := f.run(); err != nil {

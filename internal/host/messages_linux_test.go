@@ -30,18 +30,7 @@ const (
 // loses no packet and waits for none longer than maxStall; nobody loses a reliable message or gets one out of order; the flood is slowed
 // down to what is allowed.
 func TestScenarioDataFlood(t *testing.T) {
-	n := startNode(t)
-	defer n.stop()
-	address := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())
-	call, err := startCall(t, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := call.end(); err != nil {
-			t.Error(err)
-		}
-	}()
+	n, address, call := nodeInCall(t)
 	if _, err := call.ask("talk"); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,8 @@ func TestScenarioRandomLoss(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			scenario.Run(t, scenario.Conditions{Seed: 8, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
 				ann, bob := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("bob", scenario.Options{Feedback: true})
-				voice, camera := ann.Publish(wire.SourceMicrophone), ann.PublishLarge()
+				ann.Publish(wire.SourceMicrophone)
+				camera := ann.PublishLarge()
 				p.Pass(5 * time.Second)
 				link := downlink(3 * bwe.Mbps)
 				link.Loss = x.loss
@@ -42,10 +43,7 @@ func TestScenarioRandomLoss(t *testing.T) {
 				if part := sum.Seconds() / time.Since(begin).Seconds(); part > x.still {
 					t.Errorf("still for %.1f %% of the time", 100*part)
 				}
-				voice.Pause()
-				camera.Pause()
-				p.Pass(2 * time.Second)
-				p.CheckDrops()
+				p.Finish()
 			})
 		})
 	}
@@ -89,11 +87,7 @@ func TestScenarioBandwidthFalls(t *testing.T) {
 			t.Errorf("nothing was heard for %v", gap)
 		}
 		p.Logf("%v, then %v b/s; waited for %v, still for %v, silent for %v", fallen, risen, wait, longest, gap)
-		voice.Pause()
-		camera.Pause()
-		p.Pass(2 * time.Second)
-		p.CheckReplicas()
-		p.CheckDrops(drop.Paced)
+		p.Finish(drop.Paced)
 	})
 }
 
@@ -151,12 +145,7 @@ func bandwidthPauses(t *testing.T, shards int) {
 		if gap := bob.Gap(other, time.Now().Add(-5*time.Second)); gap > 300*time.Millisecond {
 			t.Errorf("the other picture stands still for %v after the return", gap)
 		}
-		voice.Pause()
-		pinned.Pause()
-		other.Pause()
-		p.Pass(2 * time.Second)
-		p.CheckReplicas()
-		p.CheckDrops(drop.Paced)
+		p.Finish(drop.Paced)
 	})
 }
 
@@ -165,7 +154,8 @@ func TestScenarioBandwidthWithoutRTX(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	scenario.Run(t, scenario.Conditions{Seed: 14, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
 		ann, bob := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("bob", scenario.Options{Feedback: true, NoRTX: true})
-		voice, camera := ann.Publish(wire.SourceMicrophone), ann.PublishLarge()
+		ann.Publish(wire.SourceMicrophone)
+		camera := ann.PublishLarge()
 		p.SetDownlink(bob, downlink(5*bwe.Mbps))
 		p.Pass(10 * time.Second)
 		p.SetDownlink(bob, downlink(60*bwe.Kbps))
@@ -182,8 +172,6 @@ func TestScenarioBandwidthWithoutRTX(t *testing.T) {
 		if got, _ := bob.Gets(camera); got != "f" {
 			t.Errorf("gets %q after the return", got)
 		}
-		voice.Pause()
-		camera.Pause()
-		p.Pass(2 * time.Second)
+		p.Finish(drop.Paced)
 	})
 }

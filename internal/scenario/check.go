@@ -360,6 +360,38 @@ var linkDrops = []drop.Reason{
 	drop.NotLoudest, // of those who tell how loud they are
 }
 
+// Finish ends what everybody sends, and checks the rooms and what was dropped. also are reasons that the plan has brought about.
+func (p *Plan) Finish(also ...drop.Reason) {
+	p.Helper()
+	p.quiet()
+	p.CheckReplicas()
+	p.CheckDrops(also...)
+	p.Logf("drops %v", p.Counts().Drops)
+}
+
+// FinishMedia is Finish and checks also what everybody got, packet by packet.
+func (p *Plan) FinishMedia(also ...drop.Reason) Sums {
+	p.Helper()
+	p.Finish(also...)
+	sums := p.CheckMedia()
+	p.CheckIsolation()
+	p.Logf("%+v", sums)
+	return sums
+}
+
+// quiet ends what everybody sends, and lets what is under way arrive, or be repaired.
+func (p *Plan) quiet() {
+	for _, c := range p.clients {
+		for _, s := range c.sources {
+			s.Pause()
+		}
+		if c.simulcast != nil {
+			c.simulcast.Pause()
+		}
+	}
+	p.Pass(2 * time.Second)
+}
+
 // CheckDrops: nothing was dropped for a reason that has no place on lossy links, apart from those that the plan has brought about.
 func (p *Plan) CheckDrops(also ...drop.Reason) {
 	p.Helper()

@@ -200,10 +200,13 @@ func (s *Simulcast) Sends() (rids []string) {
 	return rids
 }
 
-// Pause stops sending.
+// Pause stops sending, for good.
 func (s *Simulcast) Pause() {
-	close(s.stop)
-	s.running.Wait()
+	if s.stop != nil {
+		close(s.stop)
+		s.running.Wait()
+		s.stop = nil
+	}
 }
 
 func (s *Simulcast) run() {

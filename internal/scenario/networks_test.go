@@ -46,14 +46,7 @@ func rebinding(t *testing.T, shards int) {
 		if state := ann.TransportState(); state != "connected" {
 			p.Errorf("ann's transport is %s", state)
 		}
-		for _, s := range sources {
-			s.Pause()
-		}
-		p.Pass(2 * time.Second)
-		p.Logf("%+v", p.CheckMedia())
-		p.CheckReplicas()
-		p.CheckDrops()
-		p.Logf("drops %v", p.Counts().Drops)
+		p.FinishMedia()
 	})
 }
 
@@ -95,14 +88,7 @@ func TestScenarioHandOver(t *testing.T) {
 		if now := publications(); !slices.Equal(now, before) {
 			p.Errorf("publications %v, before %v", now, before)
 		}
-		for _, s := range sources {
-			s.Pause()
-		}
-		p.Pass(2 * time.Second)
-		p.Logf("%+v", p.CheckMedia())
-		p.CheckReplicas()
-		p.CheckDrops()
-		p.Logf("drops %v", p.Counts().Drops)
+		p.FinishMedia()
 	})
 }
 
@@ -136,12 +122,7 @@ func TestScenarioWHIPNetworks(t *testing.T) {
 			p.Pass(10 * time.Second)
 			gaps("another network", start, 2*time.Second)
 		}
-		for _, s := range ann.Sources() {
-			s.Pause()
-		}
-		p.Pass(time.Second)
-		p.CheckReplicas()
-		p.CheckDrops()
+		p.Finish()
 		if n := p.Counts().Transports; n != 2 {
 			p.Errorf("%d transports", n)
 		}

@@ -68,13 +68,6 @@ func TestScenarioResume(t *testing.T) {
 				p.Errorf("nothing of ann's %s for %v after she came back", s.Kind(), gap)
 			}
 		}
-		for _, s := range append(ann.Sources(), bob.Sources()...) {
-			s.Pause()
-		}
-		p.Pass(2 * time.Second)
-		p.Logf("%+v", p.CheckMedia())
-		p.CheckIsolation()
-		p.CheckReplicas()
-		p.CheckDrops()
+		p.FinishMedia()
 	})
 }

@@ -47,19 +47,8 @@ func TestScenarioSlots(t *testing.T) {
 			come(fmt.Sprint("guest", round+1))
 			p.Pass(time.Second)
 		}
-		for _, c := range all {
-			for _, s := range c.Sources() {
-				s.Pause()
-			}
-		}
-		p.Pass(2 * time.Second)
-		sums := p.CheckMedia()
-		p.Logf("%+v", sums)
-		if sums.Fills < 13*8 || sums.Late > 0 {
+		if sums := p.FinishMedia(); sums.Fills < 13*8 || sums.Late > 0 {
 			p.Errorf("%+v", sums)
 		}
-		p.CheckIsolation()
-		p.CheckReplicas()
-		p.CheckDrops()
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/scenario"
 	"github.com/parley-rtc/parley/internal/sim"
 	"github.com/parley-rtc/parley/wire"
@@ -101,15 +100,7 @@ func TestScenarioLoudestThree(t *testing.T) {
 		if got := audible(p, listener, microphones); !slices.Contains(got, quietest) {
 			p.Errorf("%d is louder, and %v are heard", quietest, got)
 		}
-		for _, m := range microphones {
-			m.Pause()
-		}
-		p.Pass(2 * time.Second)
-		sums := p.CheckMedia()
-		p.Logf("%+v, %d left out", sums, p.Counts().Drops[drop.NotLoudest])
-		p.CheckIsolation()
-		p.CheckReplicas()
-		p.CheckDrops()
+		p.FinishMedia()
 	})
 }
 
@@ -218,14 +209,7 @@ func TestScenarioLastN(t *testing.T) {
 		viewer.Do(wire.TypeSubscribe, wire.Subscribe{Publications: []string{cameras[2].Publication()}, Subscribed: true, Priority: &usual})
 		p.Pass(time.Second)
 		sees(0, 4)
-		for _, s := range append(cameras, microphones...) {
-			s.Pause()
-		}
-		p.Pass(2 * time.Second)
-		p.Logf("%+v", p.CheckMedia())
-		p.CheckIsolation()
-		p.CheckReplicas()
-		p.CheckDrops()
+		p.FinishMedia()
 	})
 }
 
@@ -252,17 +236,7 @@ func TestScenarioFewPairs(t *testing.T) {
 				}
 			}
 		}
-		for _, c := range clients {
-			for _, s := range c.Sources() {
-				s.Pause()
-			}
-		}
-		p.Pass(2 * time.Second)
-		sums := p.CheckMedia()
-		p.Logf("%+v", sums)
-		p.CheckIsolation()
-		p.CheckReplicas()
-		p.CheckDrops()
+		p.FinishMedia()
 	})
 }
 
