@@ -1,6 +1,9 @@
 package media
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // queue has Transports that wait for something, by source, each source's oldest first.
 type queue[T comparable] struct {
@@ -25,18 +28,16 @@ func (q *queue[T]) add(source netip.Addr, who T) {
 // remove takes one out, if it is in.
 func (q *queue[T]) remove(source netip.Addr, who T) {
 	all := q.sources[source]
-	for i := range all {
-		if all[i].who != who {
-			continue
-		}
-		q.n--
-		if len(all) == 1 {
-			delete(q.sources, source)
-			return
-		}
-		q.sources[source] = append(all[:i], all[i+1:]...)
+	i := slices.IndexFunc(all, func(x queued[T]) bool { return x.who == who })
+	switch {
+	case i < 0:
 		return
+	case len(all) == 1:
+		delete(q.sources, source)
+	default:
+		q.sources[source] = slices.Delete(all, i, i+1)
 	}
+	q.n--
 }
 
 // holds returns how many of them are of one source. Those whose source is not known have one each, as far as anybody knows.
