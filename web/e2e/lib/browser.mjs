@@ -34,7 +34,7 @@ const chromiumArguments = [
 ];
 
 /** Says yes to every question of a page. */
-const consent = [
+export const consent = [
   '--auto-accept-camera-and-microphone-capture', // --use-fake-ui-for-media-stream would make screens fake too
   '--auto-accept-this-tab-capture',
 ];

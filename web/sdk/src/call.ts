@@ -1,5 +1,6 @@
 // A call: what a room does behind its API. It turns what the session, the media and the application say into one another.
 
+import { BlockedElements } from "./blocked.js";
 import { type DataMessage, encode, type Payload } from "./channels.js";
 import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
@@ -25,6 +26,8 @@ const drainMs = 200;
 const mediaPathMs = 10_000;
 /** How long media may not get through before that is told. */
 const mediaPatienceMs = 10_000;
+/** What browsers take for a user's doing something (HTML, section 6.4.1): of a mouse when it goes down, of a finger when it goes up. */
+const gestures = ["pointerdown", "pointerup", "keydown"] as const;
 
 export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, SubscriptionLink {
   readonly localParticipant: LocalParticipant;
@@ -40,6 +43,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly #intervals: ReturnType<typeof setInterval>[] = [];
   readonly #ending = new AbortController();
   readonly #stalls = new StallDetector();
+  readonly #blocked = new BlockedElements(() => emit(this.#room, "playbackallowed", {}));
   readonly #media: Media;
   #joined: Joined;
   #path: Path = "new";
@@ -91,6 +95,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const confirmation = publishing(false);
     this.#publishing.set(publication, confirmation);
     this.#media.publish(publication);
+    void this.#blocked.tryAgain(); // a page that captures may play
     this.#unpublishAtEnd(publication, track);
     return confirmation.promise;
   }
@@ -127,6 +132,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   async play(): Promise<void> {
     await Promise.all(this.#subscriptions().map((s) => s.play()));
+    await this.#blocked.tryAgain();
   }
 
   leave(): void {
@@ -210,6 +216,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   }
 
   published(): void {
+    void this.#blocked.tryAgain(); // what was refused while the capture began
     for (const [publication, { resolve, again }] of this.#publishing) {
       if (publication.id === "") continue;
       this.#publishing.delete(publication);
@@ -274,7 +281,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     await this.#session.request("subscribe", { publications: [publication], subscribed: true, ...change });
   }
 
-  playbackBlocked(subscription: Subscription): void {
+  playbackBlocked(subscription: Subscription, element: HTMLMediaElement): void {
+    this.#blocked.add(element);
     emit(this.#room, "playbackblocked", { subscription });
   }
 
@@ -490,6 +498,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const { signal } = this.#ending;
     const wake = (): void => this.#session.wake();
     globalThis.addEventListener?.("visibilitychange", wake, { signal });
+    const gesture = (): void => void this.#blocked.tryAgain();
+    for (const type of gestures) globalThis.addEventListener?.(type, gesture, { signal, capture: true });
     watchNetwork(() => {
       void this.#session.check();
       this.#media.networkChanged();

@@ -1,6 +1,7 @@
 // Subscriptions: tracks of others as they arrive here. A subscription and its stream stay the same while slots, connections
 // and even sessions change beneath them.
 
+import { isRefused } from "./blocked.js";
 import { emit, TypedEventTarget } from "./events.js";
 import { LevelMeter, receivedLevel } from "./level.js";
 import type { RemoteParticipant } from "./participant.js";
@@ -28,7 +29,7 @@ export interface SubscriptionEvents {
 export interface SubscriptionLink {
   want(publication: string, wanted: boolean): Promise<void>;
   use(publication: string, change: Parameters<Tell>[0]): Promise<void>;
-  playbackBlocked(subscription: Subscription): void;
+  playbackBlocked(subscription: Subscription, element: HTMLMediaElement): void;
   changed(subscription: Subscription, what: "track" | "status"): void;
 }
 
@@ -240,7 +241,7 @@ export class Subscription extends TypedEventTarget<SubscriptionEvents> {
     element.srcObject = this.#receiver ? this.stream : null;
     if (!this.#receiver) return;
     element.play().catch((reason: unknown) => {
-      if (reason instanceof DOMException && reason.name === "NotAllowedError") this.#link.playbackBlocked(this);
+      if (isRefused(reason)) this.#link.playbackBlocked(this, element);
     });
   }
 }

@@ -138,6 +138,7 @@ export class RoomCall implements Call {
     });
     room.addEventListener("message", () => this.#refreshChat());
     room.addEventListener("playbackblocked", () => (this.soundBlocked.value = true));
+    room.addEventListener("playbackallowed", () => (this.soundBlocked.value = false));
     room.addEventListener("connectionstate", ({ state, reason }) => this.#connectionIs(state, reason));
   }
 

@@ -15,6 +15,7 @@ form.addEventListener("submit", (e) => {
 });
 
 async function call(name: string, as: string): Promise<void> {
+  const devices = await openDevices({ audio: true, video: { width: 1280, height: 720 } }); // first: a page that captures may play sound
   const room = await join({ room: name, name: as });
   form.hidden = true;
   room.addEventListener("connectionstate", (e) => {
@@ -31,7 +32,7 @@ async function call(name: string, as: string): Promise<void> {
   });
   room.addEventListener("playbackblocked", () => {
     status.textContent = "Click anywhere to hear the others.";
-    document.addEventListener("click", () => void room.play(), { once: true });
   });
-  await room.publish(await openDevices({ audio: true, video: { width: 1280, height: 720 } }));
+  room.addEventListener("playbackallowed", () => (status.textContent = ""));
+  await room.publish(devices);
 }

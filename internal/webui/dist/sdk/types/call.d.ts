@@ -50,6 +50,6 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     stats(publication: LocalPublication): Promise<RTCStatsReport>;
     want(publication: string, wanted: boolean): Promise<void>;
     use(publication: string, change: Parameters<SubscriptionLink["use"]>[1]): Promise<void>;
-    playbackBlocked(subscription: Subscription): void;
+    playbackBlocked(subscription: Subscription, element: HTMLMediaElement): void;
     changed(subscription: Subscription, what: "track" | "status"): void;
 }

@@ -63,10 +63,15 @@ export interface RoomEvents {
         readonly speakers: readonly Participant[];
         readonly dominant: Participant | undefined;
     };
-    /** The browser plays nothing before the user has done something: call room.play() from a click. */
+    /**
+     * The browser plays nothing before the user has done something. It is tried again by itself when the page publishes what it captures,
+     * and at the next click, tap or key: tell the user.
+     */
     playbackblocked: {
         readonly subscription: Subscription;
     };
+    /** All that was blocked plays. */
+    playbackallowed: Record<never, never>;
     /** Reason: why it ended, or is lost. The same state comes again with the code "no-media" when media have not come for 10 s. */
     connectionstate: {
         readonly state: ConnectionState;

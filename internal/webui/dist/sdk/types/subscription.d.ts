@@ -19,7 +19,7 @@ export interface SubscriptionEvents {
 export interface SubscriptionLink {
     want(publication: string, wanted: boolean): Promise<void>;
     use(publication: string, change: Parameters<Tell>[0]): Promise<void>;
-    playbackBlocked(subscription: Subscription): void;
+    playbackBlocked(subscription: Subscription, element: HTMLMediaElement): void;
     changed(subscription: Subscription, what: "track" | "status"): void;
 }
 /** How a picture is used. */
