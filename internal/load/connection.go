@@ -118,6 +118,7 @@ func (c *client) connection() (*webrtc.PeerConnection, error) {
 	local := c.target.local()
 	s.SetIPFilter(func(ip net.IP) bool { return address(ip) == local })
 	s.SetRemoteIPFilter(func(ip net.IP) bool { return c.target.allowed(address(ip)) })
+	s.SetICEMaxBindingRequests(maxChecks)
 	// No ICE servers: those that the server names are perhaps not its own.
 	return webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry)).
 		NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})

@@ -31,6 +31,7 @@ const (
 
 	nudges     = 7 // see there
 	firstNudge = 3 * time.Millisecond
+	maxChecks  = 256 // of a pair: pion gives up after 8, which with nudges are over in half a second; browsers go on
 
 	joinTimeout  = 15 * time.Second // from the first byte to media that can flow
 	replyTimeout = 10 * time.Second

@@ -9,7 +9,7 @@ const (
 	maxUncheckedPerSource = maxUnchecked / 4
 
 	inboxBatches   = 256       // batches that wait for the loop: 50 ms of a flood that fills all it reads
-	inboxStrangers = 16        // batches in the inbox, beyond which checks from strangers find no room
+	inboxStrangers = 64        // batches of strangers' checks that wait beside them; where little comes, each check is a batch
 	inboxPiped     = 64        // batches of other shards that wait for the loop
 	sparePiped     = 64        // of those, kept to be used again
 	drainBatches   = 4         // batches that are read before anything is forwarded

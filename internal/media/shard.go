@@ -51,6 +51,7 @@ type Shard struct {
 	peers    []*Shard // all shards of the node, this one among them
 	places   *places  // of all shards
 	inbox    chan *datagram.Batch
+	waiting  chan *datagram.Batch  // of strangers: a queue of their own
 	pipes    chan *route.PipeBatch // what comes from other shards
 	spare    chan *route.PipeBatch // of all shards, to be used again
 	mail     *mail
@@ -87,8 +88,8 @@ type Shard struct {
 
 func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch) *Shard {
 	s := &Shard{
-		cfg: cfg, index: index, peers: peers, inbox: make(chan *datagram.Batch, inboxBatches), mail: newMail(),
-		pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
+		cfg: cfg, index: index, peers: peers, inbox: make(chan *datagram.Batch, inboxBatches), waiting: make(chan *datagram.Batch, inboxStrangers),
+		mail: newMail(), pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
 		handshakes: newQueue[*endpoint](),
@@ -101,17 +102,20 @@ func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch
 
 // Batch gives the shard received datagrams; it owns the batch until it recycles it. It reports false when the shard does not keep
 // up: the batch is then still the caller's. Safe for concurrent use.
-func (s *Shard) Batch(b *datagram.Batch) bool {
+func (s *Shard) Batch(b *datagram.Batch) bool { return offer(s.inbox, b) }
+
+// Strangers is Batch for checks that anybody may have sent. They have a queue of their own, of which one batch is read for every few
+// of the others: they do not displace those who take part, nor are they displaced. A client may give up whose first checks are all lost.
+func (s *Shard) Strangers(b *datagram.Batch) bool { return offer(s.waiting, b) }
+
+func offer(queue chan<- *datagram.Batch, b *datagram.Batch) bool {
 	select {
-	case s.inbox <- b:
+	case queue <- b:
 		return true
 	default:
 		return false
 	}
 }
-
-// Strangers is Batch for checks that anybody may have sent: they get a small part of the inbox.
-func (s *Shard) Strangers(b *datagram.Batch) bool { return len(s.inbox) < inboxStrangers && s.Batch(b) }
 
 // Do gives the shard a command. It never blocks, and reports false when the shard is overloaded or closed. Safe for concurrent
 // use.
@@ -134,6 +138,9 @@ func (s *Shard) loop() {
 	for {
 		select {
 		case b := <-s.inbox:
+			s.readMailFirst()
+			s.read(time.Now(), b, nil)
+		case b := <-s.waiting:
 			s.readMailFirst()
 			s.read(time.Now(), b, nil)
 		case b := <-s.pipes:
@@ -182,7 +189,7 @@ func (s *Shard) soon(e *endpoint) {
 // within has a room looked at by then, or as much later as it may be.
 func (s *Shard) within(r *room, at time.Time) { s.agenda.soon(&r.task, transport.Late(at)) }
 
-// read handles a batch, of datagrams or of packets from another shard, and those that wait behind it, then forwards what they
+// read handles a batch, of datagrams or of packets from another shard, and those of the room's members that wait, then forwards what they
 // brought. What is due goes out with it: who is awake anyway needs no timer.
 func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
 	for n := 1; ; n++ {

@@ -38,7 +38,8 @@ type Owner interface {
 	// then still the port's. It may be called by several goroutines.
 	Batch(b *datagram.Batch) bool
 	// Strangers is the same for checks, and a little of what may be media, from pairs that nobody has validated. An owner has less room for
-	// them, so that whoever can only send does not displace those who take part. Media come to the first owner, whoever's they are.
+	// them, beside that for the others: whoever can only send displaces nobody who takes part, and is not displaced himself. Media come to the
+	// first owner, whoever's they are.
 	Strangers(b *datagram.Batch) bool
 }
 

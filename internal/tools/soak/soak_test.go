@@ -21,9 +21,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Seconds of a soak, the server a process of its own: of 2 rooms of 3, and of some 28 visits, a third of them calls of two, nothing is left, not
-// one goroutine, descriptor, room, session or Transport. Live heap moves by some percent in so short a time; a quarter of it is 100 KiB for
-// each client with media, and a Transport that is not freed takes ten times as much. Nothing here has to be quick: what is waited for has a minute.
+// Seconds of a soak, the server a process of its own: of 2 rooms of 3, and of some 28 visits, a third of them calls of two, nothing is left,
+// not one goroutine, descriptor, room, session or Transport. Live heap moves by some percent in so short a time; a quarter of it is 100 KiB
+// for each client with media, and a Transport that is not freed takes ten times as much. Nothing here has to be quick: what is waited for
+// has a minute.
 func TestScenarioSoak(t *testing.T) {
 	t.Setenv(serverVariable, "1")
 	out, err := os.Create(t.TempDir() + "/progress")
@@ -32,8 +33,8 @@ func TestScenarioSoak(t *testing.T) {
 	}
 	defer out.Close()
 	s := soak{
-		binary: os.Args[0], rooms: 2, people: 3, warmUp: 2 * time.Second, duration: 7 * time.Second, visitEvery: 250 * time.Millisecond, callEvery: 3,
-		idle: time.Second, tolerance: 0.25,
+		binary: os.Args[0], rooms: 2, people: 3, warmUp: 2 * time.Second, duration: 7 * time.Second,
+		visitEvery: 250 * time.Millisecond, callEvery: 3, idle: time.Second, tolerance: 0.25,
 	}
 	v, err := s.run(context.Background(), out)
 	if err != nil {
