@@ -51,13 +51,14 @@ type Inbox interface {
 
 // channel is an open data channel.
 type channel struct {
-	// static after construction
-	kind     Channel
-	dc       *datachannel.DataChannel
-	wake     chan struct{}   // something waits, or SCTP has room again
-	ctx      context.Context // over with the channel, or with SCTP
-	over     context.CancelFunc
-	patience time.Duration // with a client that is behind
+	// static after construction; start and patience once it is open
+	association *Association
+	kind        Channel
+	dc          *datachannel.DataChannel
+	ctx         context.Context // over with the channel, or with SCTP
+	over        context.CancelFunc
+	start       func(func())  // starts a goroutine that SCTP waits for; nil: it was never open
+	patience    time.Duration // with a client that is behind
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -66,6 +67,7 @@ type channel struct {
 	room    chan struct{} // closed when there is room again; nil: nobody waits for that
 	late    *time.Timer   // ends the channel; nil: it is not behind
 	taken   int           // of bytes, since late was set
+	writing bool          // there is a goroutine that does
 	ended   bool
 	reason  string // why it has
 	lost    int    // messages that waited when the client was given up as too slow
@@ -111,7 +113,7 @@ func (c *channel) push(b []byte) (r drop.Reason, room <-chan struct{}) {
 	if c.bytes += cost(b); c.bytes >= resumeBytes && c.late == nil && c.kind == Reliable {
 		c.expect()
 	}
-	c.signal()
+	c.work()
 	return drop.None, nil
 }
 
@@ -157,11 +159,20 @@ func (c *channel) catchUp() {
 	}
 }
 
-func (c *channel) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
+// work starts a goroutine where there is something to write, or to close, and none that does. The caller holds mu, and the reader of an open
+// channel does not end before the channel: so SCTP waits for what is started here.
+func (c *channel) work() {
+	if c.start != nil && !c.writing && (c.ended || len(c.waiting) > 0) {
+		c.writing = true
+		c.start(c.write)
 	}
+}
+
+// again goes on writing: SCTP has room.
+func (c *channel) again() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.work()
 }
 
 // end closes the channel. The first reason counts.
@@ -178,44 +189,48 @@ func (c *channel) endLocked(reason string) {
 	c.ended, c.reason, c.waiting, c.bytes = true, reason, nil, 0
 	c.catchUp()
 	c.over()
+	c.work()
 }
 
-func (c *channel) pop() (b []byte, ok bool) {
+// next returns the message to write. Where there is none, or no room, the writer is over, unless it has the channel to close.
+func (c *channel) next(room bool) (b []byte, ok, ended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 {
 		c.waiting = nil // what it took to hold many is not kept
-		return nil, false
+	}
+	if c.ended || len(c.waiting) == 0 || !room {
+		c.writing = c.ended
+		return nil, false, c.ended
 	}
 	b = c.waiting[0]
 	c.waiting[0] = nil
 	c.waiting = c.waiting[1:]
 	c.advance(cost(b))
-	return b, true
+	return b, true, false
 }
 
-// write gives SCTP what waits, as long as the client acknowledges (SCTP's own queue has no bound), until the channel is over; and then
-// tells of that.
-func (c *channel) write(a *Association) {
-	c.dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
-	c.dc.OnBufferedAmountLow(c.signal)
-	for c.ctx.Err() == nil {
-		for c.dc.BufferedAmount() < unackedBytes {
-			b, ok := c.pop()
-			if !ok {
-				break
-			}
+// write gives SCTP what waits, as long as the client acknowledges (SCTP's own queue has no bound). A channel on which nothing is sent has
+// no goroutine for that. Of a channel that is over it tells.
+func (c *channel) write() {
+	for {
+		b, ok, ended := c.next(c.dc.BufferedAmount() < unackedBytes)
+		switch {
+		case ok:
 			if _, err := c.dc.Write(b); err != nil {
 				c.end("closed")
 			}
-		}
-		select {
-		case <-c.wake:
-		case <-c.ctx.Done():
+		case ended:
+			_ = c.dc.Close()
+			c.association.closed(c)
+			return
+		default:
+			if c.dc.BufferedAmount() < unackedBytes {
+				c.again() // SCTP may have told of its room before the writer was over
+			}
+			return
 		}
 	}
-	_ = c.dc.Close()
-	a.closed(c)
 }
 
 // read passes on what the client sends. Once the channel is over it discards what still comes, which would fill the receive window
@@ -267,35 +282,37 @@ func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct
 		return
 	}
 	kind, known := channelOf(cfg)
-	c := &channel{kind: kind, dc: dc, wake: make(chan struct{}, 1)}
+	c := &channel{association: a, kind: kind, dc: dc}
 	c.ctx, c.over = context.WithCancel(l.ctx)
-	if !known || !a.open(c) {
+	dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
+	dc.OnBufferedAmountLow(c.again)
+	if !known || !a.open(c, start) {
 		c.end("refused")
 		a.refuse(stream)
 		c.read(a, l)
 		return
 	}
 	a.tell(Event{Kind: ChannelOpened, Channel: kind})
-	defer c.end("internal fault") // by now there is another reason, unless this panics: the writer must end too
-	start(func() { c.write(a) })
+	defer c.end("internal fault") // by now there is another reason, unless this panics
 	c.read(a, l)
 }
 
 // open reports false if there is such a channel already.
-func (a *Association) open(c *channel) bool {
+func (a *Association) open(c *channel, start func(func())) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if before := a.channels[c.kind]; before != nil && !before.isOver() {
 		return false
 	}
-	c.patience = Patience >> a.slow
+	c.mu.Lock()
+	c.start, c.patience = start, Patience>>a.slow
+	c.mu.Unlock()
 	a.channels[c.kind] = c
 	return true
 }
 
 // closed forgets a channel that is over.
 func (a *Association) closed(c *channel) {
-	c.end("closed by the client") // SCTP is over
 	a.mu.Lock()
 	if a.channels[c.kind] == c {
 		a.channels[c.kind] = nil

@@ -40,11 +40,8 @@ type Config struct {
 	Certificate tls.Certificate
 	// Fingerprints of the client's certificate; one of them must match.
 	Fingerprints []sdp.Fingerprint
-	// Data: the client has asked for data channels. Otherwise nothing is expected from it after the handshake but its end, and as
-	// long as nothing comes the association has no goroutine.
-	Data  bool
-	Sink  Sink
-	Inbox Inbox
+	Sink         Sink
+	Inbox        Inbox
 	// Deadline for the handshake; 0 means the constant of that name.
 	Deadline time.Duration
 }
@@ -91,12 +88,11 @@ type Association struct {
 	results  chan result    // room for every attempt there may be
 	work     sync.WaitGroup // goroutines that the loop has started
 
-	// guarded by mu; while there is a loop, it may read in and resumed without
+	// guarded by mu; while the loop of the handshake runs, it may read in without
 	mu       sync.Mutex
-	in       chan []byte // datagrams for the loop; nil: it is parked, and none has come since
+	in       chan []byte // datagrams for the loop; nil: it is parked
 	parked   *pion.State // what is kept where there is no loop; nil: there is one, or it is over
 	flight   []byte      // the last of the handshake, once it was parked
-	resumed  bool        // it was parked once, and is not again: forged records cost then no more than they did
 	channels [NumChannels]*channel
 	slow     int // channels that were closed because the client did not read them
 	counts   Counts
@@ -165,8 +161,8 @@ func (a *Association) Counts() Counts {
 	return a.counts
 }
 
-// run is the association's loop: it begins, or goes on after a pause, and carries datagrams until it is over or parked.
-func (a *Association) run(start func() *attempt) {
+// run is the association's loop, of which there are two: one begins and is parked, the other goes on from there until it is over.
+func (a *Association) run(loop func() (parked bool)) {
 	parked := false
 	defer func() {
 		if !parked {
@@ -176,64 +172,37 @@ func (a *Association) run(start func() *attempt) {
 		}
 	}()
 	defer a.recover()
-	won := start()
-	if won == nil {
-		return
-	}
-	defer won.close()
-	if parked = !a.cfg.Data && !a.resumed && a.park(won); !parked {
-		a.carry(won)
-	}
+	parked = loop()
 }
 
-// carry gives the association that won every datagram until it is over.
-func (a *Association) carry(won *attempt) {
-	ended := make(chan struct{})
-	a.work.Go(func() {
-		defer close(ended)
-		a.serve(won.conn)
-	})
-	for {
-		select {
-		case b := <-a.in:
-			won.pipe.put(b)
-		case <-ended:
-			a.tell(Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
-			return
-		case <-a.ctx.Done():
-			return
-		}
-	}
-}
-
-// begin owns the handshake attempts. It returns the one that won, or nil where it is over.
-func (a *Association) begin() (won *attempt) {
+// begin owns the handshake attempts, and parks the one that wins.
+func (a *Association) begin() (parked bool) {
 	var err error
 	if a.expected, err = newExpected(a.cfg.Fingerprints); err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return nil
+		return false
 	}
 	a.options = serverOptions(&a.cfg)
-	t, err := a.handshake()
+	won, err := a.handshake()
 	if err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error(), Stranger: errors.Is(err, errNotFingerprint) || errors.Is(err, errNoCertificate)})
-		return nil
+		return false
 	}
-	if t == nil {
-		return nil // closed
+	if won == nil {
+		return false // closed
 	}
-	defer func() {
-		if won == nil {
-			t.close()
-		}
-	}()
-	event, err := connected(t.conn, &a.expected)
+	defer won.close()
+	event, err := connected(won.conn, &a.expected)
 	if err != nil {
 		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return nil
+		return false
 	}
 	a.tell(event)
-	return t
+	if err := a.park(won); err != nil {
+		a.tell(Event{Kind: Closed, Reason: err.Error()})
+		return false
+	}
+	return true
 }
 
 // tell gives the sink an event, again and again until it takes it or the association is closed.

@@ -46,8 +46,14 @@ type result struct {
 // profiles in order of preference.
 var profiles = []pion.SRTPProtectionProfile{pion.SRTP_AEAD_AES_128_GCM, pion.SRTP_AES128_CM_HMAC_SHA1_80}
 
-// silent: what goes wrong is an event or a count.
-var silent = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+// silent is for the libraries, which log nothing: what goes wrong is an event or a count. All share one logger, of which each
+// association would otherwise have several.
+var silent = oneLogger{logging.NewDefaultLeveledLoggerForScope("", logging.LogLevelDisabled, io.Discard)}
+
+type oneLogger struct{ logger logging.LeveledLogger }
+
+// NewLogger implements logging.LoggerFactory.
+func (l oneLogger) NewLogger(string) logging.LeveledLogger { return l.logger }
 
 // serverOptions configures the DTLS library. A HelloVerifyRequest would only repeat what ICE has proved: that the client receives at
 // its address.

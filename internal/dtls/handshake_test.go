@@ -230,10 +230,9 @@ func TestFragmentedHandshake(t *testing.T) {
 
 // Flights are sent again: a handshake survives the loss of any datagram, and of a third of them.
 func TestHandshakeSurvivesLoss(t *testing.T) {
-	for i := range 24 {
-		lost, data := i/2, i%2 == 0
+	for lost := range 12 {
 		synctest.Test(t, func(t *testing.T) {
-			s := newSceneOf(t, data, sha256Of(clientCert))
+			s := newScene(t, sha256Of(clientCert))
 			defer s.end()
 			var passed atomic.Int32
 			pass := func([]byte) bool {
@@ -276,11 +275,10 @@ func TestDeadline(t *testing.T) {
 
 // However far a handshake has come when it is closed, or when the client vanishes, every goroutine ends (the bubble would tell).
 func TestAbortedHandshakesLeaveNothing(t *testing.T) {
-	for i := range 28 {
-		stop, data := i/2, i%2 == 0
+	for stop := range 14 {
 		for _, closed := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSceneOf(t, data, sha256Of(clientCert))
+				s := newScene(t, sha256Of(clientCert))
 				var passed atomic.Int32
 				pass := func([]byte) bool {
 					n := int(passed.Add(1))

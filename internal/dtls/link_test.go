@@ -163,13 +163,8 @@ func (s *scene) want(kinds ...Kind) []Event {
 }
 
 func newScene(t *testing.T, fingerprints ...sdp.Fingerprint) *scene {
-	return newSceneOf(t, true, fingerprints...)
-}
-
-// newSceneOf is a scene whose client has asked for data channels, or not.
-func newSceneOf(t *testing.T, data bool, fingerprints ...sdp.Fingerprint) *scene {
 	s := &scene{t: t}
-	s.a = Start(Config{ID: 7, Certificate: serverCert, Fingerprints: fingerprints, Data: data, Sink: s, Inbox: s})
+	s.a = Start(Config{ID: 7, Certificate: serverCert, Fingerprints: fingerprints, Sink: s, Inbox: s})
 	s.pipe = newPipe(func(b []byte) {
 		if s.toServer == nil || s.toServer(b) {
 			s.a.Deliver(b)

@@ -3,27 +3,29 @@ package dtls
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/parley-rtc/parley/internal/drop"
 	pion "github.com/pion/dtls/v3"
 )
 
-// park ends everything of a finished handshake that costs memory, and keeps its keys and counters: 1 KiB in place of 60 with the
-// stacks of five goroutines. A client without data channels says nothing over DTLS any more until it closes.
+// park ends everything of a finished handshake, and keeps its keys and counters: 1 KiB in place of 60 with the stacks of five
+// goroutines. A client without data channels says nothing over DTLS any more until it closes. What one with data channels says starts
+// the association again, without all that a handshake takes and leaves.
 //
 // What is resumed goes on with the counters of the snapshot, so nothing new may be sent after it: the pipe is muted first, and what
 // still comes by was sealed before, and is counted.
-func (a *Association) park(won *attempt) bool {
+func (a *Association) park(won *attempt) error {
 	won.pipe.muted.Store(true)
 	state, ok := won.conn.ConnectionState()
 	flight := won.said.Load()
 	if !ok || flight == nil {
-		won.pipe.muted.Store(false)
-		return false
+		return errors.New("the DTLS association has no state")
 	}
 	state.PeerCertificates = nil // verified long ago
 	won.close()
+	a.options = nil
 	a.latest.Store(nil)
 	a.proved.Store(nil)
 	a.mu.Lock()
@@ -43,7 +45,7 @@ func (a *Association) park(won *attempt) bool {
 			}
 		}
 	}
-	return true
+	return nil
 }
 
 // take gives the loop a datagram. The client repeats its last flight until it has heard our answer: it then gets that again, to the
@@ -88,22 +90,36 @@ func (a *Association) unpark() {
 	if state == nil {
 		return
 	}
-	a.parked, a.resumed, a.in = nil, true, make(chan []byte, queueDatagrams)
-	go a.run(func() *attempt { return a.resume(state) })
+	p := newPipe(a.send)
+	a.parked, a.in = nil, p.in
+	go a.run(func() bool { a.resume(state, p); return false })
 }
 
-// resume makes an association of what was kept.
-func (a *Association) resume(state *pion.State) *attempt {
-	t := &attempt{pipe: newPipe(a.send)}
-	var err error
-	t.conn, err = pion.ResumeWithOptions(state, t.pipe, address{},
+// resume goes on with what was kept, until the client or Close ends it. What is resumed is not parked again: forged records cost then no
+// more than they did.
+func (a *Association) resume(state *pion.State, p *pipe) {
+	conn, err := pion.ResumeWithOptions(state, p, address{},
 		pion.WithMTU(mtu), pion.WithReplayProtectionWindow(replayWindow), pion.WithLoggerFactory(silent))
 	if err == nil {
-		err = t.conn.HandshakeContext(context.Background()) // which is over already
+		err = conn.HandshakeContext(context.Background()) // which is over already
 	}
 	if err != nil {
 		a.tell(Event{Kind: Closed, Reason: fmt.Sprintf("resume the DTLS association: %v", err)})
-		return nil
+		return
 	}
-	return t
+	closed := make(chan struct{})
+	stop := context.AfterFunc(a.ctx, func() {
+		defer close(closed)
+		_ = conn.Close()
+	})
+	defer func() {
+		if !stop() {
+			<-closed
+		}
+		_ = conn.Close()
+	}()
+	a.serve(conn)
+	if a.ctx.Err() == nil {
+		a.tell(Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
+	}
 }

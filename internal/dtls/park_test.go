@@ -41,10 +41,10 @@ func (s *scene) nonces() {
 	}
 }
 
-// quiet runs f with a client that has not asked for data channels.
+// quiet runs f with a client that has said nothing since the handshake.
 func quiet(t *testing.T, f func(s *scene, client *pion.Conn)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSceneOf(t, false, sha256Of(clientCert))
+		s := newScene(t, sha256Of(clientCert))
 		defer s.end()
 		client := s.connect()
 		if s.want(Connected); !s.isParked() {
@@ -89,7 +89,7 @@ func TestParkedIsClosed(t *testing.T) {
 	})
 }
 
-// Data channels that come unannounced work, both ways.
+// Data channels work, both ways.
 func TestParkedTalks(t *testing.T) {
 	quiet(t, func(s *scene, client *pion.Conn) {
 		assoc := s.associate(client)
@@ -116,7 +116,7 @@ func TestParkedTalks(t *testing.T) {
 // Forged records wake it, once; those of the handshake that come again do not. Neither ends it, or is taken for the client's.
 func TestParkedTakesNothingForged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSceneOf(t, false, sha256Of(clientCert))
+		s := newScene(t, sha256Of(clientCert))
 		defer s.end()
 		var (
 			mu     sync.Mutex
@@ -164,7 +164,7 @@ func TestParkedTakesNothingForged(t *testing.T) {
 func TestParkedRepeatsItsLastFlight(t *testing.T) {
 	for _, woken := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newSceneOf(t, false, sha256Of(clientCert))
+			s := newScene(t, sha256Of(clientCert))
 			defer s.end()
 			var lost atomic.Int32
 			s.toClient = func(b []byte) bool {
@@ -187,26 +187,11 @@ func TestParkedRepeatsItsLastFlight(t *testing.T) {
 	}
 }
 
-// Who has asked for data channels is not parked.
-func TestDataIsNotParked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, sha256Of(clientCert))
-		defer s.end()
-		client := s.connect()
-		defer client.Close()
-		s.want(Connected)
-		time.Sleep(time.Minute)
-		if s.isParked() {
-			t.Error("parked")
-		}
-	})
-}
-
 // Whatever comes at the moment of parking is not lost for good.
 func TestParkingRaces(t *testing.T) {
 	for i := range 40 {
 		synctest.Test(t, func(t *testing.T) {
-			s := newSceneOf(t, false, sha256Of(clientCert))
+			s := newScene(t, sha256Of(clientCert))
 			client := s.connect() // and both go on at once
 			if i%2 == 0 {
 				assoc := s.associate(client)

@@ -56,7 +56,6 @@ func (l *link) RemoteAddr() net.Addr { return address{} }
 
 // serve reads what comes inside DTLS until that ends. The first record starts SCTP; clients without data channels send none.
 func (a *Association) serve(conn io.ReadWriter) {
-	defer a.recover()
 	var inside sync.WaitGroup
 	defer inside.Wait()
 	var l *link // nil until the first record

@@ -328,7 +328,7 @@ func (s *Shard) deliver(now time.Time, e *endpoint, pair datagram.Pair) {
 	if e.association == nil {
 		e.member = s.messages.Member(uint64(e.spec.Room), e.spec.Identity, e.spec.PublishData)
 		e.association = dtls.Start(dtls.Config{
-			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints, Data: e.data,
+			ID: uint64(e.spec.Transport), Certificate: s.cfg.Certificate, Fingerprints: e.spec.Fingerprints,
 			Sink: sink{s.mail}, Inbox: e.member, Deadline: max(1, e.handshakeBy.Sub(now)),
 		})
 		e.receiveData()
