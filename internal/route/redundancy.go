@@ -155,6 +155,13 @@ func (p *Producer) recover(in *rtp.Packet, index int64, b *codec.Block) {
 // SetLossy says whether the subscriber loses so many packets that it needs redundancy.
 func (c *Consumer) SetLossy(lossy bool) { c.lossy = lossy }
 
+// Repeats reports whether packets of sound go out twice: the subscriber loses some and can have no redundancy, since it takes none, or
+// since the publication is encrypted.
+func (c *Consumer) Repeats() bool { return c.lossy && c.red == 0 && c.producer != nil }
+
+// Bare reports whether a packet is Opus without redundancy inside, of which the next one tells nothing.
+func (c *Consumer) Bare(p *Packet) bool { return c.producer.kinds[p.Type&0x7f] == codec.Opus }
+
 // mapRED finds the payload type under which the subscriber takes redundancy of what it takes as Opus.
 func (c *Consumer) mapRED() {
 	c.red = 0

@@ -29,8 +29,8 @@ func (p *Plan) Rates(c *Client, seconds int) (rates []bwe.Bitrate) {
 	return rates
 }
 
-// Waited returns for how long the sound that came to a client since then had waited on its link at most. Sound is never sent again, so
-// this is the queue.
+// Waited returns for how long the sound that came to a client since then had waited on its link at most. Where sound is sent twice this may
+// be one packet more than the queue.
 func (c *Client) Waited(since time.Time) (longest time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

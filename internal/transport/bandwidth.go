@@ -122,7 +122,7 @@ func (t *Transport) pad(now time.Time, n int, out *Out) {
 		s.rtxSeq++
 		header := t.header(now, s, &nothing, &h)
 		header[0] |= 0x20
-		if r := t.seal(now, s, s.rtx, header, padding[:], out); r != drop.None {
+		if _, r := t.seal(now, s, s.rtx, header, padding[:], out); r != drop.None {
 			out.Drops.Add(r)
 			return
 		}

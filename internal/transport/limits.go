@@ -11,6 +11,7 @@ const (
 	maxNacksAtOnce   = 64   // numbers that one request for repair names
 	maxNacksAnswered = 256  // numbers of one request that are answered
 	maxPadding       = 128  // packets of padding at once
+	maxRepeatedBytes = 512  // of a packet of sound that is sent twice; it is kept for each slot
 
 	// What is read of a client's RTCP: each datagram, each packet in it and each number that it asks for counts as one. A client that fills
 	// all its slots on a network that loses a fifth stays below; one that floods is not even decrypted. feedbackBurst may be saved up.

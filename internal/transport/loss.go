@@ -10,12 +10,17 @@ import (
 // downlink is which part of the packets that the server sends is lost on the way to the client, by its receiver reports; and with it
 // goes redundancy of audio on and off. Numbers that the publisher's loss has left open do not count.
 type downlink struct {
-	expected, lost int64   // since fraction was brought up to date
-	fraction       float32 // smoothed
-	known          bool
-	lossy          bool
-	calmSince      time.Time // while lossy: since when the loss is small; zero: it is not
+	once, twice tally   // since fraction was brought up to date, of packets that are sent so often
+	fraction    float32 // smoothed, of what is sent once
+	known       bool
+	lossy       bool
+	calmSince   time.Time // while lossy: since when the loss is small; zero: it is not
 }
+
+// tally is packets of which reports have told.
+type tally struct{ expected, lost int64 }
+
+func (y *tally) add(expected, lost int64) { y.expected, y.lost = y.expected+expected, y.lost+lost }
 
 // reported is what the last report about a slot said, and how far the slot was then.
 type reported struct {
@@ -27,7 +32,8 @@ type reported struct {
 }
 
 const (
-	lossSample = 50               // packets that make a measurement: a second of audio
+	lossSample = 50               // packets that make a measurement: a second of audio;
+	rareSample = 3 * lossSample   // of those that are sent twice, of which few are lost
 	lossyAt    = 0.02             // a loss that needs redundancy: Opus conceals less without being noticed
 	calmBelow  = 0.005            // one that does not,
 	calmFor    = 10 * time.Second // once it has been as small for so long
@@ -52,27 +58,39 @@ func (t *Transport) heard(now time.Time, s *slot, b *rtp.ReportBlock) {
 	expected, lost := s.reported.since(s, b)
 	t.lossReport(now, s, int(expected), int(lost))
 	d := &t.downlink
-	d.expected += expected
-	d.lost += lost
-	if d.expected < lossSample {
+	if s.neg.Kind == sdp.Audio && s.consumer.Repeats() {
+		d.twice.add(expected, lost)
+	} else {
+		d.once.add(expected, lost)
+	}
+	if !d.update(now) {
 		return
 	}
-	d.update(now)
 	for _, s := range t.slots {
 		if s.neg.Kind == sdp.Audio {
 			s.consumer.SetLoss(now, d.fraction)
 			s.consumer.SetLossy(d.lossy)
+			if s.repeat == nil && s.consumer.Repeats() {
+				s.repeat = new(repeat)
+			}
 		}
 	}
 }
 
-// update smooths what was measured, and decides.
-func (d *downlink) update(now time.Time) {
-	fraction := float32(d.lost) / float32(d.expected)
+// update smooths what was measured, and decides; or reports false where that is too little yet.
+func (d *downlink) update(now time.Time) bool {
+	sample := d.once
+	if sample.expected < lossSample {
+		if d.twice.expected < rareSample {
+			return false
+		}
+		sample.add(d.twice.expected, lostOnce(d.twice.expected, d.twice.lost))
+	}
+	fraction := float32(sample.lost) / float32(sample.expected)
 	if d.known {
 		fraction = (d.fraction + fraction) / 2
 	}
-	d.expected, d.lost, d.fraction, d.known = 0, 0, fraction, true
+	d.once, d.twice, d.fraction, d.known = tally{}, tally{}, fraction, true
 	switch {
 	case fraction >= lossyAt:
 		d.lossy, d.calmSince = true, time.Time{}
@@ -83,6 +101,7 @@ func (d *downlink) update(now time.Time) {
 	case now.Sub(d.calmSince) >= calmFor:
 		d.lossy = false
 	}
+	return true
 }
 
 // maxToldLoss is the most downlink loss that a publisher is told: what Opus adds against more costs everybody too much.

@@ -23,13 +23,22 @@ type talk struct {
 	lastPayload uint8
 }
 
+var (
+	opus = sdp.Codec{Name: "opus", PayloadType: 111, ClockRate: 48000, Channels: 2}
+	red  = sdp.Codec{Name: "red", PayloadType: 63, ClockRate: 48000, Channels: 2, Parameters: "111/111"}
+)
+
 func newTalk(t *testing.T) *talk {
 	t.Helper()
-	opus := sdp.Codec{Name: "opus", PayloadType: 111, ClockRate: 48000, Channels: 2}
-	red := sdp.Codec{Name: "red", PayloadType: 63, ClockRate: 48000, Channels: 2, Parameters: "111/111"}
+	return newTalkOf(t, opus, red)
+}
+
+// newTalkOf is a talk whose subscriber takes these codecs.
+func newTalkOf(t *testing.T, codecs ...sdp.Codec) *talk {
+	t.Helper()
 	k := &talk{call: &call{router: route.NewRouter(), pub: connect(t), sub: connect(t)}, t: t, now: start}
 	k.pub.transport.Negotiate(start, []sdp.Negotiated{{Mid: "0", Kind: sdp.Audio, Role: sdp.RoleReceive, Codecs: []sdp.Codec{opus}, SSRCs: []uint32{77}}})
-	k.sub.transport.Negotiate(start, []sdp.Negotiated{{Mid: "3", Kind: sdp.Audio, Role: sdp.RoleSend, Codecs: []sdp.Codec{opus, red}, SSRC: 5000, CNAME: "x"}})
+	k.sub.transport.Negotiate(start, []sdp.Negotiated{{Mid: "3", Kind: sdp.Audio, Role: sdp.RoleSend, Codecs: codecs, SSRC: 5000, CNAME: "x"}})
 	p := k.router.Add(route.ProducerConfig{ID: 1, Kind: sdp.Audio, Codecs: []sdp.Codec{opus}, Clock: k.pub.transport.Clock()})
 	k.pub.transport.Publish("0", p)
 	k.sub.transport.Assign(start, "3", p, 1, true)
@@ -112,6 +121,55 @@ func TestLossBringsRedundancy(t *testing.T) {
 	k.pass(9*time.Second, 0, 0)
 	if k.lastPayload != 111 {
 		t.Error("redundancy does not end")
+	}
+}
+
+// A subscriber that loses packets and takes no redundancy is sent each one twice, byte for byte, the second time with the next one; and no
+// longer once it has lost next to nothing for a while, though all that it loses then are both copies of one.
+func TestLossWithoutRedundancyIsSentTwice(t *testing.T) {
+	k := newTalkOf(t, opus)
+	k.pass(3*time.Second, 0, 0)
+	if k.sub.repeated > 0 {
+		t.Error("sent twice without loss")
+	}
+	k.pass(3*time.Second, 0, 20)
+	k.sub.repeated = 0
+	k.pass(30*time.Second, 0, 300) // both copies of one in 300: as where 6 % are lost
+	if k.sub.repeated != 1500 || k.lastPayload != 111 {
+		t.Errorf("%d of 1500 sent twice, payload type %d", k.sub.repeated, k.lastPayload)
+	}
+	if told := k.told().FractionLost; told < 5 || told > 26 {
+		t.Errorf("told %d/256", told)
+	}
+	k.sub.repeated = 0
+	k.now = k.now.Add(100 * time.Millisecond)
+	k.pass(20*time.Millisecond, 0, 0)
+	if k.sub.repeated > 0 {
+		t.Error("sent twice after a pause")
+	}
+	k.pass(40*time.Second, 0, 0)
+	k.sub.repeated = 0
+	k.pass(time.Second, 0, 0)
+	if k.sub.repeated > 0 {
+		t.Error("does not end")
+	}
+}
+
+// A packet of sound that is longer than what is kept of one is sent once.
+func TestLongSoundIsSentOnce(t *testing.T) {
+	k := newTalkOf(t, opus)
+	k.pass(6*time.Second, 0, 20)
+	for i, c := range []struct{ bytes, repeated int }{{400, 1}, {600, 1}, {400, 0}, {3, 1}} {
+		k.now, k.number, k.sub.repeated = k.now.Add(20*time.Millisecond), k.number+1, 0
+		h := rtp.Header{PayloadType: 111, SequenceNumber: k.number, Timestamp: uint32(k.number) * 960, SSRC: 77}
+		if r := k.pub.send(k.now, h, nil, make([]byte, c.bytes)); r != drop.None {
+			t.Fatal(r)
+		}
+		k.forward(k.now)
+		k.sub.received()
+		if k.sub.repeated != c.repeated {
+			t.Errorf("packet %d: %d of the one before it", i, k.sub.repeated)
+		}
 	}
 }
 

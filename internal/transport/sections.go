@@ -51,7 +51,8 @@ type slot struct {
 	rtxSeq    uint16
 	confirmed bool // the client has reported on the SSRC, so it need not be told the mid any more
 	reported  reported
-	bytes     int // sent since the last report
+	bytes     int     // sent since the last report
+	repeat    *repeat // nil: it has never been needed
 	memory    share.Memory
 	memoryOf  uint64 // the generation that it is about
 }

@@ -65,38 +65,45 @@ func (t *Transport) greet(now time.Time, s *slot, out *Out) {
 func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, empty bool, out *Out) drop.Reason {
 	h.SSRC = s.neg.SSRC
 	if empty {
-		return t.seal(now, s, s.source, t.header(now, s, &nothing, h), nil, out)
+		_, r := t.seal(now, s, s.source, t.header(now, s, &nothing, h), nil, out)
+		return r
 	}
-	payload := p.Payload
 	if s.neg.Kind == sdp.Audio {
-		payload = s.consumer.Wrap(p, h)
+		return t.sendSound(now, s, p, h, out)
 	}
-	return t.seal(now, s, s.source, t.header(now, s, p, h), payload, out)
+	_, r := t.seal(now, s, s.source, t.header(now, s, p, h), p.Payload, out)
+	return r
 }
 
 // nothing is a packet that carries nothing, not even what its header could say of a frame.
 var nothing route.Packet
 
-// seal writes a packet of a slot to the egress. The transport-wide number in its header is the next one, which is used up only now.
-func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, payload []byte, out *Out) drop.Reason {
+// seal writes a packet of a slot to the egress, and returns it as it is on the wire, good until the egress is sent. The transport-wide
+// number in its header is the next one, which is used up only now.
+func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, payload []byte, out *Out) ([]byte, drop.Reason) {
 	dst := out.Egress.Reserve(len(header) + len(payload) + t.out.Profile().Overhead())
 	if dst == nil {
-		return drop.EgressFull
+		return nil, drop.EgressFull
 	}
 	n := source.SealRTP(dst, header, payload)
 	if n == 0 {
-		return drop.RtpDuplicate // this number was sealed before
+		return nil, drop.RtpDuplicate // this number was sealed before
 	}
 	out.Egress.Commit(t.pair, n)
+	t.account(s, n)
+	if s.neg.Extensions.TransportCC != 0 {
+		t.bandwidth.estimator().Sent(now, n+pathBytes)
+	}
+	return dst[:n], drop.None
+}
+
+// account counts a packet of n bytes that goes out.
+func (t *Transport) account(s *slot, n int) {
 	s.bytes += n + pathBytes
 	t.bandwidth.sent += n + pathBytes
 	if s.neg.Kind == sdp.Audio {
 		t.bandwidth.sound += n + pathBytes
 	}
-	if s.neg.Extensions.TransportCC != 0 {
-		t.bandwidth.estimator().Sent(now, n+pathBytes)
-	}
-	return drop.None
 }
 
 // header renders h with the extensions that this subscriber negotiated.
@@ -164,7 +171,8 @@ func (t *Transport) sealRepair(now time.Time, s *slot, p *route.Packet, h *rtp.H
 	t.pacer.Spend(now, len(p.Payload)+aroundPayload)
 	h.SSRC, h.SequenceNumber = s.neg.RTXSSRC, s.rtxSeq
 	s.rtxSeq++
-	return t.seal(now, s, s.rtx, t.header(now, s, p, h), p.Payload, out)
+	_, r := t.seal(now, s, s.rtx, t.header(now, s, p, h), p.Payload, out)
+	return r
 }
 
 // sendRTCP seals the compound in t.rtcp.

@@ -33,6 +33,8 @@ type client struct {
 	in, out   *srtp.Context
 	drops     drop.Counts
 	result    transport.Out
+	repeated  int // packets that came a second time, byte for byte
+	sealed    map[string]bool
 }
 
 func connect(t *testing.T) *client {
@@ -43,7 +45,7 @@ func connect(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, transport: tr}
+	c := &client{t: t, transport: tr, sealed: map[string]bool{}}
 	c.result = transport.Out{Egress: datagram.NewEgress(1 << 20), Drops: &c.drops}
 	c.check(start)
 	theirs, ours := c.keys(1), c.keys(2)
@@ -102,6 +104,11 @@ func (c *client) received() (media []rtp.Packet, control [][]byte) {
 				control = append(control, plain)
 				continue
 			}
+			if c.sealed[string(d)] {
+				c.repeated++
+				continue
+			}
+			c.sealed[string(d)] = true
 			n, _ := rtp.HeaderLen(d)
 			plain, r := c.in.OpenRTP(d, n)
 			if r != drop.None {
