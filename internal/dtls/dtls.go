@@ -102,6 +102,7 @@ type Association struct {
 	ever     int
 	begun    [maxAttempts]time.Time // when the last ones began; the oldest at ever%maxAttempts
 	last     error                  // of an attempt that failed
+	early    [][]byte               // datagrams for after the handshake
 
 	// atomic
 	latest atomic.Pointer[attempt] // whose ClientHello came last

@@ -125,6 +125,10 @@ func rootOf(err error) error {
 func (a *Association) route(b []byte) {
 	hello, ok := helloRandom(b)
 	if !ok {
+		if finished, says := inspect(b); says && !finished {
+			a.keep(b)
+			return
+		}
 		for _, t := range a.attempts {
 			t.pipe.put(b)
 		}
@@ -143,6 +147,14 @@ func (a *Association) route(b []byte) {
 		a.ever++
 		a.replaceOldest()
 		a.attempt(hello, b)
+	}
+}
+
+// keep puts aside what a client says that has finished its handshake before this side knows of it: an attempt that took it would end with it.
+// More than a few it sends again.
+func (a *Association) keep(b []byte) {
+	if len(a.early) < maxEarly {
+		a.early = append(a.early, b)
 	}
 }
 

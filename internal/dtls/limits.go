@@ -22,6 +22,7 @@ const (
 	maxAttempts        = 8                      // handshakes at once, one ClientHello each; and those begun in stalledAfter
 	stalledAfter       = time.Second            // from then on an attempt may be replaced
 	maxHandshakeBytes  = 16 << 10               // one handshake message of the client: its certificates
+	maxEarly           = 8                      // datagrams that came before the handshake was known to be finished, and are for after it
 	maxMessageSequence = 8                      // handshake messages of the client; it has 5 without fragments
 	replayWindow       = 4096                   // records; no plaintext record may be numbered higher, so a forged one never outruns the window
 	mtu                = 1200                   // bytes of a DTLS datagram

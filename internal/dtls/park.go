@@ -35,6 +35,10 @@ func (a *Association) park(won *attempt) error {
 		a.unpark()
 	}
 	a.mu.Unlock()
+	for _, b := range a.early {
+		a.take(b)
+	}
+	a.early = nil
 	for _, left := range []chan []byte{won.pipe.in, in} {
 		for more := true; more; {
 			select {

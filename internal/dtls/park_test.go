@@ -187,23 +187,54 @@ func TestParkedRepeatsItsLastFlight(t *testing.T) {
 	}
 }
 
-// Whatever comes at the moment of parking is not lost for good.
+// Whatever comes at the moment of parking is not lost: data channels do not wait until the client tries again, and its end is heard of.
 func TestParkingRaces(t *testing.T) {
-	for i := range 40 {
+	for i := range 300 {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScene(t, sha256Of(clientCert))
 			client := s.connect() // and both go on at once
-			if i%2 == 0 {
+			start := time.Now()
+			switch i % 3 {
+			case 0:
 				assoc := s.associate(client)
 				s.dial(assoc, 1, "parley", 0)
 				s.want(Connected, ChannelOpened)
 				_ = assoc.Close()
-			} else {
+			case 1:
+				_ = client.Close()
+				s.want(Connected, Closed)
+			case 2:
 				s.a.Close()
+			}
+			if took := time.Since(start); took > 0 {
+				t.Errorf("%d: it took %v", i, took)
 			}
 			_ = client.Close()
 			s.end()
 			s.nonces()
+		})
+	}
+}
+
+// Of what comes before the handshake is finished little is kept for later, as it may be forged. What the client says is among it, or is
+// said again.
+func TestMaxEarly(t *testing.T) {
+	for _, forged := range []int{1, maxEarly + 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScene(t, sha256Of(clientCert))
+			defer s.end()
+			for i := range forged {
+				s.a.Deliver(record(applicationData, 1, 1000+uint64(i), make([]byte, 40)))
+			}
+			if synctest.Wait(); len(s.a.early) != min(forged, maxEarly) {
+				t.Errorf("%d datagrams are kept", len(s.a.early))
+			}
+			client := s.connect()
+			defer client.Close()
+			assoc := s.associate(client)
+			defer assoc.Close()
+			s.dial(assoc, 1, "parley", 0)
+			s.want(Connected, ChannelOpened)
 		})
 	}
 }
