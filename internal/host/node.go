@@ -296,6 +296,7 @@ func (n *node) routes() (http.Handler, error) {
 	probes(mux, func() bool { return !n.draining.Load() })
 	mux.Handle("GET /metrics", metricsGate(n.cfg.MetricsKey.Reveal(), n.metrics.Handler()))
 	mux.Handle("/v1/session", ws.New(n.signal, origins))
+	mux.HandleFunc("GET /v1/server", n.serverHandler)
 	calls := whip.New(n.signal, origins, n.currentCandidates)
 	for _, path := range whip.Paths {
 		mux.Handle(path, calls)

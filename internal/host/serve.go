@@ -1,9 +1,11 @@
 package host
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	ossignal "os/signal"
 	"syscall"
@@ -33,6 +35,19 @@ func (p process) serve(cfg *Config) error {
 	}
 	log.Info("ended")
 	return nil
+}
+
+// serverHandler tells a page of this machine where others find the server: its own address, localhost, is no help to them.
+func (n *node) serverHandler(w http.ResponseWriter, r *http.Request) {
+	var about struct {
+		Others string `json:"others,omitempty"`
+	}
+	if visitorOf(r).local {
+		about.Others = n.summary(false).others()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_ = json.NewEncoder(w).Encode(about)
 }
 
 // summary gathers what the start text tells.

@@ -30,7 +30,7 @@ func (s *summary) write(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nParley %s\n\n", Version())
 	for _, d := range s.cfg.Domain {
-		fmt.Fprintf(w, "  meet\thttps://%s%s\n", d, portSuffix(s.port, 443))
+		fmt.Fprintf(w, "  meet\t%s\n", s.domainURL(d))
 	}
 	if host, ok := s.localHost(); ok {
 		fmt.Fprintf(w, "  meet\thttp://%s\ton this machine\n", net.JoinHostPort(host, strconv.Itoa(int(s.port))))
@@ -84,6 +84,18 @@ func (s *summary) localHost() (string, bool) {
 		return listen.String(), true
 	}
 	return "", false
+}
+
+// others is where others find this server: its domain, or the address for other devices; empty: nowhere.
+func (s *summary) others() string {
+	if len(s.cfg.Domain) > 0 {
+		return s.domainURL(s.cfg.Domain[0])
+	}
+	return s.phones()
+}
+
+func (s *summary) domainURL(domain string) string {
+	return "https://" + domain + portSuffix(s.port, 443)
 }
 
 // phones is the address for other devices: that of the first offered address, IPv4 if there is one, because it is shorter to type.

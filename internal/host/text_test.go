@@ -1,6 +1,9 @@
 package host
 
 import (
+	"context"
+	"fmt"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -165,5 +168,34 @@ func TestQRCode(t *testing.T) {
 			t.Errorf("%s is no terminal", path)
 		}
 		f.Close()
+	}
+}
+
+// Pages of this machine are told where others find the server, others' are told nothing.
+func TestOthers(t *testing.T) {
+	n := startNode(t)
+	defer n.stop()
+	ask := func(v visitor) string {
+		w := httptest.NewRecorder()
+		n.serverHandler(w, httptest.NewRequest("GET", "/v1/server", nil).WithContext(context.WithValue(t.Context(), visitorKey{}, v)))
+		return strings.TrimSpace(w.Body.String())
+	}
+	if got := ask(visitor{local: true}); got != "{}" {
+		t.Errorf("on loopback only: %s", got)
+	}
+	n.cfg.Domain = []string{"meet.example.org"}
+	port := n.port.Local().Port()
+	if got, want := ask(visitor{local: true}), fmt.Sprintf(`{"others":"https://meet.example.org:%d"}`, port); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := ask(visitor{}); got != "{}" {
+		t.Errorf("to a visitor from elsewhere: %s", got)
+	}
+	if _, body := get(t, n.client(t), fmt.Sprintf("http://localhost:%d/v1/server", port)); !strings.Contains(body, "meet.example.org") {
+		t.Errorf("by a browser here: %s", body)
+	}
+	s := &summary{cfg: &Config{}, port: 443, offers: chooseAddresses(netip.IPv4Unspecified(), home, nil)}
+	if got := s.others(); got != "https://192.168.1.20" {
+		t.Errorf("others: %q", got)
 	}
 }

@@ -6,7 +6,7 @@ import { deviceAdvice } from "../pure/advice.js";
 import { invitationCommand } from "../pure/invitation.js";
 import type { Call, Person } from "../state/call.js";
 import { findDevices } from "../state/devices.js";
-import { copy, linkOf } from "../state/link.js";
+import { copy, copyLink, linkOf } from "../state/link.js";
 import { shortcuts, shortcutsOn, switchShortcuts } from "../state/shortcuts.js";
 import { say } from "../state/toasts.js";
 import { closeDialog, dialog } from "../state/view.js";
@@ -103,14 +103,20 @@ function InviteDialog({ room }: { readonly room: string }): JSX.Element {
   return (
     <Dialog title="Invite others">
       <p>The link alone lets nobody in, and your invitation is only for you. Whoever runs this server makes one for each guest:</p>
-      <ToCopy text={invitationCommand(room)} label="Copy the command" done="Command copied" />
+      <ToCopy text={invitationCommand(room)} label="Copy the command" onCopy={(text) => copy(text, "Command copied")} />
       <p>What the command prints goes behind the link, at once after the last sign:</p>
-      <ToCopy text={`${linkOf(room)}#token=`} label="Copy the link" done="Link copied: the invitation goes behind it" />
+      <ToCopy text={`${linkOf(room)}#token=`} label="Copy the link" onCopy={(text) => copyLink(text, "Link copied: the invitation goes behind it")} />
     </Dialog>
   );
 }
 
-function ToCopy({ text, label, done }: { readonly text: string; readonly label: string; readonly done: string }): JSX.Element {
+interface ToCopyProps {
+  readonly text: string;
+  readonly label: string;
+  readonly onCopy: (text: string) => Promise<void>;
+}
+
+function ToCopy({ text, label, onCopy }: ToCopyProps): JSX.Element {
   return (
     <div class="link">
       <code class="link-text">{text}</code>
@@ -119,7 +125,7 @@ function ToCopy({ text, label, done }: { readonly text: string; readonly label: 
         class="small"
         onClick={() => {
           closeDialog(); // it would cover what is said
-          void copy(text, done);
+          void onCopy(text);
         }}
       >
         <Icon name="copy" /> {label}

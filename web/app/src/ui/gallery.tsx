@@ -6,7 +6,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import { arrange, shareKey } from "../pure/arrange.js";
 import { fitGrid, type Space } from "../pure/grid.js";
 import type { Call, Person } from "../state/call.js";
-import { invite, inviteLabel, linkOf } from "../state/link.js";
+import { invite, inviteLabel, isOnlyHere, linkOf } from "../state/link.js";
 import { pinned, portrait, viewFor } from "../state/view.js";
 import { Icon } from "./icon.js";
 import { Tile, type TileItem } from "./tile.js";
@@ -90,11 +90,16 @@ function Grid({ call, tiles }: { readonly call: Call; readonly tiles: readonly T
   );
 }
 
+function firstStep(call: Call): string {
+  if (isOnlyHere.value) return "This server can be reached only on this machine. What it printed when it started says why.";
+  return call.byInvitation ? "Each guest needs an invitation of their own." : "Copy the link and send it to whom you want to meet.";
+}
+
 function FirstHere({ call }: { readonly call: Call }): JSX.Element {
   return (
     <section class="first-here" aria-label="Invite others">
       <strong>You are the first here.</strong>
-      <p>{call.byInvitation ? "Each guest needs an invitation of their own." : "Copy the link and send it to whom you want to meet."}</p>
+      <p>{firstStep(call)}</p>
       <div class="link">
         {!call.byInvitation && <span class="link-text">{linkOf(call.room)}</span>}
         <button type="button" class="primary small" onClick={() => invite(call)}>

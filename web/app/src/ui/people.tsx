@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { hueOf } from "../pure/people.js";
 import type { Call, Person } from "../state/call.js";
-import { invite, inviteLabel } from "../state/link.js";
+import { invite, inviteLabel, isOnlyHere } from "../state/link.js";
 import { dialog } from "../state/view.js";
 import { Avatar } from "./face.js";
 import { Icon } from "./icon.js";
@@ -16,13 +16,18 @@ export function PeoplePanel({ call }: { readonly call: Call }): JSX.Element {
         ))}
       </ul>
       <div class="panel-foot">
-        {people.length === 1 && <p class="soft">{call.byInvitation ? "You are the first here." : "You are the first here. Send the link to whom you want to meet."}</p>}
+        {people.length === 1 && <p class="soft">You are the first here.{firstStep(call)}</p>}
         <button type="button" onClick={() => invite(call)}>
           <Icon name="copy" /> {inviteLabel(call)}
         </button>
       </div>
     </>
   );
+}
+
+function firstStep(call: Call): string {
+  if (isOnlyHere.value) return " This server can be reached only on this machine.";
+  return call.byInvitation ? "" : " Send the link to whom you want to meet.";
 }
 
 function Row({ person, mayKick }: { readonly person: Person; readonly mayKick: boolean }): JSX.Element {
