@@ -150,8 +150,8 @@ func (a *Association) route(b []byte) {
 	}
 }
 
-// keep puts aside what a client says that has finished its handshake before this side knows of it: an attempt that took it would end with it.
-// More than a few it sends again.
+// keep puts aside what a client says that has finished its handshake, before this side knows of that: an attempt would take it with it
+// to its end. What is more than a few the client says again.
 func (a *Association) keep(b []byte) {
 	if len(a.early) < maxEarly {
 		a.early = append(a.early, b)
