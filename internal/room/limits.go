@@ -20,6 +20,12 @@ const (
 	MaxReasonBytes = 256
 )
 
+// maxToldPublishers is how many a viewer is told of who names nobody that publishes.
+const maxToldPublishers = 10
+
+// retryWatch is in how many seconds such a viewer may try again.
+const retryWatch = 5
+
 // firstPairs is where the pool of slots starts; it doubles from there.
 const firstPairs = 4
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -302,6 +303,22 @@ func TestWHIPOffer(t *testing.T) {
 	}
 }
 
+// Rule: however many publish, a viewer who names nobody of them is told of the first ten.
+func TestToldPublishers(t *testing.T) {
+	s := newScene(t)
+	for i := range maxToldPublishers + 2 {
+		session := fmt.Sprintf("s%d", i)
+		s.must(Join{Session: session, Carrier: WHIP, Identity: fmt.Sprintf("p%d", i), Grants: allGrants})
+		c := s.clients[session]
+		c.pc.publish("0", "", "opus")
+		s.offer(c)
+	}
+	e := s.refused(Join{Session: "v", Carrier: WHEP, Grants: wire.Grants{Subscribe: true}, Follow: "Bob"}, wire.CodeNotFound)
+	if !strings.HasSuffix(e.Next, "these publish: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 and 2 more") {
+		t.Errorf("%+v", e)
+	}
+}
+
 // Rule: a WHEP viewer watches one participant: the one it names, or the first who publishes. Nobody there: 404 and when to
 // try again. Its slots are filled at once, and go on when the publisher comes again.
 func TestWHEP(t *testing.T) {
@@ -323,7 +340,9 @@ func TestWHEP(t *testing.T) {
 	}
 	publish("w1", "obs")
 	publish("w2", "cam")
-	s.refused(join("v", "bob"), wire.CodeNotFound)
+	if e := s.refused(join("v", "bob"), wire.CodeNotFound); e.Next != "participant is an identity, not a name; these publish: obs, cam" || e.RetrySeconds == 0 {
+		t.Errorf("%+v", e)
+	}
 	s.must(join("v1", ""))
 	s.must(join("v2", "cam"))
 	v1, v2 := s.clients["v1"], s.clients["v2"]

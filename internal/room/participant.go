@@ -1,7 +1,9 @@
 package room
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -55,7 +57,7 @@ func (r *Room) join(now time.Time, c Join) *wire.Error {
 		c.Grants.Hidden = true
 		followed := r.followed(c.Follow)
 		if followed == nil {
-			return NobodyPublishes(c.Follow)
+			return r.nobodyPublishes(c.Follow)
 		}
 		c.Follow = followed.identity
 	}
@@ -286,11 +288,36 @@ func noParticipant(identity string) *wire.Error {
 	return wire.NewError(wire.CodeNotFound, "no participant "+identity+" in this room", "")
 }
 
-// NobodyPublishes refuses a viewer of an identity, or of anybody where it is empty.
-func NobodyPublishes(identity string) *wire.Error {
-	what := "nobody publishes in this room"
-	if identity != "" {
-		what = identity + " does not publish in this room"
+// NobodyPublishes refuses a viewer of a room in which nobody publishes.
+func NobodyPublishes() *wire.Error {
+	return &wire.Error{
+		Code: wire.CodeNotFound, Message: "nobody publishes in this room", Next: "try again once somebody does", RetrySeconds: retryWatch,
 	}
-	return &wire.Error{Code: wire.CodeNotFound, Message: what, Next: "try again once somebody does", RetrySeconds: 5}
+}
+
+// nobodyPublishes refuses a viewer, and tells one who named somebody whom else there is: a display name is easily taken for an identity.
+func (r *Room) nobodyPublishes(identity string) *wire.Error {
+	publish, more := r.publishers()
+	if identity == "" || len(publish) == 0 {
+		return NobodyPublishes()
+	}
+	next := "participant is an identity, not a name; these publish: " + strings.Join(publish, ", ")
+	if more > 0 {
+		next += fmt.Sprintf(" and %d more", more)
+	}
+	return &wire.Error{Code: wire.CodeNotFound, Message: identity + " does not publish in this room", Next: next, RetrySeconds: retryWatch}
+}
+
+// publishers are the identities of those whom a viewer could watch, the first of them, and the number of the others.
+func (r *Room) publishers() (first []string, more int) {
+	for _, p := range r.participants {
+		switch {
+		case p.grants.Hidden || len(p.publications) == 0:
+		case len(first) < maxToldPublishers:
+			first = append(first, p.identity)
+		default:
+			more++
+		}
+	}
+	return first, more
 }

@@ -40,7 +40,7 @@ func do(ctx context.Context, b bus.Bus, name string, r Request) (Reply, error) {
 		case r.Type != wire.TypeJoin:
 			return Reply{Error: room.SessionExpired()}, nil
 		case r.Carrier == CarrierWHEP:
-			return Reply{Error: room.NobodyPublishes("")}, nil
+			return Reply{Error: room.NobodyPublishes()}, nil
 		}
 		opened, err := open(ctx, b, openRequest{Room: name, Source: r.Source})
 		if errors.Is(err, bus.ErrNoResponders) {

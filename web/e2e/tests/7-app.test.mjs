@@ -116,6 +116,17 @@ describe('the app', () => {
     await bob.sees('Ann', ann.number);
   });
 
+  test('the statistics tell by which identity others watch one', { timeout }, async () => {
+    await ann.press('More');
+    await ann.press('Statistics', 'menuitem');
+    await ann.read('Identities');
+    const told = await ann.evaluate(() => [...document.querySelectorAll('.figures dl:last-of-type > div')].map((row) => row.innerText.replace(/\s+/g, ' ')));
+    assert.equal(told.length, 2);
+    assert.match(told[0], /^Ann guest-/);
+    assert.match(told[1], /^Bob guest-/);
+    await ann.press('Close');
+  });
+
   test('what is written in the chat is counted until it is read', { timeout }, async () => {
     await bob.press('Chat');
     await bob.write('Message to everyone', 'The plan: https://example.org/plan.');

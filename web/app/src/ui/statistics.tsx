@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { bitrateText } from "../pure/people.js";
-import type { Call } from "../state/call.js";
+import type { Call, Person } from "../state/call.js";
 import type { Rates, Statistics } from "../state/statistics.js";
 
 const lookMs = 2_000;
@@ -22,10 +22,10 @@ export function StatisticsPanel({ call }: { readonly call: Call }): JSX.Element 
       clearInterval(interval);
     };
   }, [call]);
-  return now.value ? <Figures {...now.value} /> : <p class="panel-foot soft">Looking…</p>;
+  return now.value ? <Figures {...now.value} people={call.people.value} /> : <p class="panel-foot soft">Looking…</p>;
 }
 
-function Figures({ path, rttMs, sending, receiving, sent, received, codecs }: Statistics): JSX.Element {
+function Figures({ path, rttMs, sending, receiving, sent, received, codecs, people }: Statistics & { readonly people: readonly Person[] }): JSX.Element {
   return (
     <div class="figures" tabIndex={0} aria-label="Statistics">
       <dl>
@@ -48,6 +48,14 @@ function Figures({ path, rttMs, sending, receiving, sent, received, codecs }: St
           <p>{codecs.join(", ")}</p>
         </>
       )}
+      <h3>Identities</h3>
+      <dl>
+        {people.map(({ identity, name }) => (
+          <Figure key={identity} term={name}>
+            {identity}
+          </Figure>
+        ))}
+      </dl>
       {path === "TCP" && <p class="soft">Media travel over TCP, because UDP does not get through. A firewall that lets UDP to the server's port gives better sound and picture.</p>}
     </div>
   );
