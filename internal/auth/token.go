@@ -13,6 +13,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,8 +84,8 @@ var sourceNames = map[string]wire.Source{
 var parser = jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithStrictDecoding(),
 	jwt.WithoutClaimsValidation())
 
-// Verify checks a token against keys and returns what it says. The error is a *wire.Error with code unauthorized; it never
-// quotes the token.
+// Verify checks a token against keys and returns what it says. The error wraps a *wire.Error with code unauthorized; it never
+// quotes the token. [Why] tells more of it.
 func Verify(now time.Time, token string, keys Keys) (Claims, error) {
 	if token == "" {
 		return Claims{}, refuse("no token was given")
@@ -97,7 +98,8 @@ func Verify(now time.Time, token string, keys Keys) (Claims, error) {
 	}
 	var p payload
 	if _, err := parser.ParseWithClaims(token, &p, func(t *jwt.Token) (any, error) { return keyOf(t, &p, keys) }); err != nil {
-		return Claims{}, refuse("the token is malformed, of another algorithm than HS256, of an unknown key, or its signature is wrong")
+		told := refuse("the token is malformed, of another algorithm than HS256, of an unknown key, or its signature is wrong")
+		return Claims{}, &refusal{told: told, why: whyUnreadable(err)}
 	}
 	expires, before, err := p.times(now)
 	if err != nil {
@@ -131,7 +133,43 @@ func keyOf(t *jwt.Token, p *payload, keys Keys) (any, error) {
 	if b := secret.Reveal(); ok && p.Issuer != "" && len(b) >= MinSecretBytes {
 		return b, nil
 	}
-	return nil, fmt.Errorf("no such key")
+	return nil, errNoKey
+}
+
+var errNoKey = errors.New("no such key")
+
+// refusal is an error that tells the operator more than the client: which keys there are is nobody else's business.
+type refusal struct {
+	told *wire.Error
+	why  string
+}
+
+func (r *refusal) Error() string { return r.told.Error() }
+
+func (r *refusal) Unwrap() error { return r.told }
+
+// Why is what the operator may know of an error of [Verify]: one of few texts, with nothing of the token in it.
+func Why(err error) string {
+	var r *refusal
+	var told *wire.Error
+	switch {
+	case errors.As(err, &r):
+		return r.why
+	case errors.As(err, &told):
+		return told.Message
+	}
+	return "the token is not valid"
+}
+
+// whyUnreadable says which of the faults it is that a client is told together.
+func whyUnreadable(err error) string {
+	switch {
+	case errors.Is(err, errNoKey):
+		return "the token is of an unknown key: was it made with another --data or --keys?"
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
+		return "the token's signature is wrong, or its algorithm is not HS256: was it changed, or made with another secret of the same key?"
+	}
+	return "the token is malformed: was it copied whole?"
 }
 
 func (p *payload) times(now time.Time) (expires, before time.Time, err error) {

@@ -217,3 +217,28 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// The operator is told which of the faults it is that clients are told together, in words that hold nothing of the token.
+func TestWhy(t *testing.T) {
+	good := authtest.Good(now, nil)
+	for token, want := range map[string]string{
+		"":                 "no token was given",
+		"x":                "malformed",
+		good[:len(good)-3]: "signature is wrong",
+		authtest.Good(now, authtest.Object{"iss": `"stranger"`}):                                                                              "unknown key: was it made with another --data or --keys?",
+		authtest.Good(now, authtest.Object{"exp": fmt.Sprint(now.Add(-time.Hour).Unix()), "iat": fmt.Sprint(now.Add(-2 * time.Hour).Unix())}): "expired",
+	} {
+		_, err := auth.Verify(now, token, authtest.Keys())
+		var told *wire.Error
+		if err == nil || !errors.As(err, &told) || told.Code != wire.CodeUnauthorized {
+			t.Errorf("%q: %v", want, err)
+			continue
+		}
+		if why := auth.Why(err); !strings.Contains(why, want) || strings.Contains(why, "stranger") {
+			t.Errorf("%q, want %q", why, want)
+		}
+		if strings.Contains(told.Message+told.Next, "--data") {
+			t.Errorf("the client is told %q", told.Message)
+		}
+	}
+}

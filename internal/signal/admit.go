@@ -45,6 +45,7 @@ func (s *Service) admit(now time.Time, w wish) (permit, *wire.Error) {
 	keys := s.config.Keys()
 	c, err := auth.Verify(now, w.token, keys)
 	if err != nil {
+		s.refusals.note(now, s.config.Log, auth.Why(err))
 		var refused *wire.Error
 		if !errors.As(err, &refused) {
 			refused = wire.NewError(wire.CodeUnauthorized, "the token is not valid", "get a fresh token")

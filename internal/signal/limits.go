@@ -35,5 +35,6 @@ const (
 	slowFlushTime      = time.Second      // the same, for one that reads too slowly
 	maxToldOrigins     = 100              // refused origins that are told
 	maxToldOriginBytes = 256              // of each
+	refusalsTime       = time.Minute      // between two lines about tokens that were refused for the same reason
 	retryOverloadAfter = 5                // seconds
 )

@@ -53,6 +53,8 @@ type Service struct {
 
 	// atomic
 	counts counts
+
+	refusals refusals // has its own lock
 }
 
 type counts struct {

@@ -3,19 +3,24 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { roomProblem } from "../src/pure/advice.js";
-import { invitationCommand, readInvitation } from "../src/pure/invitation.js";
+import { faultOf, invitationCommand, readInvitation } from "../src/pure/invitation.js";
 
 const token = (claims: unknown): string => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
 
 test("name and room are read, in any script", () => {
-  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea" });
-  assert.deepEqual(readInvitation(token({ sub: "guest" })), { name: "", room: "" });
+  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea", expires: undefined });
+  assert.deepEqual(readInvitation(token({ sub: "guest", exp: 1800 })), { name: "", room: "", expires: 1_800_000 });
 });
 
 test("what is no invitation says nothing", () => {
-  for (const bad of ["", "a.b.c", "a.!.c", token(null), token([1]), token({ name: 7, video: "tea" }), token({ video: { room: ["tea"] } })]) {
-    assert.deepEqual(readInvitation(bad), { name: "", room: "" }, bad);
+  for (const bad of ["", "a.b.c", "a.!.c", token(null), token([1]), token({ name: 7, video: "tea", exp: "1800" }), token({ video: { room: ["tea"] } })]) {
+    assert.deepEqual(readInvitation(bad), { name: "", room: "", expires: undefined }, bad);
   }
+});
+
+test("one that is refused is missing, has expired, or is not of this server", () => {
+  const until = (exp?: number): ReturnType<typeof faultOf> => faultOf(readInvitation(token({ exp })), 1_800_000);
+  assert.deepEqual([faultOf(undefined, 0), until(1800), until(1801), until(), faultOf(readInvitation("cut off"), 0)], ["missing", "expired", "foreign", "foreign", "foreign"]);
 });
 
 test("the command can be pasted into a shell, whatever the room is called", () => {

@@ -333,6 +333,10 @@ describe('the app with invitations', () => {
     await ann.write('Your name', 'Ann');
     await ann.press('Join');
     await ann.read('This room needs an invitation');
+    await ann.open(`/r/tea?1#token=${call.server.token('--room', 'tea').slice(0, -3)}`);
+    await ann.press('Join');
+    await ann.read('This server does not know your invitation');
+    assert.match(readFileSync(call.server.logFile, 'utf8'), /level=WARN.*refused: the token's signature is wrong/);
     await ann.enter(`/r/tea?2#token=${call.server.token('--room', 'tea')}`);
     await ann.seesTile('Ann (you)');
     assert.equal(await ann.evaluate(() => location.hash), '', 'the token is in the address bar');
@@ -342,6 +346,9 @@ describe('the app with invitations', () => {
     await ann.read('Each guest needs an invitation of their own.');
     await ann.press('Invite others');
     await ann.read('Whoever runs this server makes one for each guest:');
+    await ann.page.setViewport({ width: 360, height: 740 });
+    assert.ok(await ann.evaluate(() => [...document.querySelectorAll('.dialog *')].every((e) => e.getBoundingClientRect().right <= innerWidth)), 'it is wider than a phone');
+    await ann.page.setViewport({ width: 1280, height: 800 });
     await ann.press('Copy the command');
     await ann.read('Command copied');
     assert.equal(await ann.clipboard(), 'parley token --room tea --name NAME');

@@ -1,5 +1,6 @@
 // What went wrong, in words for the person it went wrong for: the cause and the next step.
 
+import type { InvitationFault } from "./invitation.js";
 import { isTooLong } from "./room-name.js";
 
 export type DeviceKind = "camera" | "microphone" | "screen";
@@ -167,6 +168,26 @@ export function troubleAdvice(code: string, next: string | undefined): Advice | 
   }
 }
 
+/** Why the server lets nobody in by this invitation. */
+export function accessAdvice(fault: InvitationFault): Advice {
+  switch (fault) {
+    case "missing":
+      return {
+        title: "This room needs an invitation",
+        next: "Open the complete link that you were sent, or ask whoever runs the meeting for one.",
+        actions: ["start"],
+      };
+    case "expired":
+      return { title: "Your invitation has expired", next: "Ask whoever invited you for a new one.", actions: ["start"] };
+    case "foreign":
+      return {
+        title: "This server does not know your invitation",
+        next: "It is for another server, or was not copied whole. Open the complete link that you were sent, or ask for a new one.",
+        actions: ["start"],
+      };
+  }
+}
+
 /** Why a call could not begin, or is over; code is the server's, or the SDK's own. */
 export function endAdvice(code: string, message: string, next: string | undefined): Advice {
   switch (code) {
@@ -183,11 +204,7 @@ export function endAdvice(code: string, message: string, next: string | undefine
     case "overloaded":
       return { title: "The server is full", next: "Try again in a few minutes, or tell whoever runs it.", actions: ["rejoin", "start"] };
     case "unauthorized":
-      return {
-        title: "This room needs an invitation",
-        next: "Open the complete link that you were sent. If it is an old one, ask for a new one: invitations expire.",
-        actions: ["start"],
-      };
+      return accessAdvice("missing");
     case "forbidden":
       return { title: "Your invitation does not fit this room", next: next ?? "Ask for a link to this room.", actions: ["start"] };
     case "origin-refused":

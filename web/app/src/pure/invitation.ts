@@ -5,11 +5,18 @@ export interface Invitation {
   readonly name: string;
   /** Empty: it does not say. */
   readonly room: string;
+  /** In ms since 1970; undefined: it does not say. */
+  readonly expires: number | undefined;
 }
 
 export function readInvitation(token: string): Invitation {
   const claims = claimsOf(token);
-  return { name: text(claims, "name"), room: text(member(claims, "video"), "room") };
+  const expires = member(claims, "exp");
+  return {
+    name: text(claims, "name"),
+    room: text(member(claims, "video"), "room"),
+    expires: typeof expires === "number" ? expires * 1000 : undefined,
+  };
 }
 
 function claimsOf(token: string): unknown {
@@ -28,6 +35,14 @@ function member(of: unknown, key: string): unknown {
 function text(of: unknown, key: string): string {
   const value = member(of, key);
   return typeof value === "string" ? value : "";
+}
+
+/** What may be wrong with an invitation that the server refuses. */
+export type InvitationFault = "missing" | "expired" | "foreign";
+
+export function faultOf(invitation: Invitation | undefined, now: number): InvitationFault {
+  if (!invitation) return "missing";
+  return invitation.expires !== undefined && invitation.expires <= now ? "expired" : "foreign";
 }
 
 /** The command that makes an invitation, for a shell. */

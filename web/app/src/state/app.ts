@@ -2,8 +2,8 @@
 
 import { join, ParleyError } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
-import { type Advice, endAdvice, leftAdvice, roomProblem } from "../pure/advice.js";
-import { type Invitation, readInvitation } from "../pure/invitation.js";
+import { accessAdvice, type Advice, endAdvice, leftAdvice, roomProblem } from "../pure/advice.js";
+import { faultOf, type Invitation, readInvitation } from "../pure/invitation.js";
 import { camerasAtOnce } from "../pure/many.js";
 import { pathOfRoom, roomOfPath } from "../pure/room-name.js";
 import type { Call } from "./call.js";
@@ -85,6 +85,7 @@ function callEnded(room: string, reason: ParleyError | undefined, areOthersThere
 }
 
 function adviceOf(reason: unknown): Advice {
+  if (reason instanceof ParleyError && reason.code === "unauthorized") return accessAdvice(faultOf(invitation.value, Date.now()));
   if (reason instanceof ParleyError) return endAdvice(reason.code, reason.message, reason.next);
   return endAdvice("internal", reason instanceof Error ? reason.message : String(reason), undefined);
 }
