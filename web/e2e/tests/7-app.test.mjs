@@ -269,6 +269,19 @@ describe('the app', () => {
     await ann.seesMuted('Bob', true);
     await ann.seesNothingOf('Bob');
   });
+
+  test('who switches on in the call what may not be used is told why, once, and can try again there', { timeout }, async () => {
+    for (let i = 0; i < 2; i++) {
+      await bob.press('Try the microphone again');
+      await bob.read('This page may not use the microphone');
+    }
+    await bob.read('Click the symbol left of the address, allow the microphone, then try again.');
+    assert.equal(await bob.evaluate(() => [...document.querySelectorAll('.toast')].filter((t) => t.innerText.includes('the microphone')).length), 1);
+    await bob.permit('microphone');
+    await bob.press('Try again');
+    await ann.seesMuted('Bob', false);
+    await bob.readNoMore('This page may not use the microphone');
+  });
 });
 
 describe('the app under a name that is not the server’s', () => {

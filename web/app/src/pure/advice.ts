@@ -80,7 +80,7 @@ export function mergeFailures(failures: readonly Failure[]): readonly Failure[] 
   }
 }
 
-export function deviceAdvice({ device, cause, detail }: Failure): Advice {
+export function deviceAdvice({ device, cause, detail }: Failure, isInCall = false): Advice {
   const the = `the ${device}`;
   switch (cause) {
     case "denied":
@@ -111,7 +111,7 @@ export function deviceAdvice({ device, cause, detail }: Failure): Advice {
     case "missing":
       return {
         title: device === "screen" ? "There is no screen to share" : `No ${device} was found`,
-        next: device === "screen" ? "Use a browser on a computer to share a screen." : "Plug one in or switch it on, then try again. You can join without.",
+        next: device === "screen" ? "Use a browser on a computer to share a screen." : `Plug one in or switch it on, then try again.${isInCall ? "" : " You can join without."}`,
         actions: device === "screen" ? [] : ["retry"],
       };
     case "insecure":

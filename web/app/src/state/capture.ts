@@ -2,8 +2,9 @@
 
 import { DeviceError, openDevices, openScreen } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
-import { type DeviceKind, type Failure, failureOf, type Permission } from "../pure/advice.js";
+import { deviceAdvice, type DeviceKind, type Failure, failureOf, type Permission } from "../pure/advice.js";
 import { recall, remember } from "./storage.js";
+import { say } from "./toasts.js";
 
 export type CaptureState =
   | { readonly is: "idle" }
@@ -123,6 +124,15 @@ export class Capture {
   #ended(track: MediaStreamTrack): void {
     if (this.track === track) this.fail({ device: this.device, cause: "missing", detail: "" });
   }
+}
+
+/** Switches a device in a call, where only this says why one cannot be opened. */
+export async function toggleInCall(capture: Capture): Promise<void> {
+  await capture.toggle();
+  const state = capture.state.value;
+  if (state.is !== "failed") return;
+  const { title, next, actions } = deviceAdvice(state.failure, true);
+  say(title, next, actions.includes("retry") ? { label: "Try again", does: () => void toggleInCall(capture) } : undefined);
 }
 
 /** Opens both with one question to the user where both are wanted; what fails is found out one by one. */

@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { Call } from "./call.js";
+import { toggleInCall } from "./capture.js";
 import { invite } from "./link.js";
 import { toggleFullScreen } from "./full-screen.js";
 import { recall, remember } from "./storage.js";
@@ -60,8 +61,8 @@ function keyDown(e: KeyboardEvent, call: Call): void {
 }
 
 const actions: Readonly<Record<string, (call: Call) => void>> = {
-  m: (call) => void call.microphone.toggle(),
-  v: (call) => void call.camera.toggle(),
+  m: (call) => void toggleInCall(call.microphone),
+  v: (call) => void toggleInCall(call.camera),
   d: (call) => void call.toggleSharing(),
   c: () => togglePanel("chat"),
   p: () => togglePanel("people"),

@@ -1,23 +1,18 @@
 // Short messages that come and go. Screen readers hear them, because their list is a live region.
 
 import { signal } from "@preact/signals";
-
-export interface Toast {
-  readonly id: number;
-  readonly text: string;
-  readonly next: string;
-}
+import { type Step, type Toast, withToast } from "../pure/toasts.js";
 
 const shortMs = 4_000;
 const longMs = 12_000; // with a next step to read
-const most = 4;
 
 export const toasts = signal<readonly Toast[]>([]);
 let lastId = 0;
 
-export function say(text: string, next = ""): void {
-  const toast: Toast = { id: ++lastId, text, next };
-  toasts.value = [...toasts.value, toast].slice(-most);
+/** Says something, what to do about it, and perhaps the step that does it. */
+export function say(text: string, next = "", step?: Step): void {
+  const toast: Toast = { id: ++lastId, text, next, step };
+  toasts.value = withToast(toasts.value, toast);
   setTimeout(() => dismiss(toast.id), next === "" ? shortMs : longMs);
 }
 

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { Capture } from "../state/capture.js";
+import { type Capture, toggleInCall } from "../state/capture.js";
 import { shortcutsOn } from "../state/shortcuts.js";
 import { Icon } from "./icon.js";
 
@@ -26,7 +26,7 @@ export function SwitchButton({ capture, shape, shortcut }: Props): JSX.Element {
       aria-busy={state.is === "starting"}
       aria-keyshortcuts={shortcut}
       data-tip={shortcut && shortcutsOn.value ? `${action} (${shortcut})` : action}
-      onClick={() => void capture.toggle()}
+      onClick={() => void (shape === "in-bar" ? toggleInCall(capture) : capture.toggle())}
     >
       <Icon name={icon} />
       {isFailed && <span class="badge bad" aria-hidden="true">!</span>}

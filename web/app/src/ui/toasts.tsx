@@ -6,11 +6,23 @@ import { Icon } from "./icon.js";
 export function Toasts(): JSX.Element {
   return (
     <div class="toasts" role="status" aria-live="polite" aria-relevant="additions">
-      {toasts.value.map(({ id, text, next }) => (
+      {toasts.value.map(({ id, text, next, step }) => (
         <div class="toast" key={id}>
           <span>
             {text}
             {next && <small>{next}</small>}
+            {step && (
+              <button
+                type="button"
+                class="small"
+                onClick={() => {
+                  dismiss(id);
+                  step.does();
+                }}
+              >
+                {step.label}
+              </button>
+            )}
           </span>
           {next && (
             <button type="button" class="quiet small" aria-label="Close this message" onClick={() => dismiss(id)}>
