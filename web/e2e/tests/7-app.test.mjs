@@ -137,6 +137,18 @@ describe('the app', () => {
     await ann.write('Message to everyone', 'Thank you, Bob');
     await ann.page.keyboard.press('Enter');
     await bob.read('Thank you, Bob');
+    await bob.evaluate(() => {
+      const field = document.querySelector('.composer textarea');
+      field.value = 'é'.repeat(2049);
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+    });
+    for (let i = 0; i < 2; i++) {
+      await bob.press('Send');
+      await bob.read('It has 4098 bytes, and 4096 can be sent at once: send it in parts.');
+    }
+    assert.equal(await bob.evaluate(() => [...document.querySelectorAll('.toast')].filter((t) => t.innerText.includes('too long')).length), 1);
+    await bob.write('Message to everyone', 'x');
+    await bob.page.keyboard.press('Backspace');
     await bob.press('Close');
     await ann.press('Close');
   });

@@ -52,10 +52,13 @@ export function decode(message: ArrayBuffer): DataMessage | undefined {
   };
 }
 
-function bytes(payload: Payload): Uint8Array {
+/** Pages in JavaScript may give anything. */
+function bytes(payload: unknown): Uint8Array {
   if (typeof payload === "string") return new TextEncoder().encode(payload);
   if (payload instanceof ArrayBuffer) return new Uint8Array(payload);
-  return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+  if (ArrayBuffer.isView(payload)) return new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+  const given = payload === null ? "null" : typeof payload;
+  throw new TypeError(`send() takes text, an ArrayBuffer or a view of one, and not ${given}. JSON.stringify() makes text of a value.`);
 }
 
 /** More than this is not handed to the browser: reliable messages wait, lossy ones are dropped. */

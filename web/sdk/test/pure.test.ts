@@ -171,3 +171,16 @@ test("a refused origin is told with the server's next step, and nothing else is 
   assert.equal(refused?.next, "use --origins");
   for (const other of [undefined, null, "forbidden", {}, { code: "overloaded", detail: "x" }, { code: "forbidden" }]) assert.equal(originRefused(other), undefined);
 });
+
+test("an address without a scheme is refused with what is missing", () => {
+  for (const bad of ["localhost:8443", "parley.example", "//parley.example", "", "ftp://parley.example"]) {
+    assert.throws(() => socketURL(bad), (e) => e instanceof ParleyError && /must begin with https:\/\/ or http:\/\//.test(e.message), bad);
+  }
+  assert.equal(socketURL("http://localhost:8443"), "ws://localhost:8443/v1/session");
+});
+
+test("what is neither text nor bytes is refused by its type", () => {
+  for (const [bad, name] of [[undefined, "undefined"], [null, "null"], [{ a: 1 }, "object"], [7, "number"], [[1], "object"]] as const) {
+    assert.throws(() => encode(bad as unknown as string), (e) => e instanceof TypeError && e.message.includes(`not ${name}. JSON.stringify()`));
+  }
+});

@@ -89,8 +89,9 @@ function Composer({ call }: { readonly call: Call }): JSX.Element {
   const send = async (): Promise<void> => {
     const written = text.value.trim();
     if (written === "" || isSending.value) return;
-    if (new TextEncoder().encode(written).length > limits.maxChatBytes) {
-      say("This message is too long.", "Send it in parts.");
+    const { length } = new TextEncoder().encode(written);
+    if (length > limits.maxChatBytes) {
+      say("This message is too long.", `It has ${length} bytes, and ${limits.maxChatBytes} can be sent at once: send it in parts.`);
       return;
     }
     isSending.value = true;

@@ -129,9 +129,22 @@ function isEnvelope(value: unknown): boolean {
   return typeof seq === "number" && typeof type === "string" && typeof body === "object" && body !== null;
 }
 
+/** An address without a scheme would be taken for one: "localhost:8443" has the scheme "localhost". */
+function addressOf(server: string | URL): URL {
+  try {
+    const url = new URL(server);
+    if (["https:", "http:", "wss:", "ws:"].includes(url.protocol)) return url;
+  } catch {
+    // no address at all
+  }
+  throw new ParleyError("bad-request", "The url of the server must begin with https:// or http://.", {
+    next: 'Write it as "https://parley.example", or leave it out on a page of the server itself.',
+  });
+}
+
 /** The socket's address for a server's address: https://host/ → wss://host/v1/session. */
 export function socketURL(server: string | URL): string {
-  const url = new URL(server);
+  const url = addressOf(server);
   url.protocol = url.protocol === "http:" || url.protocol === "ws:" ? "ws:" : "wss:";
   url.hash = "";
   if (!url.pathname.endsWith("/" + path)) {

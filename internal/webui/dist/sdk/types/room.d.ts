@@ -117,7 +117,7 @@ export declare class Room extends TypedEventTarget<RoomEvents> {
     /**
      * Sends data over the data channels; see SendOptions. Resolves when the browser has taken it: with reliable data, who awaits that keeps to
      * the pace of the slowest receiver, and who does not may fill 64 MiB. Rejects with "connection" while there is no channel: what was
-     * sent shortly before may be lost then.
+     * sent shortly before may be lost then. With a TypeError, where data is neither text nor bytes.
      */
     send(data: Payload, options?: SendOptions): Promise<void>;
     /** Says something to everyone, or to one identity. It comes back as a "message" event. */
