@@ -58,7 +58,9 @@ func (c *control) decrease(now time.Duration, known Bitrate, queue time.Duration
 		next = least
 	} else {
 		c.capacity.observe(known)
-		c.capacity.queued = c.capacity.queued || queue >= shortQueue
+		if queue >= shortQueue {
+			c.capacity.queued = c.capacity.mean
+		}
 	}
 	c.decreased = now
 	c.rate = min(c.rate, next)
@@ -101,7 +103,7 @@ func (c *control) step(rtt time.Duration) Bitrate {
 type capacity struct {
 	mean      float64 // bit/s; 0: unknown
 	deviation float64 // bit/s
-	queued    bool    // packets have waited then: it was no coincidence
+	queued    float64 // bit/s; the mean when packets last waited too, so that it was no coincidence; 0: they have not
 }
 
 const (
@@ -113,13 +115,8 @@ const (
 
 func (c *capacity) known() bool { return c.mean > 0 }
 
-// lower is what the path carries and no more, by the queue that there was; without limit where nothing is known.
-func (c *capacity) lower() Bitrate {
-	if !c.queued {
-		return math.MaxInt64
-	}
-	return Bitrate(c.mean)
-}
+// lower is what the path carries and no more, by the queue that there was; 0 where nothing is known.
+func (c *capacity) lower() Bitrate { return Bitrate(c.queued) }
 
 // upper is what would be more than the capacity.
 func (c *capacity) upper() Bitrate {

@@ -180,8 +180,8 @@ func (f *flow) produce(now time.Time, estimate bwe.Bitrate) {
 }
 
 func (f *flow) drain(now time.Time) {
-	for slot, late := f.pacer.Late(now); late; slot, late = f.pacer.Late(now) {
-		f.drop(slot)
+	for f.pacer.Late(now) {
+		f.drop(1)
 	}
 	for q, ok := f.pacer.Pop(now); ok; q, ok = f.pacer.Pop(now) {
 		f.send(now, int(q.Size))
@@ -189,7 +189,7 @@ func (f *flow) drain(now time.Time) {
 }
 
 func (f *flow) drop(slot uint8) {
-	n, _ := f.pacer.Drop(slot, func(uint16) {})
+	n, _ := f.pacer.Drop(slot, func(pacer.Packet) {})
 	f.drops += n
 }
 

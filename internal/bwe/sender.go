@@ -295,8 +295,8 @@ func (s *Sender) Pace() Bitrate {
 	return rate
 }
 
-// paceFactor: frames leave faster than the estimate, so that they wait less here; not much faster, so that they do not wait elsewhere, and
-// not faster than what the path was found to carry.
+// paceFactor: frames leave faster than the estimate where the path was found to carry more, so that they wait less here; not much
+// faster, so that they do not wait elsewhere.
 const paceFactor = 1.5
 
 // Padding returns how many bytes a probe needs now beside the media; 0: no probe is under way.

@@ -66,7 +66,10 @@ func TestCallOverPipe(t *testing.T) {
 			write(t, audio, i, 960, []byte{0x78, byte(i)})
 			time.Sleep(20 * time.Millisecond)
 		}
-		time.Sleep(2 * time.Second)
+		for i := range trailing { // with which pion hands on what was repaired before
+			time.Sleep(200 * time.Millisecond)
+			write(t, video, 200+i, 90000/5, vp8(200+i))
+		}
 		for kind, want := range map[string]int{"video": 190, "audio": 170} {
 			got.check(t, kind, want, kind == "video")
 		}

@@ -235,7 +235,10 @@ func TestCall(t *testing.T) {
 			write(t, audio, i, 960, []byte{0x78, byte(i)})
 			time.Sleep(20 * time.Millisecond)
 		}
-		time.Sleep(2 * time.Second)
+		for i := range trailing { // with which pion hands on what was repaired before
+			time.Sleep(200 * time.Millisecond)
+			write(t, video, 200+i, 90000/5, vp8(200+i))
+		}
 		for kind, want := range map[string]int{"video": 190, "audio": 170} { // audio waits 250 ms for nobody's answer, and loses 4 %
 			got.check(t, kind, want, kind == "video")
 		}
@@ -312,6 +315,9 @@ func received(t *testing.T, c *client) arrivals {
 	return a
 }
 
+// trailing is the number of packets at the end of a stream that check leaves out: pion reads repairs only when another packet has come.
+const trailing = 10
+
 func (a arrivals) check(t *testing.T, kind string, atLeast int, contiguous bool) {
 	t.Helper()
 	seen := map[uint16]bool{}
@@ -334,13 +340,13 @@ func (a arrivals) check(t *testing.T, kind string, atLeast int, contiguous bool)
 	if len(seen) < atLeast {
 		t.Errorf("%s: %d packets, want %d", kind, len(seen), atLeast)
 	}
-	if contiguous && len(seen) != int(last-first)+1 {
-		var missing []uint16
-		for i := first; i != last; i++ {
-			if !seen[i] {
-				missing = append(missing, i)
-			}
+	var missing []uint16
+	for i := first; contiguous && i != last-trailing; i++ {
+		if !seen[i] {
+			missing = append(missing, i)
 		}
+	}
+	if len(missing) > 0 {
 		t.Errorf("%s: %d packets between numbers %d and %d; missing %v", kind, len(seen), first, last, missing)
 	}
 }

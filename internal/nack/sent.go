@@ -88,10 +88,11 @@ func (s *Sent) Get(seq uint16) (Packet, bool) {
 	return Packet{int64(e.index), e.note, e.epoch}, e.tries > 0 && e.seq == seq && s.highest-seq < Window
 }
 
-// Forget lets seq be one that never went out.
-func (s *Sent) Forget(seq uint16) {
-	if e := &s.entries[seq&(Window-1)]; e.seq == seq {
-		*e = entry{}
+// Forget notes that seq, of size bytes, did not go out after all, and never will.
+func (s *Sent) Forget(seq uint16, size int) {
+	s.budget -= size / resendShare
+	if e := &s.entries[seq&(Window-1)]; e.seq == seq && e.tries > 0 {
+		e.tries = MaxTries + 1
 	}
 }
 

@@ -6,8 +6,8 @@ import "time"
 const (
 	MaxPackets = 512
 	MaxBytes   = 512 << 10
-	// MaxAge is how long a packet waits. A key frame has to get through a slow path within it.
-	MaxAge = 500 * time.Millisecond
+	// MaxAge is how long a packet waits. A key frame has to get through a slow path within it, or none ever would.
+	MaxAge = 2 * time.Second
 
 	firstPackets = 32 // room in the queue when it is first needed
 )

@@ -22,8 +22,11 @@ const Burst = 10 * time.Millisecond
 // Grain is how often a queue is looked at.
 const Grain = 5 * time.Millisecond
 
-// advance is how far ahead of the rate repairs may leave.
-const advance = 50 * time.Millisecond
+// advance is how far ahead of the rate repairs may leave, and the most that audio can leave to be paid for; packetBytes is the least.
+const (
+	advance     = 50 * time.Millisecond
+	packetBytes = 1500
+)
 
 // Packet is a packet of video that waits, as far as a Pacer is concerned.
 type Packet struct {
@@ -55,7 +58,11 @@ func (p *Pacer) SetRate(now time.Time, rate bwe.Bitrate) {
 		p.budget, p.filled = bytes(rate, Burst), at
 	}
 	p.rate = rate
+	p.forgive()
 }
+
+// forgive bounds what is to be paid for, or video would wait for what left while there was no room, long after there is.
+func (p *Pacer) forgive() { p.budget = max(p.budget, -max(bytes(p.rate, advance), packetBytes)) }
 
 // bytes returns how many bytes a rate brings in d.
 func bytes(rate bwe.Bitrate, d time.Duration) float64 { return float64(rate) / 8 * d.Seconds() }
@@ -78,6 +85,7 @@ func (p *Pacer) Spend(now time.Time, size int) {
 	if p.rate != 0 {
 		p.fill(now)
 		p.budget -= float64(size)
+		p.forgive()
 	}
 }
 
@@ -88,6 +96,24 @@ func (p *Pacer) Repairs(now time.Time) bool {
 	}
 	p.fill(now)
 	return p.budget > -bytes(p.rate, advance)
+}
+
+// Front returns the packet that leaves next.
+func (p *Pacer) Front() (Packet, bool) {
+	if p.n == 0 {
+		return Packet{}, false
+	}
+	return *p.place(0), true
+}
+
+// Holds reports whether a packet waits.
+func (p *Pacer) Holds(slot uint8, number uint16) bool {
+	for i := range p.n {
+		if q := p.place(i); q.Slot == slot && q.Number == number {
+			return true
+		}
+	}
+	return false
 }
 
 // Admit reports whether a packet of video may leave now, and pays for it: nothing waits before it, and there is budget. What is not
@@ -146,16 +172,11 @@ func (p *Pacer) take() Packet {
 	return q
 }
 
-// Late reports whether the oldest packet has waited too long, and whose it is.
-func (p *Pacer) Late(now time.Time) (slot uint8, late bool) {
-	if p.n == 0 || p.fill(now)-p.place(0).at <= MaxAge {
-		return 0, false
-	}
-	return p.place(0).Slot, true
-}
+// Late reports whether the oldest packet has waited too long.
+func (p *Pacer) Late(now time.Time) bool { return p.n > 0 && p.fill(now)-p.place(0).at > MaxAge }
 
-// Clear takes out all that waits of a slot, tells each packet's number, and returns how many they were.
-func (p *Pacer) Clear(slot uint8, tell func(number uint16)) (dropped int) {
+// Clear takes out all that waits of a slot, tells of each packet, and returns how many they were.
+func (p *Pacer) Clear(slot uint8, tell func(Packet)) (dropped int) {
 	for {
 		n, more := p.Drop(slot, tell)
 		if dropped += n; !more {
@@ -164,9 +185,9 @@ func (p *Pacer) Clear(slot uint8, tell func(number uint16)) (dropped int) {
 	}
 }
 
-// Drop takes out what waits of a slot, up to its next key frame, tells each packet's number, and returns how many they were, and whether
-// there is that key frame. What followed a frame that is left out could not be decoded either.
-func (p *Pacer) Drop(slot uint8, tell func(number uint16)) (dropped int, key bool) {
+// Drop takes out what waits of a slot, up to its next key frame, tells of each packet, and returns how many they were, and whether there is
+// that key frame. What followed a frame that is left out could not be decoded either.
+func (p *Pacer) Drop(slot uint8, tell func(Packet)) (dropped int, key bool) {
 	kept := 0
 	for i := range p.n {
 		q := *p.place(i)
@@ -174,7 +195,7 @@ func (p *Pacer) Drop(slot uint8, tell func(number uint16)) (dropped int, key boo
 		if q.Slot == slot && !key {
 			p.bytes -= int(q.Size)
 			dropped++
-			tell(q.Number)
+			tell(q)
 			continue
 		}
 		*p.place(kept) = q
@@ -184,8 +205,8 @@ func (p *Pacer) Drop(slot uint8, tell func(number uint16)) (dropped int, key boo
 	return dropped, key
 }
 
-// Waiting returns how many packets and bytes wait.
-func (p *Pacer) Waiting() (packets, bytes int) { return p.n, p.bytes }
+// Waiting returns how many packets wait.
+func (p *Pacer) Waiting() int { return p.n }
 
 // Next returns when Pop has something to say; zero: nothing waits.
 func (p *Pacer) Next() time.Time {

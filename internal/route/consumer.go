@@ -265,6 +265,17 @@ func (c *Consumer) Began() time.Time {
 	return c.beganAt
 }
 
+// Source returns a number that changes when another source begins to flow, and whether one flows.
+func (c *Consumer) Source() (number uint8, flows bool) { return c.epoch, c.phase == flowing }
+
+// Restart sends nothing more until the next key frame, and asks for that.
+func (c *Consumer) Restart() {
+	if c.phase == flowing {
+		c.phase = waiting
+	}
+	c.WantKeyFrame()
+}
+
 // WantKeyFrame asks for the key frame that a waiting Consumer needs, once its subscriber can be sent to.
 func (c *Consumer) WantKeyFrame() {
 	if c.phase == waiting {

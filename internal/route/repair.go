@@ -76,10 +76,13 @@ func (c *Consumer) Later(number uint16, buf []byte, p *Packet, h *rtp.Header) (e
 	return note(sent.Note)&noteEmpty != 0, r
 }
 
-// Forget lets a number that Forward has given be one that never went out: whoever misses it gets no repair.
-func (c *Consumer) Forget(number uint16) {
+// Forget notes that the packet to which Forward has given number, with so many bytes of payload, does not go out after all. Whoever misses
+// it gets no repair.
+func (c *Consumer) Forget(number uint16, payload int) {
+	c.packets--
+	c.octets -= uint32(payload)
 	if c.sent != nil {
-		c.sent.Forget(number)
+		c.sent.Forget(number, payload)
 	}
 }
 
@@ -91,6 +94,9 @@ func (c *Consumer) render(number uint16, raw []byte, note note, buf []byte, p *P
 	}
 	p.view(c.producer, c.current.Encoding, &view, view.Payload(), 0)
 	payloadType := c.types[p.Type&0x7f]
+	if payloadType == 0 {
+		return 0, drop.CodecMismatch // by a later answer
+	}
 	*h = rtp.Header{PayloadType: payloadType, Marker: note&noteMarker != 0, SequenceNumber: number, Timestamp: c.timestamp(p.Timestamp)}
 	if note&noteEmpty != 0 {
 		p.Payload, p.Dependency = nil, nil

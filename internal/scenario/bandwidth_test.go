@@ -43,7 +43,7 @@ func TestScenarioRandomLoss(t *testing.T) {
 				if part := sum.Seconds() / time.Since(begin).Seconds(); part > x.still {
 					t.Errorf("still for %.1f %% of the time", 100*part)
 				}
-				p.Finish()
+				p.Finish(drop.Paced)
 			})
 		})
 	}

@@ -62,7 +62,7 @@ func TestScenarioLiar(t *testing.T) {
 		p.SetLink(liar, link)
 		p.Pass(2 * time.Second)
 		liar.Leave()
-		p.Finish(drop.RtcpTooOften)
+		p.Finish(drop.RtcpTooOften, drop.Paced)
 		if sums := p.CheckMediaOf(bob, ann); sums.Holes > 0 || sums.Missing > 0 || sums.Streams != 3 {
 			p.Errorf("the others: %+v", sums)
 		}

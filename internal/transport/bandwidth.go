@@ -80,6 +80,7 @@ func (t *Transport) probe(now time.Time, out *Out) {
 	before := sender.Probes()
 	sender.Timeout(now)
 	t.pacer.SetRate(now, sender.Pace())
+	t.leave(now, out) // before padding, which is what else a probe needs
 	t.divide(now, out)
 	out.Probes += sender.Probes() - before
 	if n := sender.Padding(now); n > 0 {

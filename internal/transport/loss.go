@@ -48,7 +48,7 @@ func (r *reported) since(s *slot, b *rtp.ReportBlock) (expected, lost int64) {
 	if !before.known || expected <= 0 {
 		return 0, 0
 	}
-	holes := max(number-before.number-int64(packets-before.packets), 0)
+	holes := max(number-before.number-int64(int32(packets-before.packets)), 0)
 	expected = max(expected-holes, 0)
 	return expected, min(max(lost-holes, 0), expected)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/parley-rtc/parley/internal/bwe"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/pacer"
+	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
 )
 
@@ -136,24 +137,82 @@ func TestKeyFrameIsPaced(t *testing.T) {
 	}
 }
 
-// What has waited for too long is dropped, a key frame is asked for, and who misses it gets no repair.
+// What has waited for too long is dropped, and so is what cannot be decoded without it; a key frame is asked for, and all goes on with that.
 func TestWhatWaitsTooLongIsDropped(t *testing.T) {
+	for name, wait := range map[string]func(*narrowCall){
+		"a full queue": func(n *narrowCall) { n.burst(false, 600) },
+		"time that is lost": func(n *narrowCall) {
+			n.burst(false, 40)
+			n.now = n.now.Add(pacer.MaxAge + 100*time.Millisecond)
+		},
+	} {
+		n := newNarrowCall(t)
+		n.router.KeyFrameRequests(n.now, nil)
+		wait(n)
+		n.pass(time.Millisecond)
+		if n.sub.drops[drop.Paced] < 20 {
+			t.Errorf("%s: %d dropped", name, n.sub.drops[drop.Paced])
+		}
+		if len(n.router.KeyFrameRequests(n.now, nil)) != 1 {
+			t.Errorf("%s: no key frame is asked for", name)
+		}
+		n.media = nil
+		n.burst(false, 4)
+		n.pass(100 * time.Millisecond)
+		if len(n.media) != 0 {
+			t.Errorf("%s: %d packets that cannot be decoded", name, len(n.media))
+		}
+		for range 200 { // a flood looks as if the picture had grown, for some seconds
+			n.burst(true, 2)
+			n.pass(25 * time.Millisecond)
+		}
+		if len(n.media) < 50 {
+			t.Errorf("%s: nothing comes after a key frame", name)
+		}
+	}
+}
+
+// A key frame that takes a path more than a second arrives whole, and is asked for once.
+func TestLargeKeyFrameArrives(t *testing.T) {
 	n := newNarrowCall(t)
-	n.burst(false, 200)
 	n.router.KeyFrameRequests(n.now, nil)
-	n.pass(pacer.MaxAge + 100*time.Millisecond)
-	dropped := n.sub.drops[drop.Paced]
-	if dropped < 50 || int(dropped)+len(n.media) != 200 {
-		t.Fatalf("%d dropped, %d sent", dropped, len(n.media))
+	n.burst(true, 1)
+	n.burst(false, 120)
+	n.pass(1600 * time.Millisecond)
+	if len(n.media) != 121 || n.sub.drops[drop.Paced] != 0 {
+		t.Errorf("%d of 121 packets came; %v", len(n.media), n.sub.drops)
 	}
-	if len(n.router.KeyFrameRequests(n.now, nil)) != 1 {
-		t.Error("no key frame is asked for")
+	if len(n.router.KeyFrameRequests(n.now, nil)) != 0 {
+		t.Error("another key frame is asked for")
 	}
-	last := n.media[len(n.media)-1].SequenceNumber()
-	n.sub.sendRTCP(n.now, rtp.AppendNACK(nil, 1, 5000, []uint16{last, last + 1, last + 2}))
-	n.pass(10 * time.Millisecond)
-	if n.repairs != 1 || n.sub.drops[drop.NackUnknown] != 2 {
-		t.Errorf("%d repairs; %v", n.repairs, n.sub.drops)
+}
+
+// What waits of a picture that is paused, or of a source that has ended, is dropped at once, and takes no room from others.
+func TestWhatIsOfNoUseDoesNotWait(t *testing.T) {
+	n := newNarrowCall(t)
+	n.burst(false, 40)
+	n.sub.transport.Prefer(n.now, "3", route.Want{Paused: true})
+	n.pass(20 * time.Millisecond)
+	if dropped := n.sub.drops[drop.Paced]; int(dropped)+len(n.media) != 40 || dropped < 30 {
+		t.Errorf("%d dropped, %d sent", dropped, len(n.media))
+	}
+}
+
+// What was dropped is not sent when it is asked for, though the publisher's cache has it.
+func TestWhatIsDroppedIsNotRepaired(t *testing.T) {
+	n := newNarrowCall(t)
+	n.burst(false, 40)
+	n.carry()
+	front := n.media[len(n.media)-1].SequenceNumber()
+	n.now = n.now.Add(pacer.MaxAge + 100*time.Millisecond)
+	n.pass(time.Millisecond)
+	n.burst(true, 4)
+	n.pass(200 * time.Millisecond)
+	n.repairs = 0
+	n.sub.sendRTCP(n.now, rtp.AppendNACK(nil, 1, 5000, numbers(front+15, 10)))
+	n.carry()
+	if n.repairs != 0 {
+		t.Errorf("%d repairs of what was dropped", n.repairs)
 	}
 }
 

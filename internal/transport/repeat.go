@@ -48,7 +48,7 @@ func (t *Transport) repeatLast(now time.Time, s *slot, out *Out) {
 		return
 	}
 	if now.Sub(k.at) <= maxRepeatAge && out.Egress.Append(t.pair, k.bytes[:k.size]) {
-		t.account(s, k.size)
+		t.account(now, s, k.size)
 	}
 	k.size = 0
 }

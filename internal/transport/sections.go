@@ -44,7 +44,7 @@ type receiver struct {
 type slot struct {
 	mid       string
 	neg       sdp.Negotiated
-	number    uint8 // which it keeps, by which the pacer knows it
+	paced     paced
 	consumer  *route.Consumer
 	source    *srtp.Source // nil until keys are known
 	rtx       *srtp.Source
@@ -169,7 +169,7 @@ func (t *Transport) setSlot(n sdp.Negotiated) {
 	if len(t.slots) >= maxSlots {
 		return
 	}
-	s := &slot{number: uint8(len(t.slots)), mid: n.Mid, neg: n, consumer: route.NewConsumer(n.Kind, n.Codecs)}
+	s := &slot{paced: paced{number: uint8(len(t.slots))}, mid: n.Mid, neg: n, consumer: route.NewConsumer(n.Kind, n.Codecs)}
 	if t.out != nil {
 		s.bind(t.out)
 	}

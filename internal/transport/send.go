@@ -35,18 +35,15 @@ func (t *Transport) Forward(now time.Time, out *Out) {
 			t.reportAt, t.next = now, now // a new source: its report must not wait
 		}
 	}
-	t.next = earliest(t.next, t.pacer.Next())
 }
 
 func (t *Transport) forward(now time.Time, s *slot, p *route.Packet, out *Out) drop.Reason {
 	var h rtp.Header
 	empty, r := s.consumer.Forward(now, p, &h)
-	switch {
-	case r != drop.None:
+	if r != drop.None {
 		return r
-	case s.neg.Kind == sdp.Audio:
-		t.pacer.Spend(now, len(p.Payload)+aroundPayload)
-	case t.waits(now, s, p, &h, out):
+	}
+	if s.neg.Kind == sdp.Video && t.waits(now, s, p, &h, empty, out) {
 		return drop.None
 	}
 	return t.send(now, s, p, &h, empty, out)
@@ -90,7 +87,7 @@ func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, pa
 		return nil, drop.RtpDuplicate // this number was sealed before
 	}
 	out.Egress.Commit(t.pair, n)
-	t.account(s, n)
+	t.account(now, s, n)
 	if s.neg.Extensions.TransportCC != 0 {
 		t.bandwidth.estimator().Sent(now, n+pathBytes)
 	}
@@ -98,11 +95,12 @@ func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, pa
 }
 
 // account counts a packet of n bytes that goes out.
-func (t *Transport) account(s *slot, n int) {
+func (t *Transport) account(now time.Time, s *slot, n int) {
 	s.bytes += n + pathBytes
 	t.bandwidth.sent += n + pathBytes
 	if s.neg.Kind == sdp.Audio {
 		t.bandwidth.sound += n + pathBytes
+		t.pacer.Spend(now, n+pathBytes)
 	}
 }
 
@@ -150,7 +148,7 @@ func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop
 	if s.rtx == nil {
 		return drop.NackUnknown
 	}
-	if !t.pacer.Repairs(now) {
+	if !t.pacer.Repairs(now) || t.pacer.Holds(s.paced.number, number) {
 		return drop.NackTooOften
 	}
 	var (

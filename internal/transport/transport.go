@@ -101,7 +101,7 @@ type Transport struct {
 	pacer     pacer.Pacer
 	pair      datagram.Pair // on which to
 	slots     []*slot       // video before audio, so that a short audio packet ends a run
-	next      time.Time     // by when Timeout must be called; zero: never
+	next      time.Time     // by when Timeout must be called, apart from what waits in pacer; zero: never
 	reportAt  time.Time
 	reduced   bool          // feedback may go alone: the client takes RTCP of reduced size (RFC 5506)
 	in        *srtp.Context // nil until SetKeys
@@ -214,6 +214,9 @@ func (t *Transport) media(now time.Time, b []byte, out *Out) drop.Reason {
 
 // Timeout does what is due: consent, slots that were not blanked in time, repair requests, reports, feedback.
 func (t *Transport) Timeout(now time.Time, out *Out) {
+	if t.onlyPaced(now, out) {
+		return
+	}
 	defer t.schedule(now)
 	t.agent.Timeout(now, &out.ICE)
 	t.pair, t.until = t.agent.Route()
@@ -224,7 +227,6 @@ func (t *Transport) Timeout(now time.Time, out *Out) {
 		return
 	}
 	t.probe(now, out)
-	t.leave(now, out)
 	t.requestRepairs(now, out)
 	if !now.Before(t.reportAt) {
 		t.report(now, out)
@@ -235,7 +237,7 @@ func (t *Transport) Timeout(now time.Time, out *Out) {
 
 // Next returns by when Timeout must be called; zero: never. It may have something to do from Slack before on: whoever is awake then
 // calls it already.
-func (t *Transport) Next() time.Time { return t.next }
+func (t *Transport) Next() time.Time { return earliest(t.next, t.pacer.Next()) }
 
 // schedule finds out by when Timeout must be called. What would be sent then is left out while nothing may be sent.
 func (t *Transport) schedule(now time.Time) {
@@ -253,7 +255,6 @@ func (t *Transport) schedule(now time.Time) {
 	}
 	t.next = earliest(t.next, Late(t.feedback.next))
 	t.next = earliest(t.next, t.nextProbe())
-	t.next = earliest(t.next, t.pacer.Next())
 }
 
 // Late returns by when that must be done which is due at that time and does not matter to the moment. A zero time is never.
