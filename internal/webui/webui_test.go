@@ -170,6 +170,9 @@ func TestEmbedded(t *testing.T) {
 			t.Errorf("GET %s: %d", p, got.StatusCode)
 		}
 	}
+	if f := s.files["/sdk/example.js"]; f == nil || bytes.Count(f.body, []byte("\n")) < 25 || !bytes.Contains(f.body, []byte("await room.publish(")) {
+		t.Error("/sdk/example.js is not for reading")
+	}
 	named := regexp.MustCompile(`(?:src|href)="\.?(/[^"]+\.(?:js|css|svg|png))"`)
 	for _, page := range []struct{ file, folder string }{{"/index.html", ""}, {"/sdk/index.html", "/sdk"}} {
 		f := s.files[page.file]

@@ -72,7 +72,7 @@ func buildTypes(root string, out assets) error {
 	return nil
 }
 
-// buildExample makes the SDK's example page, which names its script and style as they are served.
+// buildExample makes the SDK's example page, which names its script and style as they are served: readable, for it is to be read.
 func buildExample(root string, out assets) error {
 	dir := filepath.Join(root, examplePath)
 	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
@@ -80,7 +80,7 @@ func buildExample(root string, out assets) error {
 		return err
 	}
 	out["sdk/index.html"] = page
-	return bundle(root, out, examplePath, api.BuildOptions{
+	return bundleReadable(root, out, examplePath, api.BuildOptions{
 		EntryPoints: []string{filepath.Join(dir, "src/example.ts"), filepath.Join(dir, "src/example.css")},
 		EntryNames:  "sdk/[name]",
 		External:    []string{"/sdk/parley.js"},
@@ -142,8 +142,14 @@ func nameAssets(page []byte, made assets) ([]byte, error) {
 	return text, errors.Join(errs...)
 }
 
-// bundle runs esbuild with what all builds have in common.
+// bundle runs esbuild so that what it makes is small.
 func bundle(root string, out assets, dir string, options api.BuildOptions) error {
+	options.MinifyWhitespace, options.MinifyIdentifiers, options.MinifySyntax = true, true, true
+	return bundleReadable(root, out, dir, options)
+}
+
+// bundleReadable runs esbuild with what all builds have in common.
+func bundleReadable(root string, out assets, dir string, options api.BuildOptions) error {
 	dist := filepath.Join(root, distPath)
 	options.AbsWorkingDir = filepath.Join(root, dir)
 	options.Outdir = dist
@@ -153,7 +159,6 @@ func bundle(root string, out assets, dir string, options api.BuildOptions) error
 	options.Target = api.ES2022
 	options.Charset = api.CharsetUTF8
 	options.LegalComments = api.LegalCommentsNone
-	options.MinifyWhitespace, options.MinifyIdentifiers, options.MinifySyntax = true, true, true
 	options.Loader = map[string]api.Loader{".svg": api.LoaderFile, ".png": api.LoaderFile, ".woff2": api.LoaderFile}
 	options.Define = map[string]string{"process.env.NODE_ENV": `"production"`}
 	result := api.Build(options)

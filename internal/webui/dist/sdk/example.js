@@ -1,1 +1,34 @@
-import{join as c,openDevices as m,ParleyError as l}from"/sdk/parley.js";var s=document.querySelector("form"),r=document.querySelector("[role=status]"),u=document.querySelector("main");s.addEventListener("submit",i=>{i.preventDefault();let a=new FormData(s);h(String(a.get("room")),String(a.get("name"))).catch(e=>{r.textContent=e instanceof l?`${e.message} ${e.next??""}`:String(e)})});async function h(i,a){let e=await m({audio:!0,video:{width:1280,height:720}}),n=await c({room:i,name:a});s.hidden=!0,n.addEventListener("connectionstate",t=>{r.textContent=t.reason?`${t.state}: ${t.reason.message}`:t.state}),n.addEventListener("track",({subscription:t})=>{let o=document.createElement(t.kind);o.title=t.participant.name,t.attach(o),t.addEventListener("statuschanged",d=>{d.status==="ended"&&o.remove()}),u.append(o)}),n.addEventListener("playbackblocked",()=>{r.textContent="Click anywhere to hear the others."}),n.addEventListener("playbackallowed",()=>r.textContent=""),await n.publish(e)}
+// src/example.ts
+import { join, openDevices, ParleyError } from "/sdk/parley.js";
+var form = document.querySelector("form");
+var status = document.querySelector("[role=status]");
+var tiles = document.querySelector("main");
+form.addEventListener("submit", (e) => {
+  e.preventDefault();
+  const fields = new FormData(form);
+  call(String(fields.get("room")), String(fields.get("name"))).catch((reason) => {
+    status.textContent = reason instanceof ParleyError ? `${reason.message} ${reason.next ?? ""}` : String(reason);
+  });
+});
+async function call(name, as) {
+  const devices = await openDevices({ audio: true, video: { width: 1280, height: 720 } });
+  const room = await join({ room: name, name: as });
+  form.hidden = true;
+  room.addEventListener("connectionstate", (e) => {
+    status.textContent = e.reason ? `${e.state}: ${e.reason.message}` : e.state;
+  });
+  room.addEventListener("track", ({ subscription }) => {
+    const element = document.createElement(subscription.kind);
+    element.title = subscription.participant.name;
+    subscription.attach(element);
+    subscription.addEventListener("statuschanged", (e) => {
+      if (e.status === "ended") element.remove();
+    });
+    tiles.append(element);
+  });
+  room.addEventListener("playbackblocked", () => {
+    status.textContent = "Click anywhere to hear the others.";
+  });
+  room.addEventListener("playbackallowed", () => status.textContent = "");
+  await room.publish(devices);
+}
