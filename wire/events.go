@@ -18,6 +18,7 @@ const (
 	TypeSpeakers           = "speakers"            // Speakers
 	TypeEncodings          = "encodings"           // Encodings
 	TypeTransport          = "transport"           // Transport
+	TypeDraining           = "draining"            // Draining
 	TypeResync             = "resync"              // Resync
 	TypeEnded              = "ended"               // Ended
 )
@@ -207,6 +208,11 @@ type Encodings struct {
 // Transport tells what the server sees of the client's media path.
 type Transport struct {
 	State string `json:"state"` // "connected", "disconnected" (consent is late), "failed" (offer again with an ICE restart)
+}
+
+// Draining tells that the server is going down. The session goes on for so long, then it ends with the code draining.
+type Draining struct {
+	Seconds int `json:"seconds"` // at most
 }
 
 // Resync replaces everything that the client knows of the room, its slots and subscriptions.

@@ -205,9 +205,8 @@ func TestDrain(t *testing.T) {
 		s.await(wire.TypeJoined)
 		drained, again := make(chan bool, 1), make(chan os.Signal, 1)
 		go func() { drained <- n.drain(time.Hour, again) }()
-		for !n.draining.Load() {
-			s.send(wire.TypePing, nil)
-			s.await(wire.TypeOK)
+		if told := s.await(wire.TypeDraining); string(told.Body) != `{"seconds":3600}` {
+			t.Errorf("told %s", told.Body)
 		}
 		c := n.client(t)
 		base := fmt.Sprintf("http://127.0.0.1:%d", n.port.Local().Port())

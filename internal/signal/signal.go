@@ -14,10 +14,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"log/slog"
+	"maps"
+	"math"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/bus"
@@ -130,6 +134,17 @@ func (s *Service) Close() {
 	}
 	s.mu.Unlock()
 	s.running.Wait()
+}
+
+// Drain tells every session that it ends within limit.
+func (s *Service) Drain(limit time.Duration) {
+	s.mu.Lock()
+	sessions := slices.Collect(maps.Values(s.sessions))
+	s.mu.Unlock()
+	body := encode(wire.Draining{Seconds: int(math.Ceil(limit.Seconds()))})
+	for _, v := range sessions {
+		v.emit(entry{typ: wire.TypeDraining, body: body})
+	}
 }
 
 // enter counts something that Close waits for, unless put refuses it. The caller calls s.running.Done later. Put runs under mu.

@@ -17,6 +17,7 @@ export class FakeCall implements Call {
   readonly chat;
   readonly connection: ReadonlySignal<Connection>;
   readonly trouble = signal(undefined);
+  readonly restart = signal(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
   readonly byInvitation = false;

@@ -417,6 +417,7 @@ describe('the app and a server that restarts', () => {
 
   test('who wants to join then is told, and who is in the room comes back by itself', { timeout }, async () => {
     call.server.terminate();
+    await ann.read('The server restarts within 30 s. You come back by yourself.');
     const bob = await ann.another('Bob');
     await bob.open('/r/tea');
     await bob.write('Your name', 'Bob');
@@ -429,5 +430,6 @@ describe('the app and a server that restarts', () => {
     await call.server.ended;
     call.server = await Server.start('app-restart-2');
     await ann.connected();
+    await ann.readNoMore('The server restarts');
   });
 });

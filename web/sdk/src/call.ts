@@ -157,6 +157,9 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
         return this.#media.wanted(message.body);
       case "transport":
         return this.#media.serverSays(message.body.state);
+      case "draining":
+        emit(this.#room, "draining", { seconds: message.body.seconds });
+        return;
       case "resync":
         for (const change of this.#slots.replace(message.body.slots ?? [])) this.#fill(change);
         for (const s of message.body.subscriptions ?? []) this.#subscriptionIs(s);

@@ -48,6 +48,8 @@ export interface RoomEvents {
   playbackallowed: Record<never, never>;
   /** Reason: why it ended, or is lost. The same state comes again with the code "no-media" when media have not come for 10 s. */
   connectionstate: { readonly state: ConnectionState; readonly reason: ParleyError | undefined };
+  /** The server restarts within so many seconds. The room comes back by itself: "connectionstate" tells. */
+  draining: { readonly seconds: number };
   /** room.mediaPath changed. */
   mediapath: { readonly path: "udp" | "tcp" | undefined };
   /** room.peerConnection is another one. */

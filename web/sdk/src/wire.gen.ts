@@ -265,6 +265,15 @@ export interface Transport {
   state: string;
 }
 
+/**
+ * Draining tells that the server is going down. The session goes on for so long, then it ends with the code
+ * draining.
+ */
+export interface Draining {
+  /** at most */
+  seconds: number;
+}
+
 /** Resync replaces everything that the client knows of the room, its slots and subscriptions. */
 export interface Resync {
   room: Snapshot;
@@ -532,6 +541,7 @@ export interface Events {
   speakers: Speakers;
   encodings: Encodings;
   transport: Transport;
+  draining: Draining;
   resync: Resync;
   ended: Ended;
 }

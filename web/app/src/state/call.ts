@@ -67,6 +67,8 @@ export interface Call {
   readonly connection: ReadonlySignal<Connection>;
   /** Why it is not connected, where that is known. */
   readonly trouble: ReadonlySignal<Advice | undefined>;
+  /** The server has said that it restarts within so many seconds; undefined: it has not. */
+  readonly restart: ReadonlySignal<number | undefined>;
   readonly sharing: ReadonlySignal<Sharing>;
   /** The browser plays no sound before a click. */
   readonly soundBlocked: ReadonlySignal<boolean>;

@@ -26,6 +26,7 @@ export class RoomCall implements Call {
   readonly chat = signal<readonly ChatLine[]>([]);
   readonly connection = signal<Connection>("connecting");
   readonly trouble = signal<Advice | undefined>(undefined);
+  readonly restart = signal<number | undefined>(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
   readonly microphone: Capture;
@@ -139,11 +140,13 @@ export class RoomCall implements Call {
     room.addEventListener("message", () => this.#refreshChat());
     room.addEventListener("playbackblocked", () => (this.soundBlocked.value = true));
     room.addEventListener("playbackallowed", () => (this.soundBlocked.value = false));
+    room.addEventListener("draining", ({ seconds }) => (this.restart.value = seconds));
     room.addEventListener("connectionstate", ({ state, reason }) => this.#connectionIs(state, reason));
   }
 
   #connectionIs(state: ConnectionState, reason: ParleyError | undefined): void {
     if (state !== "disconnected") {
+      if (state === "reconnecting") this.restart.value = undefined; // it does
       this.connection.value = state;
       if (state === "connected") this.trouble.value = undefined;
       else if (reason) this.trouble.value = troubleAdvice(reason.code, reason.next);

@@ -28,6 +28,12 @@ export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
     <div class={`room${panel.value === "none" ? "" : " with-panel"}`}>
       <div class="banners">
         <ConnectionBanner call={call} />
+        {call.restart.value !== undefined && (
+          <div class="banner" role="status">
+            <Icon name="warning" />
+            {`The server restarts within ${call.restart.value} s. You come back by yourself.`}
+          </div>
+        )}
         <SharingBanner call={call} sharing={call.sharing.value} />
         {call.soundBlocked.value && (
           <div class="banner" role="alert">

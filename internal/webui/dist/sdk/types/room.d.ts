@@ -77,6 +77,10 @@ export interface RoomEvents {
         readonly state: ConnectionState;
         readonly reason: ParleyError | undefined;
     };
+    /** The server restarts within so many seconds. The room comes back by itself: "connectionstate" tells. */
+    draining: {
+        readonly seconds: number;
+    };
     /** room.mediaPath changed. */
     mediapath: {
         readonly path: "udp" | "tcp" | undefined;
