@@ -57,8 +57,9 @@ type Offer struct {
 	SDP     *sdp.Offer
 	// Shard is where a Transport goes that this offer opens.
 	Shard int
-	// NoPlace is why there is no room for one there; nil: there is.
-	NoPlace *wire.Error
+	// Admit takes the place of that Transport, or says why there is none. It is asked when nothing else is against the offer, so that
+	// nobody makes way for nothing. Nil: there are places for all.
+	Admit func() *wire.Error
 	// The server's side of the answer.
 	Candidates  []sdp.Candidate
 	Fingerprint sdp.Fingerprint

@@ -46,9 +46,7 @@ func (r *Room) offer(c Offer) *wire.Error {
 	if refused := r.checkTracks(n); refused != nil {
 		return refused
 	}
-	if r.prepareTransport(n, c); n.opened && c.NoPlace != nil {
-		return c.NoPlace
-	}
+	r.prepareTransport(n, c)
 	if refused := r.prepareSlots(n, slots); refused != nil {
 		return refused
 	}
@@ -60,6 +58,11 @@ func (r *Room) offer(c Offer) *wire.Error {
 	}
 	if refused := n.checkEncrypted(); refused != nil {
 		return refused
+	}
+	if n.opened && c.Admit != nil {
+		if refused := c.Admit(); refused != nil {
+			return refused
+		}
 	}
 	r.commit(n)
 	return nil

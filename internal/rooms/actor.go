@@ -36,7 +36,7 @@ type actor struct {
 	room      *room.Room
 	sequences map[string]uint64 // events that each session was sent
 	spread    *spread
-	place     media.Place // for the Transport that the offer may open which is being handled
+	place     media.Place // for the Transport that the offer opens which is being handled
 	owed      []order     // that a shard could not take; all that follow wait behind it
 	sizes     sizes       // as counted in Service
 	linger    *time.Timer // runs while lingering: the room is empty
@@ -213,6 +213,7 @@ func (a *actor) survive() {
 func (a *actor) finish() {
 	a.service.retire(a)
 	a.count(sizes{})
+	a.place.Cancel() // a fault came before it was used
 	for _, o := range a.owed {
 		if c, ok := o.command.(media.OpenTransport); ok {
 			c.Place.Cancel()
@@ -237,8 +238,9 @@ func (a *actor) handle(c call) {
 		return
 	}
 	if o, ok := c.command.(room.Offer); ok {
-		c.command = a.reserve(o, c.source)
-		defer a.cancel()
+		o.Shard = a.spread.place()
+		o.Admit = func() *wire.Error { return a.reserve(o.Shard, c.source) }
+		c.command = o
 	}
 	a.carryOut(&c, a.room.Apply(time.Now(), c.command))
 	if _, left := c.command.(room.Leave); left {
@@ -246,19 +248,11 @@ func (a *actor) handle(c call) {
 	}
 }
 
-// reserve takes a place for the Transport that an offer may open, before its client is told of one.
-func (a *actor) reserve(o room.Offer, source netip.Addr) room.Offer {
-	var refusal media.Refusal
-	o.Shard = a.spread.place()
-	a.place, refusal = a.service.config.Shards[o.Shard].Reserve(source)
-	o.NoPlace = unplaced(refusal)
-	return o
-}
-
-// cancel gives the place up that the offer has not used.
-func (a *actor) cancel() {
-	a.place.Cancel()
-	a.place = media.Place{}
+// reserve takes a place for the Transport that an offer opens, before its client is told of one.
+func (a *actor) reserve(shard int, source netip.Addr) *wire.Error {
+	place, refusal := a.service.config.Shards[shard].Reserve(source)
+	a.place = place
+	return unplaced(refusal)
 }
 
 // gate refuses what there is no room for now.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/media"
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/wire"
@@ -42,6 +43,39 @@ func TestMediaFull(t *testing.T) {
 			t.Errorf("%d commands from %s, %d transports open", len(commands), commands[0], s.plane.openTransports())
 		}
 		s.join("cid").offer("chromium")
+	})
+}
+
+// Rule: only an offer that opens a Transport takes a place, for which somebody else may have to make way. One that goes on with the
+// Transport that there is needs none, where all places are taken too; and one that is refused for another reason takes none.
+func TestOfferTakesPlace(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		ann := s.join("ann")
+		reserves := func(what string, want int) {
+			t.Helper()
+			if got := s.plane.reserved; got != want {
+				t.Errorf("%s: %d places taken in all, want %d", what, got, want)
+			}
+		}
+		unnamed := wire.Offer{SDP: fixture(t, "firefox-slots"), Slots: []wire.OfferSlot{{Audio: "none"}}}
+		ann.refused(wire.TypeOffer, unnamed, wire.CodeBadRequest)
+		noCodec := strings.NewReplacer("opus", "speex", "VP8", "H261", "VP9", "H261", "H264", "H261", "AV1", "H261")
+		ann.refused(wire.TypeOffer, wire.Offer{
+			SDP: noCodec.Replace(fixture(t, "chromium-publish")), Tracks: []wire.OfferTrack{{Mid: "0", Source: wire.SourceMicrophone}},
+		}, wire.CodeUnsupportedCodec)
+		reserves("refused offers", 0)
+		ann.offer("chromium")
+		reserves("the first", 1)
+		s.plane.refusal = media.Unchecked
+		ann.offer("chromium")
+		reserves("a renegotiation", 1)
+		if opened := s.plane.openTransports(); opened != 1 {
+			t.Errorf("%d transports", opened)
+		}
+		ann.refused(wire.TypeOffer, unnamed, wire.CodeBadRequest)
+		ann.refused(wire.TypeOffer, wire.Offer{SDP: fixture(t, "firefox-slots")}, wire.CodeOverloaded)
+		reserves("another PeerConnection", 2)
+		ann.offer("chromium") // as if nothing had been
 	})
 }
 

@@ -34,6 +34,7 @@ type plane struct {
 	capacity int  // commands that it takes; below 0: any number
 	poison   bool // the next command is a fault
 	refusal  media.Refusal
+	reserved int // places that were asked for, and might have cost others theirs
 	taken    []media.Command
 	sinks    map[media.TransportID]media.Sink
 	closed   map[media.TransportID]bool
@@ -66,6 +67,7 @@ func (p *plane) Do(c media.Command) bool {
 func (p *plane) Reserve(netip.Addr) (media.Place, media.Refusal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.reserved++
 	return media.Place{}, p.refusal
 }
 

@@ -72,6 +72,28 @@ func TestScenarioUncheckedOverWebSocket(t *testing.T) {
 	})
 }
 
+// Where 1024 wait for their first check, an offer that goes on with its Transport costs nobody a place. One that opens a Transport does.
+func TestScenarioRenegotiationEvictsNobody(t *testing.T) {
+	scenario.Run(t, scenario.Conditions{Seed: 1}, func(p *scenario.Plan) {
+		c := p.Crowd()
+		ann, bob := p.Join("ann", scenario.Options{NoMedia: true}), p.Join("bob", scenario.Options{NoMedia: true})
+		offer := func(client *scenario.Client, evicted uint64) {
+			m := c.Offer(client)
+			p.Pass(0)
+			if n := p.Counts().Evicted; m.Type != wire.TypeAnswer || n != evicted {
+				p.Errorf("%s: %s %s, %d evicted", client.Name, m.Type, m.Body, n)
+			}
+		}
+		offer(ann, 0)
+		c.Fill(source(0), perSource-1)
+		for i := 1; i < allSources/perSource; i++ {
+			c.Fill(source(i), perSource)
+		}
+		offer(ann, 0)
+		offer(bob, 1)
+	})
+}
+
 // A shard has room for 4096 Transports, whether they are connected, shake hands, or wait for their first check. Whoever comes after is
 // told so, and not answered as if there were more; nobody makes way.
 func TestScenarioFull(t *testing.T) {
