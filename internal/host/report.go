@@ -92,7 +92,7 @@ func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
 	s.Counter("dtls_failures_total", failures, float64(c.Strangers), "cause", "certificate")
 	s.Counter("dtls_failures_total", failures, float64(c.Unfinished), "cause", "unfinished")
 	s.Gauge("dtls_handshakes", "Transports now that were checked and have not finished their DTLS handshake.", float64(c.Handshakes))
-	const evicted = "Transports that had to make way for others before their DTLS handshake was finished."
+	const evicted = "Transports that had to make way before their DTLS handshake was finished, where too many had not."
 	s.Counter("evicted_transports_total", evicted, float64(c.Evicted))
 }
 

@@ -22,7 +22,7 @@ type Counts struct {
 	// DTLS handshakes that failed: the certificate was not what the offer told; or anything else.
 	Strangers, Unfinished uint64
 
-	Evicted uint64 // Transports that had to make way for others before their handshake was finished
+	Evicted uint64 // Transports that had to make way before their handshake was finished, where too many had not
 
 	SlowChannels uint64      // reliable data channels that were closed because the client did not read them
 	Data         data.Counts // of all shards; its drops are among Drops

@@ -110,7 +110,9 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 	for i := 0; i < len(s.out.ICE.Events); i++ { // claim may add some
 		switch ev := s.out.ICE.Events[i]; ev.Kind {
 		case ice.Validated:
-			s.reached(now, e)
+			if !s.reached(now, e) {
+				end = "too many DTLS handshakes go on, and no source has more of them than the client's"
+			}
 			s.claim(now, e, ev.Pair)
 		case ice.Restarted:
 			s.keepUfrags(e, len(e.ufrags)-1, len(e.ufrags))

@@ -17,10 +17,10 @@ import (
 )
 
 // Limit: maxHandshakes Transports of a shard were checked and have not finished their handshake. One more costs the source its oldest that
-// has most, were it the same source; and where none has more than one, the oldest of all.
+// has most, and where none has more than one, the oldest of all. Where its own source has most, it is over itself, with all that it has.
 func TestMaxHandshakes(t *testing.T) {
 	s, _ := placed()
-	told := make([]last, maxHandshakes+4)
+	told := make([]last, maxHandshakes+5)
 	reach := func(i int, from netip.Addr) {
 		place, _ := s.Reserve(from)
 		s.wait(epoch, i+1, &told[i], place)
@@ -33,19 +33,25 @@ func TestMaxHandshakes(t *testing.T) {
 	reach(maxHandshakes, source(0))
 	reach(maxHandshakes+1, source(0))
 	reach(maxHandshakes+2, netip.Addr{})
+	reach(maxHandshakes+3, source(5))
+	reach(maxHandshakes+4, netip.Addr{})
 	for i := range told {
-		// The first, since its source and that of the second and third have two each by then; the second, likewise; then only the source of
-		// the newcomers has two.
-		gone := i <= 1 || i == maxHandshakes
+		// The second, since only its source has two; then source(0) has two itself, and its next one is not let in; nobody else has so many
+		// when the first goes for one who is not known. After that all have one: another one of source(5) is not let in, and the third, now
+		// the oldest, goes for the last.
+		gone := i <= 2 || i == maxHandshakes+1 || i == maxHandshakes+3
 		if (told[i].State == Failed) != gone || gone && !strings.Contains(told[i].Reason, "handshake") {
 			t.Errorf("%d: %+v", i, told[i])
 		}
 	}
-	if s.handshakes.n != maxHandshakes || s.counts.Evicted != 3 {
+	if s.handshakes.n != maxHandshakes || s.counts.Evicted != 5 {
 		t.Errorf("%d handshakes, %d evicted", s.handshakes.n, s.counts.Evicted)
 	}
-	s.key(epoch, s.transports[3], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
-	s.command(epoch, CloseTransport{Transport: 4})
+	if len(s.transports) != maxHandshakes || len(s.pairs) != maxHandshakes || s.places.taken[0] != maxHandshakes {
+		t.Errorf("%d transports, %d pairs, %d places", len(s.transports), len(s.pairs), s.places.taken[0])
+	}
+	s.key(epoch, s.transports[5], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
+	s.command(epoch, CloseTransport{Transport: 6})
 	if s.handshakes.n != maxHandshakes-2 {
 		t.Errorf("%d handshakes, although one is finished and one is over", s.handshakes.n)
 	}

@@ -83,20 +83,16 @@ func (s *Shard) Refuses(source netip.Addr) Refusal {
 
 // admits says whether a source may have one more place on a shard, and which has to be given up for it; nil: none. The caller holds mu.
 func (p *places) admits(shard int, source netip.Addr) (oldest *reservation, r Refusal) {
-	holds := 0
-	if source.IsValid() {
-		holds = p.waiting.holds(source)
-	}
 	switch {
 	case p.taken[shard] >= maxTransports:
 		return nil, Full
-	case holds >= maxUncheckedPerSource:
+	case source.IsValid() && p.waiting.holds(source) >= maxUncheckedPerSource:
 		return nil, Crowded
 	case p.waiting.n < maxUnchecked:
 		return nil, Admitted
 	}
-	oldest, most := p.waiting.first()
-	if holds >= most {
+	oldest, ok := p.waiting.yields(source)
+	if !ok {
 		return nil, Unchecked
 	}
 	return oldest, Admitted
@@ -155,18 +151,25 @@ func (s *Shard) makeWay(t *reservation) {
 }
 
 // reached notes a Transport's first check: somebody is there, and has to finish the DTLS handshake in time. Where too many have not,
-// those that have the most give way.
-func (s *Shard) reached(now time.Time, e *endpoint) {
+// those that have the most give way. It reports false when the Transport has to end, because its own source is one of those.
+func (s *Shard) reached(now time.Time, e *endpoint) bool {
 	if e.checked {
-		return
+		return true
 	}
-	e.checked, e.handshakeBy = true, now.Add(dtls.Deadline)
+	e.checked = true
 	e.spec.Place.checked()
-	s.handshakes.add(e.spec.Place.source(), e)
-	if s.handshakes.n > maxHandshakes {
-		oldest, _ := s.handshakes.first()
+	source := e.spec.Place.source()
+	if s.handshakes.n >= maxHandshakes {
+		oldest, ok := s.handshakes.yields(source)
+		if !ok {
+			s.counts.Evicted++
+			return false
+		}
 		s.evict(oldest, "the DTLS handshake was not finished when others needed its place")
 	}
+	e.handshakeBy = now.Add(dtls.Deadline)
+	s.handshakes.add(source, e)
+	return true
 }
 
 // evict ends a Transport for another one's sake.

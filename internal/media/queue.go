@@ -48,6 +48,13 @@ func (q *queue[T]) holds(source netip.Addr) int {
 	return len(q.sources[source])
 }
 
+// yields returns who has to make way for one more of a source: the oldest of the source that holds most. It reports false where the
+// one more would be of that source itself, or of one that holds as many.
+func (q *queue[T]) yields(source netip.Addr) (who T, ok bool) {
+	who, most := q.first()
+	return who, !source.IsValid() || q.holds(source) < most
+}
+
 // first returns the oldest of the source that holds most, and how many that are; of several such sources, the oldest of all.
 func (q *queue[T]) first() (who T, holds int) {
 	var number uint64
