@@ -66,8 +66,7 @@ func limitTime(w http.ResponseWriter, r *http.Request) {
 	_ = c.SetWriteDeadline(now.Add(answerTimeout))
 }
 
-// identify believes X-Forwarded-For and X-Forwarded-Proto only of proxies that the configuration names. The client is the last
-// address that is not such a proxy: whatever stands before it, the client could have written itself.
+// identify believes X-Forwarded-For and X-Forwarded-Proto only of proxies that the configuration names.
 func (f *front) identify(r *http.Request) visitor {
 	v := visitor{secure: r.TLS != nil, host: r.Host, own: f.goesBy(r.Host)}
 	forwarded := r.Header.Values("X-Forwarded-For")
@@ -92,24 +91,29 @@ func (f *front) identify(r *http.Request) visitor {
 	if proto := r.Header.Get("X-Forwarded-Proto"); proto != "" {
 		v.secure = strings.EqualFold(proto, "https")
 	}
+	v.address = f.client(forwarded)
+	return v
+}
+
+// client is whom X-Forwarded-For names: the last address that is not a trusted proxy, since whatever stands before it, the client could
+// have written itself; where all are trusted, the first of them, which is a client in the proxies' network. It is invalid where the
+// proxy has named nobody.
+func (f *front) client(forwarded []string) (client netip.Addr) {
 	hops := strings.Split(strings.Join(forwarded, ","), ",")
-	for n := 0; len(hops) > 0 && n < maxForwarded && f.trusts(v.address); n++ {
-		hop := strings.TrimSpace(hops[len(hops)-1])
-		hops = hops[:len(hops)-1]
-		if hop == "" {
+	slices.Reverse(hops)
+	for _, hop := range hops[:min(len(hops), maxForwarded)] {
+		if hop = strings.TrimSpace(hop); hop == "" {
 			continue
 		}
 		a, err := parseHop(hop)
 		if err != nil {
-			v.address = netip.Addr{}
 			break
 		}
-		v.address = a
+		if client = a; !f.trusts(a) {
+			break
+		}
 	}
-	if f.trusts(v.address) {
-		v.address = netip.Addr{} // nobody has said whose request the proxy passes on
-	}
-	return v
+	return client
 }
 
 // goesBy reports whether a host is this server's: an address, or a name that it is known by.

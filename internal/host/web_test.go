@@ -41,7 +41,7 @@ func request(remote, url string, header ...string) *http.Request {
 }
 
 // The client's address is that of the connection, and only of trusted proxies is another one believed: the last that is no
-// trusted proxy itself. Where all are, it is not known: the clients of a proxy that does not name them are not one.
+// trusted proxy itself, or the first where all are. Where the proxy names nobody, it is not known: its clients are not one.
 func TestVisitor(t *testing.T) {
 	f := &front{
 		next: echo, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, plainHTTP: true,
@@ -70,7 +70,11 @@ func TestVisitor(t *testing.T) {
 		{"with port and brackets", "[::1]:5", "http://h/", []string{fwd, "[2001:db8::1]:77"}, "2001:db8::1 plain"},
 		{"not an address", "10.0.0.1:5", "http://h/", []string{fwd, "203.0.113.7, unknown"}, "invalid IP plain"},
 		{"proxy that does not say for whom", "[::1]:5", "http://localhost/", nil, "invalid IP plain"},
-		{"all trusted", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "invalid IP plain"},
+		{"names nobody", "10.0.0.1:5", "http://h/", []string{fwd, " , "}, "invalid IP plain"},
+		{"client in the proxies' network", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9"}, "10.0.0.9 plain"},
+		{"the same through two proxies", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.9, 10.0.0.2"}, "10.0.0.9 plain"},
+		{"the same, to the proxy itself", "10.0.0.1:5", "http://h/", []string{fwd, "10.0.0.1"}, "10.0.0.1 plain"},
+		{"not an address, before one there", "10.0.0.1:5", "http://h/", []string{fwd, "unknown, 10.0.0.9"}, "10.0.0.9 plain"},
 		{"Forwarded", "203.0.113.7:5", "http://h/", []string{"Forwarded", "for=1.2.3.4"}, "203.0.113.7 plain"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,10 +85,10 @@ func TestVisitor(t *testing.T) {
 			}
 		})
 	}
-	// A chain beyond the limit is not followed further.
+	// Limit: maxForwarded addresses are looked at.
 	w := httptest.NewRecorder()
 	f.ServeHTTP(w, request("10.0.0.1:5", "http://h/", fwd, "203.0.113.7"+strings.Repeat(", 10.0.0.2", maxForwarded)))
-	if !strings.HasPrefix(w.Body.String(), "invalid IP ") {
+	if w.Body.String() != "10.0.0.2 plain" {
 		t.Error(w.Body)
 	}
 }
