@@ -88,12 +88,14 @@ type Shard struct {
 
 func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch) *Shard {
 	s := &Shard{
-		cfg: cfg, index: index, peers: peers, inbox: make(chan *datagram.Batch, inboxBatches), waiting: make(chan *datagram.Batch, inboxStrangers),
-		mail: newMail(), pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
+		cfg: cfg, index: index, peers: peers,
+		inbox: make(chan *datagram.Batch, inboxBatches), waiting: make(chan *datagram.Batch, inboxStrangers), mail: newMail(),
+		pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
 		handshakes: newQueue[*endpoint](),
-		ufrags:     make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room), ending: make(map[TransportID]*farewell),
+		ufrags:     make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room),
+		ending: make(map[TransportID]*farewell),
 	}
 	s.scratch = transport.NewScratch()
 	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}

@@ -141,7 +141,8 @@ func (c *Crowd) Handshake(answer string) {
 	c.plan.Helper()
 	socket := c.check(answer)
 	conn, err := dtls.ClientWithOptions(socket, net.UDPAddrFromAddrPort(server), dtls.WithCertificates(c.cert),
-		dtls.WithInsecureSkipVerify(true), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret), dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM))
+		dtls.WithInsecureSkipVerify(true), dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
+		dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM))
 	if err == nil {
 		err = conn.HandshakeContext(context.Background())
 	}
