@@ -10,7 +10,7 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const width = 960;
 const height = 540;
 
-const kinds = (process.env.PARLEY_E2E_BROWSERS ?? 'chromium').split(',');
+const kinds = (process.env.PARLEY_E2E_BROWSERS ?? 'chromium,firefox').split(',');
 
 /** In the page: publishes by WHIP a picture that is hard to encode, in three sizes of 0.15, 0.5 and 1.55 Mb/s at most. */
 const publish = async (room, width, height) => {
