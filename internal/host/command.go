@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
@@ -89,6 +92,8 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Resolvers(s),
 		kong.Vars{"version": "parley " + Version()},
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper("a duration, such as 30s or 5m", time.ParseDuration)),
+		kong.TypeMapper(reflect.TypeFor[slog.Level](), mapper("a level: debug, info, warn or error", parseLevel)),
 		kong.TypeMapper(reflect.TypeFor[netip.Addr](), mapper("an IP address, such as 203.0.113.7; a name will not do", netip.ParseAddr)),
 		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), mapper("a network, such as 10.0.0.0/8 or 127.0.0.1/32", netip.ParsePrefix)),
 	)
@@ -109,7 +114,7 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		err = s.failed
 	}
 	if err != nil {
-		return nil, s.origins, exit, &usageError{unknownCommand(err, args, k.Model)}
+		return nil, s.origins, exit, &usageError{negative(unknownCommand(err, args, k.Model))}
 	}
 	if err := checkVariables(p.variables, settings(k.Model)); err != nil && ctx.Command() != "version" {
 		return nil, s.origins, exit, &usageError{err}
@@ -135,6 +140,22 @@ func unknownCommand(fault error, args []string, app *kong.Application) error {
 		return fmt.Errorf("unknown command %q; did you mean %q?", args[0], best)
 	}
 	return fmt.Errorf("unknown command %q: there are %s; `parley --help` tells more", args[0], strings.Join(commands, ", "))
+}
+
+// negativeValue is how kong tells of a value that it takes for a flag.
+var negativeValue = regexp.MustCompile(`^(--[a-z-]+): expected \w+ value but got "(-[0-9][^"]*)"`)
+
+// negative says that a value is, in place of how to write it: none may be.
+func negative(fault error) error {
+	if m := negativeValue.FindStringSubmatch(fault.Error()); m != nil {
+		return fmt.Errorf("%s: %s is negative", m[1], m[2])
+	}
+	return fault
+}
+
+func parseLevel(text string) (level slog.Level, err error) {
+	err = level.UnmarshalText([]byte(text))
+	return level, err
 }
 
 // mapper reads a value of a setting, and says what it must be.

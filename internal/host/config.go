@@ -45,7 +45,7 @@ type Config struct {
 	Key        string         `group:"Certificate" placeholder:"FILE" help:"PEM private key of --cert."`
 	PlainHTTP  bool           `group:"Access" name:"plain-http" help:"Answer plain HTTP from other machines too, instead of sending them to https."`
 	Behind     []netip.Prefix `group:"Network" name:"behind-proxy" placeholder:"CIDR" help:"Believe X-Forwarded-For and X-Forwarded-Proto of reverse proxies at these addresses."`
-	Auth       string         `group:"Access" enum:",open,token" default:"" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
+	Auth       string         `group:"Access" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
 	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
 	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
 	Shards     int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
@@ -92,6 +92,8 @@ func (c *Config) check() error {
 		return err
 	}
 	switch {
+	case c.Auth != "open" && c.Auth != "token":
+		return fmt.Errorf("--auth must be one of open and token, and not %q", c.Auth)
 	case (c.Cert == "") != (c.Key == ""):
 		return errors.New("--cert and --key belong together: give both")
 	case c.Cert != "" && len(c.Domain) > 0:
@@ -115,7 +117,7 @@ func (c *Config) check() error {
 		}
 	}
 	for _, d := range c.Domain {
-		if !validName.MatchString(d) || !strings.Contains(d, ".") {
+		if _, err := netip.ParseAddr(d); err == nil || !validName.MatchString(d) || !strings.Contains(d, ".") {
 			return fmt.Errorf("--domain %s: give a public name, such as meet.example.org", d)
 		}
 	}

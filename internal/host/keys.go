@@ -45,7 +45,7 @@ func loadKeys(s *Shared) (keyring, error) {
 			err = writePrivate(path, b)
 		}
 		if err != nil {
-			return keyring{}, fmt.Errorf("keys: %w", err)
+			return keyring{}, fmt.Errorf("keys: %w; they belong into %s: --data chooses another folder", err, fullPath(path))
 		}
 	}
 	k, err := readKeys(path)
@@ -53,6 +53,14 @@ func loadKeys(s *Shared) (keyring, error) {
 		k.origin += " (new)"
 	}
 	return k, err
+}
+
+// fullPath tells people where a file is, wherever the program was started.
+func fullPath(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
 }
 
 // keysPath is the file that the key pairs come from; empty: they come from --keys.
@@ -67,7 +75,7 @@ func (s *Shared) keysPath() string {
 func readKeys(path string) (keyring, error) {
 	b, err := readLimited(path, maxConfigBytes)
 	if err != nil {
-		return keyring{}, fmt.Errorf("keys: %w", err)
+		return keyring{}, fmt.Errorf("keys: %w; they are in %s: --data chooses another folder", err, fullPath(path))
 	}
 	k, err := parseKeys(b)
 	if err != nil {

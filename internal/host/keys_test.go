@@ -163,3 +163,19 @@ func FuzzKeys(f *testing.F) {
 		}
 	})
 }
+
+// A data folder that cannot be used is named in full, with the way to another one.
+func TestUnusableDataFolder(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	full, err := filepath.Abs("file/keys.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = loadKeys(&Shared{Data: "file"})
+	if err == nil || !strings.Contains(err.Error(), full+": --data chooses another folder") {
+		t.Error(err)
+	}
+}

@@ -266,6 +266,9 @@ func (t *tally) count(f fault) {
 	if errors.As(f.err, &refused) {
 		c.Cause += ": " + string(refused.Code)
 		c.Example, c.Next = refused.Message, refused.Next
+		if refused.Code == wire.CodeUnauthorized { // whoever loads a server has its keys
+			c.Next = "give the server's --data or --keys"
+		}
 	}
 	i := slices.IndexFunc(t.causes, func(o Cause) bool { return o.Cause == c.Cause })
 	switch {

@@ -132,6 +132,16 @@ func TestReportOfFaults(t *testing.T) {
 	}
 }
 
+// Who loads a server that wants tokens is told where they come from.
+func TestReportWithoutTokens(t *testing.T) {
+	o := watcher(1)
+	o.faults = []fault{{"join", &wire.Error{Code: wire.CodeUnauthorized, Message: "no token was given", Next: "get a fresh token"}}}
+	table, _ := rendered(t, summarize(plan(), []outcome{o}, circumstances{"http://localhost:8443", 10 * time.Second, 0, 2, false}))
+	if !strings.Contains(table, "no token was given") || !strings.Contains(table, "give the server's --data or --keys") {
+		t.Error(table)
+	}
+}
+
 // Where nothing was asked of a kind, nothing is said of it.
 func TestReportWithoutVideo(t *testing.T) {
 	p := plan()

@@ -128,6 +128,8 @@ func locate(p string) (name string, moved bool) {
 		return strings.TrimSuffix(p, "/"), true
 	case p == "/r", isRoom && room == "":
 		return "/", true
+	case p == "/favicon.ico": // what browsers ask for where a page names no icon
+		return "/icon.svg", false
 	case p == "/sdk":
 		return "/sdk/", true
 	case p == "/sdk/":

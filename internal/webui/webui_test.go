@@ -165,7 +165,7 @@ func TestEmbedded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []string{"/sdk/parley.js", "/sdk/parley.js.map", "/sdk/parley.d.ts", "/sdk/types/index.d.ts", "/sdk/"} {
+	for _, p := range []string{"/sdk/parley.js", "/sdk/parley.js.map", "/sdk/parley.d.ts", "/sdk/types/index.d.ts", "/sdk/", "/favicon.ico"} {
 		if got := ask(s, "GET", p); got.StatusCode != 200 {
 			t.Errorf("GET %s: %d", p, got.StatusCode)
 		}
