@@ -59,7 +59,7 @@ type fileTimes struct{ cert, key fileTime }
 func newCertificates(cfg *Config, log *slog.Logger, now time.Time, names certNames) (*certificates, error) {
 	c := &certificates{cfg: cfg, log: log, dir: filepath.Join(cfg.Data, "tls")}
 	if cfg.Cert != "" {
-		return c, c.readFiles()
+		return c, c.readFiles(now)
 	}
 	var err error
 	if c.ca, err = loadAuthority(c.dir, now, names); err != nil {
@@ -114,7 +114,7 @@ func (c *certificates) refresh(now time.Time, names certNames) {
 	if c.cfg.Cert != "" {
 		if t, statErr := c.times(); statErr != nil || t == c.seen {
 			err = statErr
-		} else if err = c.readFiles(); err == nil {
+		} else if err = c.readFiles(now); err == nil {
 			c.log.Info("certificate files have changed and were read again", "cert", c.cfg.Cert)
 		}
 	} else {
@@ -136,8 +136,8 @@ func (c *certificates) renew(now time.Time, names certNames) error {
 	return nil
 }
 
-// readFiles reads --cert and --key.
-func (c *certificates) readFiles() error {
+// readFiles reads --cert and --key, and warns where browsers will refuse them.
+func (c *certificates) readFiles(now time.Time) error {
 	seen, err := c.times()
 	if err != nil {
 		return fmt.Errorf("--cert: %w", err)
@@ -148,7 +148,32 @@ func (c *certificates) readFiles() error {
 	}
 	c.seen = seen
 	c.leaf.Store(&pair)
+	switch {
+	case now.After(pair.Leaf.NotAfter):
+		c.log.Warn("--cert: the certificate has expired, and browsers refuse it", "cert", c.cfg.Cert, "expired", pair.Leaf.NotAfter)
+	case now.Before(pair.Leaf.NotBefore):
+		c.log.Warn("--cert: the certificate is not valid yet, and browsers refuse it", "cert", c.cfg.Cert, "validFrom", pair.Leaf.NotBefore)
+	}
 	return nil
+}
+
+// certified are the names, and then the addresses, that --cert is for; none without it. A wildcard is not one to go to.
+func (c *certificates) certified() (hosts []string) {
+	pair := c.leaf.Load()
+	if c.cfg.Cert == "" || pair == nil || pair.Leaf == nil {
+		return nil
+	}
+	for _, name := range pair.Leaf.DNSNames {
+		if !strings.HasPrefix(name, "*") && name != "localhost" {
+			hosts = append(hosts, name)
+		}
+	}
+	for _, ip := range pair.Leaf.IPAddresses {
+		if !ip.IsLoopback() {
+			hosts = append(hosts, ip.String())
+		}
+	}
+	return hosts
 }
 
 func (c *certificates) times() (fileTimes, error) {

@@ -2,6 +2,9 @@ package host
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -9,6 +12,7 @@ import (
 	"encoding/xml"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -243,6 +247,57 @@ func TestTrustPages(t *testing.T) {
 		if _, err := d.Token(); err == io.EOF {
 			break
 		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The names of --cert are where to go; one that browsers refuse, because it has expired or is not valid yet, is warned of.
+func TestOwnCertificate(t *testing.T) {
+	dir := t.TempDir()
+	cfg := &Config{Cert: filepath.Join(dir, "c.pem"), Key: filepath.Join(dir, "k.pem"), Listen: ":8443"}
+	writeOwnCertificate(t, cfg, &x509.Certificate{
+		SerialNumber: serial(), NotBefore: start, NotAfter: start.Add(time.Hour),
+		DNSNames: []string{"*.example.org", "localhost", "meet.example.org"}, IPAddresses: []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP("2001:db8::1")},
+	})
+	for at, want := range map[time.Duration]string{-time.Minute: "is not valid yet", time.Minute: "", 2 * time.Hour: "has expired"} {
+		var log bytes.Buffer
+		c, err := newCertificates(cfg, slog.New(slog.NewTextHandler(&log, nil)), start.Add(at), names())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(log.String(), want) || want == "" && log.Len() > 0 {
+			t.Errorf("after %v: %q", at, log.String())
+		}
+		s := &summary{cfg: cfg, port: 8443, certified: c.certified(), offers: chooseAddresses(netip.IPv6Unspecified(), home, nil)}
+		var out strings.Builder
+		s.write(&out)
+		text := strings.Join(strings.Fields(out.String()), " ")
+		if want := "meet https://meet.example.org:8443 meet https://[2001:db8::1]:8443 meet http://localhost:8443 on this machine media"; !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+		if strings.Contains(text, "*") || s.others() != "https://meet.example.org:8443" {
+			t.Errorf("others: %s\n%s", s.others(), out.String())
+		}
+	}
+}
+
+func writeOwnCertificate(t *testing.T, cfg *Config, template *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, block := range map[string]*pem.Block{cfg.Cert: {Type: "CERTIFICATE", Bytes: der}, cfg.Key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,6 +11,7 @@ const (
 	maxConfigBytes = 1 << 20          // a configuration or keys file
 	maxSecretBytes = 64 << 10         // a file that PARLEY_…_FILE names
 	maxKeys        = 1000             // key pairs
+	maxToldHosts   = 4                // names of --cert that the start text tells
 	maxDrain       = 24 * time.Hour   // as long as a token lives
 	maxLinger      = 24 * time.Hour   // likewise
 	maxForwarded   = 32               // addresses of X-Forwarded-For that are looked at

@@ -55,7 +55,7 @@ func (n *node) summary(codes bool) *summary {
 	local := n.port.Local()
 	s := &summary{
 		cfg: n.cfg, port: local.Port(), loopback: local.Addr().IsLoopback(), offers: *n.offers.Load(), keys: n.keys.Load().origin,
-		container: inContainer(), codes: codes,
+		container: inContainer(), codes: codes, certified: n.certs.certified(),
 	}
 	if n.certs.ca != nil {
 		s.authority = fingerprint(n.certs.ca.cert.Raw)

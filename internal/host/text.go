@@ -19,6 +19,7 @@ type summary struct {
 	port      uint16
 	loopback  bool // --listen names a loopback address
 	offers    []offer
+	certified []string // names and addresses of --cert
 	keys      string
 	authority string // fingerprint of the private certificate authority; empty: none
 	container bool
@@ -29,8 +30,8 @@ type summary struct {
 func (s *summary) write(out io.Writer) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nParley %s\n\n", Version())
-	for _, d := range s.cfg.Domain {
-		fmt.Fprintf(w, "  meet\t%s\n", s.domainURL(d))
+	for _, host := range s.hosts() {
+		fmt.Fprintf(w, "  meet\t%s\n", s.url(host))
 	}
 	if host, ok := s.localHost(); ok {
 		fmt.Fprintf(w, "  meet\thttp://%s\ton this machine\n", net.JoinHostPort(host, strconv.Itoa(int(s.port))))
@@ -86,21 +87,35 @@ func (s *summary) localHost() (string, bool) {
 	return "", false
 }
 
-// others is where others find this server: its domain, or the address for other devices; empty: nowhere.
+// others is where others find this server: by a name that it has a certificate for, or at the address for other devices; empty: nowhere.
 func (s *summary) others() string {
-	if len(s.cfg.Domain) > 0 {
-		return s.domainURL(s.cfg.Domain[0])
+	if hosts := s.hosts(); len(hosts) > 0 {
+		return s.url(hosts[0])
 	}
 	return s.phones()
 }
 
-func (s *summary) domainURL(domain string) string {
-	return "https://" + domain + portSuffix(s.port, 443)
+// hosts are those for which browsers take the server's certificate: of --domain, or of --cert, the first ones of many.
+func (s *summary) hosts() []string {
+	if len(s.cfg.Domain) > 0 {
+		return s.cfg.Domain
+	}
+	if s.loopback {
+		return nil
+	}
+	return s.certified[:min(len(s.certified), maxToldHosts)]
+}
+
+func (s *summary) url(host string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return "https://" + host + portSuffix(s.port, 443)
 }
 
 // phones is the address for other devices: that of the first offered address, IPv4 if there is one, because it is shorter to type.
 func (s *summary) phones() string {
-	if s.loopback || len(s.cfg.Domain) > 0 {
+	if s.loopback || len(s.hosts()) > 0 {
 		return ""
 	}
 	var best netip.Addr
@@ -112,11 +127,7 @@ func (s *summary) phones() string {
 	if !best.IsValid() {
 		return ""
 	}
-	host := best.String()
-	if best.Is6() {
-		host = "[" + host + "]"
-	}
-	return "https://" + host + portSuffix(s.port, 443)
+	return s.url(best.String())
 }
 
 func portSuffix(port, usual uint16) string {
