@@ -227,6 +227,8 @@ func (p *payload) claims() (Claims, error) {
 		return Claims{}, refuse("the token does not have video.roomJoin")
 	case p.Video.Room == "":
 		return Claims{}, refuse("the token names no video.room")
+	case !FitsPath(p.Video.Room):
+		return Claims{}, refuse("the token's video.room is . or .., or has a / in it, which no room's name may")
 	case len(p.Metadata) > wire.MaxMetadataBytes:
 		return Claims{}, refuse(fmt.Sprintf("the token's metadata is longer than %d bytes", wire.MaxMetadataBytes))
 	}
@@ -253,6 +255,9 @@ func (p *payload) claims() (Claims, error) {
 	}
 	return c, nil
 }
+
+// FitsPath reports whether a room's name can be one part of a path, as in links to it.
+func FitsPath(room string) bool { return room != "." && room != ".." && !strings.Contains(room, "/") }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 

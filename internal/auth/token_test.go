@@ -227,6 +227,7 @@ func TestWhy(t *testing.T) {
 		good[:len(good)-3]: "signature is wrong",
 		authtest.Good(now, authtest.Object{"iss": `"stranger"`}):                                                                              "unknown key: was it made with another --data or --keys?",
 		authtest.Good(now, authtest.Object{"exp": fmt.Sprint(now.Add(-time.Hour).Unix()), "iat": fmt.Sprint(now.Add(-2 * time.Hour).Unix())}): "expired",
+		authtest.Good(now, authtest.Object{"video": `{"room":"a/b","roomJoin":true}`}):                                                        "has a / in it",
 	} {
 		_, err := auth.Verify(now, token, authtest.Keys())
 		var told *wire.Error

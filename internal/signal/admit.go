@@ -36,6 +36,9 @@ func (s *Service) admit(now time.Time, w wish) (permit, *wire.Error) {
 			return permit{}, err
 		}
 	}
+	if !auth.FitsPath(w.room) {
+		return permit{}, wire.NewError(wire.CodeBadRequest, "the room's name is . or .., or has a / in it: no link could lead there", "choose another one")
+	}
 	if len(w.metadata) > wire.MaxMetadataBytes {
 		return permit{}, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("metadata is longer than %d bytes", wire.MaxMetadataBytes), "keep large things elsewhere, and put a reference here")
 	}

@@ -52,7 +52,7 @@ func TestThreeTries(t *testing.T) {
 		}{
 			{wire.TypeChat, wire.Chat{Text: "x"}, wire.CodeUnauthorized},
 			{wire.TypeJoin, wire.Join{Protocol: 99, Room: "tea"}, wire.CodeProtocol},
-			{wire.TypeJoin, wire.Join{Protocol: 1}, wire.CodeBadRequest},
+			{wire.TypeJoin, wire.Join{Protocol: 1, Room: "a/b"}, wire.CodeBadRequest},
 		} {
 			if got := s.refused(uint64(i+1), c.kind, c.body); got != c.want {
 				t.Errorf("%s: %s, want %s", c.kind, got, c.want)

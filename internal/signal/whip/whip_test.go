@@ -492,13 +492,18 @@ func TestForgeries(t *testing.T) {
 	}
 }
 
-// A room's name may hold anything that the path can escape, and Location leads back to it.
+// A room's name may hold anything but a slash that the path can escape, and Location leads back to it.
 func TestRoomNames(t *testing.T) {
 	n := newNode(t, nil)
-	for _, room := range []string{"a%2Fb", "caf%C3%A9", "a%20b", "a%3Fb%23c", "a*%3E.b", "%2E%2E%2Fx"} {
+	for _, room := range []string{"caf%C3%A9", "a%20b", "a%3Fb%23c", "a*%3E.b", "..."} {
 		a := n.opened("/whip/"+room, offer(t, "chromium-publish"))
 		if d := n.do("DELETE", a.header.Get("Location"), ""); d.status != 200 {
 			t.Errorf("%s: DELETE %s: %d %s", room, a.header.Get("Location"), d.status, d.body)
+		}
+	}
+	for _, path := range []string{"/whip/a%2Fb", "/whep/%2E%2E%2Fx", "/whip/%2E%2E"} {
+		if a := n.post(path, offer(t, "chromium-publish")); a.status != 400 || !strings.Contains(a.body, "no link could lead there") {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}
 	}
 	a := n.opened("/whip/tea", offer(t, "chromium-publish"))
