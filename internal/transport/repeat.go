@@ -26,8 +26,9 @@ const maxRepeatAge = 60 * time.Millisecond
 func (t *Transport) sendSound(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
 	t.repeatLast(now, s, out)
 	payload := s.consumer.Wrap(p, h)
+	s.repeats = s.repeat != nil && s.consumer.Repeats() && s.consumer.Bare(p)
 	sealed, r := t.seal(now, s, s.source, t.header(now, s, p, h), payload, out)
-	if r == drop.None && s.repeat != nil && s.consumer.Repeats() && s.consumer.Bare(p) {
+	if r == drop.None && s.repeats {
 		s.repeat.keep(now, sealed)
 	}
 	return r
@@ -41,14 +42,14 @@ func (k *repeat) keep(now time.Time, sealed []byte) {
 	}
 }
 
-// repeatLast sends the packet before once more. It has no transport-wide number of its own: it takes the place of the first.
+// repeatLast sends the packet before once more.
 func (t *Transport) repeatLast(now time.Time, s *slot, out *Out) {
 	k := s.repeat
 	if k == nil || k.size == 0 {
 		return
 	}
-	if now.Sub(k.at) <= maxRepeatAge && out.Egress.Append(t.pair, k.bytes[:k.size]) {
-		t.account(now, s, k.size)
+	if now.Sub(k.at) <= maxRepeatAge {
+		out.Egress.Append(t.pair, k.bytes[:k.size]) // or not, where it is full
 	}
 	k.size = 0
 }

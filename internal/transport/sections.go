@@ -53,6 +53,7 @@ type slot struct {
 	reported  reported
 	bytes     int     // sent since the last report
 	repeat    *repeat // nil: it has never been needed
+	repeats   bool    // what is sent now goes out a second time
 	memory    share.Memory
 	memoryOf  uint64 // the generation that it is about
 }

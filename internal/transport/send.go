@@ -62,6 +62,7 @@ func (t *Transport) greet(now time.Time, s *slot, out *Out) {
 func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header, empty bool, out *Out) drop.Reason {
 	h.SSRC = s.neg.SSRC
 	if empty {
+		s.repeats = false
 		_, r := t.seal(now, s, s.source, t.header(now, s, &nothing, h), nil, out)
 		return r
 	}
@@ -87,20 +88,24 @@ func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, pa
 		return nil, drop.RtpDuplicate // this number was sealed before
 	}
 	out.Egress.Commit(t.pair, n)
-	t.account(now, s, n)
+	size := n + pathBytes
+	if s.repeats { // the second copy has no transport-wide number of its own, so the first counts for both: what arrives, and what is needed
+		size *= 2
+	}
+	t.account(now, s, size)
 	if s.neg.Extensions.TransportCC != 0 {
-		t.bandwidth.estimator().Sent(now, n+pathBytes)
+		t.bandwidth.estimator().Sent(now, size)
 	}
 	return dst[:n], drop.None
 }
 
-// account counts a packet of n bytes that goes out.
-func (t *Transport) account(now time.Time, s *slot, n int) {
-	s.bytes += n + pathBytes
-	t.bandwidth.sent += n + pathBytes
+// account counts what goes out for a slot, in bytes with the headers of IP and UDP.
+func (t *Transport) account(now time.Time, s *slot, size int) {
+	s.bytes += size
+	t.bandwidth.sent += size
 	if s.neg.Kind == sdp.Audio {
-		t.bandwidth.sound += n + pathBytes
-		t.pacer.Spend(now, n+pathBytes)
+		t.bandwidth.sound += size
+		t.pacer.Spend(now, size)
 	}
 }
 
