@@ -24,10 +24,10 @@ func conference(t *testing.T, shards int) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	conditions := scenario.Conditions{Seed: 1, Link: sim.Link{Delay: 80 * time.Millisecond, Loss: 0.05}, Shards: shards, SpreadFrom: 1}
 	scenario.Run(t, conditions, func(p *scenario.Plan) {
-		var sources []*scenario.Source
 		for i := range 8 {
 			c := p.Join(fmt.Sprint("client", i+1), scenario.Options{})
-			sources = append(sources, c.Publish(wire.SourceMicrophone), c.Publish(wire.SourceCamera))
+			c.Publish(wire.SourceMicrophone)
+			c.Publish(wire.SourceCamera)
 		}
 		p.Join("nobody", scenario.Options{Manual: true})
 		p.Pass(22 * time.Second)
