@@ -286,6 +286,7 @@ describe('the app', () => {
     for (let i = 0; i < 2; i++) {
       await bob.press('Try the microphone again');
       await bob.read('This page may not use the microphone');
+      await bob.until(() => !document.querySelector('[aria-busy=true]'), 'the try to end');
     }
     await bob.read('Click the symbol left of the address, allow the microphone, then try again.');
     assert.equal(await bob.evaluate(() => [...document.querySelectorAll('.toast')].filter((t) => t.innerText.includes('the microphone')).length), 1);

@@ -129,10 +129,16 @@ export class Capture {
 /** Switches a device in a call, where only this says why one cannot be opened. */
 export async function toggleInCall(capture: Capture): Promise<void> {
   await capture.toggle();
+  sayFailure(capture);
+}
+
+/** Trying again is never switching off, also where the last try has not ended. */
+function sayFailure(capture: Capture): void {
   const state = capture.state.value;
   if (state.is !== "failed") return;
   const { title, next, actions } = deviceAdvice(state.failure, true);
-  say(title, next, actions.includes("retry") ? { label: "Try again", does: () => void toggleInCall(capture) } : undefined);
+  const again = (): void => void capture.switchOn().then(() => sayFailure(capture));
+  say(title, next, actions.includes("retry") ? { label: "Try again", does: again } : undefined);
 }
 
 /** Opens both with one question to the user where both are wanted; what fails is found out one by one. */
