@@ -20,9 +20,9 @@ SFUBENCH=${SFUBENCH:?path of the sfubench binary}
 BENCHTAB=${BENCHTAB:-}
 ROUNDS=${ROUNDS:-3}
 WINDOW=${WINDOW:-10s}
-# Loads are arguments of sfubench, joined by commas. Those with feedback are for Parley alone, to compare with its other figures.
+# Loads are arguments of sfubench, joined by commas. Those with feedback or data channels are for Parley alone, to compare with its other figures.
 LOADS=${LOADS:-"-subs=10 -subs=50 -subs=200,-par=4 -conf=8 -subs=50,-srtp=cm80
-	-subs=50,-feedback -subs=200,-par=4,-feedback -conf=8,-feedback"}
+	-subs=50,-feedback -subs=200,-par=4,-feedback -conf=8,-feedback -subs=200,-par=4,-data"}
 SERVERS=${SERVERS:-"parley janus janus-event-loops pionsfu"}
 PARLEY=${PARLEY:-bin/parley}
 OUT=${OUT:-bin/bench/out.jsonl}
@@ -95,7 +95,7 @@ for round in $(seq "$ROUNDS"); do
 	for l in $LOADS; do
 		for s in $SERVERS; do
 			runs=$((runs + 1))
-			[[ $s = parley || $l != *-feedback* ]] || continue
+			[[ $s = parley || $l != *-feedback* && $l != *-data* ]] || continue
 			echo "[$runs/$total] round $round: $s $l" >&2
 			IFS=, read -ra arguments <<<"$l"
 			case $s in
