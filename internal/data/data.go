@@ -121,7 +121,8 @@ func (m *Member) Message(ctx context.Context, c dtls.Channel, b []byte) error {
 	return m.pass(ctx, c, joined, to, m.message(b[0], payload))
 }
 
-// pass puts a message into the queues of its receivers. Where the sender goes while it waits, each receiver that it has not reached is a drop.
+// pass puts a message into the queues of its receivers. Where the sender goes while it waits, each receiver that it has not reached is a
+// drop.
 func (m *Member) pass(ctx context.Context, c dtls.Channel, joined []*Member, to string, out []byte) error {
 	var behind []*Member
 	for _, x := range joined {

@@ -401,7 +401,8 @@ func (n *node) end(limit time.Duration, signals <-chan os.Signal) error {
 	}
 }
 
-// drain takes nobody new, tells those who are there, and waits until everyone has left, or the time is over, or a signal comes, which it reports.
+// drain takes nobody new, tells those who are there, and waits until everyone has left, or the time is over, or a signal comes, which it
+// reports.
 func (n *node) drain(limit time.Duration, signals <-chan os.Signal) (again bool) {
 	n.draining.Store(true)
 	n.rooms.Drain()

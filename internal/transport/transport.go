@@ -98,9 +98,9 @@ type Transport struct {
 	*Scratch
 	out       *srtp.Context // nil until SetKeys
 	until     time.Time     // there is consent to send; zero: there is none
-	pacer     pacer.Pacer
 	pair      datagram.Pair // on which to
 	slots     []*slot       // video before audio, so that a short audio packet ends a run
+	pacer     pacer.Pacer   // what of them waits for room on the client's network
 	next      time.Time     // by when Timeout must be called, apart from what waits in pacer; zero: never
 	reportAt  time.Time
 	reduced   bool          // feedback may go alone: the client takes RTCP of reduced size (RFC 5506)
