@@ -5,10 +5,11 @@ import "net/netip"
 // Proto is the transport protocol of a candidate or pair.
 type Proto uint8
 
-// Protocols.
+// Protocols, the best way first.
 const (
 	UDP Proto = iota
 	TCP
+	Relayed // UDP to whoever is there, but from a relayed address of this process, and through memory to that
 )
 
 // String implements fmt.Stringer: "udp" or "tcp", as in candidate lines.

@@ -212,6 +212,12 @@ var nominations = map[string][]nominated{
 		{pair: udp(1), priority: 5, nominate: true, want: udp(1)},
 		{pair: tcp(1), priority: 9, nominate: true, want: udp(1)},
 	},
+	"what this process relays goes last": {
+		{pair: relayed(1), priority: 9, nominate: true, want: relayed(1)},
+		{pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
+		{pair: relayed(1), priority: 9, nominate: true, want: tcp(1)},
+		{pair: udp(1), priority: 4, nominate: true, want: udp(1)},
+	},
 	"TCP where UDP has gone": {
 		{pair: udp(1), priority: 9, nominate: true, want: udp(1)},
 		{wait: 5 * time.Second, pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
@@ -227,7 +233,7 @@ var nominations = map[string][]nominated{
 	},
 }
 
-// A pair is selected by USE-CANDIDATE; among pairs nominated within 5 s UDP goes before TCP, then the higher priority. A later
+// A pair is selected by USE-CANDIDATE; among pairs nominated within 5 s UDP goes before TCP and that before what is relayed here, then the higher priority. A later
 // nomination wins when the selected pair has had none for 5 s, or no check at all for 7 s.
 func TestNomination(t *testing.T) {
 	for name, steps := range nominations {

@@ -106,14 +106,14 @@ func (a *Agent) follows(now time.Time, i int) bool {
 	return true
 }
 
-// better reports whether entry j is to be preferred to entry k, the check that asks having come on entry i: UDP to TCP, then the
-// higher priority. Of two equal ones the selected pair stays, except where the client was only given another address on its way (the
+// better reports whether entry j is to be preferred to entry k, the check that asks having come on entry i: UDP to TCP, and that to what this
+// process relays itself, which is one of them and a detour; then the higher priority. Of two equal ones the selected pair stays, except where the client was only given another address on its way (the
 // same candidate to the same local address): the address of its last check is the one that works.
 func (a *Agent) better(j, k, i int) bool {
 	x, y := &a.entries[j], &a.entries[k]
 	switch {
 	case x.pair.Proto != y.pair.Proto:
-		return x.pair.Proto == datagram.UDP
+		return x.pair.Proto < y.pair.Proto
 	case x.priority != y.priority:
 		return x.priority > y.priority
 	case x.pair.Local == y.pair.Local:

@@ -41,6 +41,13 @@ func tcp(port uint16) datagram.Pair {
 	return p
 }
 
+// relayed is a pair with a relayed address of this process.
+func relayed(port uint16) datagram.Pair {
+	p := udp(port)
+	p.Proto = datagram.Relayed
+	return p
+}
+
 // local is a pair over UDP with another address of the server.
 func local(port uint16) datagram.Pair {
 	p := udp(port)

@@ -29,7 +29,9 @@ func TestClassifyTCP(t *testing.T) {
 		{"ICE-TCP without its cookie", stunFrame[:9], classUnknown},
 		{"another cookie", "\x00\x14\x00\x01\x00\x00\x21\x12\xa4\x43", classUnknown},
 		{"RTP in a frame", "\x00\x14\x80\x01\x00\x00\x21\x12\xa4\x42", classUnknown},
-		{"TURN over TCP", turnFirst, classUnknown},
+		{"TURN over TCP", turnFirst, classTURN},
+		{"TURN without its cookie", turnFirst[:7], classUnknown},
+		{"ChannelData", "\x40\x00\x00\x10\x21\x12\xa4\x42..", classUnknown},
 		{"SSLv2", "\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00", classUnknown},
 		{"a digit", "0123456789", classUnknown},
 	} {
@@ -39,22 +41,26 @@ func TestClassifyTCP(t *testing.T) {
 	}
 }
 
-// Whatever comes first, it is only called TLS, HTTP or ICE-TCP for a reason.
+// Whatever comes first, it is only called TLS, HTTP, ICE-TCP or TURN for a reason.
 func FuzzClassifyTCP(f *testing.F) {
 	for _, s := range []string{"", "GET /", stunFrame, turnFirst, "\x16\x03\x01"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		letter := len(b) > 0 && (b[0]|0x20 >= 'a' && b[0]|0x20 <= 'z')
-		stun := len(b) >= 10 && b[2] < 0x40 && b[6] == 0x21 && b[7] == 0x12 && b[8] == 0xa4 && b[9] == 0x42
+		stunAt := func(at int) bool {
+			return len(b) >= 10 && b[at] < 0x40 && b[at+4] == 0x21 && b[at+5] == 0x12 && b[at+6] == 0xa4 && b[at+7] == 0x42
+		}
 		want := classUnknown
 		switch {
 		case len(b) > 0 && b[0] == 0x16:
 			want = classTLS
 		case letter:
 			want = classHTTP
-		case stun:
+		case stunAt(2):
 			want = classStream
+		case stunAt(0):
+			want = classTURN
 		}
 		if got := classify(b); got != want {
 			t.Errorf("%x: %d, want %d", b, got, want)

@@ -28,7 +28,7 @@ type conn struct {
 
 	// guarded by gate.mu
 	waiting *list.Element // its place among the half-open ones
-	stream  bool
+	use     use
 }
 
 func newConn(c net.Conn, g *gate) *conn {
@@ -44,6 +44,11 @@ func addrPort(a net.Addr) netip.AddrPort {
 	}
 	at := t.AddrPort()
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// pair returns the addresses of the connection.
+func (c *conn) pair() datagram.Pair {
+	return datagram.Pair{Local: addrPort(c.LocalAddr()), Remote: c.remote, Proto: datagram.TCP}
 }
 
 // Read implements net.Conn.
@@ -96,6 +101,7 @@ const (
 	classTLS
 	classHTTP
 	classStream
+	classTURN
 )
 
 // sniff reads the first bytes of c and tells what they are. It does not wait for more than it needs, nor longer than
@@ -129,9 +135,14 @@ func classify(b []byte) class {
 	case first >= 'A' && first <= 'Z', first >= 'a' && first <= 'z':
 		return classHTTP
 	}
-	// RFC 4571 length, then the STUN header of RFC 8489 section 5: two zero bits, its own length, the cookie.
-	if len(b) >= sniffBytes && b[2]&0xc0 == 0 && string(b[6:10]) == "\x21\x12\xa4\x42" {
+	// The STUN header of RFC 8489 section 5: two zero bits, its own length, the cookie; for ICE after a length (RFC 4571).
+	const cookie = "\x21\x12\xa4\x42"
+	switch {
+	case len(b) < sniffBytes:
+	case b[2]&0xc0 == 0 && string(b[6:10]) == cookie:
 		return classStream
+	case b[0]&0xc0 == 0 && string(b[4:8]) == cookie:
+		return classTURN
 	}
 	return classUnknown
 }

@@ -17,14 +17,38 @@ type gate struct {
 	conns    map[*conn]struct{}
 	sources  map[netip.Addr]*source
 	halfOpen list.List // of *conn, the oldest first
-	streams  int
+	used     [uses]int
 	closed   bool
 	refused  uint64
 	evicted  uint64
 }
 
 // source is what one source has open.
-type source struct{ conns, halfOpen, streams int }
+type source struct {
+	conns, halfOpen int
+	used            [uses]int
+}
+
+// use is what a connection turned out to be for.
+type use uint8
+
+const (
+	ordinary use = iota // HTTP, or not known yet: no limits but those of all connections
+	iceTCP
+	turn
+	uses
+)
+
+// limit returns how many connections there may be for a use, and how many of one source.
+func (l *Limits) limit(u use) (all, perSource int) {
+	switch u {
+	case iceTCP:
+		return l.Streams, l.StreamsPerSource
+	case turn:
+		return l.TURN, l.TURNPerSource
+	}
+	return l.Connections, l.PerSource
+}
 
 // limited reports whether a source has limits of its own.
 func (g *gate) limited(a netip.Addr) bool {
@@ -88,24 +112,25 @@ func (g *gate) settle(c *conn) {
 	}
 }
 
-// known notes that it is clear what c is. For ICE-TCP it reports false when there are too many of them.
-func (g *gate) known(c *conn, stream bool) bool {
+// known notes that it is clear what c is. It reports false when there are too many for that.
+func (g *gate) known(c *conn, u use) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.settle(c)
 	if _, ok := g.conns[c]; !ok {
 		return false // closed meanwhile
 	}
-	if stream {
-		s := g.sources[c.source]
-		if g.streams >= g.limits.Streams || g.limited(c.remote.Addr()) && s.streams >= g.limits.StreamsPerSource {
-			g.refused++
-			return false
-		}
-		g.streams++
-		s.streams++
-		c.stream = true
+	if u == ordinary {
+		return true
 	}
+	s := g.sources[c.source]
+	if all, perSource := g.limits.limit(u); g.used[u] >= all || g.limited(c.remote.Addr()) && s.used[u] >= perSource {
+		g.refused++
+		return false
+	}
+	g.used[u]++
+	s.used[u]++
+	c.use = u
 	return true
 }
 
@@ -119,9 +144,9 @@ func (g *gate) leave(c *conn) {
 	g.settle(c)
 	delete(g.conns, c)
 	s := g.sources[c.source]
-	if c.stream {
-		g.streams--
-		s.streams--
+	if c.use != ordinary {
+		g.used[c.use]--
+		s.used[c.use]--
 	}
 	if s.conns--; s.conns == 0 {
 		delete(g.sources, c.source)

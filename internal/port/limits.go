@@ -11,6 +11,9 @@ type Limits struct {
 	HalfOpen, HalfOpenPerSource int
 	// Streams are ICE-TCP connections: each may hold udp.MediaRingBytes and udp.ControlRingBytes. StreamsPerSource are those of one source.
 	Streams, StreamsPerSource int
+	// TURN are connections to the STUN and TURN server, TURNPerSource those of one source: one for each client, and one more for each of its
+	// connections to a peer (RFC 6062).
+	TURN, TURNPerSource int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -24,6 +27,8 @@ func (l Limits) withDefaults() Limits {
 		{&l.HalfOpenPerSource, DefaultHalfOpenPerSource},
 		{&l.Streams, DefaultStreams},
 		{&l.StreamsPerSource, DefaultStreamsPerSource},
+		{&l.TURN, DefaultTURN},
+		{&l.TURNPerSource, DefaultTURNPerSource},
 	} {
 		if *x.v == 0 {
 			*x.v = x.def
@@ -39,6 +44,8 @@ const (
 	DefaultHalfOpenPerSource = 64
 	DefaultStreams           = 1024
 	DefaultStreamsPerSource  = 256 // an office without UDP, some connections for each; no source alone takes more than a quarter
+	DefaultTURN              = 4096
+	DefaultTURNPerSource     = 256
 
 	// SniffTimeout: after it a connection is judged by what it has sent, and closed if that is nothing.
 	SniffTimeout = 5 * time.Second

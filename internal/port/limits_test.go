@@ -102,10 +102,17 @@ type bubble struct {
 	tcp    *memoryListener
 	client *sim.Conn
 	owner  owner
+	relay  *relay // nil: there is none
 }
 
 // inBubble runs f with a port, and proves by its end that no goroutine is left.
 func inBubble(t *testing.T, cfg port.Config, f func(t *testing.T, b *bubble)) {
+	t.Helper()
+	inBubbleWith(t, cfg, nil, f)
+}
+
+// inBubbleWith is the same with a relay.
+func inBubbleWith(t *testing.T, cfg port.Config, r *relay, f func(t *testing.T, b *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := sim.New(sim.Config{})
@@ -118,8 +125,11 @@ func inBubble(t *testing.T, cfg port.Config, f func(t *testing.T, b *bubble)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bubble{tcp: newMemoryListener(), client: client, owner: make(owner, 4)}
+		b := &bubble{tcp: newMemoryListener(), client: client, owner: make(owner, 4), relay: r}
 		b.Port = port.New(cfg, server, b.tcp)
+		if r != nil {
+			b.SetRelay(r)
+		}
 		b.Start(b.owner)
 		f(t, b)
 		if err := b.Close(); err != nil {
@@ -128,7 +138,7 @@ func inBubble(t *testing.T, cfg port.Config, f func(t *testing.T, b *bubble)) {
 		if err := b.Close(); err != nil {
 			t.Errorf("second Close: %v", err)
 		}
-		if s := b.Stats(); s.Connections != 0 || s.HalfOpen != 0 || s.Streams != 0 {
+		if s := b.Stats(); s.Connections != 0 || s.HalfOpen != 0 || s.Streams != 0 || s.TURN != 0 {
 			t.Errorf("after Close: %+v", s)
 		}
 	})
@@ -325,7 +335,7 @@ func TestSlowHandshake(t *testing.T) {
 // Each limit holds: what exceeds it is refused, or evicts the oldest half-open connection; others are not hurt; and places that
 // become free can be taken again.
 func TestConnectionLimits(t *testing.T) {
-	limits := port.Limits{Connections: 5, PerSource: 3, HalfOpen: 4, HalfOpenPerSource: 2, Streams: 2, StreamsPerSource: 1}
+	limits := port.Limits{Connections: 5, PerSource: 3, HalfOpen: 4, HalfOpenPerSource: 2, Streams: 2, StreamsPerSource: 1, TURN: 2, TURNPerSource: 1}
 	from := func(source, n int) string { return fmt.Sprintf("10.0.%d.1:%d", source, n+1) }
 	open := func(all []net.Conn) (n int) {
 		for _, c := range all {
@@ -362,12 +372,15 @@ func TestConnectionLimits(t *testing.T) {
 		{"ICE-TCP per source", iceCheck, func(i int) string { return from(0, i) }, 1, 9, 0},
 		{"ICE-TCP per IPv6 source", iceCheck, func(i int) string { return fmt.Sprintf("[2001:db8::%d]:1", i+1) }, 1, 9, 0},
 		{"ICE-TCP from loopback", iceCheck, func(i int) string { return fmt.Sprintf("127.0.0.1:%d", i+1) }, 2, 8, 0},
+		{"TURN", turnFirst, func(i int) string { return from(i, 0) }, 2, 8, 0},
+		{"TURN per source", turnFirst, func(i int) string { return from(0, i) }, 1, 9, 0},
+		{"TURN per IPv6 source", turnFirst, func(i int) string { return fmt.Sprintf("[2001:db8::%d]:1", i+1) }, 1, 9, 0},
 		{"loopback has no limit of its own", httpFirst, func(i int) string { return fmt.Sprintf("127.0.0.1:%d", i+1) }, 5, 5, 0},
 		{"nor have exempt sources", httpFirst, func(i int) string { return fmt.Sprintf("192.0.2.1:%d", i+1) }, 5, 5, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := port.Config{Limits: limits, Exempt: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
-			inBubble(t, cfg, func(t *testing.T, b *bubble) {
+			inBubbleWith(t, cfg, newRelay(), func(t *testing.T, b *bubble) {
 				b.owner <- nil // so that the streams' batches are dropped or not: it does not matter
 				all := dial(b, 10, c.first, c.from)
 				s := b.Stats()
@@ -383,7 +396,7 @@ func TestConnectionLimits(t *testing.T) {
 					}
 				}
 				synctest.Wait()
-				if s := b.Stats(); s.Connections != 0 || s.HalfOpen != 0 || s.Streams != 0 {
+				if s := b.Stats(); s.Connections != 0 || s.HalfOpen != 0 || s.Streams != 0 || s.TURN != 0 {
 					t.Fatalf("after all have gone: %+v", s)
 				}
 				if n := open(dial(b, 1, c.first, c.from)); n != 1 {

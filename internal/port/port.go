@@ -5,6 +5,8 @@
 //	  0 …   3  STUN: a check by its user fragment ──────────────────────┐
 //	 20 …  63  DTLS ──────────┬─→ by its pair of addresses (Pairs) ─────┼─→ its owner, in batches
 //	128 … 191  RTP and RTCP ──┘   that a check has validated            ┘
+//	  0 …   3  other STUN ────┬─→ the relay, in batches
+//	 64 …  79  ChannelData ───┘
 //	all others, and what is nobody's: dropped for a reason, but for a few packets that a client may have sent whose address has changed
 //
 // TCP, by the first bytes, once there are ten of them or five seconds are over:
@@ -12,7 +14,10 @@
 //	0x16 ─→ TLS ─→ by ALPN: h2, http/1.1 ─→ HTTP; none ─→ the same test again, inside
 //	a letter ─→ HTTP
 //	length, STUN header with its magic cookie at offset 6 (RFC 4571, RFC 8489) ─→ ICE-TCP: its datagrams to media
+//	STUN header with its magic cookie at offset 4 ─→ STUN and TURN: the connection to the relay. ChannelData never comes first
 //	all others: closed
+//
+// What relayed addresses of this process have for media comes by Give, and goes back to the relay, through memory.
 package port
 
 import (
@@ -41,6 +46,17 @@ type Owner interface {
 	// them, beside that for the others: whoever can only send displaces nobody who takes part, and is not displaced himself. Media come to the
 	// first owner, whoever's they are.
 	Strangers(b *datagram.Batch) bool
+}
+
+// Relay is a STUN and TURN server. internal/relay is one. Its methods never block, unless they say so.
+type Relay interface {
+	// Batch takes a batch of datagrams as an Owner does.
+	Batch(b *datagram.Batch) bool
+	// Serve serves a connection until it ends, and returns then. A Read of it gives its first bytes again. The pair is that of the connection.
+	Serve(c net.Conn, pair datagram.Pair)
+	// FromMedia takes datagrams for the relayed address at the other end of a Relayed pair, and returns how many of them it had no room for.
+	// It keeps nothing of r, and may be called by several goroutines.
+	FromMedia(r datagram.Run) (dropped int)
 }
 
 // Config of a port.
@@ -73,6 +89,7 @@ type Port struct {
 
 	// static after Start
 	owners []Owner
+	relay  Relay // nil: STUN and TURN are nobody's
 
 	// owned by readLoop
 	strays strays
@@ -148,6 +165,9 @@ func (p *Port) addr() net.Addr {
 
 // Pairs is where owners say which pairs of addresses are theirs.
 func (p *Port) Pairs() *Pairs { return p.pairs }
+
+// SetRelay makes r the STUN and TURN server. It is called before Start, or not at all.
+func (p *Port) SetRelay(r Relay) { p.relay = r }
 
 // Start begins to read. It is called once, with ice.MaxShards owners at most: their places are the numbers by which user fragments
 // and Pairs name them.
@@ -238,23 +258,35 @@ func reachable(local netip.AddrPort, all []net.Addr) []netip.AddrPort {
 	return others
 }
 
-// Send sends UDP runs by the socket and TCP runs by their connections. It never blocks; what cannot be sent is dropped and
-// counted. Any goroutine may call it.
+// Send sends UDP runs by the socket, TCP runs by their connections, and Relayed ones by the relay. It never blocks; what cannot be sent is
+// dropped and counted. Any goroutine may call it.
 func (p *Port) Send(e *datagram.Egress) {
 	dropped := p.conn.Send(e)
 	for _, r := range e.Runs() {
-		if r.Pair.Proto != datagram.TCP {
-			continue
-		}
-		if s := p.stream(r.Pair); s != nil {
-			dropped += s.Send(r)
-		} else {
-			dropped += r.Segments
+		switch r.Pair.Proto {
+		case datagram.TCP:
+			dropped += p.sendTCP(r)
+		case datagram.Relayed:
+			dropped += p.sendRelayed(r)
 		}
 	}
 	if dropped > 0 {
 		p.drops[drop.EgressFull].Add(uint64(dropped))
 	}
+}
+
+func (p *Port) sendTCP(r datagram.Run) (dropped int) {
+	if s := p.stream(r.Pair); s != nil {
+		return s.Send(r)
+	}
+	return r.Segments
+}
+
+func (p *Port) sendRelayed(r datagram.Run) (dropped int) {
+	if p.relay != nil {
+		return p.relay.FromMedia(r)
+	}
+	return r.Segments
 }
 
 // readLoop hands over what arrives by UDP.
@@ -328,7 +360,7 @@ func (p *Port) tidy() {
 	}
 }
 
-// Give hands over what an ICE-TCP connection has read. It implements udp.Inbox.
+// Give hands over what an ICE-TCP connection has read, or what relayed addresses have for media. It implements udp.Inbox.
 func (p *Port) Give(b *datagram.Batch) {
 	if !p.hand(b) {
 		p.Recycle(b)

@@ -1,6 +1,7 @@
 package port
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -8,10 +9,13 @@ import (
 	"github.com/parley-rtc/parley/internal/ice"
 )
 
-// place is an owner's number, twice; plus one for what comes to it from strangers.
+// place is an owner's number, twice; plus one for what comes to it from strangers. The last place is the relay's.
 type place uint8
 
-const places = 2 * ice.MaxShards
+const (
+	relayPlace = place(2 * ice.MaxShards)
+	places     = int(relayPlace) + 1
+)
 
 func (at place) owner() int      { return int(at / 2) }
 func (at place) strangers() bool { return at%2 != 0 }
@@ -40,6 +44,9 @@ func (p *Port) hand(b *datagram.Batch) bool {
 			if counts[at] > 0 && at != main {
 				p.handCopies(b, &of, at)
 			}
+		}
+		if counts[relayPlace] > 0 && main != relayPlace {
+			p.handCopies(b, &of, relayPlace)
 		}
 		keep(b, &of, main)
 	}
@@ -72,12 +79,16 @@ func keep(b *datagram.Batch, of *sorted, at place) {
 }
 
 // give hands over a batch whose datagrams all go to one place.
-func (p *Port) give(b *datagram.Batch, at place) bool {
-	take := p.owners[at.owner()].Batch
-	if at.strangers() {
-		take = p.owners[at.owner()].Strangers
+func (p *Port) give(b *datagram.Batch, at place) (taken bool) {
+	switch {
+	case at == relayPlace:
+		taken = p.relay.Batch(b)
+	case at.strangers():
+		taken = p.owners[at.owner()].Strangers(b)
+	default:
+		taken = p.owners[at.owner()].Batch(b)
 	}
-	if take(b) {
+	if taken {
 		return true
 	}
 	p.drops[drop.InboxFull].Add(uint64(b.N))
@@ -120,11 +131,18 @@ const lastSTUN = 3
 // isMedia reports whether b is the first byte of DTLS, RTP or RTCP.
 func isMedia(b byte) bool { return b >= 20 && b <= 63 || b >= 128 && b <= 191 }
 
-// placeOf tells where a datagram goes. A check belongs where its user fragment says, though a stranger can make that up; everything
-// else to whom has validated its pair of addresses, and where nobody has, it costs no owner anything, but for a few strays.
+// isChannelData reports whether b is the first byte of TURN's ChannelData (RFC 8656 §12.4): a channel number from 0x4000 on.
+func isChannelData(b byte) bool { return b >= 0x40 && b <= 0x4f }
+
+// placeOf tells where a datagram goes. A check belongs where its user fragment says, though a stranger can make that up; what is for STUN and
+// TURN, to the relay, whoever else uses the same pair of addresses: browsers send both from one socket. Everything else belongs to whom has
+// validated its pair, and where nobody has, it costs no owner anything, but for a few strays.
 func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
-	first := d.B[0]
+	first, relay := d.B[0], p.relay != nil && d.Pair.Proto == datagram.UDP
 	if first > lastSTUN && !isMedia(first) {
+		if relay && isChannelData(first) {
+			return relayPlace, drop.None
+		}
 		return 0, drop.UnknownClass
 	}
 	owner, known := p.pairs.Owner(&d.Pair)
@@ -139,6 +157,9 @@ func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
 			}
 			return place(2 * o), drop.None
 		}
+		if relay && isForRelay(d.B, known) {
+			return relayPlace, drop.None
+		}
 	}
 	switch {
 	case known:
@@ -149,6 +170,29 @@ func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
 		return place(1), drop.None
 	}
 	return 0, drop.UnknownSource
+}
+
+// Types of Binding messages (RFC 8489 §5), the only method of ICE.
+const (
+	bindingRequest    = 0x0001
+	bindingIndication = 0x0011
+	bindingSuccess    = 0x0101
+	bindingError      = 0x0111
+)
+
+// isForRelay reports whether a STUN message without a user fragment is for the STUN and TURN server: every request is. Answers to checks and
+// indications are for the agent whose pair it is.
+func isForRelay(b []byte, known bool) bool {
+	if !ice.IsSTUN(b) {
+		return false
+	}
+	switch binary.BigEndian.Uint16(b) {
+	case bindingIndication:
+		return !known
+	case bindingSuccess, bindingError:
+		return false
+	}
+	return true
 }
 
 // minMedia is the length of an RTP header.

@@ -2,6 +2,7 @@ package port
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -42,8 +43,8 @@ func (c batches) texts(p *Port) (out []string) {
 	return out
 }
 
-// sorter is a port without traffic of its own, with owners; pair i belongs to owner i.
-func sorter(t testing.TB, owners int) (*Port, []inbox) {
+// sorter is a port without traffic of its own, with owners, and with a relay if there is one; pair i belongs to owner i.
+func sorter(t testing.TB, owners int, relay ...Relay) (*Port, []inbox) {
 	t.Helper()
 	n := sim.New(sim.Config{})
 	conn, err := n.Listen(netip.MustParseAddrPort("192.0.2.1:8443"))
@@ -57,6 +58,9 @@ func sorter(t testing.TB, owners int) (*Port, []inbox) {
 		o := inbox{make(batches, 4), make(batches, 4)}
 		inboxes, all = append(inboxes, o), append(all, o)
 		p.pairs.Claim(pairOf(i), i)
+	}
+	for _, r := range relay {
+		p.SetRelay(r)
 	}
 	p.Start(all...)
 	t.Cleanup(func() {
@@ -192,9 +196,133 @@ func TestMixedBatch(t *testing.T) {
 	}
 }
 
+// relayInbox is a relay with room for a number of batches, and none for anything else.
+type relayInbox struct{ batches }
+
+func (r relayInbox) Batch(b *datagram.Batch) bool            { return r.put(b) }
+func (r relayInbox) Serve(net.Conn, datagram.Pair)           {}
+func (r relayInbox) FromMedia(r2 datagram.Run) (dropped int) { return r2.Segments }
+
+// stun is a STUN message of a type, without attributes.
+func stun(typ string) string { return typ + "\x00\x00\x21\x12\xa4\x42transaction." }
+
+// RFC 8489 §5, RFC 8656 §12.4: with a relay, ChannelData and whatever STUN is not an ICE agent's go there from wherever they come, also from a
+// pair that media use; all else goes where it goes without.
+func TestRelay(t *testing.T) {
+	const (
+		stranger = 99
+		toRelay  = -2
+		nobody   = -1
+	)
+	channelData := "\x40\x00\x00\x03abc"
+	for _, c := range []struct {
+		name        string
+		b           string
+		known, from int // where it goes from the pair of owner 1, and from a stranger's
+	}{
+		{"ChannelData", channelData, toRelay, toRelay},
+		{"the last channel", "\x4f\xff\x00\x00", toRelay, toRelay},
+		{"beyond", "\x50\x00\x00\x00", nobody, nobody},
+		{"Allocate", stun("\x00\x03"), toRelay, toRelay},
+		{"Refresh", stun("\x00\x04"), toRelay, toRelay},
+		{"Send", stun("\x00\x16"), toRelay, toRelay},
+		{"CreatePermission", stun("\x00\x08"), toRelay, toRelay},
+		{"ChannelBind", stun("\x00\x09"), toRelay, toRelay},
+		{"Binding", stun("\x00\x01"), toRelay, toRelay},
+		{"Binding with a name that is no user fragment", strings.ReplaceAll(request("abc"), ":", "-"), toRelay, toRelay},
+		{"check", request("Cser"), 2, 2},
+		{"keepalive", stun("\x00\x11"), 1, toRelay},
+		{"answer to a check", stun("\x01\x01"), 1, nobody},
+		{"refusal of a check", stun("\x01\x11"), 1, nobody},
+		{"another cookie", strings.Replace(stun("\x00\x03"), "\x21", "\x22", 1), 1, nobody},
+		{"RTP", "\x80", 1, nobody},
+		{"DTLS", "\x16", 1, nobody},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for pair, want := range map[int]int{1: c.known, stranger: c.from} {
+				r := relayInbox{make(batches, 4)}
+				p, owners := sorter(t, 3, r)
+				p.put(t, pair, c.b)
+				got := nobody
+				if len(r.texts(p)) == 1 {
+					got = toRelay
+				}
+				for i, o := range owners {
+					if n := len(o.own.texts(p)) + len(o.strangers.texts(p)); n == 1 && got == nobody {
+						got = i
+					} else if n != 0 {
+						t.Errorf("pair %d: owner %d got it too", pair, i)
+					}
+				}
+				if got != want {
+					t.Errorf("pair %d: goes to %d, want %d", pair, got, want)
+				}
+			}
+		})
+	}
+}
+
+// In a mixed batch the relay gets its part, in order, and media theirs; what the relay has no room for is lost to nobody else, and counted.
+func TestMixedBatchWithRelay(t *testing.T) {
+	r := relayInbox{make(batches, 1)}
+	p, owners := sorter(t, 2, r)
+	for range 2 {
+		p.put(t, 1, "\x80a", "\x40\x001", "\x80b", stun("\x00\x03"), "\x40\x002", "\x80c")
+	}
+	if got, want := fmt.Sprintf("%q", r.texts(p)), fmt.Sprintf("%q", []string{"\x40\x001", stun("\x00\x03"), "\x40\x002"}); got != want {
+		t.Errorf("the relay got %s, want %s", got, want)
+	}
+	if got := strings.Join(owners[1].own.texts(p), ""); got != "\x80a\x80b\x80c\x80a\x80b\x80c" {
+		t.Errorf("the owner got %q", got)
+	}
+	if n := p.Stats().Drops[drop.InboxFull]; n != 3 {
+		t.Errorf("%d dropped", n)
+	}
+}
+
+// What relayed addresses have for media goes to whose check it is, or whose pair; they reach nothing else through memory: no allocation is
+// made from one, and nothing of it is taken for media of a client that has moved.
+func TestRelayedToMedia(t *testing.T) {
+	r := relayInbox{make(batches, 4)}
+	p, owners := sorter(t, 2, r)
+	give := func(pair datagram.Pair, s string) {
+		b := p.Take()
+		pair.Proto = datagram.Relayed
+		b.Append(pair, []byte(s))
+		p.Give(b)
+	}
+	known := pairOf(1)
+	known.Proto = datagram.Relayed
+	p.Pairs().Claim(known, 1)
+	give(pairOf(1), "\x80rtp")
+	give(pairOf(99), request("Bnew"))
+	if own, strangers := owners[1].own.texts(p), owners[1].strangers.texts(p); len(own) != 1 || len(strangers) != 1 {
+		t.Errorf("own %q, strangers %q", own, strangers)
+	}
+	for _, s := range []string{"\x40\x00\x00\x01x", stun("\x00\x03"), stun("\x00\x01"), "\x80" + strings.Repeat("x", 20)} {
+		give(pairOf(0), s) // which is somebody's by UDP
+	}
+	for i, o := range owners {
+		if n := len(o.own) + len(o.strangers); n != 0 {
+			t.Errorf("owner %d got %d", i, n)
+		}
+	}
+	if len(r.batches) != 0 {
+		t.Error("the relay got something from itself")
+	}
+	dropped := uint64(0)
+	for _, n := range p.Stats().Drops {
+		dropped += n
+	}
+	if dropped != 4 {
+		t.Errorf("drops %v", p.Stats().Drops)
+	}
+}
+
 // A batch that is all one owner's goes as it is, and none is split or sorted with an allocation.
 func TestSortAllocatesNothing(t *testing.T) {
-	p, owners := sorter(t, 3)
+	r := relayInbox{make(batches, 4)}
+	p, owners := sorter(t, 3, r)
 	whole := p.Take()
 	whole.Append(pairOf(2), []byte("\x80"))
 	p.Give(whole)
@@ -205,13 +333,15 @@ func TestSortAllocatesNothing(t *testing.T) {
 	}
 	n := testing.AllocsPerRun(100, func() {
 		b := p.Take()
-		for i := range datagram.BatchSize {
+		for i := range datagram.BatchSize - 1 {
 			b.Append(pairOf(i%3), []byte("\x80rtp"))
 		}
+		b.Append(pairOf(1), []byte("\x40\x00\x00\x00"))
 		p.Give(b)
 		for _, o := range owners {
 			p.Recycle(<-o.own)
 		}
+		p.Recycle(<-r.batches)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)

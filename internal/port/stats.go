@@ -10,8 +10,8 @@ type Stats struct {
 	UDP udp.Stats
 	// Drops are datagrams that the port discarded, both ways, by reason.
 	Drops drop.Counts
-	// Connections are all TCP connections now, among them HalfOpen, of which nothing is known yet, and Streams of ICE-TCP.
-	Connections, HalfOpen, Streams int
+	// Connections are all TCP connections now, among them HalfOpen, of which nothing is known yet, Streams of ICE-TCP, and those of TURN.
+	Connections, HalfOpen, Streams, TURN int
 	// Accepted TCP connections since the port was opened; Refused by a limit; Evicted while half-open to make room;
 	// Unclassified, which were nothing we serve; Insecure, whose TLS handshake failed.
 	Accepted, Refused, Evicted, Unclassified, Insecure uint64
@@ -38,7 +38,7 @@ func (p *Port) Stats() Stats {
 	p.mu.RUnlock()
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()
-	s.Connections, s.HalfOpen, s.Streams = len(p.gate.conns), p.gate.halfOpen.Len(), p.gate.streams
+	s.Connections, s.HalfOpen, s.Streams, s.TURN = len(p.gate.conns), p.gate.halfOpen.Len(), p.gate.used[iceTCP], p.gate.used[turn]
 	s.Refused, s.Evicted = p.gate.refused, p.gate.evicted
 	return s
 }

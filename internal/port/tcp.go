@@ -56,6 +56,9 @@ func (p *Port) serve(c *conn) {
 		p.toHTTP(c, c)
 	case classStream:
 		p.serveStream(c, c, head)
+	case classTURN:
+		c.head = head
+		p.serveTURN(c, c)
 	default:
 		p.unclassified.Add(1)
 		c.Close()
@@ -94,6 +97,8 @@ func (p *Port) serveTLS(c *conn) {
 		p.toHTTP(c, &secureConn{Conn: t, head: head})
 	case classStream:
 		p.serveStream(c, t, head)
+	case classTURN:
+		p.serveTURN(c, &secureConn{Conn: t, head: head})
 	default:
 		// Not HTTP: also ACME's challenge (RFC 8737), for which the handshake is all.
 		p.unclassified.Add(1)
@@ -103,15 +108,26 @@ func (p *Port) serveTLS(c *conn) {
 
 // toHTTP hands a connection, which is c or runs inside it, to the HTTP listener.
 func (p *Port) toHTTP(c *conn, outer net.Conn) {
-	if !p.gate.known(c, false) || !p.http.deliver(outer) {
+	if !p.gate.known(c, ordinary) || !p.http.deliver(outer) {
 		c.Close()
+	}
+}
+
+// serveTURN runs a connection to the STUN and TURN server, which is c or runs inside it, until it ends.
+func (p *Port) serveTURN(c *conn, outer net.Conn) {
+	defer c.Close()
+	switch {
+	case p.relay == nil:
+		p.unclassified.Add(1)
+	case p.gate.known(c, turn):
+		p.relay.Serve(outer, c.pair())
 	}
 }
 
 // serveStream runs an ICE-TCP connection, which is c or runs inside it, until it ends.
 func (p *Port) serveStream(c *conn, outer net.Conn, head []byte) {
-	pair := datagram.Pair{Local: addrPort(c.LocalAddr()), Remote: c.remote, Proto: datagram.TCP}
-	if !p.gate.known(c, true) {
+	pair := c.pair()
+	if !p.gate.known(c, iceTCP) {
 		c.Close()
 		return
 	}
