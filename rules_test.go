@@ -43,6 +43,7 @@ var packages = []struct {
 	{"internal/sdp", core},
 	{"internal/auth", core},
 	{"internal/auth/authtest", testOnly},
+	{"internal/stun", core},
 	{"internal/ice", core},
 	{"internal/srtp", core},
 	{"internal/nack", core},

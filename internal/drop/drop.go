@@ -35,6 +35,18 @@ const (
 	PairTaken       // a pair that another Transport sends on
 	PairLimit       // too many validated pairs on this node
 
+	// TURN.
+	TurnMalformed    // ChannelData whose length is wrong, or a Send indication without peer or payload
+	TurnNoAllocation // from a client, or at a relayed address, without an allocation
+	TurnNoChannel    // on a channel that is not bound
+	TurnNoPermission // to or from a peer for which there is no permission
+	TurnForbidden    // to or from a peer that clients may not reach
+	TurnFamily       // to a peer of a family for which the allocation has no address
+	TurnRate         // more than the allocation or its user may relay
+	TurnUnproven     // more requests from strangers at one source than are answered
+	TurnLarge        // a request whose answer, to somebody who has proved nothing, would be more than 3 times as long
+	TurnPending      // a request whose first copy is being carried out
+
 	// DTLS and SCTP.
 	DtlsQueueFull // the association did not keep up
 	DtlsClosed    // no association any more
@@ -89,6 +101,9 @@ var names = [NumReasons]string{
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
 	StunMethod: "stun_method", StunRole: "stun_role", PairTaken: "pair_taken",
 	PairLimit:     "pair_limit",
+	TurnMalformed: "turn_malformed", TurnNoAllocation: "turn_no_allocation", TurnNoChannel: "turn_no_channel",
+	TurnNoPermission: "turn_no_permission", TurnForbidden: "turn_forbidden", TurnFamily: "turn_family", TurnRate: "turn_rate",
+	TurnUnproven: "turn_unproven", TurnLarge: "turn_large", TurnPending: "turn_pending",
 	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DtlsMalformed: "dtls_malformed",
 	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full", DataSlow: "data_slow", DataRate: "data_rate",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",

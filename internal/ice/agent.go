@@ -19,6 +19,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/stun"
 )
 
 // Mode is how much of ICE an agent does.
@@ -96,9 +97,8 @@ type Agent struct {
 	next     time.Time
 
 	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
-	header [headerLen]byte
-	sum    [sha1.Size]byte
-	m      message
+	sum [sha1.Size]byte
+	m   message
 }
 
 // New returns an agent that waits for checks, at most FirstCheck.
@@ -197,7 +197,7 @@ func (a *Agent) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) dr
 	if r := m.parse(b); r != drop.None {
 		return r
 	}
-	switch m.typ {
+	switch m.Type {
 	case bindingRequest:
 		return a.request(now, pair, m, out)
 	case bindingIndication:
@@ -211,37 +211,37 @@ func (a *Agent) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) dr
 
 // request answers a Binding request, in the order of RFC 8489 §6.3 and §9.1.3, then RFC 8445 §7.3.
 func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out) drop.Reason {
-	if m.integrityAt == 0 || m.username == nil {
-		refuse(pair, m, out, badRequest)
+	if !m.HasIntegrity() || m.username == nil {
+		refuse(pair, m, out, stun.BadRequest)
 		return drop.StunIntegrity
 	}
 	g := a.current
 	if !g.matches(m.username) && a.previous != nil {
 		g = a.previous
 	}
-	if !g.matches(m.username) || !a.authentic(g.mac, m) {
-		refuse(pair, m, out, unauthenticated)
+	if !g.matches(m.username) || !m.Authentic(g.mac) {
+		refuse(pair, m, out, stun.Unauthenticated)
 		return drop.StunIntegrity
 	}
 	if m.unknowns > 0 {
-		r := out.begin(pair, m.raw, bindingError)
-		r.errorCode(unknownAttribute)
-		r.unknownAttributes(m.unknown[:m.unknowns])
-		r.integrity(g.mac)
+		r := out.begin(pair, m.ID(), bindingError)
+		r.ErrorCode(stun.UnknownAttribute)
+		r.UnknownAttributes(m.unknown[:m.unknowns])
+		r.Integrity(g.mac)
 		r.end()
 		return drop.StunMalformed
 	}
 	if m.controlled {
 		// The server stays controlled: the client, who thinks that it is, has to change (RFC 8445 §7.3.1.1).
-		r := out.begin(pair, m.raw, bindingError)
-		r.errorCode(roleConflict)
-		r.integrity(g.mac)
+		r := out.begin(pair, m.ID(), bindingError)
+		r.ErrorCode(stun.RoleConflict)
+		r.Integrity(g.mac)
 		r.end()
 		return drop.StunRole
 	}
-	r := out.begin(pair, m.raw, bindingSuccess)
-	r.xorMappedAddress(pair.Remote)
-	r.integrity(g.mac)
+	r := out.begin(pair, m.ID(), bindingSuccess)
+	r.Address(stun.XORMappedAddress, pair.Remote)
+	r.Integrity(g.mac)
 	r.end()
 	i := a.check(now, g, pair, m, out)
 	a.trigger(g, i, out)
@@ -250,8 +250,8 @@ func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out)
 }
 
 // refuse answers a request that is not authentic, hence without MESSAGE-INTEGRITY.
-func refuse(pair datagram.Pair, m *message, out *Out, code int) {
-	r := out.begin(pair, m.raw, bindingError)
-	r.errorCode(code)
+func refuse(pair datagram.Pair, m *message, out *Out, code stun.Code) {
+	r := out.begin(pair, m.ID(), bindingError)
+	r.ErrorCode(code)
 	r.end()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/stun"
 )
 
 // A full agent checks every pair on which it was checked, until that has been answered (RFC 8445 §7.3.1.4). It needs no answer
@@ -34,23 +35,20 @@ func (a *Agent) ask(g *generation, pair datagram.Pair, out *Out) {
 	if g.remoteMAC == nil { // a lite agent's first one
 		g.remoteMAC = hmac.New(sha1.New, []byte(g.remote.Pwd))
 	}
-	r := out.begin(pair, a.transaction(g), bindingRequest)
-	r.username(g.remote.Ufrag, g.local.Ufrag)
-	r.attribute(attrPriority, 4)
-	r.out.buf = binary.BigEndian.AppendUint32(r.out.buf, reflexive)
-	r.attribute(attrICEControlled, 8)
-	r.out.buf = append(r.out.buf, a.header[headerLen-8:]...) // as random as a tie-breaker has to be: the roles are settled
-	r.integrity(g.remoteMAC)
+	id := a.transaction(g)
+	r := out.begin(pair, id, bindingRequest)
+	r.Text(stun.Username, g.remote.Ufrag, ":", g.local.Ufrag) // the receiver's first (RFC 8445 §7.2.2)
+	r.Uint32(stun.Priority, reflexive)
+	r.Bytes(stun.ICEControlled, id[len(id)-8:]) // as random as a tie-breaker has to be: the roles are settled
+	r.Integrity(g.remoteMAC)
 	r.end()
 }
 
-// transaction makes the header of a request, whose id is the count of requests under a key that nobody else has: who is not on the
-// path cannot guess it (RFC 8489 §5).
+// transaction makes the id of a request of the count of requests under a key that nobody else has: who is not on the path cannot guess it
+// (RFC 8489 §5).
 func (a *Agent) transaction(g *generation) []byte {
 	g.requests++
-	binary.BigEndian.PutUint32(a.header[4:], magicCookie)
-	copy(a.header[8:], g.id(g.requests, &a.sum))
-	return a.header[:]
+	return g.id(g.requests, &a.sum)
 }
 
 // id is the transaction id of request number n.
@@ -58,7 +56,7 @@ func (g *generation) id(n uint64, sum *[sha1.Size]byte) []byte {
 	binary.BigEndian.PutUint64(sum[:], n)
 	g.mac.Reset()
 	g.mac.Write(sum[:8])
-	return g.mac.Sum(sum[:0])[:headerLen-8]
+	return g.mac.Sum(sum[:0])[:stun.IDLen]
 }
 
 // response notes that a check of this side was answered. It must be the answer to one of the last few, on the same pair, from
@@ -70,9 +68,9 @@ func (a *Agent) response(now time.Time, pair datagram.Pair, m *message, out *Out
 		g = a.move.by
 	}
 	switch {
-	case a.mode != Full && !moved || i < 0 || !g.asked(m.raw[8:headerLen], &a.sum):
+	case a.mode != Full && !moved || i < 0 || !g.asked(m.ID(), &a.sum):
 		return drop.StunMethod
-	case m.integrityAt == 0 || !a.authentic(g.remoteMAC, m):
+	case !m.Authentic(g.remoteMAC):
 		return drop.StunIntegrity
 	}
 	a.entries[i].proven = g
@@ -90,14 +88,6 @@ func (g *generation) asked(id []byte, sum *[sha1.Size]byte) bool {
 		}
 	}
 	return false
-}
-
-// username is the receiver's user fragment, a colon, and the sender's (RFC 8445 §7.2.2).
-func (r response) username(to, from string) {
-	n := len(to) + 1 + len(from)
-	r.attribute(attrUsername, n)
-	r.out.buf = append(append(append(r.out.buf, to...), ':'), from...)
-	r.out.buf = append(r.out.buf, make([]byte, (4-n%4)%4)...)
 }
 
 // remoteMAC is keyed with the client's password: requests of this side and their responses. Nil where they are not sent.

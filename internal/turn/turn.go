@@ -12,7 +12,7 @@
 //	 0                   1                   2                   3
 //	 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 //	+-------------------------------+-------------------------------+
-//	|  Channel Number 0x4000–0x4FFF |             Length            |
+//	|  Channel Number 0x4000–0x7FFF |             Length            |
 //	+-------------------------------+-------------------------------+
 //	|                        Application Data                       |
 //	+---------------------------------------------------------------+
@@ -42,7 +42,7 @@ const (
 	Own                    // another port of an own address: nowhere
 )
 
-// Own tells about this process's own addresses. The runtime implements it; it is asked for each packet to an own address, and must not block.
+// OwnAddresses tells about this process's own addresses. The runtime implements it; it is asked for each packet to an own address, and must not block.
 type OwnAddresses interface {
 	// IsOwn reports whether an address is one of this machine or one under which it is reached (advertised).
 	IsOwn(netip.Addr) bool

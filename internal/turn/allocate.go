@@ -1,0 +1,226 @@
+package turn
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/stun"
+)
+
+// opening is an allocation while the runtime opens its relayed addresses.
+type opening struct {
+	asked    asked
+	a        *allocation
+	tokens   [2]uint64 // by family; 0: not asked for, or answered
+	failed   [2]stun.Code
+	lifetime instant
+}
+
+// wanted is what an Allocate asks for (RFC 8656 §7.2).
+type wanted struct {
+	family   [2]bool // IPv4, IPv6
+	fails    [2]stun.Code
+	lifetime instant
+	even     bool
+	next     bool
+	tcp      bool
+}
+
+// transports are protocol numbers, as REQUESTED-TRANSPORT has them.
+const transportUDP = 17
+
+// wanted reads an Allocate, in the order of RFC 8656 §7.2. Code is 0, or that of the error.
+func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
+	transport, ok := q.Find(stun.RequestedTransport)
+	if !ok || len(transport) != 4 {
+		return w, stun.BadRequest
+	}
+	if transport[0] != transportUDP {
+		return w, stun.UnsupportedTransport
+	}
+	if w.lifetime, ok = q.lifetime(); !ok {
+		return w, stun.BadRequest
+	}
+	if _, ok := q.Find(stun.ReservationToken); ok {
+		return w, stun.InsufficientCapacity // RFC 8656 §7.2: the token is not valid for some reason
+	}
+	if code := w.families(s, q); code != 0 {
+		return w, code
+	}
+	return w, w.port(q)
+}
+
+// families reads REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY.
+func (w *wanted) families(s *Server, q *request) stun.Code {
+	one, requested, ok1 := q.family(stun.RequestedAddressFamily)
+	also, additional, ok2 := q.family(stun.AdditionalAddressFamily)
+	if !ok1 || !ok2 || requested && additional || additional && also != 1 {
+		return stun.BadRequest // §7.2: an additional one can only be IPv6
+	}
+	lacks := [2]bool{s.cfg.NoIPv4, s.cfg.NoIPv6}
+	w.family[one] = true
+	if additional {
+		w.family[1] = true
+	}
+	some := false
+	for i := range w.family {
+		if w.family[i] && lacks[i] {
+			w.family[i], w.fails[i] = false, stun.FamilyNotSupported
+		}
+		some = some || w.family[i]
+	}
+	if !some {
+		return stun.FamilyNotSupported
+	}
+	return 0
+}
+
+// port reads EVEN-PORT.
+func (w *wanted) port(q *request) stun.Code {
+	value, ok := q.Find(stun.EvenPort)
+	if !ok {
+		return 0
+	}
+	if len(value) != 1 {
+		return stun.BadRequest
+	}
+	w.even = true
+	if value[0]&0x80 != 0 {
+		return stun.InsufficientCapacity
+	}
+	return 0
+}
+
+// family reads an attribute with an address family: 0 is IPv4, also where there is none; 1 IPv6.
+func (q *request) family(t stun.Attr) (index int, there, ok bool) {
+	value, there := q.Find(t)
+	switch {
+	case !there:
+		return 0, false, true
+	case len(value) == 4 && value[0] == stun.IPv4:
+		return 0, true, true
+	case len(value) == 4 && value[0] == stun.IPv6:
+		return 1, true, true
+	}
+	return 0, true, false
+}
+
+// lifetime reads LIFETIME: what is granted for it, 0 where that is asked for (RFC 8656 §7.2, §8.2).
+func (q *request) lifetime() (d instant, ok bool) {
+	value, there := q.Find(stun.Lifetime)
+	if !there {
+		return DefaultLifetime, true
+	}
+	if len(value) != 4 {
+		return 0, false
+	}
+	d = instant(binary.BigEndian.Uint32(value)) * time.Second
+	if d == 0 {
+		return 0, true
+	}
+	return max(min(d, MaxLifetime), DefaultLifetime), true
+}
+
+// allocate begins an allocation: its answer waits for the runtime.
+func (s *Server) allocate(q *request, a *allocation) drop.Reason {
+	id := [stun.IDLen]byte(q.ID())
+	if a != nil {
+		if a.id == id {
+			asked := q.asked()
+			return s.allocated(&asked, a, [2]stun.Code{}, q.at, q.out)
+		}
+		return q.refuse(s, stun.AllocationMismatch)
+	}
+	for _, o := range s.opening {
+		if o.asked.pair == q.pair {
+			return drop.TurnPending
+		}
+	}
+	w, code := s.wanted(q)
+	if code != 0 {
+		return q.refuse(s, code)
+	}
+	source := datagram.Source(q.pair.Remote.Addr())
+	u, ok := s.admit(q.user, source)
+	if !ok {
+		return q.refuse(s, stun.AllocationQuota)
+	}
+	if w.lifetime == 0 {
+		w.lifetime = DefaultLifetime
+	}
+	o := &opening{asked: q.asked(), failed: w.fails, lifetime: w.lifetime, a: &allocation{
+		pair: q.pair, id: id, user: u, source: source, name: string(q.username), key: q.key, keyBy: q.keyBy,
+	}}
+	o.a.deadline.of = o.a
+	for i := range w.family {
+		if w.family[i] {
+			s.tokens++
+			o.tokens[i] = s.tokens
+			open := Open{Token: s.tokens, IPv6: i == 1, TCP: w.tcp, Even: w.even, Next: w.next, Local: q.pair.Local.Addr()}
+			q.out.Commands = append(q.out.Commands, Command{Do: OpenRelay, Pair: q.pair, Open: open})
+		}
+	}
+	s.opening = append(s.opening, o)
+	return drop.None
+}
+
+// Opened takes the runtime's answer to OpenRelay.
+func (s *Server) Opened(now time.Time, r Opened, out *Out) {
+	for i, o := range s.opening {
+		for f := range o.tokens {
+			if r.Token == 0 || o.tokens[f] != r.Token {
+				continue
+			}
+			o.tokens[f] = 0
+			if r.Failed {
+				o.failed[f] = stun.InsufficientCapacity
+			} else {
+				o.a.relays[f] = relayed{id: r.Relay, address: r.Address}
+			}
+			if o.tokens == [2]uint64{} {
+				s.opening = append(s.opening[:i], s.opening[i+1:]...)
+				s.opened(s.at(now), o, out)
+			}
+			return
+		}
+	}
+}
+
+// opened ends an Allocate: it has succeeded where there is one address.
+func (s *Server) opened(now instant, o *opening, out *Out) {
+	a := o.a
+	if !a.relays[0].there() && !a.relays[1].there() {
+		s.dismiss(a.user, a.source)
+		w := o.asked.answer(stun.Error, out)
+		w.ErrorCode(stun.InsufficientCapacity)
+		w.end(s)
+		return
+	}
+	for f := range a.relays {
+		a.relays[f].until = now + o.lifetime
+	}
+	s.install(a)
+	s.allocated(&o.asked, a, o.failed, now, out)
+}
+
+// allocated answers an Allocate with what the client has (RFC 8656 §7.2).
+func (s *Server) allocated(q *asked, a *allocation, failed [2]stun.Code, now instant, out *Out) drop.Reason {
+	w := q.answer(stun.Success, out)
+	left := instant(0)
+	for f := range a.relays {
+		if r := &a.relays[f]; r.there() {
+			w.Address(stun.XORRelayedAddress, r.address)
+			left = r.until - now
+		}
+	}
+	w.Uint32(stun.Lifetime, uint32(left/time.Second))
+	w.Address(stun.XORMappedAddress, q.pair.Remote)
+	for f, code := range failed {
+		if code != 0 {
+			w.AddressErrorCode(byte(stun.IPv4+f), code)
+		}
+	}
+	return w.end(s)
+}

@@ -1,0 +1,180 @@
+package turn
+
+import (
+	"net/netip"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/stun"
+)
+
+// allocation is what a client holds (RFC 8656 §2.2). The Server owns it.
+type allocation struct {
+	pair   datagram.Pair
+	id     [stun.IDLen]byte // of the Allocate that made it: when that comes again, so does its answer
+	user   *user
+	source netip.Addr
+	name   string // USERNAME, as it came
+	key    []byte
+	keyBy  stun.Algorithm
+
+	relays      [2]relayed // by family: IPv4, IPv6
+	deadline    deadline   // the earliest end of a relayed address
+	permissions []permission
+	channels    channels
+	shaped      [2]bucket // by direction
+}
+
+// relayed is one relayed address of an allocation. RFC 8656 §7: it has one, or one of each family.
+type relayed struct {
+	id      RelayID
+	address netip.AddrPort // not valid: there is none
+	until   instant
+}
+
+func (r *relayed) there() bool { return r.address.IsValid() }
+
+// permission lets datagrams of a peer's address through to the client (RFC 8656 §9).
+type permission struct {
+	addr    netip.Addr
+	until   instant
+	outside bool // the policy lets clients go there, where it is not an own address
+}
+
+// user is who has allocations, however many.
+type user struct {
+	name        string
+	allocations int
+	shaped      [2]bucket // by direction
+}
+
+// family is the index of an address's family in relays.
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+// admit counts an allocation for its user and source. It reports false where one of them, or the server, has as many as it may.
+func (s *Server) admit(name string, source netip.Addr) (u *user, ok bool) {
+	u = s.users[name]
+	if len(s.clients)+len(s.opening) >= s.limits.Allocations || s.sources[source] >= s.limits.PerSource ||
+		u != nil && u.allocations >= s.limits.PerUser {
+		return nil, false
+	}
+	if u == nil {
+		u = &user{name: name}
+		s.users[name] = u
+	}
+	u.allocations++
+	s.sources[source]++
+	return u, true
+}
+
+// dismiss is the end of what admit began.
+func (s *Server) dismiss(u *user, source netip.Addr) {
+	if u.allocations--; u.allocations == 0 {
+		delete(s.users, u.name)
+	}
+	if s.sources[source]--; s.sources[source] == 0 {
+		delete(s.sources, source)
+	}
+}
+
+// install makes an allocation one that is found.
+func (s *Server) install(a *allocation) {
+	s.clients[a.pair] = a
+	for i := range a.relays {
+		if r := &a.relays[i]; r.there() {
+			for int(r.id) >= len(s.relays) {
+				s.relays = append(s.relays, nil)
+			}
+			s.relays[r.id] = a
+		}
+	}
+	s.schedule(a)
+}
+
+// schedule sets the deadline of an allocation to the earliest of its addresses.
+func (s *Server) schedule(a *allocation) {
+	at := instant(-1)
+	for i := range a.relays {
+		if r := &a.relays[i]; r.there() && (at < 0 || r.until < at) {
+			at = r.until
+		}
+	}
+	s.deadlines.set(&a.deadline, at)
+}
+
+// expired closes the addresses whose time is over, and the allocation with the last of them.
+func (a *allocation) expired(s *Server, now instant, out *Out) {
+	for i := range a.relays {
+		if r := &a.relays[i]; r.there() && r.until <= now {
+			s.closeRelay(r, out)
+		}
+	}
+	s.endOrSchedule(a, out)
+}
+
+// endOrSchedule removes an allocation without an address.
+func (s *Server) endOrSchedule(a *allocation, out *Out) {
+	if !a.relays[0].there() && !a.relays[1].there() {
+		s.remove(a, out)
+		return
+	}
+	s.schedule(a)
+}
+
+func (s *Server) closeRelay(r *relayed, out *Out) {
+	s.relays[r.id] = nil
+	out.Commands = append(out.Commands, Command{Do: CloseRelay, Relay: r.id})
+	*r = relayed{}
+}
+
+// remove ends an allocation.
+func (s *Server) remove(a *allocation, out *Out) {
+	for i := range a.relays {
+		if r := &a.relays[i]; r.there() {
+			s.closeRelay(r, out)
+		}
+	}
+	delete(s.clients, a.pair)
+	s.last = nil
+	s.deadlines.clear(&a.deadline)
+	s.dismiss(a.user, a.source)
+}
+
+// permitted returns the permission for a peer's address, in force or over; nil: there is none.
+func (a *allocation) permitted(addr netip.Addr) *permission {
+	for i := range a.permissions {
+		if a.permissions[i].addr == addr {
+			return &a.permissions[i]
+		}
+	}
+	return nil
+}
+
+// permit makes a permission, or prolongs it. Channels of the address follow. It reports false where there are as many as there may be.
+func (a *allocation) permit(now instant, addr netip.Addr, outside bool, most int) bool {
+	p := a.permitted(addr)
+	if p == nil {
+		kept := a.permissions[:0]
+		for _, old := range a.permissions {
+			if now < old.until {
+				kept = append(kept, old)
+			}
+		}
+		if a.permissions = kept; len(kept) >= most {
+			return false
+		}
+		a.permissions = append(a.permissions, permission{addr: addr})
+		p = &a.permissions[len(a.permissions)-1]
+	}
+	p.until, p.outside = now+PermissionLifetime, outside
+	for i := range a.channels.all {
+		if c := &a.channels.all[i]; c.peer.Addr() == addr {
+			c.permitted = p.until
+		}
+	}
+	return true
+}

@@ -1,0 +1,89 @@
+package turn
+
+import "time"
+
+// Lifetimes (RFC 8656 §3.2, §9, §12; RFC 6062 §5.2).
+const (
+	DefaultLifetime    = 10 * time.Minute
+	MaxLifetime        = time.Hour
+	PermissionLifetime = 5 * time.Minute
+	ChannelLifetime    = 10 * time.Minute
+	// NonceLifetime is after what time a client has to take another nonce (RFC 8656 §5 wants at most an hour).
+	NonceLifetime = time.Hour
+)
+
+// Lengths, in bytes.
+const (
+	// MaxRealm is how long a realm may be: a challenge for the smallest Allocate, of 28 bytes, has to have room in 3 times as many.
+	MaxRealm = 36
+	// MaxFullRealm is up to what length such a challenge has room for PASSWORD-ALGORITHMS too.
+	MaxFullRealm = 12
+	// MaxUsername is how long a USERNAME is (RFC 8489 §14.3).
+	MaxUsername = 508
+	// MinSecret is how long a secret has to be.
+	MinSecret = 16
+)
+
+// Channel numbers. RFC 8656 §12 ends them at 0x4FFF, so that nobody who also receives DTLS-SRTP takes them for that; RFC 5766 clients, coturn's own among
+// them, take any up to here, and nothing else that comes to a server begins like these.
+const (
+	minChannel = 0x4000
+	maxChannel = 0x7FFF
+)
+
+// amplification is how many times as long as a request an answer may be to somebody who has not proved to be where he seems to be.
+const amplification = 3
+
+// maxUnknown is how many unknown attributes one 420 response lists. Each took at least 4 bytes of the request and takes 2 here.
+const maxUnknown = 16
+
+// maxPermissionsAtOnce is how many XOR-PEER-ADDRESS one CreatePermission may have.
+const maxPermissionsAtOnce = 32
+
+// Limits of a Server. Where a field is 0 it is what DefaultLimits has.
+type Limits struct {
+	Allocations int // in all; beyond it and the next two: 486
+	PerUser     int // allocations
+	PerSource   int // allocations by datagram.Source of the client
+
+	Permissions int // of one allocation; beyond it: 508
+	Channels    int // of one allocation, at most 255; beyond it: 508
+
+	// Bytes of payload a second that an allocation, and all of a user, relay in each direction. What is more is dropped. Negative: as
+	// many as come.
+	AllocationRate int
+	UserRate       int
+
+	// Challenges is how many answers a second go over UDP to strangers (RFC 8489 §9.2.4: 401) at one source, except at loopback addresses,
+	// which nobody forges from elsewhere.
+	Challenges int
+}
+
+// DefaultLimits are for a server of one organisation.
+var DefaultLimits = Limits{
+	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, AllocationRate: -1, UserRate: -1, Challenges: 10,
+}
+
+// withDefaults fills in what is 0.
+func (l Limits) withDefaults() Limits {
+	for _, f := range []struct{ v, def *int }{
+		{&l.Allocations, &DefaultLimits.Allocations},
+		{&l.PerUser, &DefaultLimits.PerUser},
+		{&l.PerSource, &DefaultLimits.PerSource},
+		{&l.Permissions, &DefaultLimits.Permissions},
+		{&l.Channels, &DefaultLimits.Channels},
+		{&l.AllocationRate, &DefaultLimits.AllocationRate},
+		{&l.UserRate, &DefaultLimits.UserRate},
+		{&l.Challenges, &DefaultLimits.Challenges},
+	} {
+		if *f.v == 0 {
+			*f.v = *f.def
+		}
+	}
+	l.Channels = min(l.Channels, 255)
+	return l
+}
+
+// strangers is the size of the table by which answers to strangers are limited: sources that fall on one place share its limit. It takes
+// 128 KiB, whoever asks.
+const strangers = 1 << 14
