@@ -1,5 +1,5 @@
-// Package sim is a UDP network in memory, for tests: nodes with addresses, and links between them with delay, jitter, loss, a
-// rate with a queue, duplicates and reordering, drawn from a seeded source. It owns the datagrams in flight.
+// Package sim is a UDP network in memory, for tests: nodes with addresses, NATs in front of them, and links between them with delay, jitter,
+// loss, a rate with a queue, duplicates and reordering, drawn from a seeded source. It owns the datagrams in flight.
 //
 // It has two doors: Conn is a udp.Conn, PacketConn and Net are what pion's packages want. No real socket is involved and time
 // is only the time package's, so that a whole scenario runs inside a testing/synctest bubble. The Network must be made in the
@@ -32,7 +32,7 @@ type Config struct {
 type Stats struct {
 	Sent, Delivered, Duplicated, Reordered uint64
 	// Lost by chance; QueueDrops in front of a rate; InboxDrops because the receiver did not read; Unreachable where nobody
-	// listens.
+	// listens, or a NAT lets nothing through.
 	Lost, QueueDrops, InboxDrops, Unreachable uint64
 }
 
@@ -56,6 +56,9 @@ type Network struct {
 	nextPort  uint16
 	stats     Stats
 	free      [][]byte
+
+	nats        map[netip.Addr]*nat // by the nodes behind them
+	natsOutside map[netip.Addr]*nat // by their own addresses
 }
 
 // way is a direction between two addresses.
@@ -75,6 +78,7 @@ func New(cfg Config) *Network {
 		cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		endpoints: map[netip.AddrPort]*endpoint{}, links: map[way]*link{}, nextPort: firstPort,
 		outside: map[netip.Addr]netip.Addr{}, inside: map[netip.Addr]netip.Addr{},
+		nats: map[netip.Addr]*nat{}, natsOutside: map[netip.Addr]*nat{},
 	}
 	go n.run()
 	return n
@@ -182,6 +186,8 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 	n.stats.Sent++
 	now := time.Now()
 	to, reached := n.destination(to)
+	seen, to, passes := n.translate(now, from, to)
+	reached = reached && passes
 	l := n.link(way{from.Addr(), to.Addr()})
 	due, fate := l.schedule(now, len(b))
 	if n.cfg.Watch != nil {
@@ -202,13 +208,13 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 		n.stats.Reordered++
 	}
 	if outside, ok := n.outside[from.Addr()]; ok {
-		from = netip.AddrPortFrom(outside, from.Port())
+		seen = netip.AddrPortFrom(outside, from.Port())
 	}
 	if fate == duplicated {
 		n.stats.Duplicated++
-		n.launch(due, from, to, b)
+		n.launch(due, seen, to, b)
 	}
-	n.launch(due, from, to, b)
+	n.launch(due, seen, to, b)
 }
 
 // launch adds a flight. Called with mu held.
