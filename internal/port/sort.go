@@ -1,12 +1,12 @@
 package port
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/stun"
 )
 
 // place is an owner's number, twice; plus one for what comes to it from strangers. The last place is the relay's.
@@ -172,24 +172,16 @@ func (p *Port) placeOf(d *datagram.Datagram) (place, drop.Reason) {
 	return 0, drop.UnknownSource
 }
 
-// Types of Binding messages (RFC 8489 §5), the only method of ICE.
-const (
-	bindingRequest    = 0x0001
-	bindingIndication = 0x0011
-	bindingSuccess    = 0x0101
-	bindingError      = 0x0111
-)
-
 // isForRelay reports whether a STUN message without a user fragment is for the STUN and TURN server: every request is. Answers to checks and
 // indications are for the agent whose pair it is.
 func isForRelay(b []byte, known bool) bool {
-	if !ice.IsSTUN(b) {
+	if !stun.Is(b) {
 		return false
 	}
-	switch binary.BigEndian.Uint16(b) {
-	case bindingIndication:
+	switch stun.TypeIn(b) {
+	case stun.TypeOf(stun.Binding, stun.Indication):
 		return !known
-	case bindingSuccess, bindingError:
+	case stun.TypeOf(stun.Binding, stun.Success), stun.TypeOf(stun.Binding, stun.Error):
 		return false
 	}
 	return true

@@ -203,8 +203,8 @@ func (r relayInbox) Batch(b *datagram.Batch) bool            { return r.put(b) }
 func (r relayInbox) Serve(net.Conn, datagram.Pair)           {}
 func (r relayInbox) FromMedia(r2 datagram.Run) (dropped int) { return r2.Segments }
 
-// stun is a STUN message of a type, without attributes.
-func stun(typ string) string { return typ + "\x00\x00\x21\x12\xa4\x42transaction." }
+// stunOf is a STUN message of a type, without attributes.
+func stunOf(typ string) string { return typ + "\x00\x00\x21\x12\xa4\x42transaction." }
 
 // RFC 8489 §5, RFC 8656 §12.4: with a relay, ChannelData and whatever STUN is not an ICE agent's go there from wherever they come, also from a
 // pair that media use; all else goes where it goes without.
@@ -223,18 +223,18 @@ func TestRelay(t *testing.T) {
 		{"ChannelData", channelData, toRelay, toRelay},
 		{"the last channel", "\x4f\xff\x00\x00", toRelay, toRelay},
 		{"beyond", "\x50\x00\x00\x00", nobody, nobody},
-		{"Allocate", stun("\x00\x03"), toRelay, toRelay},
-		{"Refresh", stun("\x00\x04"), toRelay, toRelay},
-		{"Send", stun("\x00\x16"), toRelay, toRelay},
-		{"CreatePermission", stun("\x00\x08"), toRelay, toRelay},
-		{"ChannelBind", stun("\x00\x09"), toRelay, toRelay},
-		{"Binding", stun("\x00\x01"), toRelay, toRelay},
+		{"Allocate", stunOf("\x00\x03"), toRelay, toRelay},
+		{"Refresh", stunOf("\x00\x04"), toRelay, toRelay},
+		{"Send", stunOf("\x00\x16"), toRelay, toRelay},
+		{"CreatePermission", stunOf("\x00\x08"), toRelay, toRelay},
+		{"ChannelBind", stunOf("\x00\x09"), toRelay, toRelay},
+		{"Binding", stunOf("\x00\x01"), toRelay, toRelay},
 		{"Binding with a name that is no user fragment", strings.ReplaceAll(request("abc"), ":", "-"), toRelay, toRelay},
 		{"check", request("Cser"), 2, 2},
-		{"keepalive", stun("\x00\x11"), 1, toRelay},
-		{"answer to a check", stun("\x01\x01"), 1, nobody},
-		{"refusal of a check", stun("\x01\x11"), 1, nobody},
-		{"another cookie", strings.Replace(stun("\x00\x03"), "\x21", "\x22", 1), 1, nobody},
+		{"keepalive", stunOf("\x00\x11"), 1, toRelay},
+		{"answer to a check", stunOf("\x01\x01"), 1, nobody},
+		{"refusal of a check", stunOf("\x01\x11"), 1, nobody},
+		{"another cookie", strings.Replace(stunOf("\x00\x03"), "\x21", "\x22", 1), 1, nobody},
 		{"RTP", "\x80", 1, nobody},
 		{"DTLS", "\x16", 1, nobody},
 	} {
@@ -267,9 +267,9 @@ func TestMixedBatchWithRelay(t *testing.T) {
 	r := relayInbox{make(batches, 1)}
 	p, owners := sorter(t, 2, r)
 	for range 2 {
-		p.put(t, 1, "\x80a", "\x40\x001", "\x80b", stun("\x00\x03"), "\x40\x002", "\x80c")
+		p.put(t, 1, "\x80a", "\x40\x001", "\x80b", stunOf("\x00\x03"), "\x40\x002", "\x80c")
 	}
-	if got, want := fmt.Sprintf("%q", r.texts(p)), fmt.Sprintf("%q", []string{"\x40\x001", stun("\x00\x03"), "\x40\x002"}); got != want {
+	if got, want := fmt.Sprintf("%q", r.texts(p)), fmt.Sprintf("%q", []string{"\x40\x001", stunOf("\x00\x03"), "\x40\x002"}); got != want {
 		t.Errorf("the relay got %s, want %s", got, want)
 	}
 	if got := strings.Join(owners[1].own.texts(p), ""); got != "\x80a\x80b\x80c\x80a\x80b\x80c" {
@@ -299,7 +299,7 @@ func TestRelayedToMedia(t *testing.T) {
 	if own, strangers := owners[1].own.texts(p), owners[1].strangers.texts(p); len(own) != 1 || len(strangers) != 1 {
 		t.Errorf("own %q, strangers %q", own, strangers)
 	}
-	for _, s := range []string{"\x40\x00\x00\x01x", stun("\x00\x03"), stun("\x00\x01"), "\x80" + strings.Repeat("x", 20)} {
+	for _, s := range []string{"\x40\x00\x00\x01x", stunOf("\x00\x03"), stunOf("\x00\x01"), "\x80" + strings.Repeat("x", 20)} {
 		give(pairOf(0), s) // which is somebody's by UDP
 	}
 	for i, o := range owners {
