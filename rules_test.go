@@ -51,6 +51,7 @@ var packages = []struct {
 	{"internal/pacer", core},
 	{"internal/voice", core},
 	{"internal/turn", core},
+	{"internal/natcheck", core},
 	{"internal/state", core},
 	{"internal/route", core},
 	{"internal/share", core},

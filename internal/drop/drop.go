@@ -31,6 +31,7 @@ const (
 	StunIntegrity   // MESSAGE-INTEGRITY missing or wrong
 	StunFingerprint // FINGERPRINT wrong
 	StunMethod      // a method or class that is not served
+	StunUnasked     // an answer to nothing that was asked
 	StunRole        // role conflict that a lite agent refuses
 	PairTaken       // a pair that another Transport sends on
 	PairLimit       // too many validated pairs on this node
@@ -99,7 +100,7 @@ var names = [NumReasons]string{
 	Empty: "empty", Oversized: "oversized", UnknownClass: "unknown_class", UnknownSource: "unknown_source",
 	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full", PipeFull: "pipe_full",
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
-	StunMethod: "stun_method", StunRole: "stun_role", PairTaken: "pair_taken",
+	StunMethod: "stun_method", StunUnasked: "stun_unasked", StunRole: "stun_role", PairTaken: "pair_taken",
 	PairLimit:     "pair_limit",
 	TurnMalformed: "turn_malformed", TurnNoAllocation: "turn_no_allocation", TurnNoChannel: "turn_no_channel",
 	TurnNoPermission: "turn_no_permission", TurnForbidden: "turn_forbidden", TurnFamily: "turn_family", TurnRate: "turn_rate",
