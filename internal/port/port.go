@@ -6,7 +6,7 @@
 //	 20 …  63  DTLS ──────────┬─→ by its pair of addresses (Pairs) ─────┼─→ its owner, in batches
 //	128 … 191  RTP and RTCP ──┘   that a check has validated            ┘
 //	  0 …   3  other STUN ────┬─→ the relay, in batches
-//	 64 …  79  ChannelData ───┘
+//	 64 … 127  ChannelData ───┘
 //	all others, and what is nobody's: dropped for a reason, but for a few packets that a client may have sent whose address has changed
 //
 // TCP, by the first bytes, once there are ten of them or five seconds are over:
@@ -124,6 +124,52 @@ func Open(cfg Config) (*Port, error) {
 			return nil, err
 		}
 	}
+}
+
+// OpenTCP binds only the TCP socket: a port for HTTP and TURN whose UDP is somebody else's.
+func OpenTCP(cfg Config) (*Port, error) {
+	l, err := net.Listen(udp.Network("tcp", cfg.Listen), cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on TCP %s: %w", cfg.Listen, err)
+	}
+	return New(cfg, &noUDP{local: addrPort(l.Addr()), closed: make(chan struct{})}, l), nil
+}
+
+// noUDP is the UDP socket of a port without one: nothing comes from it, and it sends nothing.
+type noUDP struct {
+	// static after construction
+	local  netip.AddrPort
+	closed chan struct{}
+
+	once sync.Once
+}
+
+// ReadBatch implements udp.Conn.
+func (n *noUDP) ReadBatch(*datagram.Batch) error {
+	<-n.closed
+	return net.ErrClosed
+}
+
+// Send implements udp.Conn.
+func (n *noUDP) Send(e *datagram.Egress) (dropped int) {
+	for _, r := range e.Runs() {
+		if r.Pair.Proto == datagram.UDP {
+			dropped += r.Segments
+		}
+	}
+	return dropped
+}
+
+// Local implements udp.Conn.
+func (n *noUDP) Local() netip.AddrPort { return n.local }
+
+// Stats implements udp.Conn.
+func (n *noUDP) Stats() udp.Stats { return udp.Stats{} }
+
+// Close implements udp.Conn.
+func (n *noUDP) Close() error {
+	n.once.Do(func() { close(n.closed) })
+	return nil
 }
 
 // listenTCP binds what UDP has bound.

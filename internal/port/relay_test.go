@@ -102,6 +102,42 @@ func TestTURNOnOnePort(t *testing.T) {
 	}
 }
 
+// A port without UDP serves TCP alike, sends nothing by UDP, which is counted, and ends.
+func TestOpenTCP(t *testing.T) {
+	p, err := port.OpenTCP(port.Config{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRelay()
+	p.SetRelay(r)
+	p.Start()
+	c, err := net.Dial("tcp", p.Local().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, turnFirst)
+	if got := <-r.conns; got.first != turnFirst || got.pair.Local != p.Local() {
+		t.Errorf("%+v", got)
+	}
+	u, err := net.ListenPacket("udp", p.Local().String())
+	if err != nil {
+		t.Fatalf("UDP of the same number is not free: %v", err)
+	}
+	u.Close()
+	e := datagram.NewEgress(1000)
+	e.Append(datagram.Pair{Local: p.Local(), Remote: clientAddr}, []byte("x"))
+	p.Send(e)
+	if n := p.Stats().Drops[drop.EgressFull]; n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+	for range 2 {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Without a relay connections to it are closed, as whatever nobody serves.
 func TestTURNWithoutRelay(t *testing.T) {
 	inBubble(t, port.Config{}, func(t *testing.T, b *bubble) {

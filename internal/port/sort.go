@@ -131,8 +131,9 @@ const lastSTUN = 3
 // isMedia reports whether b is the first byte of DTLS, RTP or RTCP.
 func isMedia(b byte) bool { return b >= 20 && b <= 63 || b >= 128 && b <= 191 }
 
-// isChannelData reports whether b is the first byte of TURN's ChannelData (RFC 8656 §12.4): a channel number from 0x4000 on.
-func isChannelData(b byte) bool { return b >= 0x40 && b <= 0x4f }
+// isChannelData reports whether b is the first byte of TURN's ChannelData, a channel number: RFC 8656 §12 ends them at 0x4FFF, but clients of
+// RFC 5766 take any up to 0x7FFF, and nothing else that comes begins like these.
+func isChannelData(b byte) bool { return b >= 0x40 && b <= 0x7f }
 
 // placeOf tells where a datagram goes. A check belongs where its user fragment says, though a stranger can make that up; what is for STUN and
 // TURN, to the relay, whoever else uses the same pair of addresses: browsers send both from one socket. Everything else belongs to whom has

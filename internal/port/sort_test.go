@@ -221,8 +221,7 @@ func TestRelay(t *testing.T) {
 		known, from int // where it goes from the pair of owner 1, and from a stranger's
 	}{
 		{"ChannelData", channelData, toRelay, toRelay},
-		{"the last channel", "\x4f\xff\x00\x00", toRelay, toRelay},
-		{"beyond", "\x50\x00\x00\x00", nobody, nobody},
+		{"the last channel", "\x7f\xff\x00\x00", toRelay, toRelay},
 		{"Allocate", stunOf("\x00\x03"), toRelay, toRelay},
 		{"Refresh", stunOf("\x00\x04"), toRelay, toRelay},
 		{"Send", stunOf("\x00\x16"), toRelay, toRelay},
