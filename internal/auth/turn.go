@@ -15,6 +15,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/parley-rtc/parley/internal/stun"
 )
 
 // TURN tells the long-term keys of those who may use the TURN server (RFC 8489 §9.2.2): users with passwords, and holders of
@@ -59,8 +61,8 @@ func NewTURN(realm string, users map[string]string, secrets []Secret) (*TURN, er
 			return nil, fmt.Errorf("user %s: %w", name, err)
 		}
 		k := &turnKeys{name: name}
-		appendTURNKey(k.md5[:0], []byte(name), realm, password, false)
-		appendTURNKey(k.sha256[:0], []byte(name), realm, password, true)
+		stun.AppendLongTermKey(k.md5[:0], stun.MD5, name, realm, password)
+		stun.AppendLongTermKey(k.sha256[:0], stun.SHA256, name, realm, password)
 		t.users[name] = k
 	}
 	return t, nil
@@ -100,8 +102,12 @@ func (t *TURN) Key(dst []byte, now time.Time, username []byte, strong bool) (key
 	if !ok || len(t.secrets) == 0 || !now.Before(expires) {
 		return dst, "", false
 	}
+	by := stun.MD5
+	if strong {
+		by = stun.SHA256
+	}
 	for _, s := range t.secrets {
-		dst = appendTURNKey(dst, username, t.realm, turnPassword(s, username), strong)
+		dst = stun.AppendLongTermKey(dst, by, string(username), t.realm, turnPassword(s, string(username)))
 	}
 	return dst, string(who), true
 }
@@ -125,24 +131,10 @@ func timeLimited(username []byte) (expires time.Time, user []byte, ok bool) {
 	return time.Unix(seconds, 0), user, true
 }
 
-func appendTURNKey(dst, username []byte, realm, password string, strong bool) []byte {
-	text := make([]byte, 0, len(username)+len(realm)+len(password)+2)
-	text = append(append(text, username...), ':')
-	text = append(append(text, realm...), ':')
-	text = append(text, password...)
-	if strong {
-		sum := sha256.Sum256(text)
-		return append(dst, sum[:]...)
-	}
-	sum := md5.Sum(text)
-	return append(dst, sum[:]...)
-}
-
-func turnPassword(secret Secret, username []byte) string {
+func turnPassword(secret Secret, username string) string {
 	mac := hmac.New(sha1.New, secret.Reveal())
-	mac.Write(username)
-	var sum [sha1.Size]byte
-	return base64.StdEncoding.EncodeToString(mac.Sum(sum[:0]))
+	_, _ = io.WriteString(mac, username)
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
 // Format implements fmt.Formatter: keys are as good as passwords.
@@ -168,5 +160,14 @@ func TURNCredentials(now time.Time, secret Secret, expires time.Time, room, iden
 	_, _ = io.WriteString(mac, "member\x00"+room+"\x00"+identity) // names have no control characters
 	user := base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:memberBytes])
 	username = strconv.FormatInt(expires.Unix(), 10) + ":" + user
-	return username, turnPassword(secret, []byte(username))
+	return username, turnPassword(secret, username)
+}
+
+// TURNSecret returns what credentials of members are made with by a service that has key pairs anyway: it is as secret as the key, and tells
+// nothing of it.
+func TURNSecret(key Secret) Secret {
+	mac := hmac.New(sha256.New, key.Reveal())
+	_, _ = io.WriteString(mac, "members' TURN credentials")
+	sum := mac.Sum(nil)
+	return Secret{func() []byte { return sum }}
 }

@@ -153,6 +153,21 @@ func TestTURNCredentials(t *testing.T) {
 	}
 }
 
+// A secret that is made of a key is always the same, and another for another key.
+func TestTURNSecretOfKey(t *testing.T) {
+	key := func(text string) auth.Secret {
+		s, err := auth.NewSecret([]byte(strings.Repeat(text, 32)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	one, again, other := auth.TURNSecret(key("1")), auth.TURNSecret(key("1")), auth.TURNSecret(key("2"))
+	if !bytes.Equal(one.Reveal(), again.Reveal()) || bytes.Equal(one.Reveal(), other.Reveal()) || len(one.Reveal()) != 32 {
+		t.Errorf("%x, %x, %x", one.Reveal(), again.Reveal(), other.Reveal())
+	}
+}
+
 // Names, passwords, realms and secrets that a client would spell otherwise, or that are too long or too many, are refused, and no refusal quotes
 // a password.
 func TestTURNRefusals(t *testing.T) {

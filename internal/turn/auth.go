@@ -3,6 +3,7 @@ package turn
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
@@ -125,8 +126,22 @@ func (s *Server) key(q *request) (ok bool) {
 	return ok
 }
 
-// proven verifies the request by its key, by the better integrity that it has, and notes that the answer has the same.
+// proven verifies the request by one of the keys that its sender may have. The others are forgotten.
 func (q *request) proven() bool {
+	size := md5.Size
+	if q.keyBy == stun.SHA256 {
+		size = sha256.Size
+	}
+	for keys := q.key; len(keys) >= size; keys = keys[size:] {
+		if q.key = keys[:size:size]; q.provenByKey() {
+			return true
+		}
+	}
+	return false
+}
+
+// provenByKey verifies the request by its key, by the better integrity that it has, and notes that the answer has the same.
+func (q *request) provenByKey() bool {
 	if q.HasIntegritySHA256() {
 		mac := hmac.New(sha256.New, q.key)
 		if !q.AuthenticSHA256(mac) {
