@@ -124,16 +124,21 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	s := newSession(v, p, token)
 	s.revision = joined.Room.Revision
 	s.emit(entry{reply: request, typ: wire.TypeJoined, body: encode(joined), whole: true})
+	var ends time.Time
 	refused = v.enter(func() *wire.Error {
 		if err := v.full(); err != nil {
 			return err
 		}
 		v.sessions[s.id] = s
+		ends = v.ends
 		return nil
 	})
 	if refused != nil {
 		leave = wire.CodeLeft
 		return refused
+	}
+	if !ends.IsZero() {
+		s.emit(draining(time.Until(ends)))
 	}
 	leave = ""
 	s.attach(a)

@@ -365,6 +365,25 @@ func TestReplaced(t *testing.T) {
 	})
 }
 
+// Who is in is told that the server ends, and so is whoever comes in while it does, with the time that is left.
+func TestDrain(t *testing.T) {
+	scenario(t, nil, func(n *node) {
+		ann, bob := n.connect(), n.connect()
+		ann.join("ann")
+		n.service.Drain(time.Minute)
+		time.Sleep(5 * time.Second)
+		bob.join("bob")
+		for c, seconds := range map[*socket]int{ann: 60, bob: 55} {
+			told := slices.IndexFunc(c.messages(), func(m wire.Message) bool {
+				return m.Type == wire.TypeDraining && body[wire.Draining](m).Seconds == seconds
+			})
+			if told < 0 {
+				t.Errorf("nobody was told that it ends in %d s; the last message is %s", seconds, c.last().Type)
+			}
+		}
+	})
+}
+
 // Close tells every session, attached or not, closes every socket, and waits until all is over; then nobody gets in.
 func TestClose(t *testing.T) {
 	scenario(t, nil, func(n *node) {

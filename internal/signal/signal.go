@@ -50,6 +50,7 @@ type Service struct {
 	// guarded by mu
 	mu       sync.Mutex
 	closed   bool
+	ends     time.Time // when Drain has said that sessions end; zero: it has not been called
 	sessions map[string]*Session
 	calls    map[[sha256.Size]byte]*Call // by hash of id: a look-up by the id itself would compare secrets byte by byte
 	pending  int                         // attachments without a session
@@ -136,15 +137,19 @@ func (s *Service) Close() {
 	s.running.Wait()
 }
 
-// Drain tells every session that it ends within limit.
+// Drain tells every session that it ends within limit: those that there are, and those whose join was on its way.
 func (s *Service) Drain(limit time.Duration) {
 	s.mu.Lock()
+	s.ends = time.Now().Add(limit)
 	sessions := slices.Collect(maps.Values(s.sessions))
 	s.mu.Unlock()
-	body := encode(wire.Draining{Seconds: int(math.Ceil(limit.Seconds()))})
 	for _, v := range sessions {
-		v.emit(entry{typ: wire.TypeDraining, body: body})
+		v.emit(draining(limit))
 	}
+}
+
+func draining(left time.Duration) entry {
+	return entry{typ: wire.TypeDraining, body: encode(wire.Draining{Seconds: int(math.Ceil(max(left, 0).Seconds()))})}
 }
 
 // enter counts something that Close waits for, unless put refuses it. The caller calls s.running.Done later. Put runs under mu.

@@ -28,6 +28,9 @@ test("typed names are made fit", () => {
     ["https://meet.example/r/%C3%BCber", "über"],
     ["\u0000\u200b", ""],
     ["   ", ""],
+    ["..", ""],
+    ["https://meet.example/r/%2E%2e", ""],
+    ["...", "..."],
     ["x".repeat(300), "x".repeat(128)],
     ["é".repeat(100), "é".repeat(64)],
   ];

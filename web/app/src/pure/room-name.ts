@@ -32,7 +32,8 @@ export function suggestRoom(random: () => number = Math.random): string {
 export function roomFrom(typed: string): string {
   const address = /^[a-z]+:\/\/[^/]+\/r\/([^/?#]+)/i.exec(typed.trim());
   const name = address ? decode(address[1] ?? "") : typed;
-  return truncate(name.normalize("NFC").replace(/[\p{Cc}\p{Cf}/\\?#%]+/gu, " ").trim().replace(/\s+/g, "-").toLowerCase());
+  const room = truncate(name.normalize("NFC").replace(/[\p{Cc}\p{Cf}/\\?#%]+/gu, " ").trim().replace(/\s+/g, "-").toLowerCase());
+  return room === "." || room === ".." ? "" : room; // in an address they are a way to another page, however they are written
 }
 
 /** The room that a path of this app names; undefined: none. */
