@@ -60,7 +60,7 @@ export class FakeCall implements Call {
 
   async statistics(): Promise<Statistics> {
     return {
-      path: "UDP",
+      path: "udp",
       rttMs: 23.4,
       sending: { bitsPerSecond: 1_840_000, loss: 0.002 },
       receiving: { bitsPerSecond: 4_230_000, loss: 0 },

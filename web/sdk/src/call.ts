@@ -5,6 +5,7 @@ import { type DataMessage, encode, type Payload } from "./channels.js";
 import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
 import { Media, type MediaOwner } from "./media.js";
+import type { MediaPath } from "./media-path.js";
 import { StallDetector, watchNetwork } from "./network.js";
 import { noMedia } from "./no-media.js";
 import { LocalParticipant, RemoteParticipant } from "./participant.js";
@@ -49,7 +50,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   #path: Path = "new";
   #connectionState: ConnectionState = "connecting";
   #wasConnected = false;
-  #mediaPath: "udp" | "tcp" | undefined;
+  #mediaPath: MediaPath | undefined;
   #noMediaTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(room: Room, session: Session, joined: Joined) {
@@ -77,7 +78,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     return this.#state.messages;
   }
 
-  get mediaPath(): "udp" | "tcp" | undefined {
+  get mediaPath(): MediaPath | undefined {
     return this.#mediaPath;
   }
 
@@ -524,7 +525,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   }
 
   async #findMediaPath(): Promise<void> {
-    const path = this.#path === "connected" ? await this.#media.protocol() : undefined;
+    const path = this.#path === "connected" ? await this.#media.path() : undefined;
     if (path === this.#mediaPath) return;
     this.#mediaPath = path;
     emit(this.#room, "mediapath", { path });

@@ -6,6 +6,7 @@ export { LocalParticipant, RemoteParticipant, type Participant } from "./partici
 export { LocalPublication, RemotePublication, type Publication, type PublishOptions } from "./publication.js";
 export { Subscription, type Preference, type SubscriptionEvents, type SubscriptionStats, type SubscriptionStatus } from "./subscription.js";
 export { openDevices, openScreen } from "./devices.js";
+export { mediaPathOf, selectedPair, type MediaPath } from "./media-path.js";
 export type { EventOf, Listener } from "./events.js";
 export type { Payload } from "./channels.js";
 export type { Carrier, Connection, Inbox, ServerMessage } from "./signalling/carrier.js";

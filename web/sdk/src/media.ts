@@ -5,6 +5,7 @@ import { Channels, type DataMessage } from "./channels.js";
 import { chooseCodec, sendCodecs, slotCodecs } from "./codecs.js";
 import { ConnectionError, MediaError, type ParleyError } from "./errors.js";
 import { chooseLayers, Demand, type Layers, layersFor, offeredLayers, type Picture, refit, sendEncodings, streamsOf, tune } from "./layers.js";
+import { type MediaPath, mediaPathOf } from "./media-path.js";
 import type { LocalPublication } from "./publication.js";
 import { chooseHeaderExtensions, scalabilityOf, tellsReceivedLevel, tuneSender } from "./quirks.js";
 import { allowDtx } from "./sdp.js";
@@ -174,9 +175,9 @@ export class Media implements TransportOwner {
   }
 
   /** What the packets travel over now. */
-  async protocol(): Promise<"udp" | "tcp" | undefined> {
+  async path(): Promise<MediaPath | undefined> {
     const report = await this.peerConnection.getStats().catch(() => undefined);
-    return report && selectedProtocol(report);
+    return report && mediaPathOf(report);
   }
 
   /** The receiver of a slot's m-line. */
@@ -425,15 +426,3 @@ function isPassing(error: ParleyError): boolean {
       return false;
   }
 }
-
-/** The protocol of the nominated pair. Firefox marks the pair, others name it in the transport's statistics. */
-function selectedProtocol(report: RTCStatsReport): "udp" | "tcp" | undefined {
-  const all: RTCStats[] = [...report.values()];
-  const transport = all.find((s): s is RTCTransportStats => s.type === "transport");
-  const isPair = (s: RTCStats): s is RTCIceCandidatePairStats & { selected?: boolean } => s.type === "candidate-pair";
-  const pair = all.filter(isPair).find((p) => p.id === transport?.selectedCandidatePairId || p.selected === true);
-  const local: unknown = pair && report.get(pair.localCandidateId);
-  if (typeof local !== "object" || local === null || !("protocol" in local)) return undefined;
-  return local.protocol === "tcp" ? "tcp" : "udp";
-}
-

@@ -5,6 +5,7 @@ import type { Payload } from "./channels.js";
 import type { ParleyError } from "./errors.js";
 import { TypedEventTarget } from "./events.js";
 import type { LocalParticipant, Participant, RemoteParticipant } from "./participant.js";
+import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
 import type { Subscription } from "./subscription.js";
 import type { ChatMessage, Code } from "./wire.gen.js";
@@ -51,7 +52,7 @@ export interface RoomEvents {
   /** The server restarts within so many seconds. The room comes back by itself: "connectionstate" tells. */
   draining: { readonly seconds: number };
   /** room.mediaPath changed. */
-  mediapath: { readonly path: "udp" | "tcp" | undefined };
+  mediapath: { readonly path: MediaPath | undefined };
   /** room.peerConnection is another one. */
   peerconnection: { readonly peerConnection: RTCPeerConnection };
 }
@@ -89,7 +90,7 @@ export class Room extends TypedEventTarget<RoomEvents> {
   }
 
   /** How media travel now; undefined while they do not. */
-  get mediaPath(): "udp" | "tcp" | undefined {
+  get mediaPath(): MediaPath | undefined {
     return this.#call.mediaPath;
   }
 

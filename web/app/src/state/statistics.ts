@@ -1,5 +1,7 @@
 // What the browser knows of the media path, boiled down to what a person can act on.
 
+import { type MediaPath, mediaPathOf, selectedPair } from "@parley-rtc/sdk";
+
 export interface Rates {
   readonly bitsPerSecond: number;
   /** Part of the packets, 0 to 1, since the last look; undefined: no packets. */
@@ -7,7 +9,7 @@ export interface Rates {
 }
 
 export interface Statistics {
-  readonly path: "UDP" | "TCP" | undefined;
+  readonly path: MediaPath | undefined;
   readonly rttMs: number | undefined;
   readonly sending: Rates;
   readonly receiving: Rates;
@@ -26,29 +28,26 @@ interface Counters {
   readonly lostIn: number;
 }
 
-type Report = Iterable<RTCStats> & { get(id: string): unknown };
-
 /** Turns counters into rates: one Sampler for one connection, asked every few seconds. */
 export class Sampler {
   #before: Counters | undefined;
 
   sample(report: RTCStatsReport, nowMs: number): Statistics {
     const all: RTCStats[] = [...report.values()];
-    const entries: Report = Object.assign(all, { get: (id: string): unknown => report.get(id) });
     const now = counters(all, nowMs);
     const before = this.#before ?? now;
     this.#before = now;
     const seconds = Math.max(0.001, (now.at - before.at) / 1000);
     const rate = (bytes: number): number => Math.max(0, (bytes * 8) / seconds);
-    const pair = selectedPair(all);
+    const pair = selectedPair(report);
     return {
-      path: pathOf(entries, pair),
+      path: mediaPathOf(report),
       rttMs: pair?.currentRoundTripTime === undefined ? undefined : pair.currentRoundTripTime * 1000,
       sending: { bitsPerSecond: rate(now.bytesOut - before.bytesOut), loss: part(now.lostOut - before.lostOut, now.packetsOut - before.packetsOut) },
       receiving: { bitsPerSecond: rate(now.bytesIn - before.bytesIn), loss: part(now.lostIn - before.lostIn, now.packetsIn + now.lostIn - before.packetsIn - before.lostIn) },
       sent: all.filter(isOutbound).filter(isVideo).map(pictureOf).find((text) => text !== "") ?? "",
       received: all.filter(isInbound).filter(isVideo).map(pictureOf).filter((text) => text !== ""),
-      codecs: codecsOf(all, entries),
+      codecs: codecsOf(all, report),
     };
   }
 }
@@ -74,24 +73,10 @@ function part(lost: number, of: number): number | undefined {
   return of > 0 ? Math.min(1, Math.max(0, lost / of)) : undefined;
 }
 
-type Pair = RTCIceCandidatePairStats & { readonly selected?: boolean };
-
-function selectedPair(all: readonly RTCStats[]): Pair | undefined {
-  const transport = all.find((s): s is RTCTransportStats => s.type === "transport");
-  const isPair = (s: RTCStats): s is Pair => s.type === "candidate-pair";
-  return all.filter(isPair).find((p) => p.id === transport?.selectedCandidatePairId || p.selected === true);
-}
-
-function pathOf(report: Report, pair: Pair | undefined): "UDP" | "TCP" | undefined {
-  const local = pair && report.get(pair.localCandidateId);
-  if (typeof local !== "object" || local === null || !("protocol" in local)) return undefined;
-  return local.protocol === "tcp" ? "TCP" : "UDP";
-}
-
-function codecsOf(all: readonly RTCStats[], report: Report): string[] {
+function codecsOf(all: readonly RTCStats[], report: RTCStatsReport): string[] {
   const used = [...all.filter(isOutbound), ...all.filter(isInbound)].map((s) => s.codecId);
   const names = used.map((id) => {
-    const codec = id === undefined ? undefined : report.get(id);
+    const codec: unknown = id === undefined ? undefined : report.get(id);
     if (typeof codec !== "object" || codec === null || !("mimeType" in codec) || typeof codec.mimeType !== "string") return "";
     return codec.mimeType.replace(/^.*\//, "");
   });

@@ -1,3 +1,4 @@
+import type { MediaPath } from "@parley-rtc/sdk";
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect } from "preact/hooks";
@@ -6,6 +7,14 @@ import type { Call, Person } from "../state/call.js";
 import type { Rates, Statistics } from "../state/statistics.js";
 
 const lookMs = 2_000;
+
+const ways: Record<MediaPath, string> = {
+  udp: "UDP, to the server",
+  tcp: "TCP, to the server",
+  "turn/udp": "relayed, over UDP",
+  "turn/tcp": "relayed, over TCP",
+  "turn/tls": "relayed, over TLS",
+};
 
 export function StatisticsPanel({ call }: { readonly call: Call }): JSX.Element {
   const now = useSignal<Statistics | undefined>(undefined);
@@ -29,7 +38,7 @@ function Figures({ path, rttMs, sending, receiving, sent, received, codecs, peop
   return (
     <div class="figures" tabIndex={0} aria-label="Statistics">
       <dl>
-        <Figure term="Path">{path === undefined ? "none yet" : `${path}, to the server`}</Figure>
+        <Figure term="Path">{path === undefined ? "none yet" : ways[path]}</Figure>
         <Figure term="Round trip">{rttMs === undefined ? "–" : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`}</Figure>
       </dl>
       <h3>Sending</h3>
@@ -56,7 +65,7 @@ function Figures({ path, rttMs, sending, receiving, sent, received, codecs, peop
           </Figure>
         ))}
       </dl>
-      {path === "TCP" && <p class="soft">Media travel over TCP, because UDP does not get through. A firewall that lets UDP to the server's port gives better sound and picture.</p>}
+      {path !== undefined && path !== "udp" && path !== "turn/udp" && <p class="soft">Media travel over TCP, because UDP does not get through. A firewall that lets UDP to the server's port gives better sound and picture.</p>}
     </div>
   );
 }

@@ -1,6 +1,7 @@
 import { type DataMessage, type Payload } from "./channels.js";
 import { type ParleyError } from "./errors.js";
 import { type MediaOwner } from "./media.js";
+import type { MediaPath } from "./media-path.js";
 import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions } from "./publication.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
@@ -17,7 +18,7 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     constructor(room: Room, session: Session, joined: Joined);
     get connectionState(): ConnectionState;
     get messages(): readonly ChatMessage[];
-    get mediaPath(): "udp" | "tcp" | undefined;
+    get mediaPath(): MediaPath | undefined;
     get peerConnection(): RTCPeerConnection;
     publish(track: MediaStreamTrack, options: PublishOptions, stream?: MediaStream): Promise<LocalPublication>;
     unpublish(publication: LocalPublication): Promise<void>;

@@ -1,5 +1,6 @@
 import { type DataMessage } from "./channels.js";
 import { type ParleyError } from "./errors.js";
+import { type MediaPath } from "./media-path.js";
 import type { LocalPublication } from "./publication.js";
 import { type SlotCount } from "./slots.js";
 import { type TransportOwner } from "./transport.js";
@@ -50,7 +51,7 @@ export declare class Media implements TransportOwner {
     replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;
     sender(publication: LocalPublication): RTCRtpSender | undefined;
     /** What the packets travel over now. */
-    protocol(): Promise<"udp" | "tcp" | undefined>;
+    path(): Promise<MediaPath | undefined>;
     /** The receiver of a slot's m-line. */
     receiver(mid: string): RTCRtpReceiver | undefined;
     /** The room's common codecs have changed: what not everyone can decode is offered in another one. */

@@ -2,6 +2,7 @@ import type { Payload } from "./channels.js";
 import type { ParleyError } from "./errors.js";
 import { TypedEventTarget } from "./events.js";
 import type { LocalParticipant, Participant, RemoteParticipant } from "./participant.js";
+import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
 import type { Subscription } from "./subscription.js";
 import type { ChatMessage, Code } from "./wire.gen.js";
@@ -83,7 +84,7 @@ export interface RoomEvents {
     };
     /** room.mediaPath changed. */
     mediapath: {
-        readonly path: "udp" | "tcp" | undefined;
+        readonly path: MediaPath | undefined;
     };
     /** room.peerConnection is another one. */
     peerconnection: {
@@ -106,7 +107,7 @@ export declare class Room extends TypedEventTarget<RoomEvents> {
     /** Chat, oldest first. */
     get messages(): readonly ChatMessage[];
     /** How media travel now; undefined while they do not. */
-    get mediaPath(): "udp" | "tcp" | undefined;
+    get mediaPath(): MediaPath | undefined;
     /** For what this SDK does not offer. It is replaced when it fails ("peerconnection"); offers are made by the SDK only. */
     get peerConnection(): RTCPeerConnection;
     /** Who speaks now: the dominant speaker first, then the others by when they began. */
