@@ -85,6 +85,7 @@ var packages = []struct {
 	{"internal/load/source", core},
 	{"internal/load/meter", core},
 	{"internal/load", adapter},
+	{"internal/doctor", adapter},
 	{"internal/host", root},
 	{"client", root},
 	{"cmd/parley", command},

@@ -27,6 +27,7 @@ type childOrder struct {
 	Flood    *floodOrder     `json:",omitempty"`
 	Messages *messagesOrder  `json:",omitempty"`
 	Call     *netip.AddrPort `json:",omitempty"` // of the server
+	Main     []string        `json:",omitempty"` // of the command line
 }
 
 func TestMain(m *testing.M) {
@@ -45,6 +46,9 @@ func TestMain(m *testing.M) {
 		err = o.Messages.run()
 	case o.Call != nil:
 		err = callChild(*o.Call)
+	case o.Main != nil:
+		_ = os.Unsetenv(childVariable) // which is no setting
+		os.Exit(Main(o.Main))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

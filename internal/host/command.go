@@ -21,9 +21,10 @@ import (
 
 // program is the command line. Serving is what happens without a verb.
 type program struct {
-	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server. This is the default."`
-	Token  tokenCommand `cmd:"" help:"Make a token that lets someone into a room."`
-	Load   loadCommand  `cmd:"" help:"Try out how many people a server of yours carries."`
+	Serve  serveCommand  `cmd:"" default:"withargs" help:"Run the server. This is the default."`
+	Token  tokenCommand  `cmd:"" help:"Make a token that lets someone into a room."`
+	Load   loadCommand   `cmd:"" help:"Try out how many people a server of yours carries."`
+	Doctor doctorCommand `cmd:"" help:"Say what is wrong, why, and what to do about it."`
 	Config struct {
 		Show showCommand `cmd:"" help:"Show the settings as a YAML file."`
 	} `cmd:"" help:"Look at the configuration."`
@@ -65,8 +66,11 @@ func (p process) main(args []string) int {
 	if err == nil {
 		err = p.run(&cli, ctx.Command(), origins)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case errors.Is(err, errFaults):
+		return 1
 	}
 	fmt.Fprintf(p.stderr, "parley: %s\n", origins.blame(err.Error()))
 	if usage := new(usageError); errors.As(err, &usage) {
@@ -200,6 +204,11 @@ func (p process) run(cli *program, verb string, origins Origins) error {
 		return p.token(&cli.Token)
 	case "load":
 		return p.load(&cli.Load)
+	case "doctor":
+		if err := cli.Doctor.complete(p.env); err != nil {
+			return &usageError{err}
+		}
+		return p.doctor(&cli.Doctor, origins)
 	case "config show":
 		if err := cli.Config.Show.complete(p.env); err != nil {
 			return &usageError{err}

@@ -1,0 +1,70 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	ossignal "os/signal"
+	"syscall"
+
+	"github.com/parley-rtc/parley/internal/doctor"
+)
+
+type doctorCommand struct {
+	Config `embed:""`
+
+	NAT    bool   `name:"nat" group:"Doctor" help:"Look at nothing but the NAT between this machine and --server."`
+	Server string `group:"Doctor" placeholder:"HOST[:PORT]" help:"STUN server with two addresses, by which the NAT in front of this machine is found out: parley turn --alt-address, or coturn. Default: the NAT is not looked at."`
+	JSON   bool   `name:"json" group:"Doctor" help:"Print what was found as JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (doctorCommand) Help() string {
+	return `The doctor says what is wrong, why, and what to do about it. The exit status is 0 when nothing is broken (warnings do not count), 1 when
+something is, and 2 when it was asked wrongly.
+
+With --server it names the behaviour of the NAT in front of this machine, in the words of RFC 4787 and in plain ones.`
+}
+
+// doctor looks for what is wrong and prints it.
+func (p process) doctor(c *doctorCommand, _ Origins) error {
+	if c.NAT && c.Server == "" {
+		return &usageError{errors.New("--nat: name a STUN server with two addresses by --server, such as one that runs parley turn --alt-address")}
+	}
+	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	progress := doctor.NewProgress(p.stderr, isTerminal(p.stderr))
+	r := doctor.NewReport(Version())
+	if !c.JSON {
+		r.Added = func(f doctor.Finding) {
+			progress.Clear()
+			_ = f.Write(p.stdout)
+		}
+	}
+	if c.Server != "" {
+		err := r.ExamineNAT(ctx, c.Server, progress.Show)
+		progress.Clear()
+		if err != nil {
+			return err
+		}
+	}
+	return p.conclude(c, r)
+}
+
+// conclude prints what is left to print.
+func (p process) conclude(c *doctorCommand, r *doctor.Report) error {
+	write := r.WriteVerdict
+	if c.JSON {
+		write = r.WriteJSON
+	}
+	if err := write(p.stdout); err != nil {
+		return err
+	}
+	if !r.OK {
+		return errFaults
+	}
+	return nil
+}
+
+// errFaults is what the doctor ends with where something is broken: its report has said what.
+var errFaults = errors.New("doctor: something is wrong")
