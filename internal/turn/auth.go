@@ -45,12 +45,12 @@ func (s *Server) appendNonce(dst []byte, now time.Time, pair datagram.Pair, full
 }
 
 func (s *Server) sealNonce(raw *[nonceBytes]byte, tick uint64, pair datagram.Pair, full bool) {
-	var in [28]byte
+	in := &s.in
 	binary.BigEndian.PutUint64(in[:], tick)
 	ip := pair.Remote.Addr().As16()
 	copy(in[8:], ip[:])
 	binary.BigEndian.PutUint16(in[24:], pair.Remote.Port())
-	in[26] = byte(pair.Proto)
+	in[26], in[27] = byte(pair.Proto), 0
 	if full {
 		in[27] = 1
 	}

@@ -325,6 +325,9 @@ func (c *client) once(m stun.Method, attrs ...attr) *reply {
 // do sends a request, with what a challenge asks for, and returns the answer, which must be protected.
 func (c *client) do(m stun.Method, attrs ...attr) *reply {
 	c.sc.t.Helper()
+	if c.nonce == nil { // a request of its own: the first of any other kind may be too short to be answered
+		c.learn(c.once(stun.Allocate, udp))
+	}
 	r := c.once(m, attrs...)
 	for try := 0; try < 2 && (r.code == stun.Unauthenticated || r.code == stun.StaleNonce); try++ {
 		c.learn(r)

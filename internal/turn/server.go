@@ -59,6 +59,7 @@ type Server struct {
 
 	// owned by the loop; scratch: what goes through an interface must not live on the stack
 	m   stun.Message
+	in  [28]byte
 	sum [sha256.Size]byte
 }
 

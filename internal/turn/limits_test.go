@@ -1,0 +1,204 @@
+package turn_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/stun"
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// As many allocations as a user, a source and the server may have, and for one more 486 (RFC 8656 §7.2); what ends makes room.
+func TestAllocationQuotas(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		limit turn.Limits
+		who   func(sc *scene, i int) *client
+	}{
+		{"user", turn.Limits{PerUser: 3}, func(sc *scene, i int) *client {
+			ann := sc.client(4000)
+			ann.pair.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 1, 1, byte(i)}), 1)
+			return ann
+		}},
+		{"source", turn.Limits{PerSource: 3}, func(sc *scene, i int) *client {
+			ann := sc.client(uint16(4000 + i))
+			ann.username = fmt.Sprint("user", i)
+			return ann
+		}},
+		{"source of a customer with a /64", turn.Limits{PerSource: 3}, func(sc *scene, i int) *client {
+			ann := sc.client(4000)
+			ann.pair.Remote = netip.MustParseAddrPort(fmt.Sprintf("[2a00:1:2:3::%d]:1", i))
+			ann.username = fmt.Sprint("user", i)
+			return ann
+		}},
+		{"all", turn.Limits{Allocations: 3}, func(sc *scene, i int) *client {
+			ann := sc.client(4000)
+			ann.pair.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 1, 1, byte(i)}), 1)
+			ann.username = fmt.Sprint("user", i)
+			return ann
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sc := newScene(t, func(cfg *turn.Config) { cfg.Limits = c.limit })
+			var all []*client
+			for i := range 3 {
+				all = append(all, c.who(sc, i))
+				all[i].allocate()
+			}
+			one := c.who(sc, 3)
+			one.want(stun.AllocationQuota, stun.Allocate, udp)
+			all[1].want(0, stun.Refresh, lifetime(0))
+			one.allocate()
+			all[1].want(stun.AllocationQuota, stun.Allocate, udp)
+			sc.pass(turn.DefaultLifetime)
+			if len(sc.m.live) != 0 {
+				t.Fatalf("%d addresses", len(sc.m.live))
+			}
+			for i := range 3 {
+				all[i].allocate()
+			}
+		})
+	}
+}
+
+// Another user is not hindered by who has as many as he may.
+func TestQuotaIsOfOneUser(t *testing.T) {
+	sc := newScene(t, func(c *turn.Config) { c.Limits.PerUser = 1 })
+	sc.client(4000).allocate()
+	bob := sc.client(4001)
+	bob.username = "bob"
+	bob.allocate()
+	sc.client(4002).want(stun.AllocationQuota, stun.Allocate, udp)
+}
+
+// An allocation has so many permissions and channels and for one more 508 (RFC 8656 §10.2, §12.2); those that are over do not count.
+func TestPermissionAndChannelLimits(t *testing.T) {
+	at := func(i int) netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 1, 1, byte(i)}), 7) }
+	sc := newScene(t, func(c *turn.Config) { c.Limits.Permissions, c.Limits.Channels = 5, 3 })
+	ann := sc.client(4000)
+	ann.allocate(lifetime(time.Hour))
+	for i := range 5 {
+		ann.permit(at(i))
+	}
+	ann.want(stun.InsufficientCapacity, stun.CreatePermission, toward(at(5)))
+	ann.permit(at(4)) // has one
+	sc.pass(turn.PermissionLifetime)
+	for i := range 3 {
+		ann.bind(uint16(0x4000+i), at(i))
+	}
+	ann.want(stun.InsufficientCapacity, stun.ChannelBind, number(0x4003), toward(at(3)))
+	ann.bind(0x4002, at(2)) // is one
+	for i := range 3 {
+		if d, r := ann.channel(uint16(0x4000+i), []byte("x")); r != drop.None || d.Peer != at(i) {
+			t.Errorf("channel %d: %v", i, r)
+		}
+	}
+	sc.pass(turn.ChannelLifetime)
+	ann.bind(0x4003, at(3))
+	many := newScene(t, func(c *turn.Config) { c.Limits.Permissions, c.Limits.Channels = 1000, 1000 }).client(4000)
+	many.allocate()
+	for i := range 255 {
+		many.bind(uint16(0x4000+64*i), netip.AddrPortFrom(peer.Addr(), uint16(1+i)))
+	}
+	many.want(stun.InsufficientCapacity, stun.ChannelBind, number(0x4001), toward(netip.AddrPortFrom(peer.Addr(), 1000)))
+	for i := range 255 {
+		if d, r := many.channel(uint16(0x4000+64*i), []byte("x")); r != drop.None || d.Peer.Port() != uint16(1+i) {
+			t.Fatalf("channel %d: %v", i, r)
+		}
+	}
+}
+
+// A rate is held to a tenth, in each direction by itself, for one allocation and for all of a user, whatever is sent at it; what is slower is not
+// touched.
+func TestRates(t *testing.T) {
+	const rate = 125000 // 1 Mbit/s
+	for _, c := range []struct {
+		name    string
+		limits  turn.Limits
+		clients int
+		each    int // the rate each may have
+	}{
+		{"allocation", turn.Limits{AllocationRate: rate}, 2, rate},
+		{"user", turn.Limits{UserRate: rate}, 2, rate / 2},
+		{"the user's is the smaller", turn.Limits{AllocationRate: rate, UserRate: rate}, 2, rate / 2},
+		{"none", turn.Limits{}, 2, 4 * rate},
+	} {
+		for _, size := range []int{160, 1200} {
+			for _, burst := range []int{1, 5, 40} {
+				t.Run(fmt.Sprintf("%s, %d times %d bytes", c.name, burst, size), func(t *testing.T) {
+					sc := newScene(t, func(cfg *turn.Config) { cfg.Limits = c.limits })
+					up, down := shaped(sc, c.clients, size, burst, 4*rate, 20*time.Second)
+					all := c.each * c.clients
+					if up < all*9/10 || up > all*11/10 || down < all*9/10 || down > all*11/10 {
+						t.Errorf("%d up and %d down bytes/s, want %d", up, down, all)
+					}
+				})
+			}
+		}
+	}
+	sc := newScene(t, func(cfg *turn.Config) { cfg.Limits = turn.Limits{AllocationRate: rate, UserRate: rate} })
+	if up, down := shaped(sc, 1, 1200, 5, rate*95/100, 20*time.Second); up < rate*94/100 || down < rate*94/100 {
+		t.Errorf("%d up and %d down bytes/s of what is below the rate", up, down)
+	}
+}
+
+// shaped lets each client and its peer send in bursts, and returns how many bytes a second came through in each direction.
+func shaped(sc *scene, clients, size, burst, rate int, d time.Duration) (up, down int) {
+	var pairs []datagram.Pair
+	var relays []turn.RelayID
+	for i := range clients {
+		ann := sc.client(uint16(4000 + i))
+		relay := ann.allocate()
+		ann.bind(0x4000, peer)
+		pairs = append(pairs, ann.pair)
+		for id, live := range sc.m.live {
+			if live == relay {
+				relays = append(relays, id)
+			}
+		}
+	}
+	b := append([]byte{0x40, 0, byte(size >> 8), byte(size)}, make([]byte, size)...)
+	every := time.Duration(size*burst) * time.Second / time.Duration(rate)
+	for end := sc.now.Add(d); sc.now.Before(end); sc.now = sc.now.Add(every) {
+		for i := range clients {
+			for range burst {
+				sc.reset()
+				if r := sc.s.Handle(sc.now, pairs[i], b, &sc.out); r == drop.None {
+					up += size
+				} else if r != drop.TurnRate {
+					sc.t.Fatal(r)
+				}
+				if r := sc.s.FromPeer(sc.now, relays[i], peer, b[4:], &sc.out); r == drop.None {
+					down += size
+				} else if r != drop.TurnRate {
+					sc.t.Fatal(r)
+				}
+			}
+		}
+	}
+	return up * int(time.Second) / int(d), down * int(time.Second) / int(d)
+}
+
+// A Server cannot be made without what it needs.
+func TestNew(t *testing.T) {
+	good := turn.Config{Realm: "r", Secret: make([]byte, turn.MinSecret), Credentials: &keys{}, Own: &machine{}}
+	for name, change := range map[string]func(*turn.Config){
+		"a short secret":   func(c *turn.Config) { c.Secret = c.Secret[1:] },
+		"no realm":         func(c *turn.Config) { c.Realm = "" },
+		"a long realm":     func(c *turn.Config) { c.Realm = string(make([]byte, turn.MaxRealm+1)) },
+		"no own addresses": func(c *turn.Config) { c.Own = nil },
+	} {
+		c := good
+		change(&c)
+		if _, err := turn.New(c); err == nil {
+			t.Error(name)
+		}
+	}
+	if _, err := turn.New(good); err != nil {
+		t.Error(err)
+	}
+}
