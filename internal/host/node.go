@@ -208,7 +208,7 @@ func (n *node) buildSessions() error {
 		return err
 	}
 	n.onStop(n.rooms.Close)
-	sessions := signal.Config{Bus: b, Log: n.log, SourceOf: sourceOf, ICEServers: func(string) []wire.ICEServer {
+	sessions := signal.Config{Bus: b, Log: n.log, SourceOf: sourceOf, ICEServers: func(string, string) []wire.ICEServer {
 		given, _ := n.iceServers()
 		return given
 	}}

@@ -33,8 +33,9 @@ type Config struct {
 	Bus bus.Bus
 	// Keys returns the key pairs of token mode. Nil: open mode. It is called concurrently, for every token.
 	Keys func() auth.Keys
-	// ICEServers returns what participants are given for their PeerConnection to this server. Nil: none.
-	ICEServers func(identity string) []wire.ICEServer
+	// ICEServers returns what a participant is given for its PeerConnection to this server; without an identity, what anybody in the room
+	// is. Nil: none.
+	ICEServers func(room, identity string) []wire.ICEServer
 	// SourceOf returns the address of the client that a request comes from, behind proxies too. Nil: where the connection comes from.
 	SourceOf func(*http.Request) netip.Addr
 	// Log takes faults of the server. Nil: nothing is logged.
@@ -104,11 +105,11 @@ func (s *Service) Source(r *http.Request) netip.Addr {
 }
 
 // ICEServers returns what a participant is given for its PeerConnection; never nil.
-func (s *Service) ICEServers(identity string) []wire.ICEServer {
+func (s *Service) ICEServers(room, identity string) []wire.ICEServer {
 	if s.config.ICEServers == nil {
 		return []wire.ICEServer{}
 	}
-	return append([]wire.ICEServer{}, s.config.ICEServers(identity)...)
+	return append([]wire.ICEServer{}, s.config.ICEServers(room, identity)...)
 }
 
 // Stats returns the counts.
