@@ -2,6 +2,7 @@ package turn
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -16,6 +17,8 @@ type opening struct {
 	tokens   [2]uint64 // by family; 0: not asked for, or answered
 	failed   [2]stun.Code
 	lifetime instant
+	next     bool // the port above is reserved
+	reserved RelayID
 }
 
 // wanted is what an Allocate asks for (RFC 8656 §7.2).
@@ -43,8 +46,8 @@ func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
 	if w.lifetime, ok = q.lifetime(); !ok {
 		return w, stun.BadRequest
 	}
-	if _, ok := q.Find(stun.ReservationToken); ok {
-		return w, stun.InsufficientCapacity // RFC 8656 §7.2: the token is not valid for some reason
+	if w.lifetime == 0 {
+		w.lifetime = DefaultLifetime
 	}
 	if code := w.families(s, q); code != 0 {
 		return w, code
@@ -87,8 +90,9 @@ func (w *wanted) port(q *request) stun.Code {
 		return stun.BadRequest
 	}
 	w.even = true
-	if value[0]&0x80 != 0 {
-		return stun.InsufficientCapacity
+	w.next = value[0]&0x80 != 0
+	if _, additional := q.Find(stun.AdditionalAddressFamily); w.next && additional {
+		return stun.BadRequest
 	}
 	return 0
 }
@@ -142,18 +146,35 @@ func (s *Server) allocate(q *request, a *allocation) drop.Reason {
 	if code != 0 {
 		return q.refuse(s, code)
 	}
+	if value, ok := q.Find(stun.ReservationToken); ok {
+		return s.claim(q, value, w.lifetime)
+	}
 	source := datagram.Source(q.pair.Remote.Addr())
 	u, ok := s.admit(q.user, source)
+	if ok && w.next {
+		if _, ok = s.admit(q.user, source); !ok {
+			s.dismiss(u, source)
+		}
+	}
 	if !ok {
 		return q.refuse(s, stun.AllocationQuota)
 	}
-	if w.lifetime == 0 {
-		w.lifetime = DefaultLifetime
+	s.open(q, w, q.allocation(u, source))
+	return drop.None
+}
+
+// allocation makes what a request is for.
+func (q *request) allocation(u *user, source netip.Addr) *allocation {
+	a := &allocation{
+		pair: q.pair, id: [stun.IDLen]byte(q.ID()), user: u, source: source, name: string(q.username), key: q.key, keyBy: q.keyBy,
 	}
-	o := &opening{asked: q.asked(), failed: w.fails, lifetime: w.lifetime, a: &allocation{
-		pair: q.pair, id: id, user: u, source: source, name: string(q.username), key: q.key, keyBy: q.keyBy,
-	}}
-	o.a.deadline.of = o.a
+	a.deadline.of = a
+	return a
+}
+
+// open asks the runtime for the addresses of an allocation.
+func (s *Server) open(q *request, w wanted, a *allocation) {
+	o := &opening{asked: q.asked(), a: a, failed: w.fails, lifetime: w.lifetime, next: w.next}
 	for i := range w.family {
 		if w.family[i] {
 			s.tokens++
@@ -163,7 +184,6 @@ func (s *Server) allocate(q *request, a *allocation) drop.Reason {
 		}
 	}
 	s.opening = append(s.opening, o)
-	return drop.None
 }
 
 // Opened takes the runtime's answer to OpenRelay.
@@ -177,7 +197,7 @@ func (s *Server) Opened(now time.Time, r Opened, out *Out) {
 			if r.Failed {
 				o.failed[f] = stun.InsufficientCapacity
 			} else {
-				o.a.relays[f] = relayed{id: r.Relay, address: r.Address}
+				o.a.relays[f], o.reserved = relayed{id: r.Relay, address: r.Address}, r.Reserved
 			}
 			if o.tokens == [2]uint64{} {
 				s.opening = append(s.opening[:i], s.opening[i+1:]...)
@@ -193,6 +213,9 @@ func (s *Server) opened(now instant, o *opening, out *Out) {
 	a := o.a
 	if !a.relays[0].there() && !a.relays[1].there() {
 		s.dismiss(a.user, a.source)
+		if o.next {
+			s.dismiss(a.user, a.source)
+		}
 		w := o.asked.answer(stun.Error, out)
 		w.ErrorCode(stun.InsufficientCapacity)
 		w.end(s)
@@ -202,6 +225,9 @@ func (s *Server) opened(now instant, o *opening, out *Out) {
 		a.relays[f].until = now + o.lifetime
 	}
 	s.install(a)
+	if o.next {
+		s.reserve(now, a, o.reserved)
+	}
 	s.allocated(&o.asked, a, o.failed, now, out)
 }
 
@@ -217,6 +243,9 @@ func (s *Server) allocated(q *asked, a *allocation, failed [2]stun.Code, now ins
 	}
 	w.Uint32(stun.Lifetime, uint32(left/time.Second))
 	w.Address(stun.XORMappedAddress, q.pair.Remote)
+	if s.reservations[a.reserved] != nil {
+		w.Uint64(stun.ReservationToken, a.reserved)
+	}
 	for f, code := range failed {
 		if code != 0 {
 			w.AddressErrorCode(byte(stun.IPv4+f), code)

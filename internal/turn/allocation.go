@@ -19,6 +19,7 @@ type allocation struct {
 
 	relays      [2]relayed // by family: IPv4, IPv6
 	deadline    deadline   // the earliest end of a relayed address
+	reserved    uint64     // RESERVATION-TOKEN of the address above; 0: there is none
 	permissions []permission
 	channels    channels
 	shaped      [2]bucket // by direction
@@ -58,7 +59,7 @@ func family(a netip.Addr) int {
 // admit counts an allocation for its user and source. It reports false where one of them, or the server, has as many as it may.
 func (s *Server) admit(name string, source netip.Addr) (u *user, ok bool) {
 	u = s.users[name]
-	if len(s.clients)+len(s.opening) >= s.limits.Allocations || s.sources[source] >= s.limits.PerSource ||
+	if len(s.clients)+len(s.opening)+len(s.reservations) >= s.limits.Allocations || s.sources[source] >= s.limits.PerSource ||
 		u != nil && u.allocations >= s.limits.PerUser {
 		return nil, false
 	}

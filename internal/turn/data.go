@@ -122,12 +122,17 @@ func (o *Out) channelHead(number uint16, n int) []byte {
 
 // dataHead is a Data indication up to the n bytes of its payload, which is its last attribute (RFC 8656 §11.3).
 func (s *Server) dataHead(from netip.AddrPort, n int, o *Out) []byte {
-	s.ids++
-	var id [stun.IDLen]byte
-	binary.BigEndian.PutUint64(id[4:], s.ids*0x9E3779B97F4A7C15) // nobody answers an indication: its id is no secret
+	id := s.indicationID()
 	w := stun.Begin(o.room(maxAnswer), stun.TypeOf(stun.Data, stun.Indication), id[:])
 	w.Address(stun.XORPeerAddress, from)
 	w.Header(stun.DataValue, n)
 	o.buf = w.B
 	return w.Message()
+}
+
+// indicationID makes a transaction id. Nobody answers an indication: it is no secret.
+func (s *Server) indicationID() (id [stun.IDLen]byte) {
+	s.ids++
+	binary.BigEndian.PutUint64(id[4:], s.ids*0x9E3779B97F4A7C15)
+	return id
 }

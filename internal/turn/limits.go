@@ -2,12 +2,14 @@ package turn
 
 import "time"
 
-// Lifetimes (RFC 8656 §3.2, §9, §12; RFC 6062 §5.2).
+// Lifetimes (RFC 8656 §3.2, §9, §12).
 const (
 	DefaultLifetime    = 10 * time.Minute
 	MaxLifetime        = time.Hour
 	PermissionLifetime = 5 * time.Minute
 	ChannelLifetime    = 10 * time.Minute
+	// ReservationLifetime is how long a port is kept for an allocation to come (RFC 8656 §7.2: at least 30 s).
+	ReservationLifetime = 30 * time.Second
 	// NonceLifetime is after what time a client has to take another nonce (RFC 8656 §5 wants at most an hour).
 	NonceLifetime = time.Hour
 )

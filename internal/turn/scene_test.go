@@ -37,10 +37,11 @@ var (
 
 // machine is the runtime as the core sees it: it opens what it is told to and knows its addresses.
 type machine struct {
-	live map[turn.RelayID]netip.AddrPort
-	free []turn.RelayID
-	next turn.RelayID
-	full bool // no more addresses
+	live  map[turn.RelayID]netip.AddrPort
+	free  []turn.RelayID
+	next  turn.RelayID
+	ports uint16
+	full  bool // no more addresses
 }
 
 func (m *machine) IsOwn(a netip.Addr) bool { return a == own4 || a == own6 }
@@ -66,18 +67,32 @@ func (m *machine) open(o turn.Open) turn.Opened {
 	if m.full {
 		return turn.Opened{Token: o.Token, Failed: true}
 	}
+	addr := own4
+	if o.IPv6 {
+		addr = own6
+	}
+	m.ports += 2
+	port := 50000 + m.ports
+	if !o.Even {
+		port++
+	}
+	r := turn.Opened{Token: o.Token, Relay: m.put(netip.AddrPortFrom(addr, port))}
+	r.Address = m.live[r.Relay]
+	if o.Next {
+		r.Reserved = m.put(netip.AddrPortFrom(addr, port+1))
+	}
+	return r
+}
+
+func (m *machine) put(a netip.AddrPort) turn.RelayID {
 	id := m.next
 	if n := len(m.free); n > 0 {
 		id, m.free = m.free[n-1], m.free[:n-1]
 	} else {
 		m.next++
 	}
-	addr := own4
-	if o.IPv6 {
-		addr = own6
-	}
-	m.live[id] = netip.AddrPortFrom(addr, uint16(50000+2*int(id)))
-	return turn.Opened{Token: o.Token, Relay: id, Address: m.live[id]}
+	m.live[id] = a
+	return id
 }
 
 // keys knows ann, bob and their passwords, and "names" made by the test.

@@ -40,18 +40,19 @@ type Server struct {
 	limits Limits
 
 	// owned by the loop
-	epoch     time.Time // the first time that it was told; zero: none yet
-	nonceMAC  hash.Hash // keyed with the secret
-	clients   map[datagram.Pair]*allocation
-	relays    []*allocation // by RelayID
-	users     map[string]*user
-	sources   map[netip.Addr]int // allocations by source
-	opening   []*opening
-	tokens    uint64 // of opening
-	ids       uint64 // of indications
-	deadlines deadlines
-	strangers [strangers]instant // by hash of the source: when it has paid for the answers it has had
-	seed      maphash.Seed
+	epoch        time.Time // the first time that it was told; zero: none yet
+	nonceMAC     hash.Hash // keyed with the secret
+	clients      map[datagram.Pair]*allocation
+	relays       []*allocation // by RelayID
+	users        map[string]*user
+	sources      map[netip.Addr]int // allocations by source
+	opening      []*opening
+	reservations map[uint64]*reservation
+	tokens       uint64 // of opening, and made of to reserve
+	ids          uint64 // of indications
+	deadlines    deadlines
+	strangers    [strangers]instant // by hash of the source: when it has paid for the answers it has had
+	seed         maphash.Seed
 
 	// owned by the loop; the allocation that was found last: datagrams of one client come in runs
 	lastPair datagram.Pair
@@ -76,6 +77,7 @@ func New(cfg Config) (*Server, error) {
 	return &Server{
 		cfg: cfg, limits: cfg.Limits.withDefaults(), nonceMAC: hmac.New(sha256.New, cfg.Secret), seed: maphash.MakeSeed(),
 		clients: map[datagram.Pair]*allocation{}, users: map[string]*user{}, sources: map[netip.Addr]int{},
+		reservations: map[uint64]*reservation{},
 	}, nil
 }
 

@@ -82,8 +82,8 @@ const (
 	OpenRelay    Do = iota + 1 // bind a relayed address; answered by Opened
 	CloseRelay                 // close it, with what waits on it
 	Dial                       // connect from a relayed TCP address to Peer (RFC 6062 §5.2); answered by Dialed, at any later time
-	JoinConn                   // carry bytes between client connection Pair and connection Conn from now on (RFC 6062 §5.4): no more STUN on it
-	CloseConn                  // close the connection Conn to a peer, with its client's
+	JoinConn                   // carry bytes between client connection Pair and connection Conn once the answer is out (RFC 6062 §5.4): no more STUN on it
+	CloseConn                  // close, or stop dialing, the connection Conn to a peer, with its client's
 	CloseClient                // close the stream connection of Pair
 	MovedClients               // client's Pair is now another (RFC 8016): Old's stream connection, where it is one, is closed
 )
@@ -115,8 +115,14 @@ type Opened struct {
 	Token    uint64
 	Relay    RelayID        // of the socket
 	Address  netip.AddrPort // as peers see it
-	Reserved RelayID        // of the socket on the port above it, where Open.Next
+	Reserved RelayID        // of the socket on the port above it, where Open.Next; what comes to it is dropped until it is an allocation's
 	Failed   bool
+}
+
+// Dialed is the runtime's answer to Dial.
+type Dialed struct {
+	Conn   ConnID
+	Failed bool // refused, unreachable, or no answer; the client is told 447
 }
 
 // Out is what a Server makes of its input. The caller owns it and empties it by Reset. Its bytes are valid until then.
