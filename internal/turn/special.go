@@ -85,7 +85,7 @@ var (
 // §2.5.5), NAT64 (RFC 6052 §2.2: at the end of a /96, and around byte 8 of a /48), 6to4 (RFC 3056 §2), Teredo (RFC 4380 §4: the server's,
 // and the client's with all bits turned), ISATAP (RFC 5214 §6.1).
 func unwrap(dst []netip.Addr, addr netip.Addr) []netip.Addr {
-	if addr.Is4() {
+	if addr.Is4() || addr.IsLoopback() || addr.IsUnspecified() { // ::1 and :: would be IPv4-compatible
 		return dst
 	}
 	b := addr.As16()

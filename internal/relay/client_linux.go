@@ -1,0 +1,251 @@
+package relay
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+)
+
+// client is a TCP or TLS connection of a client.
+type client struct {
+	// static after construction
+	loop *loop
+	conn net.Conn
+	pair datagram.Pair
+	wake chan struct{} // something waits for the writer
+	stop chan struct{} // closed by close
+	free chan struct{} // the loop has done with buf
+
+	// owned by the goroutine in serve, which lends it to the loop
+	buf       []byte
+	have      int
+	used      int  // of have, by the loop: whole frames
+	broken    bool // by the loop: what comes is no frame
+	allocated bool // by the loop: it has an allocation
+
+	// guarded by mu
+	mu      sync.Mutex
+	payload ring // of peers: when full, the oldest goes
+	answers ring // sent first
+	closed  bool
+	overrun bool // it does not read its answers: the writer ends at once
+}
+
+func newClient(l *loop, conn net.Conn, pair datagram.Pair) *client {
+	return &client{
+		loop: l, conn: conn, pair: pair,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), free: make(chan struct{}, 1),
+		payload: ring{limit: dataRingBytes}, answers: ring{limit: answerRingBytes},
+	}
+}
+
+// serve reads and writes until the connection ends or close. It is called once.
+func (c *client) serve() {
+	if !c.loop.call(func() { c.loop.clients[c.pair] = c }) {
+		c.close()
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		c.writeLoop()
+		c.close()
+	}()
+	c.buf = make([]byte, streamReadBytes)
+	c.readLoop()
+	c.close()
+	<-written
+	c.loop.call(func() { c.loop.left(c) })
+}
+
+// readLoop hands what it reads to the loop, until the connection ends, or is one to a peer.
+func (c *client) readLoop() {
+	deadline := time.Now().Add(FirstTimeout)
+	for {
+		if c.have > 0 {
+			if !c.hand() || c.broken {
+				return
+			}
+			if c.used > 0 {
+				deadline = time.Now().Add(c.patience())
+				c.have = copy(c.buf, c.buf[c.used:c.have])
+			}
+		}
+		if !c.grow() {
+			return
+		}
+		_ = c.conn.SetReadDeadline(deadline)
+		n, err := c.conn.Read(c.buf[c.have:])
+		if c.have += n; err != nil && n == 0 {
+			return
+		}
+	}
+}
+
+func (c *client) patience() time.Duration {
+	if c.allocated {
+		return LongIdleTimeout
+	}
+	return IdleTimeout
+}
+
+// hand lets the loop take the frames that are whole. It waits for that, so a client is read no faster than its frames are relayed.
+func (c *client) hand() bool {
+	c.used = 0
+	if frame(c.buf[:c.have]) > c.have {
+		return true // not one of them is
+	}
+	ok := c.loop.post(func(w *waiting) bool {
+		w.clients = append(w.clients, c)
+		return true
+	})
+	if !ok {
+		return false
+	}
+	select {
+	case <-c.free:
+		return true
+	case <-c.loop.done:
+		return false
+	}
+}
+
+// grow makes room for the frame that has begun.
+func (c *client) grow() bool {
+	need := max(c.have+1, frame(c.buf[:c.have]))
+	if need > maxFrameBytes {
+		return false
+	}
+	if need > len(c.buf) {
+		size := len(c.buf)
+		for size < need {
+			size *= 2
+		}
+		c.buf = append(make([]byte, 0, size), c.buf[:c.have]...)[:size]
+	}
+	return true
+}
+
+// push queues a frame for the client and returns how many were dropped for it. A client that does not even read its answers is closed.
+func (c *client) push(head, b, tail []byte) (dropped int) {
+	c.mu.Lock()
+	switch {
+	case c.closed || c.overrun || len(head) < 4:
+		dropped = 1
+	case !isPayload(head):
+		if !c.answers.push(head, b, tail) {
+			dropped = 1
+			c.overrun = true // the writer sees to the rest, at the latest when its write is over
+		}
+	default:
+		for !c.payload.push(head, b, tail) {
+			dropped++
+			if !c.payload.dropFirst() {
+				break
+			}
+		}
+	}
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+	return dropped
+}
+
+// take moves what is to be written next to dst, and reports false when nothing is written any more.
+func (c *client) take(dst []byte) (chunk []byte, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.overrun {
+		return nil, false
+	}
+	chunk = c.answers.take(dst)
+	if len(chunk) < chunkBytes {
+		chunk = c.payload.take(chunk)
+	}
+	return chunk, true
+}
+
+func (c *client) writeLoop() {
+	buf := make([]byte, 0, chunkBytes)
+	for {
+		chunk, ok := c.take(buf)
+		if !ok || len(chunk) > 0 && !c.write(chunk) {
+			return
+		}
+		if len(chunk) > 0 {
+			continue
+		}
+		select {
+		case <-c.wake:
+		case <-c.stop:
+			return
+		}
+	}
+}
+
+// write writes frames to their end, for a cut one would take the framing with it, unless the client takes longer than StallTimeout.
+func (c *client) write(b []byte) bool {
+	_ = c.conn.SetWriteDeadline(time.Now().Add(StallTimeout))
+	_, err := c.conn.Write(b)
+	return err == nil
+}
+
+// close ends the connection. Any goroutine may call it. Where it is TLS it may wait for its farewell to be written, but holds up nothing else.
+func (c *client) close() {
+	c.mu.Lock()
+	closed := c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if !closed {
+		close(c.stop)
+		_ = c.conn.Close()
+	}
+}
+
+// abort ends the connection without a farewell, which could block.
+func (c *client) abort() {
+	below := c.conn
+	for {
+		outer, ok := below.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		below = outer.NetConn()
+	}
+	_ = below.Close()
+	c.close()
+}
+
+// fromClient gives the core the frames that a client's reader has handed over. Its buffer is free at the next flush.
+func (l *loop) fromClient(c *client) {
+	l.served = append(l.served, c)
+	if l.clients[c.pair] != c {
+		c.broken = true // another one has the same pair now
+		return
+	}
+	for c.used < c.have && !c.broken {
+		b := c.buf[c.used:c.have]
+		n := frame(b)
+		if n < 0 {
+			c.broken = true
+		}
+		if n <= 0 || n > len(b) {
+			return
+		}
+		l.handle(c.pair, b[:n])
+		c.used += n
+	}
+}
+
+// left notes that a client's connection has ended.
+func (l *loop) left(c *client) {
+	if l.clients[c.pair] == c {
+		delete(l.clients, c.pair)
+		l.core.Closed(l.now, c.pair, &l.out)
+		l.obey()
+	}
+}

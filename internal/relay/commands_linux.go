@@ -1,0 +1,140 @@
+package relay
+
+import (
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// obey does what the core asks for. Answers may ask for more.
+func (l *loop) obey() {
+	for i := 0; i < len(l.out.Commands); i++ {
+		c := l.out.Commands[i]
+		switch c.Do {
+		case turn.OpenRelay:
+			l.core.Opened(l.now, l.open(&c.Open), &l.out)
+		case turn.CloseRelay:
+			l.close(c.Relay)
+		}
+	}
+	l.out.Commands = l.out.Commands[:0]
+}
+
+// portsOf is what has ports of its own.
+type portsOf struct {
+	addr netip.Addr
+	tcp  bool
+}
+
+// addressFor returns the address that an allocation is made on: a configured one, the client's own if there are several; or the one that the
+// client has come to.
+func (l *loop) addressFor(o *turn.Open) (at Address, ok bool) {
+	for _, a := range l.cfg.Relays {
+		if a.Bind.Is6() != o.IPv6 {
+			continue
+		}
+		if a.Bind == o.Local || a.Advertise == o.Local {
+			return a, true
+		}
+		if !ok {
+			at, ok = a, true
+		}
+	}
+	local := o.Local.WithZone("")
+	if !ok && local.IsValid() && !local.IsUnspecified() && local.Is6() == o.IPv6 && !local.IsLinkLocalUnicast() {
+		return Address{Bind: local}, true
+	}
+	if !ok {
+		at.Bind, ok = l.own.any(o.IPv6)
+	}
+	return at, ok
+}
+
+// open opens a relayed address.
+func (l *loop) open(o *turn.Open) turn.Opened {
+	refused := turn.Opened{Token: o.Token, Failed: true}
+	at, ok := l.addressFor(o)
+	if !ok || len(l.sockets)-len(l.free) >= maxRelays {
+		return refused
+	}
+	of := portsOf{at.Bind, o.TCP}
+	p := l.ports[of]
+	if p == nil {
+		p = newPorts(int(l.cfg.FirstPort), int(l.cfg.LastPort))
+		l.ports[of] = p
+	}
+	for range maxBinds {
+		number := p.choose(rand.Uint64(), o.Even, o.Next)
+		if number == 0 {
+			return refused
+		}
+		opened, err := l.bind(o, at, uint16(number))
+		if err == nil {
+			return opened
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			l.cfg.Log.Warn("a relayed address could not be opened", "error", err)
+			return refused
+		}
+		// Another program has it: then another one.
+	}
+	return refused
+}
+
+// bind opens the relayed address of a port, and the one above it where that is to be reserved.
+func (l *loop) bind(o *turn.Open, at Address, number uint16) (turn.Opened, error) {
+	s, err := l.relay(at, number)
+	if err != nil {
+		return turn.Opened{}, err
+	}
+	opened := turn.Opened{Token: o.Token, Relay: s.id, Address: s.address}
+	if o.Next {
+		above, err := l.relay(at, number+1)
+		if err != nil {
+			l.close(s.id)
+			return turn.Opened{}, err
+		}
+		opened.Reserved = above.id
+	}
+	return opened, nil
+}
+
+func (l *loop) relay(at Address, number uint16) (*socket, error) {
+	s, err := openUDP(netip.AddrPortFrom(at.Bind, number), true, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.add(s); err != nil {
+		unix.Close(s.fd)
+		return nil, err
+	}
+	s.address = s.local
+	if at.Advertise.IsValid() {
+		s.address = netip.AddrPortFrom(at.Advertise, number)
+	}
+	l.own.add(s)
+	l.ports[portsOf{at.Bind, false}].take(int(number))
+	return s, nil
+}
+
+// close ends a relayed address. What is to leave it in this turn still does, so its place is free only after that.
+func (l *loop) close(id turn.RelayID) {
+	if s := l.sockets[id]; s != nil && !s.closed {
+		s.closed = true
+		l.own.remove(s)
+		l.closing = append(l.closing, s)
+	}
+}
+
+// forget closes the socket of a relayed address.
+func (l *loop) forget(s *socket) {
+	l.stats.KernelDrops += uint64(s.kernelDrops() - s.dropped)
+	unix.Close(s.fd)
+	l.ports[portsOf{s.local.Addr(), false}].release(int(s.local.Port()))
+	l.sockets[s.id] = nil
+	l.free = append(l.free, s.id)
+}

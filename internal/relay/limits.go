@@ -1,0 +1,95 @@
+package relay
+
+import "time"
+
+// Limits bound what clients over connections can hold open. A limit that is 0 is the default.
+type Limits struct {
+	// Streams are TCP and TLS connections of clients, StreamsPerSource those of one IPv4 address or IPv6 /64.
+	Streams, StreamsPerSource int
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, x := range []struct {
+		v   *int
+		def int
+	}{
+		{&l.Streams, DefaultStreams},
+		{&l.StreamsPerSource, DefaultStreamsPerSource},
+	} {
+		if *x.v == 0 {
+			*x.v = x.def
+		}
+	}
+	return l
+}
+
+const (
+	DefaultStreams          = 8192
+	DefaultStreamsPerSource = 512 // an office behind one address
+
+	// FirstPort and LastPort are the range of relayed ports where none is configured (RFC 8656 §7.2).
+	FirstPort = 49152
+	LastPort  = 65535
+
+	// maxRelays bounds relayed sockets: each is a descriptor.
+	maxRelays = 1 << 17
+
+	// maxBinds is how many ports are tried for one allocation while other programs have them.
+	maxBinds = 64
+
+	// listenerReceiveBuffer is what all clients of a listener share; a relayed socket keeps the system's default.
+	listenerReceiveBuffer = 8 << 20
+	listenerSendBuffer    = 512 << 10
+
+	// slots are the buffers for one turn of the loop, each large enough for whatever receive offload has joined. Memory is used of them only as
+	// far as datagrams reach. slotStride is no multiple of a page, lest the beginnings of all datagrams fall into the same lines of the cache.
+	slots      = 64
+	slotBytes  = 1 << 16
+	slotStride = slotBytes + 4096 + 3*64
+	// maxRead is how many messages are taken from one socket before the next one's turn.
+	maxRead = 32
+	// maxEvents is how many ready sockets one wait tells of.
+	maxEvents = 128
+	// maxErrors is how many entries of a socket's error queue are read in a turn.
+	maxErrors = 8
+
+	// maxMessages bounds one sendmmsg call: the thread can be neither preempted nor stopped meanwhile (about 0.2 ms).
+	maxMessages = 64
+	// maxPieces is how many pieces the messages of one call are gathered from.
+	maxPieces = 256
+	// maxRefusals is how often a datagram is tried again because of an error that an earlier one has left (ICMP).
+	maxRefusals = 4
+	// maxFallbacks is how many destinations are remembered as not reachable by segmentation offload.
+	maxFallbacks = 1024
+
+	// maxBatches is how many batches of the port wait for the loop.
+	maxBatches = 64
+	// maxFromMedia bounds what waits of this process's own media for relayed addresses, in bytes.
+	maxFromMedia = 1 << 20
+	// egressBytes is what is gathered for the port before it is sent.
+	egressBytes = 128 << 10
+
+	// streamReadBytes is a connection's read buffer to begin with; it grows to hold the longest frame that a client sends.
+	streamReadBytes = 4 << 10
+	// maxFrameBytes is the longest frame of a client, with its header and padding: what a UDP datagram can carry (65,507 bytes), rounded up.
+	maxFrameBytes = 4 + 65508
+	// dataRingBytes bounds what waits for one connection as ChannelData and Data indications, answerRingBytes what waits of everything else.
+	dataRingBytes   = 512 << 10
+	answerRingBytes = 64 << 10
+	ringStart       = 4 << 10  // what a ring begins with when it is first used
+	chunkBytes      = 16 << 10 // what one write takes out of the rings
+
+	// FirstTimeout: a connection that has not sent a whole frame by then is closed.
+	FirstTimeout = 10 * time.Second
+	// IdleTimeout: a connection without an allocation from which nothing has come for so long is closed.
+	IdleTimeout = time.Minute
+	// LongIdleTimeout is the same for one that has an allocation: it is longer than an allocation can live without a Refresh (RFC 8656 §3.2).
+	LongIdleTimeout = 65 * time.Minute
+	// StallTimeout: a connection that does not take chunkBytes in it is closed.
+	StallTimeout = 8 * time.Second
+	// interfacesEvery is how often this machine's addresses are looked at.
+	interfacesEvery = 10 * time.Second
+
+	acceptPause    = 5 * time.Millisecond // after an error of a listener, doubling
+	maxAcceptPause = time.Second
+)

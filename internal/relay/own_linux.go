@@ -1,0 +1,130 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// own knows this process's addresses. It implements turn.OwnAddresses.
+type own struct {
+	// static after construction
+	fixed []netip.Addr // relayed addresses as peers see them, and those under which a router makes this machine reachable
+	media func(netip.AddrPort) bool
+
+	// owned by the loop
+	relays   map[netip.AddrPort]*socket
+	loopback map[netip.Addr]int // allocations on loopback addresses
+
+	// atomic
+	addrs atomic.Pointer[map[netip.Addr]struct{}]
+}
+
+func newOwn(cfg *Config) *own {
+	o := &own{media: cfg.Media, relays: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{}, fixed: append([]netip.Addr(nil), cfg.Own...)}
+	for _, a := range cfg.Relays {
+		o.fixed = append(o.fixed, a.Bind)
+		if a.Advertise.IsValid() {
+			o.fixed = append(o.fixed, a.Advertise)
+		}
+	}
+	o.look()
+	return o
+}
+
+// look reads this machine's addresses. Where it cannot, the ones it knew stay.
+func (o *own) look() {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil && o.addrs.Load() != nil {
+		return
+	}
+	all := make(map[netip.Addr]struct{}, len(interfaces)+len(o.fixed))
+	for _, a := range o.fixed {
+		all[a.Unmap()] = struct{}{}
+	}
+	for _, a := range interfaces {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all[p.Addr().Unmap().WithZone("")] = struct{}{}
+		}
+	}
+	o.addrs.Store(&all)
+}
+
+// IsOwn implements turn.OwnAddresses. It is for the loop. A loopback address is one only while an allocation is on it: it is refused by what
+// clients may reach, and where that was asked for, it may be reached like any other.
+func (o *own) IsOwn(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return o.loopback[a] > 0
+	}
+	return o.here(a)
+}
+
+// here reports whether an address is one of this machine's, to any goroutine.
+func (o *own) here(a netip.Addr) bool {
+	if a.Is6() {
+		a = a.WithZone("")
+	}
+	_, ok := (*o.addrs.Load())[a]
+	return ok
+}
+
+// any returns an address of this machine of a family, rather one that others can reach.
+func (o *own) any(v6 bool) (best netip.Addr, ok bool) {
+	rank := func(a netip.Addr) int {
+		switch {
+		case a.IsLoopback():
+			return 1
+		case a.IsPrivate():
+			return 2
+		}
+		return 3
+	}
+	for a := range *o.addrs.Load() {
+		if a.Is6() != v6 || a.IsLinkLocalUnicast() {
+			continue
+		}
+		if !ok || rank(a) > rank(best) || rank(a) == rank(best) && a.Less(best) {
+			best, ok = a, true
+		}
+	}
+	return best, ok
+}
+
+// PlaceOf implements turn.OwnAddresses. It is for the loop.
+func (o *own) PlaceOf(a netip.AddrPort) turn.Place {
+	here := o.here(a.Addr())
+	switch {
+	case !here && a.Addr().IsUnspecified(): // the kernel would take it for this machine
+		return turn.Own
+	case !here:
+		return turn.Elsewhere
+	case o.relays[a] != nil:
+		return turn.Relayed
+	case o.media != nil && o.media(a):
+		return turn.Media
+	case a.Addr().IsLoopback():
+		return turn.Elsewhere
+	}
+	return turn.Own
+}
+
+// relayed returns the socket of a relayed address; nil: there is none. It is for the loop.
+func (o *own) relayed(a netip.AddrPort) *socket { return o.relays[a] }
+
+func (o *own) add(s *socket) {
+	o.relays[s.address] = s
+	if a := s.address.Addr(); a.IsLoopback() {
+		o.loopback[a]++
+	}
+}
+
+func (o *own) remove(s *socket) {
+	if o.relays[s.address] == s {
+		delete(o.relays, s.address)
+		if a := s.address.Addr(); a.IsLoopback() {
+			o.loopback[a]--
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package relay
+
+import (
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+)
+
+// reader holds the buffers of one turn of the loop. They are the loop's and not the sockets': a message that is read stays where it is until
+// it has been sent.
+type reader struct {
+	buf   []byte
+	used  int // slots with messages of this turn
+	msgs  [slots]mmsghdr
+	iovs  [slots]unix.Iovec
+	names [slots]unix.RawSockaddrInet6
+	ctrls [slots]control
+}
+
+func newReader() *reader {
+	r := &reader{buf: make([]byte, slots*slotStride)}
+	for i := range r.msgs {
+		h := &r.msgs[i].hdr
+		r.iovs[i].Base = &r.buf[i*slotStride]
+		r.iovs[i].SetLen(slotBytes)
+		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
+		h.Iov = &r.iovs[i]
+		h.SetIovlen(1)
+		h.Control = (*byte)(unsafe.Pointer(&r.ctrls[i]))
+	}
+	return r
+}
+
+// receive takes messages from a socket into the next slots and returns how many. Where it returns fewer than it asked for, the socket is empty.
+func (r *reader) receive(s *socket) (from, n, asked int) {
+	from, asked = r.used, min(maxRead, slots-r.used)
+	msgs := r.msgs[from : from+asked]
+	for i := range msgs {
+		h := &msgs[i].hdr
+		h.Namelen, h.Flags = sizeInet6, 0
+		h.SetControllen(sizeControl)
+	}
+	for range maxRefusals {
+		n, errno := recvmmsg(s.fd, msgs, 0)
+		switch errno {
+		case 0:
+			r.used += n
+			return from, n, asked
+		case unix.EAGAIN:
+			return from, 0, asked
+		}
+		// EINTR; or an error that ICMP has left, which is in the error queue as well.
+	}
+	return from, 0, asked
+}
+
+// read takes what a socket has, as far as it is its turn, and reports whether there may be more.
+func (l *loop) read(s *socket) (more bool) {
+	if l.rd.used == slots {
+		l.flush()
+	}
+	from, n, asked := l.rd.receive(s)
+	for i := from; i < from+n && !s.closed; i++ {
+		m := &l.rd.msgs[i]
+		at := i * slotStride
+		b := l.rd.buf[at : at+int(m.n)]
+		t := l.zones.told(&l.rd.ctrls[i], int(m.hdr.Controllen))
+		if t.dropped != 0 {
+			l.stats.KernelDrops += uint64(t.dropped - s.dropped)
+			s.dropped = t.dropped
+		}
+		if m.hdr.Flags&unix.MSG_TRUNC != 0 {
+			l.drops.Add(drop.Oversized)
+			continue
+		}
+		l.split(s, i, b, t)
+	}
+	return n == asked
+}
+
+// split gives the core the datagrams of one message.
+func (l *loop) split(s *socket, slot int, b []byte, t told) {
+	remote := l.zones.name(&l.rd.names[slot])
+	size := len(b)
+	if t.segment > 0 {
+		size = t.segment
+	}
+	for first := true; first || len(b) > 0; first = false {
+		d := b[:min(size, len(b))]
+		b = b[len(d):]
+		l.stats.Received++
+		l.stats.ReceivedBytes += uint64(len(d))
+		if s.relayed {
+			l.fromPeer(s, remote, d)
+			continue
+		}
+		pair := datagram.Pair{Local: s.local, Remote: remote}
+		if t.to.IsValid() {
+			pair.Local = netip.AddrPortFrom(t.to, s.local.Port())
+		}
+		l.handle(pair, d)
+	}
+}
+
+// errors reads what ICMP has told about datagrams that s has sent.
+func (l *loop) errors(s *socket) {
+	for range maxErrors {
+		if !l.errorOf(s) {
+			return
+		}
+	}
+}
+
+func (l *loop) errorOf(s *socket) bool {
+	var (
+		name unix.RawSockaddrInet6
+		ctrl [32]uint64
+		iov  unix.Iovec
+		msgs [1]mmsghdr
+		some [8]byte
+	)
+	iov.Base = &some[0]
+	iov.SetLen(len(some))
+	h := &msgs[0].hdr
+	h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&name)), sizeInet6, &iov
+	h.SetIovlen(1)
+	h.Control = (*byte)(unsafe.Pointer(&ctrl))
+	h.SetControllen(int(unsafe.Sizeof(ctrl)))
+	if n, errno := recvmmsg(s.fd, msgs[:], unix.MSG_ERRQUEUE); n != 1 || errno != 0 {
+		return false
+	}
+	if _, ok := extendedError(unsafe.Pointer(&ctrl), int(h.Controllen)); ok {
+		l.stats.Unreachable++
+	}
+	return true
+}
+
+// extendedError finds struct sock_extended_err (ip(7)) among control messages, where it comes from ICMP.
+func extendedError(c unsafe.Pointer, size int) (e unix.SockExtendedErr, ok bool) {
+	for at := 0; at+unix.SizeofCmsghdr <= size; {
+		h := (*unix.Cmsghdr)(unsafe.Add(c, at))
+		if h.Level == unix.IPPROTO_IP && h.Type == unix.IP_RECVERR || h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_RECVERR {
+			e = *(*unix.SockExtendedErr)(unsafe.Add(unsafe.Pointer(h), unix.CmsgLen(0)))
+			return e, e.Origin == unix.SO_EE_ORIGIN_ICMP || e.Origin == unix.SO_EE_ORIGIN_ICMP6
+		}
+		at += unix.CmsgSpace(int(h.Len) - unix.CmsgLen(0))
+	}
+	return e, false
+}

@@ -1,0 +1,250 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// Relay is a running STUN and TURN server.
+type Relay struct {
+	// static after construction
+	cfg       Config
+	loop      *loop
+	udp       []netip.AddrPort
+	listeners []net.Listener
+	ctx       context.Context
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	streams   gate
+
+	// guarded by mu
+	mu      sync.Mutex
+	clients map[*client]struct{}
+	closed  bool
+}
+
+// Open binds everything and starts.
+func Open(cfg Config) (*Relay, error) {
+	if cfg.FirstPort == 0 {
+		cfg.FirstPort = FirstPort
+	}
+	if cfg.LastPort == 0 {
+		cfg.LastPort = LastPort
+	}
+	if cfg.FirstPort > cfg.LastPort {
+		return nil, fmt.Errorf("relayed ports %d to %d: the first is above the last", cfg.FirstPort, cfg.LastPort)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	l, err := newLoop(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{cfg: cfg, loop: l, clients: map[*client]struct{}{}}
+	r.streams = gate{exempt: cfg.Exempt, all: cfg.Limits.Streams, perSource: cfg.Limits.StreamsPerSource}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	if err := r.listen(); err != nil {
+		for _, l := range r.listeners {
+			l.Close()
+		}
+		l.release()
+		r.cancel()
+		return nil, err
+	}
+	r.start(l.run)
+	r.start(r.look)
+	for _, l := range r.listeners {
+		r.start(func() { r.acceptLoop(l) })
+	}
+	return r, nil
+}
+
+// start runs f as a goroutine that Close waits for.
+func (r *Relay) start(f func()) {
+	r.running.Add(1)
+	go func() {
+		defer r.running.Done()
+		f()
+	}()
+}
+
+// listen opens the core and all listeners.
+func (r *Relay) listen() error {
+	l := r.loop
+	l.own = newOwn(&r.cfg)
+	r.cfg.Turn.Own = l.own
+	var err error
+	if l.core, err = turn.New(r.cfg.Turn); err != nil {
+		return err
+	}
+	for _, at := range r.cfg.UDP {
+		local, err := l.listen(at, dual(at, r.cfg.UDP))
+		if err != nil {
+			return err
+		}
+		r.udp = append(r.udp, local)
+	}
+	return r.listenTCP()
+}
+
+// dual reports whether a listener of all IPv6 addresses serves IPv4 as well: not where another one of that port does.
+func dual(at netip.AddrPort, all []netip.AddrPort) bool {
+	if at.Addr() != netip.IPv6Unspecified() {
+		return false
+	}
+	for _, other := range all {
+		if other.Addr().Is4() && other.Port() == at.Port() {
+			return false
+		}
+	}
+	return true
+}
+
+// listen adds a listener to the loop, which does not run yet.
+func (l *loop) listen(at netip.AddrPort, dual bool) (netip.AddrPort, error) {
+	s, err := openUDP(at, false, dual)
+	if err != nil {
+		return at, err
+	}
+	if err := l.add(s); err != nil {
+		unix.Close(s.fd)
+		return at, err
+	}
+	_, err = unix.GetsockoptInt(s.fd, unix.SOL_UDP, unix.UDP_SEGMENT)
+	l.gso = err == nil
+	l.listeners = append(l.listeners, s)
+	return s.local, nil
+}
+
+// look looks at this machine's addresses now and then.
+func (r *Relay) look() {
+	ticker := time.NewTicker(interfacesEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			r.loop.own.look()
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// UDP returns the addresses of the UDP listeners, in the order of the configuration.
+func (r *Relay) UDP() []netip.AddrPort { return r.udp }
+
+// TCP and TLS return the addresses of those listeners.
+func (r *Relay) TCP() []netip.AddrPort { return r.addresses(false) }
+
+// TLS is like TCP.
+func (r *Relay) TLS() []netip.AddrPort { return r.addresses(true) }
+
+func (r *Relay) addresses(tls bool) (all []netip.AddrPort) {
+	for _, l := range r.listeners {
+		if _, ok := l.(secure); ok == tls {
+			all = append(all, unmapped(l.Addr()))
+		}
+	}
+	return all
+}
+
+// Serve serves a client's TCP or TLS connection until it ends, or the relay does. The caller has counted it.
+func (r *Relay) Serve(c net.Conn, pair datagram.Pair) { r.serve(newClient(r.loop, c, pair)) }
+
+func (r *Relay) serve(c *client) {
+	if !r.enter(c) {
+		c.close()
+		return
+	}
+	c.serve()
+	r.mu.Lock()
+	delete(r.clients, c)
+	r.mu.Unlock()
+	r.running.Done()
+}
+
+// enter notes a client that Close has to end and wait for.
+func (r *Relay) enter(c *client) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.clients[c] = struct{}{}
+	r.running.Add(1)
+	return true
+}
+
+// Close ends everything and waits for it: no socket is left, nor a goroutine.
+func (r *Relay) Close() error {
+	r.mu.Lock()
+	closed := r.closed
+	r.closed = true
+	clients := make([]*client, 0, len(r.clients))
+	for c := range r.clients {
+		clients = append(clients, c)
+	}
+	r.mu.Unlock()
+	if closed {
+		r.running.Wait()
+		return nil
+	}
+	r.cancel()
+	var err error
+	for _, l := range r.listeners {
+		err = errors.Join(err, l.Close())
+	}
+	for _, c := range clients {
+		c.abort()
+	}
+	r.loop.call(func() { r.loop.stopping = true })
+	r.running.Wait()
+	return err
+}
+
+// Stats returns what the relay has seen; nothing when it is closed. Any goroutine may call it.
+func (r *Relay) Stats() (s Stats) {
+	r.loop.ask(func() { s = r.loop.look() })
+	s.Refused = r.streams.refusals()
+	return s
+}
+
+// look returns the loop's counts.
+func (l *loop) look() Stats {
+	s := l.stats
+	s.Drops = l.drops
+	for _, at := range l.listeners {
+		s.KernelDrops += uint64(at.kernelDrops() - at.dropped)
+	}
+	s.Relays = len(l.own.relays)
+	s.Streams = len(l.clients)
+	return s
+}
+
+// shut ends the loop: what others want of it from now on is refused.
+func (l *loop) shut() {
+	l.inbox.mu.Lock()
+	l.inbox.closed = true
+	last := l.inbox.next
+	l.inbox.mu.Unlock()
+	for _, f := range last.calls {
+		f()
+	}
+	for _, b := range last.batches {
+		l.cfg.Port.Recycle(b)
+	}
+	l.release()
+}

@@ -1,0 +1,44 @@
+//go:build !linux
+
+package relay
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+)
+
+// Relay is not there on this system: it is made of what only Linux has. Open says so.
+type Relay struct{}
+
+// Open reports that there is no relay on this system.
+func Open(Config) (*Relay, error) {
+	return nil, fmt.Errorf("a STUN and TURN server needs Linux, this is %s", runtime.GOOS)
+}
+
+// UDP returns nothing.
+func (*Relay) UDP() []netip.AddrPort { return nil }
+
+// TCP returns nothing.
+func (*Relay) TCP() []netip.AddrPort { return nil }
+
+// TLS returns nothing.
+func (*Relay) TLS() []netip.AddrPort { return nil }
+
+// Batch has no room.
+func (*Relay) Batch(*datagram.Batch) bool { return false }
+
+// Serve does nothing.
+func (*Relay) Serve(net.Conn, datagram.Pair) {}
+
+// FromMedia has no room.
+func (*Relay) FromMedia(run datagram.Run) (dropped int) { return run.Segments }
+
+// Stats returns nothing.
+func (*Relay) Stats() (s Stats) { return s }
+
+// Close does nothing.
+func (*Relay) Close() error { return nil }
