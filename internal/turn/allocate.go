@@ -32,7 +32,10 @@ type wanted struct {
 }
 
 // transports are protocol numbers, as REQUESTED-TRANSPORT has them.
-const transportUDP = 17
+const (
+	transportTCP = 6
+	transportUDP = 17
+)
 
 // wanted reads an Allocate, in the order of RFC 8656 §7.2. Code is 0, or that of the error.
 func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
@@ -40,7 +43,12 @@ func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
 	if !ok || len(transport) != 4 {
 		return w, stun.BadRequest
 	}
-	if transport[0] != transportUDP {
+	switch w.tcp = transport[0] == transportTCP; {
+	case w.tcp && !s.cfg.NoTCP:
+		if code := q.tcp(); code != 0 {
+			return w, code
+		}
+	case transport[0] != transportUDP:
 		return w, stun.UnsupportedTransport
 	}
 	if w.lifetime, ok = q.lifetime(); !ok {
@@ -53,6 +61,19 @@ func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
 		return w, code
 	}
 	return w, w.port(q)
+}
+
+// tcp checks what an Allocate for TCP must not be: over UDP, or with what is of datagrams (RFC 6062 §5.1).
+func (q *request) tcp() stun.Code {
+	if q.pair.Proto != datagram.TCP {
+		return stun.BadRequest
+	}
+	for _, t := range []stun.Attr{stun.EvenPort, stun.DontFragment, stun.ReservationToken} {
+		if _, there := q.Find(t); there {
+			return stun.BadRequest
+		}
+	}
+	return 0
 }
 
 // families reads REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY.
@@ -174,6 +195,7 @@ func (q *request) allocation(u *user, source netip.Addr) *allocation {
 
 // open asks the runtime for the addresses of an allocation.
 func (s *Server) open(q *request, w wanted, a *allocation) {
+	a.tcp = w.tcp
 	o := &opening{asked: q.asked(), a: a, failed: w.fails, lifetime: w.lifetime, next: w.next}
 	for i := range w.family {
 		if w.family[i] {

@@ -23,6 +23,9 @@ type allocation struct {
 	permissions []permission
 	channels    channels
 	shaped      [2]bucket // by direction
+
+	tcp         bool // RFC 6062
+	connections []*connection
 }
 
 // relayed is one relayed address of an allocation. RFC 8656 §7: it has one, or one of each family.
@@ -134,6 +137,9 @@ func (s *Server) closeRelay(r *relayed, out *Out) {
 
 // remove ends an allocation.
 func (s *Server) remove(a *allocation, out *Out) {
+	for len(a.connections) > 0 {
+		s.hangUp(a.connections[0], out)
+	}
 	for i := range a.relays {
 		if r := &a.relays[i]; r.there() {
 			s.closeRelay(r, out)

@@ -43,7 +43,8 @@ func (s *Server) understood(t stun.Attr) bool {
 	switch t {
 	case stun.Username, stun.Userhash, stun.Realm, stun.Nonce, stun.PasswordAlgorithm, stun.ErrorCode, stun.UnknownAttributes,
 		stun.ChannelNumber, stun.Lifetime, stun.XORPeerAddress, stun.DataValue, stun.XORRelayedAddress, stun.XORMappedAddress,
-		stun.MappedAddress, stun.RequestedAddressFamily, stun.EvenPort, stun.RequestedTransport, stun.ReservationToken:
+		stun.MappedAddress, stun.RequestedAddressFamily, stun.EvenPort, stun.RequestedTransport, stun.ReservationToken,
+		stun.ConnectionID:
 		return true
 	case stun.DontFragment:
 		return !s.cfg.NoDontFragment

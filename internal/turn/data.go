@@ -37,7 +37,7 @@ func (s *Server) channelData(now instant, pair datagram.Pair, b []byte, out *Out
 // send relays what a client sends in a Send indication (RFC 8656 §11.2). It is not authenticated; the permission was.
 func (s *Server) send(q *request) drop.Reason {
 	a := s.find(q.pair)
-	if a == nil {
+	if a == nil || a.tcp {
 		return drop.TurnNoAllocation
 	}
 	value, ok1 := q.Find(stun.XORPeerAddress)

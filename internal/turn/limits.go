@@ -14,6 +14,9 @@ const (
 	NonceLifetime = time.Hour
 )
 
+// ConnectionTimeout is how long a peer has to answer, and then a client to bind the connection (RFC 6062 §5.2, §5.3).
+const ConnectionTimeout = 30 * time.Second
+
 // Lengths, in bytes.
 const (
 	// MaxRealm is how long a realm may be: a challenge for the smallest Allocate, of 28 bytes, has to have room in 3 times as many.
@@ -50,6 +53,7 @@ type Limits struct {
 
 	Permissions int // of one allocation; beyond it: 508
 	Channels    int // of one allocation, at most 255; beyond it: 508
+	Connections int // to peers, of one TCP allocation; beyond it: 508
 
 	// Bytes of payload a second that an allocation, and all of a user, relay in each direction. What is more is dropped. Negative: as
 	// many as come.
@@ -63,7 +67,8 @@ type Limits struct {
 
 // DefaultLimits are for a server of one organisation.
 var DefaultLimits = Limits{
-	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, AllocationRate: -1, UserRate: -1, Challenges: 10,
+	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, Connections: 64,
+	AllocationRate: -1, UserRate: -1, Challenges: 10,
 }
 
 // withDefaults fills in what is 0.
@@ -74,6 +79,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.PerSource, &DefaultLimits.PerSource},
 		{&l.Permissions, &DefaultLimits.Permissions},
 		{&l.Channels, &DefaultLimits.Channels},
+		{&l.Connections, &DefaultLimits.Connections},
 		{&l.AllocationRate, &DefaultLimits.AllocationRate},
 		{&l.UserRate, &DefaultLimits.UserRate},
 		{&l.Challenges, &DefaultLimits.Challenges},

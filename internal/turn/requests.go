@@ -83,7 +83,7 @@ func (s *Server) channelBind(q *request, a *allocation) drop.Reason {
 	}
 	number := binary.BigEndian.Uint16(value)
 	peer, ok := stun.Address(peerValue, q.ID())
-	if !ok || number < minChannel || number > maxChannel {
+	if !ok || number < minChannel || number > maxChannel || a.tcp {
 		return q.refuse(s, stun.BadRequest)
 	}
 	c, other := a.channels.numbered(number), a.channels.to(peer)

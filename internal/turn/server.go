@@ -29,6 +29,8 @@ type Config struct {
 	Limits      Limits
 	// NoIPv4 and NoIPv6 say that relayed addresses of a family cannot be had (440).
 	NoIPv4, NoIPv6 bool
+	// NoTCP says that the runtime does not carry connections to peers (442).
+	NoTCP bool
 	// NoDontFragment says that the runtime cannot do as DONT-FRAGMENT asks; the attribute is unknown then (RFC 8656 §14).
 	NoDontFragment bool
 }
@@ -48,6 +50,8 @@ type Server struct {
 	sources      map[netip.Addr]int // allocations by source
 	opening      []*opening
 	reservations map[uint64]*reservation
+	connections  map[ConnID]*connection
+	lastConn     ConnID
 	tokens       uint64 // of opening, and made of to reserve
 	ids          uint64 // of indications
 	deadlines    deadlines
@@ -77,7 +81,7 @@ func New(cfg Config) (*Server, error) {
 	return &Server{
 		cfg: cfg, limits: cfg.Limits.withDefaults(), nonceMAC: hmac.New(sha256.New, cfg.Secret), seed: maphash.MakeSeed(),
 		clients: map[datagram.Pair]*allocation{}, users: map[string]*user{}, sources: map[netip.Addr]int{},
-		reservations: map[uint64]*reservation{},
+		reservations: map[uint64]*reservation{}, connections: map[ConnID]*connection{},
 	}, nil
 }
 
@@ -129,7 +133,7 @@ func (s *Server) request(q *request) drop.Reason {
 		return drop.StunMethod
 	}
 	switch method {
-	case stun.Allocate, stun.Refresh, stun.CreatePermission, stun.ChannelBind:
+	case stun.Allocate, stun.Refresh, stun.CreatePermission, stun.ChannelBind, stun.Connect, stun.ConnectionBind:
 	default:
 		return drop.StunMethod
 	}
@@ -145,12 +149,16 @@ func (s *Server) request(q *request) drop.Reason {
 		return q.refuse(s, stun.WrongCredentials) // RFC 8656 §5
 	case method == stun.Allocate:
 		return s.allocate(q, a)
+	case method == stun.ConnectionBind:
+		return s.connectionBind(q)
 	case a == nil:
 		return q.refuse(s, stun.AllocationMismatch)
 	case method == stun.Refresh:
 		return s.refresh(q, a)
 	case method == stun.CreatePermission:
 		return s.createPermission(q, a)
+	case method == stun.Connect:
+		return s.connect(q, a)
 	}
 	return s.channelBind(q, a)
 }

@@ -6,6 +6,7 @@
 //	client ─ STUN request ──→ Handle ─→ Out.Clients (the answer), Out.Commands (sockets to open and close)
 //	client ─ ChannelData ───→ Handle ─→ Out.Peers
 //	peer   ─ datagram ──────→ FromPeer ─→ Out.Clients, as ChannelData or a Data indication
+//	peer   ─ connects ──────→ Accepted ─→ Out.Clients, a ConnectionAttempt; then JoinConn
 //
 // ChannelData (RFC 8656 §12.4; over TCP and TLS padded to four bytes):
 //
