@@ -47,10 +47,13 @@ func interfaces() ([]netInterface, error) {
 // offer is an address and whether clients are told to use it, with the reason why, for people.
 type offer struct {
 	address netip.Addr
-	place   string // interface, or "--advertise"
+	place   string // interface, or advertised
 	offered bool
 	why     string
 }
+
+// advertised is the place of an offer that --advertise names.
+const advertised = "--advertise"
 
 var (
 	// bridges lead to containers and virtual machines of this machine alone.
@@ -82,7 +85,7 @@ func chooseAddresses(listen netip.Addr, list []netInterface, advertise []netip.A
 		a = a.Unmap()
 		if !seen[a] {
 			seen[a] = true
-			offers = append(offers, offer{a, "--advertise", true, "you said so"})
+			offers = append(offers, offer{a, advertised, true, "you said so"})
 		}
 	}
 	if !listen.IsUnspecified() {

@@ -23,6 +23,7 @@ import (
 type program struct {
 	Serve  serveCommand  `cmd:"" default:"withargs" help:"Run the server. This is the default."`
 	Token  tokenCommand  `cmd:"" help:"Make a token that lets someone into a room."`
+	Turn   turnCommand   `cmd:"" help:"Run a STUN and TURN server alone, without rooms."`
 	Load   loadCommand   `cmd:"" help:"Try out how many people a server of yours carries."`
 	Doctor doctorCommand `cmd:"" help:"Say what is wrong, why, and what to do about it."`
 	Config struct {
@@ -120,7 +121,7 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 	if err != nil {
 		return nil, s.origins, exit, &usageError{negative(unknownCommand(err, args, k.Model))}
 	}
-	if err := checkVariables(p.variables, settings(k.Model)); err != nil && ctx.Command() != "version" {
+	if err := checkVariables(p.variables, settings(k.Model), ownVariables(k.Model)); err != nil && ctx.Command() != "version" {
 		return nil, s.origins, exit, &usageError{err}
 	}
 	for _, path := range ctx.Path {
@@ -181,6 +182,16 @@ func mapper[T any](what string, parse func(string) (T, error)) kong.MapperFunc {
 // exited unwinds kong once it has printed help.
 type exited struct{}
 
+// ownVariables are those of flags that are no settings.
+func ownVariables(app *kong.Application) (names []string) {
+	for _, n := range app.Children {
+		for _, f := range n.Flags {
+			names = append(names, f.Envs...)
+		}
+	}
+	return names
+}
+
 // tellVariables adds to each setting's help which environment variable it is.
 func tellVariables(n *kong.Node, s *sources) {
 	for _, f := range n.Flags {
@@ -202,6 +213,8 @@ func (p process) run(cli *program, verb string, origins Origins) error {
 		return p.serve(&cli.Serve.Config)
 	case "token":
 		return p.token(&cli.Token)
+	case "turn":
+		return p.turn(&cli.Turn)
 	case "load":
 		return p.load(&cli.Load)
 	case "doctor":

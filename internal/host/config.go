@@ -37,6 +37,9 @@ type Config struct {
 	Listen     string         `group:"Network" placeholder:"[HOST]:PORT" help:"TCP and UDP port for everything. Default: :8443, with --domain :443."`
 	Advertise  []netip.Addr   `group:"Network" placeholder:"IP" help:"Further addresses under which clients reach this server, such as the public one of a router in front of it."`
 	ICEServers iceServers     `group:"Network" name:"ice-server" placeholder:"URL[,USER,CREDENTIAL]" help:"STUN or TURN server of somebody else that clients are given, for networks that let nothing else out; may be repeated. Default: none."`
+	TURN       bool           `group:"STUN and TURN" name:"turn" default:"true" negatable:"" help:"Answer STUN and TURN: on the one port, and on UDP 3478 where it is free. Default: yes."`
+	TURNListen []string       `group:"STUN and TURN" name:"turn-listen" placeholder:"[HOST]:PORT" help:"UDP and TCP port for STUN and TURN, TLS too, instead of UDP 3478; may be repeated."`
+	Relay      relayFlags     `embed:"" prefix:"turn-" group:"STUN and TURN"`
 	Domain     []string       `group:"Certificate" placeholder:"NAME" help:"Get a public certificate for this name, by ACME."`
 	ACMEEmail  string         `group:"Certificate" name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority writes to when something is wrong."`
 	ACMECA     string         `group:"Certificate" name:"acme-ca" placeholder:"URL" help:"ACME directory. Default: Let's Encrypt."`
@@ -108,18 +111,17 @@ func (c *Config) check() error {
 		return fmt.Errorf("--linger %v: give a duration from 1s to %v", c.Linger, maxLinger)
 	case len(c.ICEServers) > maxICEServers:
 		return fmt.Errorf("--ice-server %d times; %d are enough for anyone, and each slows connecting down", len(c.ICEServers), maxICEServers)
-	case len(c.Advertise) > maxAdvertised:
-		return fmt.Errorf("--advertise has %d addresses; %d are enough for anyone", len(c.Advertise), maxAdvertised)
 	}
-	for _, a := range c.Advertise {
-		if a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
-			return fmt.Errorf("--advertise %v: not an address that a client could send to", a)
-		}
+	if err := checkAdvertised(c.Advertise); err != nil {
+		return err
 	}
 	for _, d := range c.Domain {
 		if _, err := netip.ParseAddr(d); err == nil || !validName.MatchString(d) || !strings.Contains(d, ".") {
 			return fmt.Errorf("--domain %s: give a public name, such as meet.example.org", d)
 		}
+	}
+	if err := c.checkTURN(); err != nil {
+		return err
 	}
 	if _, err := signal.NewOrigins(c.Origins, nil); err != nil {
 		return fmt.Errorf("--origins: %w", err)
@@ -127,11 +129,37 @@ func (c *Config) check() error {
 	return nil
 }
 
-// splitListen takes --listen apart. The host is empty, or an IP address, or "localhost".
-func splitListen(listen string) (netip.Addr, uint16, error) {
+func checkAdvertised(all []netip.Addr) error {
+	if len(all) > maxAdvertised {
+		return fmt.Errorf("--advertise has %d addresses; %d are enough for anyone", len(all), maxAdvertised)
+	}
+	for _, a := range all {
+		if a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			return fmt.Errorf("--advertise %v: not an address that a client could send to", a)
+		}
+	}
+	return nil
+}
+
+// checkTURN refuses settings of TURN that cannot be, or that nothing would come of.
+func (c *Config) checkTURN() error {
+	if !c.TURN && len(c.TURNListen) > 0 {
+		return errors.New("--turn-listen with --no-turn: leave one of them out")
+	}
+	if err := checkAddresses("--turn-listen", c.TURNListen); err != nil {
+		return err
+	}
+	return c.Relay.check("turn-")
+}
+
+// splitListen takes --listen apart.
+func splitListen(listen string) (netip.Addr, uint16, error) { return splitAddress("--listen", listen) }
+
+// splitAddress takes the value of a flag apart. The host is empty, or an IP address, or "localhost".
+func splitAddress(flag, listen string) (netip.Addr, uint16, error) {
 	host, port, err := splitHostPort(listen)
 	if err != nil {
-		return netip.Addr{}, 0, fmt.Errorf("--listen %s: give [HOST]:PORT, such as :8443 or 127.0.0.1:8443", listen)
+		return netip.Addr{}, 0, fmt.Errorf("%s %s: give [HOST]:PORT, such as :8443 or 127.0.0.1:8443", flag, listen)
 	}
 	switch host {
 	case "":
@@ -141,7 +169,7 @@ func splitListen(listen string) (netip.Addr, uint16, error) {
 	}
 	a, err := netip.ParseAddr(host)
 	if err != nil {
-		return netip.Addr{}, 0, fmt.Errorf("--listen %s: the host must be an IP address of this machine, not a name", listen)
+		return netip.Addr{}, 0, fmt.Errorf("%s %s: the host must be an IP address of this machine, not a name", flag, listen)
 	}
 	return a.Unmap(), port, nil
 }

@@ -118,7 +118,7 @@ func TestRefusedSettings(t *testing.T) {
 	}{
 		{yaml: "lisen: :1\n", want: `line 1: there is no setting "lisen"; did you mean "listen"?`},
 		{yaml: "drain: 1s\nlog_level: debug\n", want: `line 2: there is no setting "log_level"; did you mean "log-level"?`},
-		{yaml: "turnips: 3\n", want: `there is no setting "turnips"; ` + "`parley config show` lists them"},
+		{yaml: "parsnips: 3\n", want: `there is no setting "parsnips"; ` + "`parley config show` lists them"},
 		{yaml: "config: other.yaml\n", want: "line 1: a file names no other file: config is for the command line and PARLEY_CONFIG"},
 		{yaml: "confg: other.yaml\n", want: `there is no setting "confg"; ` + "`parley config show` lists them"},
 		{yaml: "- listen\n", want: "settings are lines of `name: value`"},
@@ -157,7 +157,7 @@ func TestRefusedSettings(t *testing.T) {
 		{env: map[string]string{"PARLEY_CERT": "a.pem"}, want: "PARLEY_CERT and --key belong together"},
 		{env: map[string]string{"PARLEY_ADVERTISE": "foo"}, want: `PARLEY_ADVERTISE: "foo" is not an IP address, such as`},
 		{env: map[string]string{"PARLEY_LISTNE": ":1"}, want: "there is no setting PARLEY_LISTNE; did you mean PARLEY_LISTEN?"},
-		{env: map[string]string{"PARLEY_TURNIPS": "3"}, want: "there is no setting PARLEY_TURNIPS; `parley serve --help` lists them"},
+		{env: map[string]string{"PARLEY_PARSNIPS": "3"}, want: "there is no setting PARLEY_PARSNIPS; `parley serve --help` lists them"},
 		{yaml: "drain: 25h\n", want: "c.yaml line 1: drain 25h0m0s: give"},
 		{yaml: "\nbehind-proxy: 10.0.0.1\n", want: `c.yaml line 2: behind-proxy: "10.0.0.1" is not a network, such as`},
 		{args: []string{"--advertise", "foo"}, want: `--advertise: "foo" is not an IP address, such as`},
@@ -289,7 +289,7 @@ func TestServiceLinks(t *testing.T) {
 func TestUnknownCommand(t *testing.T) {
 	for arg, want := range map[string]string{
 		"confg": `unknown command "confg"; did you mean "config"?`,
-		"sreve": `unknown command "sreve"; did you mean "serve"?`, "dance": `unknown command "dance": there are serve, token, load, config, version`,
+		"sreve": `unknown command "sreve"; did you mean "serve"?`, "dance": `unknown command "dance": there are serve, token, turn, load, doctor, config, version`,
 	} {
 		if _, stderr, exit := run(nil, arg); exit != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d, %s", arg, exit, stderr)
@@ -300,7 +300,7 @@ func TestUnknownCommand(t *testing.T) {
 // A port that may not be opened comes with what to do about it.
 func TestPortHint(t *testing.T) {
 	for err, want := range map[error]string{syscall.EACCES: "cap_net_bind_service", syscall.EADDRINUSE: "another server", syscall.EADDRNOTAVAIL: "one of this machine"} {
-		if got := portHint(&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", err)}); !strings.Contains(got, want) {
+		if got := portHint("--listen", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", err)}); !strings.Contains(got, want) {
 			t.Errorf("%v: %s", err, got)
 		}
 	}

@@ -25,8 +25,9 @@ func variable(name string) string {
 // serviceLinks are what Kubernetes sets by itself for each service whose name begins with parley.
 var serviceLinks = regexp.MustCompile(`^PARLEY(_.+)?_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// checkVariables refuses PARLEY_… variables that are no setting, and would be ignored otherwise. all has lines of NAME=VALUE.
-func checkVariables(all []string, flags []*kong.Flag) error {
+// checkVariables refuses PARLEY_… variables that are no setting, and no flag of another verb that has a variable of its own, and would be
+// ignored otherwise. all has lines of NAME=VALUE.
+func checkVariables(all []string, flags []*kong.Flag, others []string) error {
 	var known []string
 	for _, f := range flags {
 		known = append(known, variable(f.Name))
@@ -34,6 +35,7 @@ func checkVariables(all []string, flags []*kong.Flag) error {
 			known = append(known, variable(f.Name)+"_FILE")
 		}
 	}
+	known = append(known, others...)
 	for _, line := range all {
 		name, _, _ := strings.Cut(line, "=")
 		if !strings.HasPrefix(name, variablePrefix) || slices.Contains(known, name) || serviceLinks.MatchString(name) {

@@ -129,6 +129,8 @@ func (f *flood) tally() (s tally) {
 	s.drops, s.kernel = p.Drops, p.UDP.KernelDrops
 	m, _ := f.node.shards.Counts(context.Background())
 	s.drops.Merge(&m.Drops)
+	relay := f.node.turn.relay.Stats()
+	s.drops.Merge(&relay.Drops)
 	s.heap = heap()
 	return s
 }

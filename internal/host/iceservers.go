@@ -1,12 +1,14 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -69,13 +71,89 @@ func (l iceServers) forServer(port uint16, isOwn func(host string) bool) (given 
 			kept = append(kept, s.uri.text)
 			continue
 		}
-		given = append(given, wire.ICEServer{URLs: []string{s.uri.text}, Username: s.username, Credential: s.credential.Reveal()})
+		given = append(given, s.wire())
 	}
 	return given, kept
 }
 
-// iceServers returns what participants are given.
-func (n *node) iceServers() (given []wire.ICEServer, kept []string) {
+// all are those that any other PeerConnection may be given.
+func (l iceServers) all() []wire.ICEServer {
+	given := []wire.ICEServer{}
+	for _, s := range l {
+		given = append(given, s.wire())
+	}
+	return given
+}
+
+func (s iceServer) wire() wire.ICEServer {
+	return wire.ICEServer{URLs: []string{s.uri.text}, Username: s.username, Credential: s.credential.Reveal()}
+}
+
+// iceServersFor returns what a participant is given for its connection to this server: what somebody else has, and this server's own.
+func (n *node) iceServersFor(room, identity string) []wire.ICEServer {
+	given, _ := n.givenICEServers()
+	return append(given, n.ownICEServers(false, room, identity)...)
+}
+
+// iceServersAmong returns what it is given for connections to others.
+func (n *node) iceServersAmong(room, identity string) []wire.ICEServer {
+	return append(n.cfg.ICEServers.all(), n.ownICEServers(true, room, identity)...)
+}
+
+// ownICEServers are of this server's own STUN and TURN: by UDP only for connections among participants, for the reason of forServer.
+func (n *node) ownICEServers(among bool, room, identity string) []wire.ICEServer {
+	hosts := n.turnHosts()
+	if n.turn == nil || len(hosts) == 0 {
+		return nil
+	}
+	number := n.port.Local().Port()
+	udp := cmp.Or(n.turn.udp(), number)
+	var own, stun wire.ICEServer
+	for _, h := range hosts {
+		host := bracketed(h.host)
+		own.URLs = append(own.URLs, fmt.Sprintf("turn:%s:%d?transport=tcp", host, number))
+		if h.certified {
+			own.URLs = append(own.URLs, fmt.Sprintf("turns:%s:%d?transport=tcp", host, number))
+		}
+		if among {
+			own.URLs = append(own.URLs, fmt.Sprintf("turn:%s:%d?transport=udp", host, udp))
+			stun.URLs = append(stun.URLs, fmt.Sprintf("stun:%s:%d", host, udp))
+		}
+	}
+	own.Username, own.Credential = n.turn.credentials(time.Now(), room, identity)
+	if !among {
+		return []wire.ICEServer{own}
+	}
+	return []wire.ICEServer{own, stun}
+}
+
+// turnHost is where clients find this server.
+type turnHost struct {
+	host      string
+	certified bool // browsers take its certificate for this host
+}
+
+// turnHosts are a name that there is a certificate for; else the first offered address of each family, of which no client needs a loopback one:
+// browsers take no certificate of a private authority for TURN.
+func (n *node) turnHosts() (hosts []turnHost) {
+	names := n.cfg.Domain
+	if len(names) == 0 {
+		names = n.certs.certified()
+	}
+	if len(names) > 0 {
+		return []turnHost{{names[0], true}}
+	}
+	for _, six := range []bool{false, true} {
+		i := slices.IndexFunc(*n.offers.Load(), func(o offer) bool { return o.offered && !o.address.IsLoopback() && o.address.Is6() == six })
+		if i >= 0 {
+			hosts = append(hosts, turnHost{(*n.offers.Load())[i].address.String(), false})
+		}
+	}
+	return hosts
+}
+
+// givenICEServers are those of somebody else.
+func (n *node) givenICEServers() (given []wire.ICEServer, kept []string) {
 	return n.cfg.ICEServers.forServer(n.port.Local().Port(), func(host string) bool {
 		a, err := netip.ParseAddr(host)
 		if err != nil {

@@ -28,3 +28,15 @@ const (
 	exitTimeout    = time.Second            // for everything, when told again to end
 	keysInterval   = 400 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
 )
+
+// Limits of STUN and TURN.
+const (
+	maxTURNListeners         = 16            // of --turn-listen, or --listen of `parley turn`
+	maxRelayNumber           = 1_000_000_000 // of --allocations and the like
+	minRelayPort             = 1024          // of --relay-ports
+	turnConnections          = 65536         // TCP connections of `parley turn`
+	turnConnectionsPerSource = 4096
+	iceServersBurst          = 10                     // requests for ICE servers from one source at once
+	iceServersEvery          = 500 * time.Millisecond // and then one more
+	limitedSources           = 1 << 12                // places of the table of sources, which share them by chance
+)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -34,14 +35,16 @@ import (
 
 // node is a server: everything that one configuration builds.
 //
-//	certificates, keys → port → shards → bus → rooms → signal → web server → watch
+//	certificates, keys → port → relay → shards → bus → rooms → signal → web server → watch
 type node struct {
 	// static after construction
 	cfg         *Config
 	log         *slog.Logger
 	certs       *certificates
+	tls         func() *tls.Config
 	port        *port.Port
 	shards      media.Shards
+	turn        *turnServer // nil: there is none
 	rooms       *rooms.Service
 	signal      *signal.Service
 	metrics     *obs.Metrics
@@ -59,13 +62,14 @@ type node struct {
 	keys       atomic.Pointer[keyring]
 	offers     atomic.Pointer[[]offer]
 	candidates atomic.Pointer[[]sdp.Candidate]
+	media      atomic.Pointer[map[netip.AddrPort]struct{}] // of the candidates by UDP
 }
 
 // newNode builds and starts a server. When it fails, nothing of it is left running.
 func newNode(cfg *Config, log *slog.Logger) (*node, error) {
 	n := &node{cfg: cfg, log: log, metrics: obs.NewMetrics(Version())}
 	n.urgent, n.hurry = context.WithCancel(context.Background())
-	for _, build := range []func() error{n.buildData, n.buildPort, n.buildMedia, n.buildSessions, n.buildWeb} {
+	for _, build := range []func() error{n.buildData, n.buildPort, n.buildRelay, n.buildMedia, n.buildSessions, n.buildWeb} {
 		if err := build(); err != nil {
 			n.stop()
 			return nil, err
@@ -122,8 +126,15 @@ func (n *node) chooseAddresses(number uint16) error {
 	}
 	offers := chooseAddresses(listen, list, n.cfg.Advertise)
 	found := candidates(offers, number)
+	media := make(map[netip.AddrPort]struct{})
+	for _, o := range offers {
+		if o.offered {
+			media[netip.AddrPortFrom(o.address, number)] = struct{}{}
+		}
+	}
 	n.offers.Store(&offers)
 	n.candidates.Store(&found)
+	n.media.Store(&media)
 	return nil
 }
 
@@ -143,30 +154,37 @@ func (n *node) goesBy(name string) bool {
 
 func (n *node) buildPort() error {
 	base := n.certs.config()
+	if n.cfg.TURN {
+		base.NextProtos = append(base.NextProtos, turnProtocols...)
+	}
+	n.tls = func() *tls.Config { return base }
 	p, err := port.Open(port.Config{
 		Listen:       n.cfg.Listen,
-		TLS:          func() *tls.Config { return base },
+		TLS:          n.tls,
 		StreamClosed: func(pair datagram.Pair) { n.shards.StreamClosed(pair) },
 		Exempt:       n.cfg.Behind,
 	})
 	if err != nil {
-		return fmt.Errorf("%w; %s", err, portHint(err))
+		return fmt.Errorf("%w; %s", err, portHint("--listen", err))
 	}
 	n.port = p
 	n.onStop(func() { _ = p.Close() })
 	return n.chooseAddresses(p.Local().Port()) // the number is known now, also where 0 was asked for
 }
 
-// portHint is what to do where the port could not be opened.
-func portHint(err error) string {
+// turnProtocols are what clients may ask for by ALPN that speak STUN and TURN (RFC 7443).
+var turnProtocols = []string{"stun.turn", "stun.nat-discovery"}
+
+// portHint is what to do where the port of a flag could not be opened.
+func portHint(flag string, err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return "the address of --listen must be one of this machine"
+		return "the address of " + flag + " must be one of this machine"
 	case errors.Is(err, os.ErrPermission):
 		return "ports below 1024 take a permission: on Linux, sudo setcap cap_net_bind_service=+ep on this program, or " +
-			"AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit; or choose a higher port with --listen"
+			"AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit; or choose a higher port with " + flag
 	}
-	return "is another server running? --listen chooses another port"
+	return "is another server running? " + flag + " chooses another port"
 }
 
 func (n *node) buildMedia() error {
@@ -208,11 +226,8 @@ func (n *node) buildSessions() error {
 		return err
 	}
 	n.onStop(n.rooms.Close)
-	sessions := signal.Config{Bus: b, Log: n.log, SourceOf: sourceOf, ICEServers: func(string, string) []wire.ICEServer {
-		given, _ := n.iceServers()
-		return given
-	}}
-	if _, kept := n.iceServers(); len(kept) > 0 {
+	sessions := signal.Config{Bus: b, Log: n.log, SourceOf: sourceOf, ICEServers: n.iceServersFor}
+	if _, kept := n.givenICEServers(); len(kept) > 0 {
 		n.log.Warn("--ice-server: not given to clients, because Chromium would ignore media from this server's own address", "servers", kept)
 	}
 	if n.cfg.Auth == "token" {
@@ -297,6 +312,7 @@ func (n *node) routes() (http.Handler, error) {
 	mux.Handle("GET /metrics", metricsGate(n.cfg.MetricsKey.Reveal(), n.metrics.Handler()))
 	mux.Handle("/v1/session", ws.New(n.signal, origins))
 	mux.HandleFunc("GET /v1/server", n.serverHandler)
+	mux.Handle("/v1/ice-servers", newICEHandler(n, origins))
 	calls := whip.New(n.signal, origins, n.currentCandidates)
 	for _, path := range whip.Paths {
 		mux.Handle(path, calls)
@@ -370,6 +386,11 @@ func (n *node) watchKeys() {
 		return
 	}
 	n.keys.Store(&keys)
+	if n.turn != nil {
+		if err := n.turn.use(&keys); err != nil {
+			n.log.Error("TURN: the keys of before stay in use", "err", err)
+		}
+	}
 	n.log.Info("the keys have changed and were read again", "file", path, "keys", len(keys.keys))
 	n.signal.Recheck()
 }

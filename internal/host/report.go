@@ -16,6 +16,9 @@ func (n *node) report(s *obs.Samples) {
 		s.Gauge("certificate_expiry_timestamp_seconds", "When the private certificate, or that of --cert, ends.", float64(leaf.Leaf.NotAfter.Unix()))
 	}
 	n.reportPort(s)
+	if n.turn != nil {
+		reportRelay(s, n.turn.relay)
+	}
 	n.reportMedia(s)
 	n.reportSessions(s)
 }
@@ -53,22 +56,24 @@ func (n *node) reportPort(s *obs.Samples) {
 	n.reportDrops(s, &p)
 }
 
-// reportDrops tells what was discarded, by who did it and why. All reasons are there from the start, so that a rate can be
-// computed over the first of each.
-func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
-	const name, help = "dropped_datagrams_total", "Datagrams and packets discarded, by where and why."
+// reportDropsOf tells what an owner has discarded, by why. All reasons are there from the start, so that a rate can be computed over the
+// first of each.
+func reportDropsOf(s *obs.Samples, owner string, drops *drop.Counts) {
 	for r := drop.None + 1; r < drop.NumReasons; r++ {
-		s.Counter(name, help, float64(p.Drops[r]), "owner", "port", "reason", r.String())
+		s.Counter("dropped_datagrams_total", "Datagrams and packets discarded, by where and why.", float64(drops[r]), "owner", owner, "reason", r.String())
 	}
+}
+
+// reportDrops tells what the port and the shards have discarded, and what else the shards know.
+func (n *node) reportDrops(s *obs.Samples, p *port.Stats) {
+	reportDropsOf(s, "port", &p.Drops)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	c, err := n.shards.Counts(ctx)
 	if err != nil {
 		return // a shard is overloaded; the other metrics show it
 	}
-	for r := drop.None + 1; r < drop.NumReasons; r++ {
-		s.Counter(name, help, float64(c.Drops[r]), "owner", "shard", "reason", r.String())
-	}
+	reportDropsOf(s, "shard", &c.Drops)
 	s.Gauge("shards", "Shards that the media of all rooms is spread over.", float64(len(n.shards)))
 	s.Counter("shard_received_datagrams_total", "Datagrams that reached a shard.", float64(c.Received))
 	s.Counter("shard_sent_datagrams_total", "Datagrams that shards sent.", float64(c.Sent))

@@ -57,6 +57,9 @@ func (n *node) summary(codes bool) *summary {
 		cfg: n.cfg, port: local.Port(), loopback: local.Addr().IsLoopback(), offers: *n.offers.Load(), keys: n.keys.Load().origin,
 		container: inContainer(), codes: codes, certified: n.certs.certified(),
 	}
+	if n.turn != nil {
+		s.turn = n.turn.where(s.port)
+	}
 	if n.certs.ca != nil {
 		s.authority = fingerprint(n.certs.ca.cert.Raw)
 	}

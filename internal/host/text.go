@@ -17,7 +17,8 @@ import (
 type summary struct {
 	cfg       *Config
 	port      uint16
-	loopback  bool // --listen names a loopback address
+	turn      string // where STUN and TURN are; empty: nowhere
+	loopback  bool   // --listen names a loopback address
 	offers    []offer
 	certified []string // names and addresses of --cert
 	keys      string
@@ -45,6 +46,9 @@ func (s *summary) write(out io.Writer) {
 		fmt.Fprintf(w, "  others\t%s\t%s\n", phones, note)
 	}
 	fmt.Fprintf(w, "  media\tUDP and TCP %d\n", s.port)
+	if s.turn != "" {
+		fmt.Fprintf(w, "  relay\t%s\tSTUN and TURN\n", s.turn)
+	}
 	for _, o := range s.offers {
 		verb := "  offered\t"
 		if !o.offered {
@@ -107,10 +111,7 @@ func (s *summary) hosts() []string {
 }
 
 func (s *summary) url(host string) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return "https://" + host + portSuffix(s.port, 443)
+	return "https://" + bracketed(host) + portSuffix(s.port, 443)
 }
 
 // phones is the address for other devices: that of the first offered address, IPv4 if there is one, because it is shorter to type.
@@ -118,13 +119,8 @@ func (s *summary) phones() string {
 	if s.loopback || len(s.hosts()) > 0 {
 		return ""
 	}
-	var best netip.Addr
-	for _, o := range s.offers {
-		if o.offered && !o.address.IsLoopback() && (!best.IsValid() || best.Is6() && o.address.Is4()) {
-			best = o.address
-		}
-	}
-	if !best.IsValid() {
+	best, ok := bestAddress(s.offers)
+	if !ok {
 		return ""
 	}
 	return s.url(best.String())
@@ -149,7 +145,7 @@ func (s *summary) hints() []string {
 	var hints []string
 	only172 := len(s.offers) > 0
 	for _, o := range s.offers {
-		if o.place == "--advertise" || o.offered && !netip.MustParsePrefix("172.16.0.0/12").Contains(o.address) {
+		if o.place == advertised || o.offered && !netip.MustParsePrefix("172.16.0.0/12").Contains(o.address) {
 			only172 = false
 		}
 	}

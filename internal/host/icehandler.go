@@ -1,0 +1,138 @@
+package host
+
+import (
+	"encoding/json"
+	"hash/maphash"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// iceHandler answers GET /v1/ice-servers: ICE servers, with credentials that are valid from now on.
+type iceHandler struct {
+	// static after construction
+	node    *node
+	origins signal.Origins
+
+	asked sourceLimit // has its own lock
+}
+
+func newICEHandler(n *node, o signal.Origins) *iceHandler {
+	return &iceHandler{node: n, origins: o, asked: newSourceLimit(iceServersBurst, iceServersEvery)}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *iceHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const allowed = "GET, OPTIONS"
+	head := w.Header()
+	head.Add("Vary", "Origin")
+	head.Set("Cache-Control", "no-store")
+	origin, refused := h.origins.Allowed(r)
+	if origin != "" {
+		head.Set("Access-Control-Allow-Origin", origin)
+		head.Set("Access-Control-Expose-Headers", "Retry-After")
+	}
+	switch {
+	case refused != nil:
+		refuse(w, refused)
+	case r.Method == http.MethodOptions:
+		if origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
+			head.Set("Access-Control-Allow-Methods", allowed)
+			head.Set("Access-Control-Allow-Headers", "Authorization")
+			head.Set("Access-Control-Max-Age", "600")
+		} else {
+			head.Set("Allow", allowed)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method != http.MethodGet:
+		head.Set("Allow", allowed)
+		signal.WriteProblem(w, http.StatusMethodNotAllowed, wire.NewError(wire.CodeBadRequest, "the method is not for this resource", "use GET"))
+	default:
+		h.answer(w, r)
+	}
+}
+
+func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
+	source := datagram.Source(sourceOf(r))
+	if !h.asked.admit(time.Now(), source) {
+		refuse(w, &wire.Error{Code: wire.CodeRate, Message: "too many requests for ICE servers", Next: "use those that you have: they are valid for hours", RetrySeconds: 1})
+		return
+	}
+	var list func(room, identity string) []wire.ICEServer
+	switch r.URL.Query().Get("for") {
+	case "server":
+		list = h.node.iceServersFor
+	case "participant":
+		list = h.node.iceServersAmong
+	default:
+		refuse(w, wire.NewError(wire.CodeBadRequest, "it was not said what the ICE servers are for", "ask for=server for a connection to this server, for=participant for one to another client"))
+		return
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		token = ""
+	}
+	room, identity, refused := h.node.signal.Bearer(strings.TrimSpace(token))
+	if refused != nil {
+		refuse(w, refused)
+		return
+	}
+	if room == "" { // open mode: nobody has said who he is
+		identity = source.String()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(struct {
+		ICEServers []wire.ICEServer `json:"iceServers"`
+		TTLSeconds int              `json:"ttlSeconds"`
+	}{list(room, identity), int(auth.MaxTURNLifetime.Seconds())})
+}
+
+// refuse answers with an error as problem details.
+func refuse(w http.ResponseWriter, err *wire.Error) {
+	status := signal.Status(err)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	signal.WriteProblem(w, status, err)
+}
+
+// sourceLimit lets each source do something burst times at once and then once every so often. It remembers no source: it has a table of fixed size,
+// and those that fall on one place share its limit.
+type sourceLimit struct {
+	// static after construction
+	seed  maphash.Seed
+	burst time.Duration // as the time in which it comes back
+	every time.Duration
+
+	// guarded by mu
+	mu   sync.Mutex
+	paid []time.Time // by hash: until when what was done has used up the limit
+}
+
+func newSourceLimit(burst int, every time.Duration) sourceLimit {
+	return sourceLimit{
+		seed: maphash.MakeSeed(), burst: time.Duration(burst-1) * every, every: every, paid: make([]time.Time, limitedSources),
+	}
+}
+
+func (l *sourceLimit) admit(now time.Time, source netip.Addr) bool {
+	b := source.As16()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	paid := &l.paid[maphash.Bytes(l.seed, b[:])%limitedSources]
+	if paid.Before(now) {
+		*paid = now
+	}
+	if paid.Sub(now) > l.burst {
+		return false
+	}
+	*paid = paid.Add(l.every)
+	return true
+}

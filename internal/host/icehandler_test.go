@@ -1,0 +1,265 @@
+package host
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/stun"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// answered is what /v1/ice-servers says.
+type answered struct {
+	ICEServers []wire.ICEServer
+	TTLSeconds int
+}
+
+// askICE asks a node for ICE servers, from an address, with headers.
+func askICE(n *node, remote, query string, header ...string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	f := &front{next: newICEHandler(n, originsOf(n)), plainHTTP: true}
+	f.ServeHTTP(w, request(remote, "https://meet.example.org/v1/ice-servers"+query, header...))
+	return w
+}
+
+func originsOf(n *node) signal.Origins {
+	o, _ := signal.NewOrigins(n.cfg.Origins, hostOf) // checked by now
+	return o
+}
+
+// For a connection to this server TURN is by TCP alone, since Chromium hears no media from an address that it knows as a STUN or TURN server by UDP; for those
+// among participants it is by UDP too. TLS is told of where browsers take the certificate. What somebody else has is told as before.
+func TestICEServersForWhom(t *testing.T) {
+	n := startNode(t, "--turn-listen", "127.0.0.1:0", "--advertise", "203.0.113.7,2001:db8::7", "--ice-server", "stun:stun.example.org")
+	defer n.stop()
+	one, more := n.port.Local().Port(), n.turn.udp()
+	if more == one || more == 0 {
+		t.Fatalf("UDP at %d and %d", one, more)
+	}
+	for _, c := range []struct {
+		query  string
+		domain []string
+		want   string
+	}{
+		{"?for=server", nil, "stun:stun.example.org turn:203.0.113.7:ONE?transport=tcp turn:[2001:db8::7]:ONE?transport=tcp"},
+		{
+			"?for=participant", nil, "stun:stun.example.org turn:203.0.113.7:ONE?transport=tcp turn:203.0.113.7:MORE?transport=udp " +
+				"turn:[2001:db8::7]:ONE?transport=tcp turn:[2001:db8::7]:MORE?transport=udp stun:203.0.113.7:MORE stun:[2001:db8::7]:MORE",
+		},
+		{
+			"?for=server",
+			[]string{"meet.example.org"},
+			"stun:stun.example.org turn:meet.example.org:ONE?transport=tcp turns:meet.example.org:ONE?transport=tcp",
+		},
+	} {
+		n.cfg.Domain = c.domain
+		w := askICE(n, "203.0.113.9:5", c.query)
+		var got answered
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 {
+			t.Fatalf("%s: %d %s", c.query, w.Code, w.Body)
+		}
+		var urls []string
+		for _, s := range got.ICEServers {
+			urls = append(urls, s.URLs...)
+			isTURN := strings.HasPrefix(s.URLs[0], "turn")
+			if _, _, ok := n.turn.Key(nil, time.Now(), []byte(s.Username), false); ok != isTURN || (s.Credential != "") != isTURN {
+				t.Errorf("%s: credentials %q %q of %v", c.query, s.Username, s.Credential, s.URLs)
+			}
+		}
+		want := strings.NewReplacer("ONE", fmt.Sprint(one), "MORE", fmt.Sprint(more)).Replace(c.want)
+		if text := strings.Join(urls, " "); text != want || got.TTLSeconds != 86400 {
+			t.Errorf("%s: %s for %d s, want %s", c.query, text, got.TTLSeconds, want)
+		}
+		if h := w.Header(); h.Get("Cache-Control") != "no-store" || !slices.Contains(h.Values("Vary"), "Origin") || h.Get("Content-Type") != "application/json" {
+			t.Errorf("%v", h)
+		}
+	}
+}
+
+// Whoever asks wrongly, without a token where one is needed, from a foreign page, or too often, is told so.
+func TestICEServersRefused(t *testing.T) {
+	open := startNode(t)
+	defer open.stop()
+	closed := startNode(t, "--auth", "token", "--origins", "https://app.example")
+	defer closed.stop()
+	k := closed.keys.Load()
+	token, err := auth.Sign(time.Now(), auth.Claims{
+		Key: k.first, Identity: "ann", Room: "tea", Grants: wire.Grants{Subscribe: true}, Expires: time.Now().Add(time.Hour),
+	}, k.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer := []string{"Authorization", "bearer " + token}
+	for _, c := range []struct {
+		name   string
+		n      *node
+		query  string
+		header []string
+		want   int
+	}{
+		{"open", open, "?for=server", nil, 200},
+		{"for nobody", open, "", nil, 400},
+		{"for somebody else", open, "?for=me", nil, 400},
+		{"no token", closed, "?for=server", nil, 401},
+		{"a bad token", closed, "?for=server", []string{"Authorization", "Bearer x"}, 401},
+		{"another scheme", closed, "?for=server", []string{"Authorization", "Basic " + token}, 401},
+		{"a token", closed, "?for=participant", bearer, 200},
+		{"a foreign page", closed, "?for=server", append([]string{"Origin", "https://evil.example"}, bearer...), 403},
+		{"a listed page", closed, "?for=server", append([]string{"Origin", "https://app.example"}, bearer...), 200},
+	} {
+		w := askICE(c.n, "203.0.113.9:5", c.query, c.header...)
+		if w.Code != c.want || c.want == 401 && w.Header().Get("WWW-Authenticate") != "Bearer" {
+			t.Errorf("%s: %d %s, %v", c.name, w.Code, w.Body, w.Header())
+		}
+		if c.name == "a listed page" && w.Header().Get("Access-Control-Allow-Origin") != "https://app.example" {
+			t.Errorf("%s: %v", c.name, w.Header())
+		}
+	}
+	h := newICEHandler(closed, originsOf(closed))
+	ask := func(method string, header ...string) *httptest.ResponseRecorder {
+		r := request("203.0.113.9:5", "https://meet.example.org/v1/ice-servers?for=server", header...)
+		r.Method = method
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	if w := ask("POST"); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, OPTIONS" {
+		t.Errorf("POST: %d %v", w.Code, w.Header())
+	}
+	w := ask("OPTIONS", "Origin", "https://app.example", "Access-Control-Request-Method", "GET")
+	if x := w.Header(); w.Code != 204 || x.Get("Access-Control-Allow-Headers") != "Authorization" || x.Get("Access-Control-Allow-Methods") != "GET, OPTIONS" {
+		t.Errorf("preflight: %d %v", w.Code, x)
+	}
+	for range iceServersBurst {
+		w = ask("GET", bearer...)
+	}
+	if w.Code != 200 {
+		t.Errorf("within the limit: %d", w.Code)
+	}
+	if w = ask("GET", bearer...); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
+		t.Errorf("beyond the limit: %d %v", w.Code, w.Header())
+	}
+}
+
+// What a participant may relay is counted together, wherever it got its credentials from; others are counted apart, and so are addresses in
+// open mode.
+func TestICEServersAreTheParticipants(t *testing.T) {
+	n := startNode(t, "--auth", "token", "--advertise", "203.0.113.7")
+	defer n.stop()
+	k := n.keys.Load()
+	user := func(s []wire.ICEServer) string {
+		_, user, ok := n.turn.Key(nil, time.Now(), []byte(s[0].Username), false)
+		if !ok {
+			t.Errorf("%q has no key", s[0].Username)
+		}
+		return user
+	}
+	of := func(identity string) string {
+		token, err := auth.Sign(time.Now(), auth.Claims{Key: k.first, Identity: identity, Room: "tea", Expires: time.Now().Add(time.Hour)}, k.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got answered
+		if err := json.Unmarshal(askICE(n, "203.0.113.9:5", "?for=server", "Authorization", "Bearer "+token).Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		return user(got.ICEServers)
+	}
+	joined := user(n.iceServersFor("tea", "ann"))
+	if of("ann") != joined || of("bob") == joined {
+		t.Errorf("ann is %s and %s, bob %s", joined, of("ann"), of("bob"))
+	}
+}
+
+// When key pairs change, credentials made by one that is gone are worth nothing, and new ones are made by the new first.
+func TestTURNKeysChange(t *testing.T) {
+	keys := func(text string) *keyring {
+		k, err := parseKeys([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &k
+	}
+	one, two := "one: "+strings.Repeat("1", 32)+"\n", "two: "+strings.Repeat("2", 32)+"\n"
+	var s turnServer
+	now := time.Now()
+	holds := func(username, password string) bool {
+		key, _, _ := s.Key(nil, now, []byte(username), false)
+		want := stun.AppendLongTermKey(nil, stun.MD5, username, memberRealm, password)
+		for ; len(key) > 0; key = key[16:] {
+			if string(key[:16]) == string(want) {
+				return true
+			}
+		}
+		return false
+	}
+	var username, password string
+	for i, c := range []struct {
+		keys  string
+		holds bool // what the first has made
+	}{{one, true}, {two + one, true}, {two, false}} {
+		if err := s.use(keys(c.keys)); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			username, password = s.credentials(now, "tea", "ann")
+		}
+		if got := holds(username, password); got != c.holds {
+			t.Errorf("with the keys of step %d: %v", i, got)
+		}
+		if newName, newPassword := s.credentials(now, "tea", "ann"); !holds(newName, newPassword) {
+			t.Errorf("with the keys of step %d new credentials are worth nothing", i)
+		}
+	}
+}
+
+// Without TURN there is nothing to tell of, and its connections are nobody's.
+func TestNoTURN(t *testing.T) {
+	n := startNode(t, "--no-turn", "--advertise", "203.0.113.7")
+	defer n.stop()
+	if got := n.iceServersAmong("tea", "ann"); len(got) != 0 || n.turn != nil {
+		t.Errorf("%v", got)
+	}
+}
+
+// The limit of iceServersBurst and iceServersEvery, for each source; sources may share a place of the table, which has limitedSources, and no more.
+func TestSourceLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newSourceLimit(3, time.Second)
+		source := netip.MustParseAddr("203.0.113.9")
+		admitted := func() (n int) {
+			for range 10 {
+				if l.admit(time.Now(), source) {
+					n++
+				}
+			}
+			return n
+		}
+		if n := admitted(); n != 3 {
+			t.Errorf("%d at once", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := admitted(); n != 2 {
+			t.Errorf("%d after 2 s", n)
+		}
+		others := 0
+		for i := range byte(100) {
+			if l.admit(time.Now(), netip.AddrFrom4([4]byte{198, 51, 100, i})) {
+				others++
+			}
+		}
+		if others < 90 || len(l.paid) != limitedSources {
+			t.Errorf("%d of 100 other sources are admitted, of a table of %d", others, len(l.paid))
+		}
+	})
+}

@@ -1,0 +1,227 @@
+package host
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/turn/v5"
+	"github.com/pion/webrtc/v4"
+	"go.uber.org/goleak"
+
+	"github.com/parley-rtc/parley/internal/auth"
+)
+
+// startTurn runs `parley turn` on a free port of the loopback interface.
+func startTurn(t *testing.T, args ...string) *standalone {
+	t.Helper()
+	var cli program
+	p := process{env: func(string) (string, bool) { return "", false }}
+	_, _, _, err := p.parse(&cli, append([]string{"turn", "--listen", "127.0.0.1:0"}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := cli.Turn.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newStandalone(&cli.Turn, keys, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// turnClient is a client of the server at an address, by UDP, TCP or TLS, and its relayed address.
+func turnClient(t *testing.T, at netip.AddrPort, how, username, password string) (relayed net.PacketConn, err error) {
+	t.Helper()
+	var conn net.PacketConn
+	switch how {
+	case "udp":
+		conn, err = net.ListenPacket("udp4", "127.0.0.1:0")
+	case "tcp":
+		var c net.Conn
+		c, err = net.Dial("tcp", at.String())
+		conn = turn.NewSTUNConn(c)
+	case "tls":
+		var c net.Conn
+		c, err = tls.Dial("tcp", at.String(), &tls.Config{InsecureSkipVerify: true})
+		conn = turn.NewSTUNConn(c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := turn.NewClient(&turn.ClientConfig{
+		STUNServerAddr: at.String(), TURNServerAddr: at.String(), Conn: conn, Username: username, Password: password, Realm: "parley",
+		LoggerFactory: logging.NewDefaultLoggerFactory(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		_ = conn.Close()
+	})
+	if err := c.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	relayed, err = c.Allocate()
+	if err == nil {
+		t.Cleanup(func() { _ = relayed.Close() })
+	}
+	return relayed, err
+}
+
+// `parley turn` answers on one port by UDP, TCP and TLS, to users with passwords and to holders of time-limited credentials, and to nobody else; clients
+// reach each other whichever way they have come; its metrics tell of it; and nothing of it is left when it stops.
+func TestTurnAlone(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // after those of the clients
+	files := &Config{Cert: filepath.Join(t.TempDir(), "c.pem"), Key: filepath.Join(t.TempDir(), "k.pem")}
+	writeOwnCertificate(t, files, &x509.Certificate{SerialNumber: serial(), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"turn.example.org"}})
+	s := startTurn(t, "--user", "ann:hunter2", "--secret", "north", "--cert", files.Cert, "--key", files.Key, "--metrics", "127.0.0.1:0")
+	t.Cleanup(s.stop)
+	at := s.listeners.udp[0]
+	clients := map[string]net.PacketConn{}
+	for how, who := range map[string][2]string{
+		"udp": {"ann", "hunter2"}, "tcp": {"ann", "hunter2"}, "tls": turnCredentials(t, "north"),
+	} {
+		c, err := turnClient(t, at, how, who[0], who[1])
+		if err != nil {
+			t.Fatalf("%s: %v", how, err)
+		}
+		clients[how] = c
+	}
+	for from, to := range map[string]string{"udp": "tcp", "tcp": "tls", "tls": "udp"} {
+		exchange(t, clients[from], clients[to])
+	}
+	for _, who := range [][2]string{{"ann", "hunter3"}, {"bob", "hunter2"}, turnCredentials(t, "south")} {
+		if _, err := turnClient(t, at, "udp", who[0], who[1]); err == nil {
+			t.Errorf("%s may relay", who[0])
+		}
+	}
+	res, err := http.Get(fmt.Sprintf("http://%s/metrics", s.metrics))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || !bytes.Contains(body, []byte("\nparley_turn_allocations 3\n")) {
+		t.Errorf("%v, metrics:\n%s", err, body)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// turnCredentials are time-limited ones, made with a secret.
+func turnCredentials(t *testing.T, secret string) [2]string {
+	t.Helper()
+	s, err := auth.NewTURNSecret(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	username, password := auth.TURNCredentials(time.Now(), s, time.Now().Add(time.Hour), "tea", "ann")
+	return [2]string{username, password}
+}
+
+// exchange sends both ways between two relayed addresses. The first datagrams may come before the other side has permitted them.
+func exchange(t *testing.T, a, b net.PacketConn) {
+	t.Helper()
+	buf := make([]byte, 100)
+	for _, way := range [][2]net.PacketConn{{a, b}, {b, a}} {
+		from, to := way[0], way[1]
+		if _, err := to.WriteTo([]byte("may come"), from.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := from.WriteTo([]byte("hello"), to.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		_ = to.SetReadDeadline(time.Now().Add(10 * time.Second))
+		for {
+			n, where, err := to.ReadFrom(buf)
+			if err != nil {
+				t.Fatalf("%v to %v: %v", from.LocalAddr(), to.LocalAddr(), err)
+			}
+			if string(buf[:n]) == "hello" && where.String() == from.LocalAddr().String() {
+				break
+			}
+		}
+	}
+}
+
+// Whom UDP does not reach takes part by TURN over TCP: his media go from there through memory, and not one datagram of them is on a network.
+func TestMediaByRelay(t *testing.T) {
+	n := startNode(t)
+	defer n.stop()
+	at := n.port.Local()
+	username, password := n.turn.credentials(time.Now(), "tea", "ann")
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{
+		ICETransportPolicy: webrtc.ICETransportPolicyRelay,
+		ICEServers:         []webrtc.ICEServer{{URLs: []string{fmt.Sprintf("turn:%s?transport=tcp", at)}, Username: username, Credential: password}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus}, "a", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pc.AddTrack(track); err != nil {
+		t.Fatal(err)
+	}
+	connected := make(chan struct{})
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateConnected {
+			close(connected)
+		}
+	})
+	publishByWHIP(t, pc, fmt.Sprintf("http://%s/whip/tea", at))
+	select {
+	case <-connected:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("not connected; dropped by the port %v, by the relay %v", n.port.Stats().Drops, n.turn.relay.Stats().Drops)
+	}
+	if u, r := n.port.Stats().UDP, n.turn.relay.Stats(); u.Received+u.Sent+r.Received+r.Sent != 0 {
+		t.Errorf("by the network: port %d in, %d out; relay %d in, %d out", u.Received, u.Sent, r.Received, r.Sent)
+	}
+}
+
+// publishByWHIP publishes what a PeerConnection has.
+func publishByWHIP(t *testing.T, pc *webrtc.PeerConnection, url string) {
+	t.Helper()
+	gathered := webrtc.GatheringCompletePromise(pc)
+	offer, err := pc.CreateOffer(nil)
+	if err == nil {
+		err = pc.SetLocalDescription(offer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	res, err := http.Post(url, "application/sdp", strings.NewReader(pc.LocalDescription().SDP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if err != nil || res.StatusCode != http.StatusCreated {
+		t.Fatalf("%s: %s, %v", res.Status, answer, err)
+	}
+	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(answer)}); err != nil {
+		t.Fatal(err)
+	}
+}
