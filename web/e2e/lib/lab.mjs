@@ -113,6 +113,25 @@ table ip lab {
     run('ip', ['netns', 'exec', this.router, 'conntrack', '-D', '-p', 'udp']); // what is known of flows
   }
 
+  /**
+   * The router lets through from people to the server only what its firewall does from now on: "open", "tcp" (no UDP), or "tls": no UDP, and of
+   * TCP nothing in which STUN's magic cookie can be read, as it can in ICE-TCP and in TURN without TLS.
+   */
+  firewall(lets) {
+    const udp = 'meta l4proto udp drop';
+    const plain = ['@ih,32,32 0x2112a442 drop', '@ih,48,32 0x2112a442 drop'];
+    const rules = { open: [], tcp: [udp], tls: [udp, ...plain] }[lets].join('\n    ');
+    run('ip', ['netns', 'exec', this.router, 'nft', '-f', '-'], { input: `table ip firewall
+delete table ip firewall
+table ip firewall {
+  chain forward {
+    type filter hook forward priority -1;
+    ${rules}
+  }
+}
+` });
+  }
+
   /** People walk out of the Wi-Fi, and their phones take LTE. */
   handOver() {
     this.#change('wifi', 'lte', '10.92.0');
@@ -133,9 +152,10 @@ table ip lab {
 
   close() {
     this.#link?.stdin.end();
-    for (const name of [this.router, this.server, this.wire]) {
+    const links = ['wifi', 'lte'].map((name) => ['link', 'del', name]); // before the namespaces at their other ends, which go when they like
+    for (const what of [...links, ...[this.router, this.server, this.wire].map((name) => ['netns', 'del', name])]) {
       try {
-        run('ip', ['netns', 'del', name]);
+        run('ip', what);
       } catch {
         // it is gone, or never was
       }

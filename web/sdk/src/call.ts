@@ -18,13 +18,15 @@ import { Speakers } from "./speakers.js";
 import { type Change, RoomState } from "./state.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
-import type { ChatMessage, Code, Codecs, EventMessage, Joined, Subscription as SubscriptionState } from "./wire.gen.js";
+import { type ChatMessage, type Code, type Codecs, type EventMessage, type Joined, SubscriptionActive, type Subscription as SubscriptionState } from "./wire.gen.js";
 
 /** How often is listened for who speaks. */
 const listenMs = 100;
 /** Pictures of a slot's old track may still be on their way through the decoder for so long. */
 const drainMs = 200;
 const mediaPathMs = 10_000;
+/** For how long a server that answers may send nothing of what it should, on top of what makes a stall, before its path counts as blocked. */
+const blockedMs = 1_400;
 /** How long media may not get through before that is told. */
 const mediaPatienceMs = 10_000;
 /** What browsers take for a user's doing something (HTML, section 6.4.1): of a mouse when it goes down, of a finger when it goes up. */
@@ -519,9 +521,24 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     this.#intervals.push(setInterval(() => void this.#findMediaPath(), mediaPathMs));
   }
 
-  /** Media come no more. If the server does not answer either, this is no longer the network that it was. */
+  /**
+   * Media come no more. If the server does not answer either, this is no longer the network that it was. If it does answer, and nothing
+   * comes of what should, then their path is blocked: ICE finds another one, and sooner than a browser would give up the old one.
+   */
   async #stalled(): Promise<void> {
-    if (!(await this.#session.check())) this.#media.networkChanged();
+    const newest = this.#media.newestPacket();
+    if (await this.#session.check()) {
+      await pause(blockedMs);
+      if (this.#ending.signal.aborted || this.#media.newestPacket() !== newest || !this.#expectsMedia()) return;
+    }
+    this.#media.networkChanged();
+  }
+
+  /** Whether somebody sends what is wanted here. */
+  #expectsMedia(): boolean {
+    return [...this.participants.values()].some((p) =>
+      [...p.publications.values()].some((q) => !q.muted && q.subscription.status === SubscriptionActive),
+    );
   }
 
   async #findMediaPath(): Promise<void> {

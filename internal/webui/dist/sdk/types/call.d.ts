@@ -9,7 +9,7 @@ import type { Session, SessionObserver, SessionState } from "./session.js";
 import { Speakers } from "./speakers.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
-import type { ChatMessage, Codecs, EventMessage, Joined } from "./wire.gen.js";
+import { type ChatMessage, type Codecs, type EventMessage, type Joined } from "./wire.gen.js";
 export declare class Call implements SessionObserver, MediaOwner, LocalPublicationLink, SubscriptionLink {
     #private;
     readonly localParticipant: LocalParticipant;
