@@ -29,6 +29,7 @@ type wanted struct {
 	even     bool
 	next     bool
 	tcp      bool
+	mobile   bool
 }
 
 // transports are protocol numbers, as REQUESTED-TRANSPORT has them.
@@ -58,6 +59,9 @@ func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
 		w.lifetime = DefaultLifetime
 	}
 	if code := w.families(s, q); code != 0 {
+		return w, code
+	}
+	if code := s.mayMove(q, &w); code != 0 {
 		return w, code
 	}
 	return w, w.port(q)
@@ -196,6 +200,10 @@ func (q *request) allocation(u *user, source netip.Addr) *allocation {
 // open asks the runtime for the addresses of an allocation.
 func (s *Server) open(q *request, w wanted, a *allocation) {
 	a.tcp = w.tcp
+	if w.mobile {
+		a.mobile = &mobile{}
+		s.issue(a)
+	}
 	o := &opening{asked: q.asked(), a: a, failed: w.fails, lifetime: w.lifetime, next: w.next}
 	for i := range w.family {
 		if w.family[i] {
@@ -234,12 +242,12 @@ func (s *Server) Opened(now time.Time, r Opened, out *Out) {
 func (s *Server) opened(now instant, o *opening, out *Out) {
 	a := o.a
 	if !a.relays[0].there() && !a.relays[1].there() {
+		s.withdraw(a)
 		s.dismiss(a.user, a.source)
 		if o.next {
 			s.dismiss(a.user, a.source)
 		}
-		w := o.asked.answer(stun.Error, out)
-		w.ErrorCode(stun.InsufficientCapacity)
+		w := o.asked.refusal(stun.InsufficientCapacity, out)
 		w.end(s)
 		return
 	}
@@ -267,6 +275,9 @@ func (s *Server) allocated(q *asked, a *allocation, failed [2]stun.Code, now ins
 	w.Address(stun.XORMappedAddress, q.pair.Remote)
 	if s.reservations[a.reserved] != nil {
 		w.Uint64(stun.ReservationToken, a.reserved)
+	}
+	if a.mobile != nil {
+		w.Bytes(stun.MobilityTicket, a.mobile.ticket[:])
 	}
 	for f, code := range failed {
 		if code != 0 {

@@ -26,6 +26,7 @@ type allocation struct {
 
 	tcp         bool // RFC 6062
 	connections []*connection
+	mobile      *mobile // RFC 8016; nil: its client stays where it is
 }
 
 // relayed is one relayed address of an allocation. RFC 8656 §7: it has one, or one of each family.
@@ -62,7 +63,7 @@ func family(a netip.Addr) int {
 // admit counts an allocation for its user and source. It reports false where one of them, or the server, has as many as it may.
 func (s *Server) admit(name string, source netip.Addr) (u *user, ok bool) {
 	u = s.users[name]
-	if len(s.clients)+len(s.opening)+len(s.reservations) >= s.limits.Allocations || s.sources[source] >= s.limits.PerSource ||
+	if s.stats.Allocations >= s.limits.Allocations || s.sources[source] >= s.limits.PerSource ||
 		u != nil && u.allocations >= s.limits.PerUser {
 		return nil, false
 	}
@@ -72,6 +73,7 @@ func (s *Server) admit(name string, source netip.Addr) (u *user, ok bool) {
 	}
 	u.allocations++
 	s.sources[source]++
+	s.stats.Allocations++
 	return u, true
 }
 
@@ -80,6 +82,12 @@ func (s *Server) dismiss(u *user, source netip.Addr) {
 	if u.allocations--; u.allocations == 0 {
 		delete(s.users, u.name)
 	}
+	s.leave(source)
+	s.stats.Allocations--
+}
+
+// leave counts one less for a source.
+func (s *Server) leave(source netip.Addr) {
 	if s.sources[source]--; s.sources[source] == 0 {
 		delete(s.sources, source)
 	}
@@ -87,6 +95,7 @@ func (s *Server) dismiss(u *user, source netip.Addr) {
 
 // install makes an allocation one that is found.
 func (s *Server) install(a *allocation) {
+	s.stats.Allocated++
 	s.clients[a.pair] = a
 	for i := range a.relays {
 		if r := &a.relays[i]; r.there() {
@@ -145,7 +154,10 @@ func (s *Server) remove(a *allocation, out *Out) {
 			s.closeRelay(r, out)
 		}
 	}
-	delete(s.clients, a.pair)
+	if a.mobile == nil || !a.mobile.detached {
+		delete(s.clients, a.pair) // else somebody else's may be there
+	}
+	s.withdraw(a)
 	s.last = nil
 	s.deadlines.clear(&a.deadline)
 	s.dismiss(a.user, a.source)

@@ -31,7 +31,7 @@ type request struct {
 // unknown notes the attributes that nobody here understands and that must be understood, and returns how many there are.
 func (s *Server) unknown(q *request) int {
 	for a := q.Attributes(); a.Next() && q.unknowns < maxUnknown; {
-		if a.Type.Required() && !s.understood(a.Type) {
+		if a.Type.Required() && !s.understood(q, a.Type) {
 			q.unknown[q.unknowns] = a.Type
 			q.unknowns++
 		}
@@ -39,7 +39,7 @@ func (s *Server) unknown(q *request) int {
 	return q.unknowns
 }
 
-func (s *Server) understood(t stun.Attr) bool {
+func (s *Server) understood(q *request, t stun.Attr) bool {
 	switch t {
 	case stun.Username, stun.Userhash, stun.Realm, stun.Nonce, stun.PasswordAlgorithm, stun.ErrorCode, stun.UnknownAttributes,
 		stun.ChannelNumber, stun.Lifetime, stun.XORPeerAddress, stun.DataValue, stun.XORRelayedAddress, stun.XORMappedAddress,
@@ -48,6 +48,9 @@ func (s *Server) understood(t stun.Attr) bool {
 		return true
 	case stun.DontFragment:
 		return !s.cfg.NoDontFragment
+	case stun.ChangeRequest, stun.ResponsePort, stun.Padding:
+		alt, _ := s.alternate(q.pair)
+		return alt != nil
 	}
 	return false
 }
@@ -75,6 +78,7 @@ type answer struct {
 	stun.Builder
 	to  asked
 	out *Out
+	err stun.Code // 0: none
 }
 
 func (q *request) answer(c stun.Class) answer { return q.asked().answer(c, q.out) }
@@ -83,9 +87,17 @@ func (q asked) answer(c stun.Class, out *Out) answer {
 	return answer{Builder: stun.Begin(out.room(maxAnswer), stun.TypeOf(q.method, c), q.id[:]), to: q, out: out}
 }
 
+// refusal is an answer with an error.
+func (q asked) refusal(c stun.Code, out *Out) answer {
+	w := q.answer(stun.Error, out)
+	w.err = c
+	w.ErrorCode(c)
+	return w
+}
+
 // end protects the answer as its request was and sends it, unless it would amplify: over UDP, who has proved nothing may not be where he
 // seems to be.
-func (w *answer) end(_ *Server) drop.Reason {
+func (w *answer) end(s *Server) drop.Reason {
 	switch {
 	case w.to.mac != nil && w.to.sha256:
 		w.IntegritySHA256(w.to.mac)
@@ -99,6 +111,9 @@ func (w *answer) end(_ *Server) drop.Reason {
 	if w.to.mac == nil && w.to.pair.Proto == datagram.UDP && len(b) > amplification*w.to.size {
 		return drop.TurnLarge
 	}
+	if w.err != 0 {
+		s.stats.Refused[w.err]++
+	}
 	w.out.buf = w.B
 	w.out.Clients = append(w.out.Clients, ToClient{Pair: w.to.pair, Head: b})
 	return drop.None
@@ -109,8 +124,7 @@ func (q *request) refuse(s *Server, c stun.Code) drop.Reason {
 	if q.mac == nil && !s.mayAnswer(q) {
 		return drop.TurnUnproven
 	}
-	w := q.answer(stun.Error)
-	w.ErrorCode(c)
+	w := q.asked().refusal(c, q.out)
 	if c == stun.UnknownAttribute {
 		w.UnknownAttributes(q.unknown[:q.unknowns])
 	}

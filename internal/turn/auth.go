@@ -165,8 +165,7 @@ func (s *Server) challenge(q *request, c stun.Code) drop.Reason {
 	}
 	full := len(s.cfg.Realm) <= MaxFullRealm || q.pair.Proto != datagram.UDP || s.challengeLen() <= amplification*len(q.Raw)
 	var nonce [len(nonceCookie) + nonceTail]byte
-	w := q.answer(stun.Error)
-	w.ErrorCode(c)
+	w := q.asked().refusal(c, q.out)
 	w.Text(stun.Realm, s.cfg.Realm)
 	w.Bytes(stun.Nonce, s.appendNonce(nonce[:0], q.now, q.pair, full))
 	if full {

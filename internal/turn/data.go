@@ -71,16 +71,18 @@ func (s *Server) toPeer(now instant, a *allocation, d ToPeer, permitted instant,
 		return drop.TurnRate
 	}
 	d.Relay, d.Place = r.id, place
+	s.stats.ToPeers.add(len(d.B))
 	out.Peers = append(out.Peers, d)
 	return drop.None
 }
 
 // FromPeer takes a datagram that came to a relayed address (RFC 8656 §11.3, §12.7).
 func (s *Server) FromPeer(now time.Time, relay RelayID, from netip.AddrPort, b []byte, out *Out) drop.Reason {
-	if relay < 0 || int(relay) >= len(s.relays) || s.relays[relay] == nil {
+	a := s.relayedBy(relay)
+	if a == nil {
 		return drop.TurnNoAllocation
 	}
-	at, a := s.at(now), s.relays[relay]
+	at := s.at(now)
 	c := a.channels.to(from)
 	if c != nil && at >= c.until {
 		c = nil
@@ -100,6 +102,7 @@ func (s *Server) FromPeer(now time.Time, relay RelayID, from netip.AddrPort, b [
 	if !s.mayRelay(at, a, fromPeers, len(b)) {
 		return drop.TurnRate
 	}
+	s.stats.ToClients.add(len(b))
 	d := ToClient{Pair: a.pair, B: b}
 	if c != nil {
 		d.Head = out.channelHead(c.number, len(b))
@@ -111,6 +114,17 @@ func (s *Server) FromPeer(now time.Time, relay RelayID, from netip.AddrPort, b [
 	}
 	out.Clients = append(out.Clients, d)
 	return drop.None
+}
+
+// relayedBy returns the allocation of a relayed address whose client can be told; nil: there is none.
+func (s *Server) relayedBy(relay RelayID) *allocation {
+	if relay < 0 || int(relay) >= len(s.relays) {
+		return nil
+	}
+	if a := s.relays[relay]; a != nil && (a.mobile == nil || !a.mobile.detached) {
+		return a
+	}
+	return nil
 }
 
 func (o *Out) channelHead(number uint16, n int) []byte {

@@ -11,14 +11,14 @@ import (
 // ICMP takes what ICMP or ICMPv6 has told about a datagram that left a relayed address for a peer, and tells the client (RFC 8656 §11.5).
 // Data is the MTU where the message has one.
 func (s *Server) ICMP(now time.Time, relay RelayID, peer netip.AddrPort, typ, code uint8, data uint32, out *Out) drop.Reason {
-	if relay < 0 || int(relay) >= len(s.relays) || s.relays[relay] == nil {
+	a := s.relayedBy(relay)
+	if a == nil {
 		return drop.TurnNoAllocation
 	}
 	// §11.5: "the type is either 3 or 11 for an ICMPv4 packet or either 1, 2, or 3 for an ICMPv6 packet"
 	if v6 := peer.Addr().Is6(); v6 && (typ < 1 || typ > 3) || !v6 && typ != 3 && typ != 11 {
 		return drop.TurnMalformed
 	}
-	a := s.relays[relay]
 	if p := a.permitted(peer.Addr()); p == nil || s.at(now) >= p.until {
 		return drop.TurnNoPermission
 	}

@@ -32,6 +32,9 @@ func (s *Server) refresh(q *request, a *allocation) drop.Reason {
 	s.endOrSchedule(a, q.out)
 	w := q.answer(stun.Success)
 	w.Uint32(stun.Lifetime, uint32(lifetime/time.Second))
+	if a.mobile != nil && lifetime != 0 {
+		w.Bytes(stun.MobilityTicket, a.mobile.ticket[:])
+	}
 	return w.end(s)
 }
 

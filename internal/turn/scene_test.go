@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
-	"testing"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -111,9 +110,16 @@ func (k *keys) Key(dst []byte, _ time.Time, username []byte, sha256 bool) ([]byt
 	return stun.AppendLongTermKey(dst, alg, name, realm, password), name, true
 }
 
+// tester is what a scene needs of a test, also of one of rapid's.
+type tester interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 // scene is a Server with the time that it is told and the machine that it runs on.
 type scene struct {
-	t    testing.TB
+	t    tester
 	s    *turn.Server
 	m    *machine
 	keys *keys
@@ -122,7 +128,7 @@ type scene struct {
 	ids  uint64
 }
 
-func newScene(t testing.TB, change ...func(*turn.Config)) *scene {
+func newScene(t tester, change ...func(*turn.Config)) *scene {
 	t.Helper()
 	sc := &scene{t: t, m: &machine{live: map[turn.RelayID]netip.AddrPort{}}, keys: &keys{}, now: start}
 	cfg := turn.Config{Realm: realm, Secret: []byte("a secret of 24 bytes ...."), Credentials: sc.keys, Own: sc.m}

@@ -31,6 +31,10 @@ type Config struct {
 	NoIPv4, NoIPv6 bool
 	// NoTCP says that the runtime does not carry connections to peers (442).
 	NoTCP bool
+	// NoMobility says that allocations stay with the address for which they were made (405).
+	NoMobility bool
+	// Alternates are where clients discover how their NAT behaves.
+	Alternates []Alternate
 	// NoDontFragment says that the runtime cannot do as DONT-FRAGMENT asks; the attribute is unknown then (RFC 8656 §14).
 	NoDontFragment bool
 }
@@ -50,6 +54,8 @@ type Server struct {
 	sources      map[netip.Addr]int // allocations by source
 	opening      []*opening
 	reservations map[uint64]*reservation
+	tickets      map[ticket]*allocation
+	stats        Stats
 	connections  map[ConnID]*connection
 	lastConn     ConnID
 	tokens       uint64 // of opening, and made of to reserve
@@ -82,6 +88,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, limits: cfg.Limits.withDefaults(), nonceMAC: hmac.New(sha256.New, cfg.Secret), seed: maphash.MakeSeed(),
 		clients: map[datagram.Pair]*allocation{}, users: map[string]*user{}, sources: map[netip.Addr]int{},
 		reservations: map[uint64]*reservation{}, connections: map[ConnID]*connection{},
+		tickets: map[ticket]*allocation{}, stats: Stats{Refused: map[stun.Code]uint64{}},
 	}, nil
 }
 
@@ -144,9 +151,12 @@ func (s *Server) request(q *request) drop.Reason {
 		return q.refuse(s, stun.UnknownAttribute)
 	}
 	a := s.find(q.pair)
+	value, moves := q.Find(stun.MobilityTicket)
 	switch {
 	case a != nil && a.name != string(q.username):
 		return q.refuse(s, stun.WrongCredentials) // RFC 8656 §5
+	case method == stun.Refresh && moves:
+		return s.move(q, a, value)
 	case method == stun.Allocate:
 		return s.allocate(q, a)
 	case method == stun.ConnectionBind:
@@ -167,6 +177,9 @@ func (s *Server) request(q *request) drop.Reason {
 func (s *Server) binding(q *request) drop.Reason {
 	if s.unknown(q) > 0 {
 		return q.refuse(s, stun.UnknownAttribute)
+	}
+	if alt, at := s.alternate(q.pair); alt != nil {
+		return s.discover(q, alt, at)
 	}
 	w := q.answer(stun.Success)
 	w.Address(stun.XORMappedAddress, q.pair.Remote)
@@ -200,9 +213,15 @@ func (s *Server) Timeout(now time.Time, out *Out) {
 	}
 }
 
-// Closed says that the stream connection of a client has ended. Its allocation ends with it (RFC 8656 §3.2: a 5-tuple is what it is).
+// Closed says that the stream connection of a client has ended. Its allocation ends with it (RFC 8656 §3.2: a 5-tuple is what it is), unless it may
+// move.
 func (s *Server) Closed(_ time.Time, pair datagram.Pair, out *Out) {
-	if a := s.find(pair); a != nil {
+	a := s.find(pair)
+	switch {
+	case a == nil:
+	case a.mobile != nil:
+		s.detach(a)
+	default:
 		s.remove(a, out)
 	}
 }

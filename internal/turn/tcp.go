@@ -116,8 +116,7 @@ func (c *connection) answer(s *Server, code stun.Code, out *Out) {
 	q := c.asked
 	c.asked = nil
 	if code != 0 {
-		w := q.answer(stun.Error, out)
-		w.ErrorCode(code)
+		w := q.refusal(code, out)
 		w.end(s)
 		return
 	}
@@ -143,10 +142,10 @@ func (s *Server) Dialed(now time.Time, d Dialed, out *Out) {
 
 // Accepted takes a peer's connection to a relayed TCP address and returns its id; 0: it is to be closed (RFC 6062 §5.3).
 func (s *Server) Accepted(now time.Time, relay RelayID, peer netip.AddrPort, out *Out) (ConnID, drop.Reason) {
-	if relay < 0 || int(relay) >= len(s.relays) || s.relays[relay] == nil || !s.relays[relay].tcp {
+	at, a := s.at(now), s.relayedBy(relay)
+	if a == nil || !a.tcp {
 		return 0, drop.TurnNoAllocation
 	}
-	at, a := s.at(now), s.relays[relay]
 	p := a.permitted(peer.Addr())
 	if p == nil || at >= p.until {
 		return 0, drop.TurnNoPermission
