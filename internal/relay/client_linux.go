@@ -21,15 +21,17 @@ type client struct {
 	// owned by the goroutine in serve, which lends it to the loop
 	buf       []byte
 	have      int
-	used      int  // of have, by the loop: whole frames
-	broken    bool // by the loop: what comes is no frame
-	allocated bool // by the loop: it has an allocation
+	used      int         // of have, by the loop: whole frames
+	broken    bool        // by the loop: what comes is no frame
+	allocated bool        // by the loop: it has an allocation
+	joined    *connection // by the loop: from now on its bytes are those of a connection to a peer
 
 	// guarded by mu
 	mu      sync.Mutex
 	payload ring // of peers: when full, the oldest goes
 	answers ring // sent first
 	closed  bool
+	ending  bool // the writer ends when it has written what waits
 	overrun bool // it does not read its answers: the writer ends at once
 }
 
@@ -50,11 +52,17 @@ func (c *client) serve() {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		c.writeLoop()
-		c.close()
+		if !c.writeLoop() {
+			c.close()
+		}
 	}()
 	c.buf = make([]byte, streamReadBytes)
 	c.readLoop()
+	if c.joined != nil {
+		c.end()
+		<-written
+		c.joined.splice(c)
+	}
 	c.close()
 	<-written
 	c.loop.call(func() { c.loop.left(c) })
@@ -65,7 +73,7 @@ func (c *client) readLoop() {
 	deadline := time.Now().Add(FirstTimeout)
 	for {
 		if c.have > 0 {
-			if !c.hand() || c.broken {
+			if !c.hand() || c.broken || c.joined != nil {
 				return
 			}
 			if c.used > 0 {
@@ -132,7 +140,7 @@ func (c *client) grow() bool {
 func (c *client) push(head, b, tail []byte) (dropped int) {
 	c.mu.Lock()
 	switch {
-	case c.closed || c.overrun || len(head) < 4:
+	case c.closed || c.ending || c.overrun || len(head) < 4:
 		dropped = 1
 	case !isPayload(head):
 		if !c.answers.push(head, b, tail) {
@@ -155,8 +163,8 @@ func (c *client) push(head, b, tail []byte) (dropped int) {
 	return dropped
 }
 
-// take moves what is to be written next to dst, and reports false when nothing is written any more.
-func (c *client) take(dst []byte) (chunk []byte, ok bool) {
+// take moves what is to be written next to dst. Where there is nothing, more reports whether there may be later.
+func (c *client) take(dst []byte) (chunk []byte, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.overrun {
@@ -166,23 +174,27 @@ func (c *client) take(dst []byte) (chunk []byte, ok bool) {
 	if len(chunk) < chunkBytes {
 		chunk = c.payload.take(chunk)
 	}
-	return chunk, true
+	return chunk, !c.ending
 }
 
-func (c *client) writeLoop() {
+// writeLoop writes until the connection ends, or until everything is written that there will be: then it reports true.
+func (c *client) writeLoop() bool {
 	buf := make([]byte, 0, chunkBytes)
 	for {
-		chunk, ok := c.take(buf)
-		if !ok || len(chunk) > 0 && !c.write(chunk) {
-			return
+		chunk, more := c.take(buf)
+		if len(chunk) > 0 && !c.write(chunk) {
+			return false
 		}
 		if len(chunk) > 0 {
 			continue
 		}
+		if !more {
+			return !c.overrun // which nobody changes any more
+		}
 		select {
 		case <-c.wake:
 		case <-c.stop:
-			return
+			return false
 		}
 	}
 }
@@ -192,6 +204,17 @@ func (c *client) write(b []byte) bool {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(StallTimeout))
 	_, err := c.conn.Write(b)
 	return err == nil
+}
+
+// end lets the writer write what waits, and then end.
+func (c *client) end() {
+	c.mu.Lock()
+	c.ending = true
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // close ends the connection. Any goroutine may call it. Where it is TLS it may wait for its farewell to be written, but holds up nothing else.
@@ -227,18 +250,19 @@ func (l *loop) fromClient(c *client) {
 		c.broken = true // another one has the same pair now
 		return
 	}
-	for c.used < c.have && !c.broken {
+	for c.used < c.have && !c.broken && c.joined == nil {
 		b := c.buf[c.used:c.have]
 		n := frame(b)
 		if n < 0 {
 			c.broken = true
 		}
 		if n <= 0 || n > len(b) {
-			return
+			break
 		}
 		l.handle(c.pair, b[:n])
 		c.used += n
 	}
+	c.allocated = l.core.Has(c.pair)
 }
 
 // left notes that a client's connection has ended.

@@ -19,6 +19,16 @@ func (l *loop) obey() {
 			l.core.Opened(l.now, l.open(&c.Open), &l.out)
 		case turn.CloseRelay:
 			l.close(c.Relay)
+		case turn.Dial:
+			l.dial(&c)
+		case turn.JoinConn:
+			l.join(&c)
+		case turn.CloseConn:
+			l.hangUp(c.Conn)
+		case turn.CloseClient:
+			l.hangUpClient(c.Pair)
+		case turn.MovedClients:
+			l.hangUpClient(c.Old)
 		}
 	}
 	l.out.Commands = l.out.Commands[:0]
@@ -87,7 +97,11 @@ func (l *loop) open(o *turn.Open) turn.Opened {
 
 // bind opens the relayed address of a port, and the one above it where that is to be reserved.
 func (l *loop) bind(o *turn.Open, at Address, number uint16) (turn.Opened, error) {
-	s, err := l.relay(at, number)
+	open := l.relay
+	if o.TCP {
+		open = l.relayTCP
+	}
+	s, err := open(at, number)
 	if err != nil {
 		return turn.Opened{}, err
 	}
@@ -112,13 +126,18 @@ func (l *loop) relay(at Address, number uint16) (*socket, error) {
 		unix.Close(s.fd)
 		return nil, err
 	}
+	l.opened(s, at)
+	return s, nil
+}
+
+// opened notes a relayed address.
+func (l *loop) opened(s *socket, at Address) {
 	s.address = s.local
 	if at.Advertise.IsValid() {
-		s.address = netip.AddrPortFrom(at.Advertise, number)
+		s.address = netip.AddrPortFrom(at.Advertise, s.local.Port())
 	}
 	l.own.add(s)
-	l.ports[portsOf{at.Bind, false}].take(int(number))
-	return s, nil
+	l.ports[portsOf{at.Bind, s.listener != nil}].take(int(s.local.Port()))
 }
 
 // close ends a relayed address. What is to leave it in this turn still does, so its place is free only after that.
@@ -132,9 +151,13 @@ func (l *loop) close(id turn.RelayID) {
 
 // forget closes the socket of a relayed address.
 func (l *loop) forget(s *socket) {
-	l.stats.KernelDrops += uint64(s.kernelDrops() - s.dropped)
-	unix.Close(s.fd)
-	l.ports[portsOf{s.local.Addr(), false}].release(int(s.local.Port()))
+	if s.listener != nil {
+		_ = s.listener.Close()
+	} else {
+		l.stats.KernelDrops += uint64(s.kernelDrops() - s.dropped)
+		unix.Close(s.fd)
+	}
+	l.ports[portsOf{s.local.Addr(), s.listener != nil}].release(int(s.local.Port()))
 	l.sockets[s.id] = nil
 	l.free = append(l.free, s.id)
 }

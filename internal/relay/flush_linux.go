@@ -40,7 +40,7 @@ func (l *loop) toPeers() {
 		p := &peers[i]
 		s := l.sockets[p.Relay]
 		switch {
-		case s == nil:
+		case s == nil || s.listener != nil:
 			l.drops.Add(drop.UnknownSource)
 		case p.Place == turn.Elsewhere:
 			l.chain(s, int32(i))

@@ -2,31 +2,7 @@ package relay
 
 import "time"
 
-// Limits bound what clients over connections can hold open. A limit that is 0 is the default.
-type Limits struct {
-	// Streams are TCP and TLS connections of clients, StreamsPerSource those of one IPv4 address or IPv6 /64.
-	Streams, StreamsPerSource int
-}
-
-func (l Limits) withDefaults() Limits {
-	for _, x := range []struct {
-		v   *int
-		def int
-	}{
-		{&l.Streams, DefaultStreams},
-		{&l.StreamsPerSource, DefaultStreamsPerSource},
-	} {
-		if *x.v == 0 {
-			*x.v = x.def
-		}
-	}
-	return l
-}
-
 const (
-	DefaultStreams          = 8192
-	DefaultStreamsPerSource = 512 // an office behind one address
-
 	// FirstPort and LastPort are the range of relayed ports where none is configured (RFC 8656 §7.2).
 	FirstPort = 49152
 	LastPort  = 65535
@@ -89,6 +65,12 @@ const (
 	StallTimeout = 8 * time.Second
 	// interfacesEvery is how often this machine's addresses are looked at.
 	interfacesEvery = 10 * time.Second
+
+	// DialTimeout is for a connection to a peer; the core gives up after as long (RFC 6062 §5.2).
+	DialTimeout = 30 * time.Second
+	// SpliceIdleTimeout ends a connection to a peer on which nothing has come either way for so long.
+	SpliceIdleTimeout = 10 * time.Minute
+	spliceBytes       = 16 << 10 // of each way, between reading and writing
 
 	acceptPause    = 5 * time.Millisecond // after an error of a listener, doubling
 	maxAcceptPause = time.Second

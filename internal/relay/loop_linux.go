@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -28,6 +29,8 @@ type loop struct {
 	gso    bool
 	own    *own
 	done   chan struct{}
+	start  func(func()) // a goroutine that Close waits for
+	ctx    context.Context
 
 	// owned by loop
 	core      *turn.Server
@@ -53,6 +56,7 @@ type loop struct {
 	served    []*client         // whose buffers are free at the next flush
 	media     *datagram.Batch
 	clients   map[datagram.Pair]*client
+	conns     map[turn.ConnID]*connection
 	events    [maxEvents]unix.EpollEvent
 	ready     int
 	stats     Stats
@@ -70,7 +74,7 @@ type loop struct {
 func newLoop(cfg Config) (*loop, error) {
 	l := &loop{
 		cfg: cfg, ep: -1, wakeFD: -1, timer: -1, done: make(chan struct{}), zones: zones{}, fallbacks: fallbacks{}, ports: map[portsOf]*ports{},
-		clients: map[datagram.Pair]*client{}, egress: datagram.NewEgress(egressBytes), rd: newReader(),
+		clients: map[datagram.Pair]*client{}, conns: map[turn.ConnID]*connection{}, egress: datagram.NewEgress(egressBytes), rd: newReader(),
 	}
 	l.wr = newWriter(l)
 	l.step = l.poll
@@ -113,7 +117,11 @@ func (l *loop) register(fd int, slot int32) error {
 // release closes what newLoop and listen have opened.
 func (l *loop) release() {
 	for _, s := range l.sockets {
-		if s != nil {
+		switch {
+		case s == nil:
+		case s.listener != nil:
+			_ = s.listener.Close()
+		default:
 			unix.Close(s.fd)
 		}
 	}

@@ -16,6 +16,7 @@ type own struct {
 
 	// owned by the loop
 	relays   map[netip.AddrPort]*socket
+	tcp      map[netip.AddrPort]*socket
 	loopback map[netip.Addr]int // allocations on loopback addresses
 
 	// atomic
@@ -23,7 +24,7 @@ type own struct {
 }
 
 func newOwn(cfg *Config) *own {
-	o := &own{media: cfg.Media, relays: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{}, fixed: append([]netip.Addr(nil), cfg.Own...)}
+	o := &own{media: cfg.Media, relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{}, fixed: append([]netip.Addr(nil), cfg.Own...)}
 	for _, a := range cfg.Relays {
 		o.fixed = append(o.fixed, a.Bind)
 		if a.Advertise.IsValid() {
@@ -100,7 +101,7 @@ func (o *own) PlaceOf(a netip.AddrPort) turn.Place {
 		return turn.Own
 	case !here:
 		return turn.Elsewhere
-	case o.relays[a] != nil:
+	case o.relays[a] != nil, o.tcp[a] != nil:
 		return turn.Relayed
 	case o.media != nil && o.media(a):
 		return turn.Media
@@ -113,18 +114,24 @@ func (o *own) PlaceOf(a netip.AddrPort) turn.Place {
 // relayed returns the socket of a relayed address; nil: there is none. It is for the loop.
 func (o *own) relayed(a netip.AddrPort) *socket { return o.relays[a] }
 
+// of returns where a relayed address is noted.
+func (o *own) of(s *socket) map[netip.AddrPort]*socket {
+	if s.listener != nil {
+		return o.tcp
+	}
+	return o.relays
+}
+
 func (o *own) add(s *socket) {
-	o.relays[s.address] = s
+	o.of(s)[s.address] = s
 	if a := s.address.Addr(); a.IsLoopback() {
 		o.loopback[a]++
 	}
 }
 
 func (o *own) remove(s *socket) {
-	if o.relays[s.address] == s {
-		delete(o.relays, s.address)
-		if a := s.address.Addr(); a.IsLoopback() {
-			o.loopback[a]--
-		}
+	delete(o.of(s), s.address)
+	if a := s.address.Addr(); a.IsLoopback() {
+		o.loopback[a]--
 	}
 }

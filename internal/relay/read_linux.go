@@ -133,8 +133,8 @@ func (l *loop) errorOf(s *socket) bool {
 	if n, errno := recvmmsg(s.fd, msgs[:], unix.MSG_ERRQUEUE); n != 1 || errno != 0 {
 		return false
 	}
-	if _, ok := extendedError(unsafe.Pointer(&ctrl), int(h.Controllen)); ok {
-		l.stats.Unreachable++
+	if e, ok := extendedError(unsafe.Pointer(&ctrl), int(h.Controllen)); ok {
+		l.drops.Add(l.core.ICMP(l.now, s.id, l.zones.name(&name), e.Type, e.Code, e.Info, &l.out))
 	}
 	return true
 }

@@ -1,5 +1,5 @@
 // Package relay is the sockets around turn: the listeners of STUN and TURN, a socket for each relayed address, the connections of clients over
-// TCP and TLS.
+// TCP and TLS, which the port accepts, and those to peers (RFC 6062).
 //
 // One loop owns the turn.Server and all UDP sockets. It waits in epoll and reads many datagrams at once into buffers of its own, where they stay
 // until they have been sent; nothing is copied:
@@ -29,9 +29,9 @@ import (
 type Config struct {
 	// Turn is the core's configuration, but for Own, which is the relay's.
 	Turn turn.Config
-	// UDP, TCP and TLS are what is listened on, beside the one port. Port 0 is any.
-	UDP, TCP, TLS []netip.AddrPort
-	// Certificate returns the configuration of TLS for the next connection.
+	// UDP is what is listened on, beside the one port. Port 0 is any. Connections over TCP and TLS come by Serve.
+	UDP []netip.AddrPort
+	// Certificate returns the configuration of TLS for the next DTLS association.
 	Certificate func() *tls.Config
 	// Relays are the addresses that allocations are made on. Where there is none of a family, it is the address that the client has come to.
 	Relays []Address
@@ -45,8 +45,6 @@ type Config struct {
 	Media func(netip.AddrPort) bool
 	// Exempt are sources without limits of their own. Loopback always is one.
 	Exempt []netip.Prefix
-	// Limits are those of limits.go where 0.
-	Limits Limits
 	// Log hears of what goes wrong with sockets; nil: nobody does.
 	Log *slog.Logger
 }
@@ -83,10 +81,8 @@ type Stats struct {
 	KernelDrops uint64
 	// Turns of the loop, and Waits: turns before which it had nothing to do.
 	Turns, Waits uint64
-	// Relays are relayed sockets now, Streams connections of clients.
-	Relays, Streams int
-	// Unreachable counts what ICMP has told about datagrams to peers.
-	Unreachable uint64
+	// Relays are relayed addresses now, Streams connections of clients, Peers connections to peers (RFC 6062).
+	Relays, Streams, Peers int
 	// Refused connections by a limit.
 	Refused uint64
 }

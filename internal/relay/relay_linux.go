@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,14 +18,12 @@ import (
 // Relay is a running STUN and TURN server.
 type Relay struct {
 	// static after construction
-	cfg       Config
-	loop      *loop
-	udp       []netip.AddrPort
-	listeners []net.Listener
-	ctx       context.Context
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
-	streams   gate
+	cfg     Config
+	loop    *loop
+	udp     []netip.AddrPort
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -48,27 +45,20 @@ func Open(cfg Config) (*Relay, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg.Limits = cfg.Limits.withDefaults()
 	l, err := newLoop(cfg)
 	if err != nil {
 		return nil, err
 	}
 	r := &Relay{cfg: cfg, loop: l, clients: map[*client]struct{}{}}
-	r.streams = gate{exempt: cfg.Exempt, all: cfg.Limits.Streams, perSource: cfg.Limits.StreamsPerSource}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
+	l.start, l.ctx = r.start, r.ctx
 	if err := r.listen(); err != nil {
-		for _, l := range r.listeners {
-			l.Close()
-		}
 		l.release()
 		r.cancel()
 		return nil, err
 	}
 	r.start(l.run)
 	r.start(r.look)
-	for _, l := range r.listeners {
-		r.start(func() { r.acceptLoop(l) })
-	}
 	return r, nil
 }
 
@@ -97,7 +87,7 @@ func (r *Relay) listen() error {
 		}
 		r.udp = append(r.udp, local)
 	}
-	return r.listenTCP()
+	return nil
 }
 
 // dual reports whether a listener of all IPv6 addresses serves IPv4 as well: not where another one of that port does.
@@ -146,21 +136,6 @@ func (r *Relay) look() {
 // UDP returns the addresses of the UDP listeners, in the order of the configuration.
 func (r *Relay) UDP() []netip.AddrPort { return r.udp }
 
-// TCP and TLS return the addresses of those listeners.
-func (r *Relay) TCP() []netip.AddrPort { return r.addresses(false) }
-
-// TLS is like TCP.
-func (r *Relay) TLS() []netip.AddrPort { return r.addresses(true) }
-
-func (r *Relay) addresses(tls bool) (all []netip.AddrPort) {
-	for _, l := range r.listeners {
-		if _, ok := l.(secure); ok == tls {
-			all = append(all, unmapped(l.Addr()))
-		}
-	}
-	return all
-}
-
 // Serve serves a client's TCP or TLS connection until it ends, or the relay does. The caller has counted it.
 func (r *Relay) Serve(c net.Conn, pair datagram.Pair) { r.serve(newClient(r.loop, c, pair)) }
 
@@ -203,22 +178,17 @@ func (r *Relay) Close() error {
 		return nil
 	}
 	r.cancel()
-	var err error
-	for _, l := range r.listeners {
-		err = errors.Join(err, l.Close())
-	}
 	for _, c := range clients {
 		c.abort()
 	}
 	r.loop.call(func() { r.loop.stopping = true })
 	r.running.Wait()
-	return err
+	return nil
 }
 
 // Stats returns what the relay has seen; nothing when it is closed. Any goroutine may call it.
 func (r *Relay) Stats() (s Stats) {
 	r.loop.ask(func() { s = r.loop.look() })
-	s.Refused = r.streams.refusals()
 	return s
 }
 
@@ -229,8 +199,9 @@ func (l *loop) look() Stats {
 	for _, at := range l.listeners {
 		s.KernelDrops += uint64(at.kernelDrops() - at.dropped)
 	}
-	s.Relays = len(l.own.relays)
+	s.Relays = len(l.own.relays) + len(l.own.tcp)
 	s.Streams = len(l.clients)
+	s.Peers = len(l.conns)
 	return s
 }
 
@@ -245,6 +216,9 @@ func (l *loop) shut() {
 	}
 	for _, b := range last.batches {
 		l.cfg.Port.Recycle(b)
+	}
+	for id := range l.conns {
+		l.hangUp(id)
 	}
 	l.release()
 }

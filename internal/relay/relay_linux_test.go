@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/relay"
 	"github.com/parley-rtc/parley/internal/turn"
 )
@@ -167,10 +168,8 @@ func TestRelayedEcho(t *testing.T) {
 			t.Run(carrier+" "+at, func(t *testing.T) {
 				cfg := config(t)
 				where := netip.MustParseAddrPort(at)
-				cfg.UDP, cfg.TCP, cfg.TLS = []netip.AddrPort{where}, []netip.AddrPort{where}, []netip.AddrPort{where}
-				cfg.Certificate = func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{certificate(t)}} }
-				r := open(t, cfg)
-				conn, server := dial(t, r, carrier, at)
+				cfg.UDP = []netip.AddrPort{where}
+				conn, server := dial(t, open(t, cfg), carrier, at)
 				c := client(t, conn, server)
 				relayed, err := c.Allocate()
 				if err != nil {
@@ -212,18 +211,29 @@ func dial(t testing.TB, r *relay.Relay, carrier, at string) (net.PacketConn, str
 	if carrier == "udp" {
 		return listenPacket(t, at), r.UDP()[0].String()
 	}
-	server := r.TCP()[0]
-	if carrier == "tls" {
-		server = r.TLS()[0]
-	}
-	c, err := net.Dial("tcp", server.String())
+	p := listenTCP(t, r, at)
+	c, err := net.Dial("tcp", p.Local().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if carrier == "tls" {
 		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 	}
-	return pion.NewSTUNConn(c), server.String()
+	return pion.NewSTUNConn(c), p.Local().String()
+}
+
+// listenTCP opens a port that gives connections to the relay.
+func listenTCP(t testing.TB, r *relay.Relay, at string) *port.Port {
+	t.Helper()
+	cert := certificate(t)
+	p, err := port.OpenTCP(port.Config{Listen: at, TLS: func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{cert}} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SetRelay(r)
+	p.Start()
+	t.Cleanup(func() { p.Close() })
+	return p
 }
 
 // RFC 8656 §7.2 and RFC 6056: relayed ports are of the range that is configured, and when all are taken the client is told 508.

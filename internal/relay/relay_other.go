@@ -22,12 +22,6 @@ func Open(Config) (*Relay, error) {
 // UDP returns nothing.
 func (*Relay) UDP() []netip.AddrPort { return nil }
 
-// TCP returns nothing.
-func (*Relay) TCP() []netip.AddrPort { return nil }
-
-// TLS returns nothing.
-func (*Relay) TLS() []netip.AddrPort { return nil }
-
 // Batch has no room.
 func (*Relay) Batch(*datagram.Batch) bool { return false }
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"unsafe"
 
@@ -11,16 +12,17 @@ import (
 )
 
 // socket is a UDP socket of the loop: a listener, or the relayed address of an allocation. There are as many as allocations, so it has no
-// buffer.
+// buffer. A relayed TCP address is one as well, but it is a goroutine that waits for it.
 type socket struct {
 	// static after construction
-	fd      int
-	id      turn.RelayID
-	v4      bool           // an AF_INET socket; else AF_INET6
-	dual    bool           // AF_INET6, and carries IPv4 as v4-mapped addresses as well
-	relayed bool           // else a listener
-	local   netip.AddrPort // as bound
-	address netip.AddrPort // relayed: as peers see it
+	fd       int
+	listener net.Listener // of a relayed TCP address; else nil
+	id       turn.RelayID
+	v4       bool           // an AF_INET socket; else AF_INET6
+	dual     bool           // AF_INET6, and carries IPv4 as v4-mapped addresses as well
+	relayed  bool           // else a listener
+	local    netip.AddrPort // as bound
+	address  netip.AddrPort // relayed: as peers see it
 
 	// owned by loop
 	first, last int32 // what waits in Out.Peers, chained by loop.next; −1: nothing

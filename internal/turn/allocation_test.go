@@ -92,8 +92,12 @@ func TestAllocateAgainWhileItIsOpened(t *testing.T) {
 // RFC 8656 §7.2: at most the server's maximum, at least its default, of 10 minutes (§3.2: "a lifetime of 10 minutes").
 func TestLifetimes(t *testing.T) {
 	for _, c := range []struct{ asked, want time.Duration }{
-		{0, 10 * time.Minute}, {time.Second, 10 * time.Minute}, {20 * time.Minute, 20 * time.Minute}, {time.Hour, time.Hour},
-		{2 * time.Hour, time.Hour}, {1<<32*time.Second - time.Second, time.Hour},
+		{0, 10 * time.Minute},
+		{time.Second, 10 * time.Minute},
+		{20 * time.Minute, 20 * time.Minute},
+		{time.Hour, time.Hour},
+		{2 * time.Hour, time.Hour},
+		{1<<32*time.Second - time.Second, time.Hour},
 	} {
 		sc := newScene(t)
 		ann := sc.client(4000)
@@ -329,8 +333,12 @@ func TestChannelDataLength(t *testing.T) {
 		want drop.Reason
 		data string
 	}{
-		{"\x40", drop.TurnMalformed, ""}, {"\x40\x00\x00", drop.TurnMalformed, ""}, {"\x40\x00\x00\x02x", drop.TurnMalformed, ""},
-		{"\x40\x00\x00\x00", drop.None, ""}, {"\x40\x00\x00\x01x\x00\x00\x00", drop.None, "x"}, {"\x41\x00\x00\x01x", drop.TurnNoChannel, ""},
+		{"\x40", drop.TurnMalformed, ""},
+		{"\x40\x00\x00", drop.TurnMalformed, ""},
+		{"\x40\x00\x00\x02x", drop.TurnMalformed, ""},
+		{"\x40\x00\x00\x00", drop.None, ""},
+		{"\x40\x00\x00\x01x\x00\x00\x00", drop.None, "x"},
+		{"\x41\x00\x00\x01x", drop.TurnNoChannel, ""},
 	} {
 		d, r := ann.relayed([]byte(c.b))
 		if r != c.want || r == drop.None && string(d.B) != c.data {

@@ -49,7 +49,10 @@ func (s *Server) sealNonce(raw *[nonceBytes]byte, tick uint64, pair datagram.Pai
 	binary.BigEndian.PutUint64(in[:], tick)
 	ip := pair.Remote.Addr().As16()
 	copy(in[8:], ip[:])
-	binary.BigEndian.PutUint16(in[24:], pair.Remote.Port())
+	binary.BigEndian.PutUint16(in[24:], 0)
+	if pair.Proto == datagram.UDP { // by TCP nobody forges an address, and a client of RFC 6062 has one nonce for all its connections
+		binary.BigEndian.PutUint16(in[24:], pair.Remote.Port())
+	}
 	in[26], in[27] = byte(pair.Proto), 0
 	if full {
 		in[27] = 1

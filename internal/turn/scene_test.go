@@ -224,7 +224,9 @@ type attr struct {
 func lifetime(d time.Duration) attr {
 	return attr{t: stun.Lifetime, v: binary.BigEndian.AppendUint32(nil, uint32(d/time.Second))}
 }
+
 func transport(proto byte) attr { return attr{t: stun.RequestedTransport, v: []byte{proto, 0, 0, 0}} }
+
 func number(n uint16) attr {
 	return attr{t: stun.ChannelNumber, v: []byte{byte(n >> 8), byte(n), 0, 0}}
 }

@@ -196,6 +196,9 @@ func (s *Server) indication(q *request) drop.Reason {
 	return drop.StunMethod
 }
 
+// Has reports whether a client has an allocation.
+func (s *Server) Has(pair datagram.Pair) bool { return s.find(pair) != nil }
+
 // Next returns when Timeout has something to do; zero: never.
 func (s *Server) Next() time.Time {
 	if len(s.deadlines) == 0 {

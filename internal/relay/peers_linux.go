@@ -1,0 +1,236 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// connection is one to a peer (RFC 6062). Until it is joined with a client's, nothing is read of it: what the peer sends meanwhile waits in the
+// kernel (§5.3).
+type connection struct {
+	// static after construction
+	id turn.ConnID
+
+	// owned by loop
+	conn   net.Conn           // nil: it is dialed
+	cancel context.CancelFunc // ends that
+	client *client            // nil: not joined
+}
+
+// shared lets connections leave from an address that is listened on, as those of RFC 6062 §5.2 do.
+func shared(_, _ string, c syscall.RawConn) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	}); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// network is "tcp" with the family of an address.
+func network(a netip.Addr) string {
+	if a.Is4() {
+		return "tcp4"
+	}
+	return "tcp6"
+}
+
+// relayTCP opens a relayed TCP address.
+func (l *loop) relayTCP(at Address, number uint16) (*socket, error) {
+	local := netip.AddrPortFrom(at.Bind, number)
+	lc := net.ListenConfig{Control: shared}
+	listener, err := lc.Listen(l.ctx, network(at.Bind), local.String())
+	if err != nil {
+		return nil, fmt.Errorf("listen on TCP %s: %w", local, err)
+	}
+	s := &socket{fd: -1, listener: listener, relayed: true, local: local, first: -1, last: -1, id: l.place()}
+	l.sockets[s.id] = s
+	l.opened(s, at)
+	l.start(func() { l.acceptPeers(s) })
+	return s, nil
+}
+
+// acceptPeers gives the core the connections of peers, one after the other: a peer that opens many waits for its turn.
+func (l *loop) acceptPeers(s *socket) {
+	wait := acceptPause
+	for {
+		conn, err := s.listener.Accept()
+		switch {
+		case err == nil:
+			wait = acceptPause
+			if !l.ask(func() { l.accepted(s, conn) }) {
+				conn.Close()
+				return
+			}
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // no descriptor is left, or the like
+			select {
+			case <-time.After(wait):
+				wait = min(2*wait, maxAcceptPause)
+			case <-l.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// accepted gives the core the connection of a peer.
+func (l *loop) accepted(s *socket, conn net.Conn) {
+	peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	if s.closed {
+		conn.Close()
+		return
+	}
+	id, reason := l.core.Accepted(l.now, s.id, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), &l.out)
+	l.drops.Add(reason)
+	if id == 0 {
+		conn.Close()
+		return
+	}
+	l.conns[id] = &connection{id: id, conn: conn}
+}
+
+// dial connects to a peer from the relayed address (RFC 6062 §5.2).
+func (l *loop) dial(c *turn.Command) {
+	ctx, cancel := context.WithTimeout(l.ctx, DialTimeout)
+	to := &connection{id: c.Conn, cancel: cancel}
+	l.conns[to.id] = to
+	d := net.Dialer{Control: shared}
+	if s := l.sockets[c.Relay]; s != nil {
+		d.LocalAddr = net.TCPAddrFromAddrPort(s.local)
+	}
+	peer := c.Peer
+	l.start(func() {
+		conn, err := d.DialContext(ctx, network(peer.Addr()), peer.String())
+		cancel()
+		if !l.call(func() { l.dialed(to, conn, err) }) && err == nil {
+			conn.Close()
+		}
+	})
+}
+
+func (l *loop) dialed(to *connection, conn net.Conn, err error) {
+	switch {
+	case l.conns[to.id] != to:
+		if err == nil {
+			conn.Close()
+		}
+		return
+	case err != nil:
+		delete(l.conns, to.id)
+	default:
+		to.conn = conn
+	}
+	l.core.Dialed(l.now, turn.Dialed{Conn: to.id, Failed: err != nil}, &l.out)
+	l.obey()
+}
+
+// join makes a client's connection one with that to a peer.
+func (l *loop) join(c *turn.Command) {
+	to, client := l.conns[c.Conn], l.clients[c.Pair]
+	if to == nil || to.conn == nil || client == nil {
+		l.hangUp(c.Conn)
+		l.core.Ended(l.now, c.Conn)
+		return
+	}
+	to.client, client.joined = client, to
+}
+
+// hangUp closes a connection to a peer, with the client's that is joined with it.
+func (l *loop) hangUp(id turn.ConnID) {
+	to := l.conns[id]
+	if to == nil {
+		return
+	}
+	delete(l.conns, id)
+	if to.cancel != nil {
+		to.cancel()
+	}
+	if to.conn != nil {
+		to.conn.Close()
+	}
+	if to.client != nil {
+		to.client.abort()
+	}
+}
+
+// hangUpClient closes the connection of a client.
+func (l *loop) hangUpClient(pair datagram.Pair) {
+	if c := l.clients[pair]; c != nil {
+		c.abort()
+	}
+}
+
+// splice carries bytes both ways until both ways have ended, or one has failed, or neither has carried any for SpliceIdleTimeout. One way is read
+// no faster than the other end takes it.
+func (to *connection) splice(c *client) {
+	var active atomic.Int64
+	active.Store(time.Now().UnixNano())
+	down := make(chan struct{})
+	go func() {
+		defer close(down)
+		if !carry(c.conn, to.conn, nil, &active) {
+			c.abort()
+			to.conn.Close()
+		}
+	}()
+	if !carry(to.conn, c.conn, c.buf[c.used:c.have], &active) {
+		c.abort()
+		to.conn.Close()
+	}
+	<-down
+	to.conn.Close()
+	c.loop.call(func() {
+		if c.loop.conns[to.id] == to {
+			delete(c.loop.conns, to.id)
+			c.loop.core.Ended(c.loop.now, to.id)
+		}
+	})
+}
+
+// carry writes first and then what it reads from one connection to another, until there is no more, which it tells the other; or reports false.
+func carry(to, from net.Conn, first []byte, active *atomic.Int64) bool {
+	write := func(b []byte) bool {
+		active.Store(time.Now().UnixNano())
+		_ = to.SetWriteDeadline(time.Now().Add(SpliceIdleTimeout))
+		_, err := to.Write(b)
+		return err == nil
+	}
+	if len(first) > 0 && !write(first) {
+		return false
+	}
+	buf := make([]byte, spliceBytes)
+	for {
+		_ = from.SetReadDeadline(time.Unix(0, active.Load()).Add(SpliceIdleTimeout))
+		n, err := from.Read(buf)
+		if n > 0 && !write(buf[:n]) {
+			return false
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if time.Since(time.Unix(0, active.Load())) >= SpliceIdleTimeout {
+				return false
+			}
+		default:
+			half, ok := to.(interface{ CloseWrite() error })
+			return errors.Is(err, io.EOF) && ok && half.CloseWrite() == nil
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package relay_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	pion "github.com/pion/turn/v5"
+
+	"github.com/parley-rtc/parley/internal/relay"
+)
+
+// allocation is pion's relayed TCP address.
+type allocation interface {
+	Dial(network, address string) (net.Conn, error)
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+// tcpAllocation is a client over TCP with a relayed TCP address.
+func tcpAllocation(t *testing.T) (*relay.Relay, *pion.Client, allocation) {
+	t.Helper()
+	r := open(t, config(t))
+	conn, server := dial(t, r, "tcp", "127.0.0.1:0")
+	c := client(t, conn, server)
+	a, err := c.AllocateTCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	return r, c, a
+}
+
+// both sends a megabyte each way between two ends of a relayed connection, ends one way, then the other, and proves that both ends hear of it.
+func both(t *testing.T, ends [2]net.Conn) {
+	t.Helper()
+	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	results := make(chan error, 2)
+	for i := range ends {
+		_ = ends[i].SetDeadline(time.Now().Add(20 * time.Second))
+		go func() {
+			_, err := ends[i].Write(sent)
+			results <- err
+		}()
+	}
+	for i := range ends {
+		got := make([]byte, len(sent))
+		if _, err := io.ReadFull(ends[i], got); err != nil || !bytes.Equal(got, sent) {
+			t.Fatalf("end %d: %v, equal: %v", i, err, bytes.Equal(got, sent))
+		}
+		if err := <-results; err != nil {
+			t.Fatal(err)
+		}
+	}
+	ends[1].Close()
+	if n, err := ends[0].Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the other end has closed: %d, %v", n, err)
+	}
+}
+
+// RFC 6062 §4.3, §5.2: a client connects to a peer, and bytes go both ways.
+func TestConnectToPeer(t *testing.T) {
+	r, _, a := tcpAllocation(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	data, err := a.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	if peer.RemoteAddr().String() != a.Addr().String() {
+		t.Errorf("from %v, the relayed address is %v", peer.RemoteAddr(), a.Addr())
+	}
+	if s := r.Stats(); s.Peers != 1 || s.Relays != 1 {
+		t.Errorf("%+v", s)
+	}
+	both(t, [2]net.Conn{data, peer})
+}
+
+// RFC 6062 §4.4, §5.3: a peer with a permission connects to the relayed address, and one without is sent away.
+func TestPeerConnects(t *testing.T) {
+	r, c, a := tcpAllocation(t)
+	stranger, err := net.Dial("tcp", a.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	_ = stranger.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := stranger.Read(make([]byte, 1)); err == nil || n != 0 || isTimeout(err) {
+		t.Errorf("without a permission: %d, %v", n, err)
+	}
+	if err := c.CreatePermission(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}); err != nil {
+		t.Fatal(err)
+	}
+	peer, err := net.Dial("tcp", a.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	_ = a.SetDeadline(time.Now().Add(5 * time.Second))
+	data, err := a.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	both(t, [2]net.Conn{peer, data})
+	if s := r.Stats(); s.Drops.String() == "" {
+		t.Error("nobody was sent away")
+	}
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}
+
+// RFC 6062 §5.2: a connection that a peer refuses is answered with 447.
+func TestConnectRefused(t *testing.T) {
+	r, _, a := tcpAllocation(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if _, err := a.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("connected to nobody")
+	}
+	if s := r.Stats(); s.Peers != 0 {
+		t.Errorf("%+v", s)
+	}
+}
