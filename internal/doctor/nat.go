@@ -32,7 +32,7 @@ func (r *Report) ExamineNAT(ctx context.Context, server string, status func(stri
 	tcp := false
 	if x.result.Fault == natcheck.NoAnswer {
 		status(fmt.Sprintf("NAT: no answer by UDP; asking %v by TCP", at))
-		tcp = answersTCP(ctx, at)
+		tcp = AnswersSTUN(ctx, "tcp", at)
 	}
 	facts := x.facts(at, tcp)
 	r.NAT = &facts

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/natcheck"
 	"github.com/parley-rtc/parley/internal/stun"
@@ -129,16 +129,17 @@ func (x *examination) unanswered(server netip.AddrPort, tcp bool) Finding {
 	return f
 }
 
-// answersTCP reports whether a STUN server answers by TCP at this address.
-func answersTCP(ctx context.Context, server netip.AddrPort) bool {
-	ctx, cancel := context.WithTimeout(ctx, tcpTimeout)
+// AnswersSTUN reports whether a STUN server answers by "udp" or "tcp" at an address.
+func AnswersSTUN(ctx context.Context, network string, server netip.AddrPort) bool {
+	ctx, cancel := context.WithTimeout(ctx, stunTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", server.String())
+	conn, err := new(net.Dialer).DialContext(ctx, network, server.String())
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(tcpTimeout)) // never fails on an open socket
+	end, _ := ctx.Deadline()
+	_ = conn.SetDeadline(end) // never fails on an open socket
 	var id [stun.IDLen]byte
 	_, _ = rand.Read(id[:]) // never fails
 	w := stun.Begin(nil, stun.TypeOf(stun.Binding, stun.Request), id[:])
@@ -146,14 +147,17 @@ func answersTCP(ctx context.Context, server netip.AddrPort) bool {
 	if _, err := conn.Write(w.Message()); err != nil {
 		return false
 	}
-	b := make([]byte, stun.HeaderLen)
-	if _, err := io.ReadFull(conn, b); err != nil || !stun.Is(b) {
-		return false
+	b := make([]byte, datagram.MaxBytes)
+	for n := 0; n < len(b); {
+		more, err := conn.Read(b[n:])
+		if err != nil {
+			return false
+		}
+		n += more
+		var m stun.Message
+		if n >= stun.HeaderLen && m.Parse(b[:n]) == drop.None {
+			return string(m.ID()) == string(id[:])
+		}
 	}
-	body := make([]byte, int(b[2])<<8|int(b[3]))
-	if _, err := io.ReadFull(conn, body); err != nil {
-		return false
-	}
-	var m stun.Message
-	return m.Parse(append(b, body...)) == drop.None && string(m.ID()) == string(id[:])
+	return false
 }

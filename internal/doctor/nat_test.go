@@ -88,7 +88,7 @@ func TestServerThatRefuses(t *testing.T) {
 }
 
 // By TCP a STUN server is told from whatever else takes connections.
-func TestAnswersTCP(t *testing.T) {
+func TestAnswersSTUN(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		serve func(net.Conn, []byte)
@@ -122,14 +122,17 @@ func TestAnswersTCP(t *testing.T) {
 				c.serve(conn, b)
 			}
 		}()
-		if got := answersTCP(t.Context(), netip.MustParseAddrPort(l.Addr().String())); got != c.want {
+		if got := AnswersSTUN(t.Context(), "tcp", netip.MustParseAddrPort(l.Addr().String())); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 		l.Close()
 		<-done
 	}
-	if answersTCP(t.Context(), netip.MustParseAddrPort("127.0.0.1:1")) {
+	if AnswersSTUN(t.Context(), "tcp", netip.MustParseAddrPort("127.0.0.1:1")) {
 		t.Error("nobody answers")
+	}
+	if !AnswersSTUN(t.Context(), "udp", netip.MustParseAddrPort(serveUDP(t, 0))) {
+		t.Error("a server that answers by UDP is not heard")
 	}
 }
 

@@ -67,6 +67,9 @@ func (p process) main(args []string) int {
 	if err == nil {
 		err = p.run(&cli, ctx.Command(), origins)
 	}
+	if fault := new(settingsError); errors.As(err, &fault) && args[0] == "doctor" {
+		err = p.misconfigured(errors.New(origins.blame(err.Error())), args)
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -84,6 +87,11 @@ func (p process) main(args []string) int {
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
+
+// settingsError is a usageError of the settings of a server, and not of how a verb was called.
+type settingsError struct{ error }
+
+func (e *settingsError) Unwrap() error { return e.error }
 
 // parse reads the command line, environment and file. exit is not negative when kong has said all there is to say (--help).
 func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origins, exit int, err error) {
@@ -119,10 +127,14 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		err = s.failed
 	}
 	if err != nil {
-		return nil, s.origins, exit, &usageError{negative(unknownCommand(err, args, k.Model))}
+		err = negative(unknownCommand(err, args, k.Model))
+		if s.failed != nil || s.origins.blame(err.Error()) != err.Error() {
+			err = &settingsError{err}
+		}
+		return nil, s.origins, exit, &usageError{err}
 	}
 	if err := checkVariables(p.variables, settings(k.Model), ownVariables(k.Model)); err != nil && ctx.Command() != "version" {
-		return nil, s.origins, exit, &usageError{err}
+		return nil, s.origins, exit, &usageError{&settingsError{err}}
 	}
 	for _, path := range ctx.Path {
 		if path.Flag != nil && !path.Resolved && s.isSetting(path.Flag.Name) {
@@ -219,7 +231,7 @@ func (p process) run(cli *program, verb string, origins Origins) error {
 		return p.load(&cli.Load)
 	case "doctor":
 		if err := cli.Doctor.complete(p.env); err != nil {
-			return &usageError{err}
+			return &usageError{&settingsError{err}}
 		}
 		return p.doctor(&cli.Doctor, origins)
 	case "config show":

@@ -23,11 +23,13 @@ func (doctorCommand) Help() string {
 	return `The doctor says what is wrong, why, and what to do about it. The exit status is 0 when nothing is broken (warnings do not count), 1 when
 something is, and 2 when it was asked wrongly.
 
-With --server it names the behaviour of the NAT in front of this machine, in the words of RFC 4787 and in plain ones.`
+It looks at the settings and the machine as a server with the same flags, variables and file would find them: give it those.
+
+With --server it also names the behaviour of the NAT in front of this machine, in the words of RFC 4787 and in plain ones.`
 }
 
 // doctor looks for what is wrong and prints it.
-func (p process) doctor(c *doctorCommand, _ Origins) error {
+func (p process) doctor(c *doctorCommand, origins Origins) error {
 	if c.NAT && c.Server == "" {
 		return &usageError{errors.New("--nat: name a STUN server with two addresses by --server, such as one that runs parley turn --alt-address")}
 	}
@@ -40,6 +42,10 @@ func (p process) doctor(c *doctorCommand, _ Origins) error {
 			progress.Clear()
 			_ = f.Write(p.stdout)
 		}
+	}
+	if !c.NAT {
+		c.examineHost(ctx, origins, r, progress.Show)
+		progress.Clear()
 	}
 	if c.Server != "" {
 		err := r.ExamineNAT(ctx, c.Server, progress.Show)

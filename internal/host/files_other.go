@@ -12,3 +12,6 @@ func raiseFileLimit(*slog.Logger) {}
 
 // fileLimit is no limit.
 func fileLimit() uint64 { return math.MaxUint64 }
+
+// freeSpace is not known.
+func freeSpace(string) (uint64, bool) { return 0, false }

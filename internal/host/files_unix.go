@@ -32,3 +32,12 @@ func fileLimit() uint64 {
 	}
 	return l.Cur
 }
+
+// freeSpace is how many bytes this user may still write to the disk of a folder.
+func freeSpace(folder string) (uint64, bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(folder, &s); err != nil {
+		return 0, false
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), true
+}

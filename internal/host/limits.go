@@ -26,6 +26,10 @@ const (
 	drainInterval  = 100 * time.Millisecond
 	stopTimeout    = 10 * time.Second       // for requests that are under way after the drain
 	exitTimeout    = time.Second            // for everything, when told again to end
+	greetTimeout   = 2 * time.Second        // for another server on this machine to say what it is
+	lookupTimeout  = 4 * time.Second        // for a name to be found
+	expiresSoon    = 14 * 24 * time.Hour    // before the end of a certificate, the doctor warns
+	littleSpace    = 100 << 20              // bytes free on a disk: below this, the doctor warns
 	keysInterval   = 400 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
 )
 

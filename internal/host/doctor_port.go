@@ -1,0 +1,165 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"syscall"
+
+	"github.com/parley-rtc/parley/internal/doctor"
+)
+
+// portFinding tries whether a server could listen, or finds the one that does.
+func portFinding(ctx context.Context, listen string) (f doctor.Finding, running bool) {
+	f = doctor.Finding{Area: "port", Level: doctor.OK}
+	_, number, err := splitListen(listen)
+	if err != nil {
+		f.Level, f.Text = doctor.Fault, err.Error()
+		return f, false
+	}
+	var taken []string
+	for _, network := range []string{"tcp", "udp"} {
+		switch err := tryListen(network, listen); {
+		case err == nil:
+		case errors.Is(err, syscall.EADDRINUSE):
+			taken = append(taken, network)
+		default:
+			f.Level, f.Text, f.Cause, f.Next = doctor.Fault, fmt.Sprintf("a server cannot listen on %s", listen), err.Error(), portHint("--listen", err)
+			return f, false
+		}
+	}
+	if len(taken) == 0 {
+		f.Text = fmt.Sprintf("TCP and UDP %d are free; no server is running there", number)
+		return f, false
+	}
+	if version, ok := parleyAt(ctx, listen); ok && len(taken) == 2 {
+		f.Text = fmt.Sprintf("Parley %s is running on TCP and UDP %d", version, number)
+		return f, true
+	}
+	f.Level, f.Text = doctor.Fault, fmt.Sprintf("%s %d is taken", strings.ToUpper(strings.Join(taken, " and ")), number)
+	f.Cause, f.Next = occupant(taken[0], number), "end it, or choose another port with --listen"
+	return f, false
+}
+
+// occupant says who has a port.
+func occupant(network string, number uint16) string {
+	if owner := doctor.OwnerOf(network, number); owner != "" {
+		return owner + " listens there"
+	}
+	return "another program listens there, which this user may not look at"
+}
+
+// turnPort is a further port of the server, for STUN and TURN.
+type turnPort struct {
+	at       string
+	networks []string
+	usual    bool // nobody asked for it: the server does without where it is taken
+}
+
+// turnPorts are those that the server would open besides --listen.
+func (c *Config) turnPorts() (all []turnPort) {
+	if !c.TURN {
+		return nil
+	}
+	for _, at := range c.TURNListen {
+		all = append(all, turnPort{at, []string{"tcp", "udp"}, false})
+	}
+	if host, number, err := splitListen(c.Listen); err == nil && len(c.TURNListen) == 0 && number != usualTURN {
+		all = append(all, turnPort{netip.AddrPortFrom(host, usualTURN).String(), []string{"udp"}, true})
+	}
+	return all
+}
+
+// turnFindings tries the ports of STUN and TURN. Those of a running server are expected to be taken, and to answer.
+func (c *doctorCommand) turnFindings(ctx context.Context, running bool) []doctor.Finding {
+	var all []doctor.Finding
+	for _, p := range c.turnPorts() {
+		for _, network := range p.networks {
+			all = append(all, p.finding(ctx, network, running))
+		}
+	}
+	return all
+}
+
+func (p turnPort) finding(ctx context.Context, network string, running bool) doctor.Finding {
+	const flag = "--turn-listen"
+	host, number, err := splitAddress(flag, p.at)
+	name := fmt.Sprintf("%s %d", strings.ToUpper(network), number)
+	f := doctor.Finding{Area: "TURN port", Level: doctor.OK, Text: name + " is free"}
+	if err == nil {
+		err = tryListen(network, p.at)
+	}
+	switch {
+	case err == nil && running && !p.usual:
+		f.Level, f.Text = doctor.Warning, name+" is free, though a server is running"
+		f.Cause, f.Next = "the running server has other settings than the doctor was given", "give the doctor the settings of the server"
+	case err == nil:
+	case errors.Is(err, syscall.EADDRINUSE) && running && doctor.AnswersSTUN(ctx, network, reached(host, number)):
+		f.Text = name + " answers"
+	case errors.Is(err, syscall.EADDRINUSE) && p.usual:
+		f.Level, f.Text, f.Cause = doctor.Warning, name+" is taken", occupant(network, number)
+		f.Next = "end it, or choose another port with --turn-listen; without, STUN and TURN answer at the one port alone"
+	case errors.Is(err, syscall.EADDRINUSE):
+		f.Level, f.Text, f.Cause = doctor.Fault, name+" is taken", occupant(network, number)
+		f.Next = "end it, or choose another port with " + flag
+	default:
+		f.Level, f.Text, f.Cause, f.Next = doctor.Fault, "a server cannot listen on "+name, err.Error(), portHint(flag, err)
+	}
+	return f
+}
+
+// reached is where this machine reaches a server that listens on an address.
+func reached(listen netip.Addr, number uint16) netip.AddrPort {
+	if listen.IsUnspecified() {
+		listen = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	return netip.AddrPortFrom(listen, number)
+}
+
+// tryListen opens a socket and closes it.
+func tryListen(network, at string) error {
+	var socket io.Closer
+	var err error
+	if network == "tcp" {
+		socket, err = net.Listen(network, at)
+	} else {
+		socket, err = net.ListenPacket(network, at)
+	}
+	if err != nil {
+		return err
+	}
+	return socket.Close()
+}
+
+// localURL is where a server on this machine is asked.
+func localURL(listen string) string {
+	host, number, _ := splitListen(listen)
+	return "http://" + reached(host, number).String()
+}
+
+// parleyAt returns the version of a Parley server that listens here.
+func parleyAt(ctx context.Context, listen string) (version string, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, localURL(listen)+"/version", nil)
+	if err != nil {
+		return "", false
+	}
+	answer, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	if err != nil {
+		return "", false
+	}
+	defer answer.Body.Close()
+	var about struct {
+		Version  string `json:"version"`
+		Protocol int    `json:"protocol"`
+	}
+	err = json.NewDecoder(io.LimitReader(answer.Body, maxConfigBytes)).Decode(&about)
+	return about.Version, err == nil && about.Version != "" && about.Protocol > 0
+}
