@@ -269,7 +269,9 @@
         if (s.type !== 'candidate-pair' || !(s.nominated && s.state === 'succeeded')) continue;
         const local = stats.get(s.localCandidateId);
         const remote = stats.get(s.remoteCandidateId);
-        return { protocol: local?.protocol, tcpType: remote?.tcpType, local: local?.address, remote: remote?.address, port: remote?.port };
+        return {
+          protocol: local?.protocol, tcpType: remote?.tcpType, type: local?.candidateType, local: local?.address, remote: remote?.address, port: remote?.port,
+        };
       }
     }
     return undefined;
