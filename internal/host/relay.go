@@ -19,6 +19,7 @@ import (
 type relayFlags struct {
 	AllowPeer   []netip.Prefix `name:"allow-peer" placeholder:"CIDR" help:"Network that clients may reach by relayed addresses, though it is not public; may be repeated."`
 	DenyPeer    []netip.Prefix `name:"deny-peer" placeholder:"CIDR" help:"Network that they may not reach; may be repeated. Of networks in one another the smaller one decides."`
+	AltAddress  []netip.Addr   `name:"alt-address" placeholder:"IP" help:"Second address of this machine, by which clients find out how their NAT behaves (RFC 5780); one of each family. The next port is used too. Default: none."`
 	RelayPorts  portRange      `name:"relay-ports" default:"49152-65535" placeholder:"MIN-MAX" help:"Ports of relayed addresses. Default: 49152-65535."`
 	Allocations int            `name:"allocations" default:"0" placeholder:"N" help:"Relayed addresses in all. Default: 20000."`
 	PerUser     int            `name:"user-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one user. Default: 64."`
@@ -143,8 +144,18 @@ func (l *listeners) close() {
 // reportRelay tells what a STUN and TURN server has seen.
 func reportRelay(s *obs.Samples, r *relay.Relay) {
 	x := r.Stats()
-	s.Gauge("turn_allocations", "Relayed addresses now.", float64(x.Relays))
+	s.Gauge("turn_allocations", "Relayed addresses now, reserved ones among them.", float64(x.Turn.Allocations))
+	s.Counter("turn_allocations_total", "Relayed addresses that there ever were.", float64(x.Turn.Allocated))
+	for direction, traffic := range map[string]turn.Traffic{"to_peer": x.Turn.ToPeers, "to_client": x.Turn.ToClients} {
+		s.Counter("turn_relayed_packets_total", "Datagrams relayed, by where to.", float64(traffic.Packets), "direction", direction)
+		s.Counter("turn_relayed_bytes_total", "Bytes of their payloads.", float64(traffic.Bytes), "direction", direction)
+	}
+	for code, count := range x.Turn.Refused {
+		const help = "Error answers, by code; 401 and 438 are also the first step of those who then say who they are."
+		s.Counter("turn_refusals_total", help, float64(count), "code", strconv.Itoa(int(code)))
+	}
 	s.Gauge("turn_client_connections", "Connections of clients to the STUN and TURN server now.", float64(x.Streams))
+	s.Gauge("turn_peer_connections", "TCP connections between relayed addresses and peers now.", float64(x.Peers))
 	for _, c := range []struct {
 		name, help string
 		value      uint64
@@ -158,7 +169,6 @@ func reportRelay(s *obs.Samples, r *relay.Relay) {
 		{"turn_send_failed_datagrams_total", "Datagrams that the kernel refused to send.", x.SendFailed},
 		{"turn_gso_fallbacks_total", "Runs that the kernel refused as one message.", x.GSOFallbacks},
 		{"turn_kernel_dropped_datagrams_total", "Datagrams that the kernel dropped because a receive buffer was full.", x.KernelDrops},
-		{"turn_refused_connections_total", "Connections of clients refused by a limit.", x.Refused},
 	} {
 		s.Counter(c.name, c.help, float64(c.value))
 	}

@@ -142,15 +142,16 @@ func (p process) turn(c *turnCommand) error {
 // standalone is a running STUN and TURN server without rooms.
 type standalone struct {
 	// static after construction
-	cmd       *turnCommand
-	certs     *certificates // nil: there are none
-	listeners listeners
-	relay     *relay.Relay
-	offers    []offer
-	relayed   []relay.Address
-	metrics   netip.AddrPort // invalid: none
-	log       *slog.Logger
-	stops     []func() // what stop does, last one first
+	cmd        *turnCommand
+	certs      *certificates // nil: there are none
+	listeners  listeners
+	relay      *relay.Relay
+	offers     []offer
+	relayed    []relay.Address
+	alternates []turn.Alternate
+	metrics    netip.AddrPort // invalid: none
+	log        *slog.Logger
+	stops      []func() // what stop does, last one first
 }
 
 // newStandalone builds and starts one. When it fails, nothing of it is left running.
@@ -234,6 +235,10 @@ func (s *standalone) buildRelay(keys *auth.TURN) error {
 	cfg := s.cmd.config(s.cmd.Realm, credentials, s.log)
 	cfg.UDP, cfg.Own, cfg.Certificate = s.listeners.udp, s.cmd.Advertise, s.tls
 	cfg.Relays = s.relayed
+	if err := addAlternates(&cfg, "--alt-address", s.cmd.AltAddress, s.cmd.Advertise, list); err != nil {
+		return &usageError{err}
+	}
+	s.alternates = cfg.Turn.Alternates
 	if s.relay, err = relay.Open(cfg); err != nil {
 		return fmt.Errorf("%w; %s", err, portHint("--listen", err))
 	}

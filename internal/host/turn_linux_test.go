@@ -117,8 +117,13 @@ func TestTurnAlone(t *testing.T) {
 	}
 	body, err := io.ReadAll(res.Body)
 	res.Body.Close()
-	if err != nil || !bytes.Contains(body, []byte("\nparley_turn_allocations 3\n")) {
-		t.Errorf("%v, metrics:\n%s", err, body)
+	for _, want := range []string{
+		"parley_turn_allocations 3", "parley_turn_allocations_total 3", `parley_turn_relayed_bytes_total{direction="to_peer"} 78`,
+		`parley_turn_refusals_total{code="401"}`, `parley_dropped_datagrams_total{owner="relay",reason="turn_no_permission"}`,
+	} {
+		if err != nil || !bytes.Contains(body, []byte("\n"+want)) {
+			t.Errorf("%v, metrics without %s:\n%s", err, want, body)
+		}
 	}
 	http.DefaultClient.CloseIdleConnections()
 }

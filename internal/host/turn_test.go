@@ -1,11 +1,14 @@
 package host
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/parley-rtc/parley/internal/relay"
+	"github.com/parley-rtc/parley/internal/turn"
 )
 
 // Settings of `parley turn` that cannot be, or that nothing would come of, are refused by name and with a next step; no refusal quotes a password
@@ -41,6 +44,14 @@ func TestRefusedTurnSettings(t *testing.T) {
 		{args: []string{"--relay-ports", "80-90"}, want: "1024 or more first"},
 		{args: []string{"--user-allocations=-1"}, want: "--user-allocations -1: give a number"},
 		{args: []string{"--allocation-rate", "9999999999"}, want: "--allocation-rate 9999999999: give a number"},
+		{args: []string{"--listen", "127.0.0.1:0", "--alt-address", "127.0.0.1"}, want: "--alt-address 127.0.0.1: it is the first address itself"},
+		{args: []string{"--listen", "127.0.0.1:0", "--alt-address", "::1"}, want: "it is of another family than 127.0.0.1"},
+		{args: []string{"--listen", "127.0.0.1:0", "--alt-address", "127.0.0.2", "--alt-address", "127.0.0.3"}, want: "one is enough"},
+		{
+			args: []string{"--listen", "127.0.0.1:0", "--alt-address", "127.0.0.2", "--advertise", "203.0.113.7"},
+			want: "--advertise has one address of its family: give it twice",
+		},
+		{args: []string{"--listen", "0.0.0.0:0", "--alt-address", "2001:db8::1"}, want: "only IPv4 is listened on"},
 		{args: []string{"--metrics", "9090"}, want: "--metrics 9090: give [HOST]:PORT"},
 		{env: map[string]string{"PARLEY_TURN_USRE": "a:b"}, want: "did you mean PARLEY_TURN_USER?"},
 	} {
@@ -141,6 +152,52 @@ func TestTurnText(t *testing.T) {
 func lines(texts ...string) (l secretLines) {
 	_ = l.UnmarshalText([]byte(strings.Join(texts, "\n"))) // never fails
 	return l
+}
+
+// The alternate of a listener on all addresses is an address of this machine beside the first that others can use, with the next port on all of them; that of one
+// on a single address takes three listeners more; behind a router both have the router's addresses.
+func TestAlternates(t *testing.T) {
+	machine := []netInterface{loopback, iface("eth0", "192.168.1.20", "192.168.1.21", "2001:db8::20", "2001:db8::21")}
+	addr := netip.MustParseAddr
+	for _, c := range []struct {
+		listen    string
+		alternate []netip.Addr
+		advertise []netip.Addr
+		udp       string
+		want      []turn.Alternate
+	}{
+		{"[::]:3478", nil, nil, "[[::]:3478]", nil},
+		{
+			"[::]:3478",
+			[]netip.Addr{addr("192.168.1.21"), addr("2001:db8::21")},
+			nil, "[[::]:3478 [::]:3479]",
+			[]turn.Alternate{
+				{Local: [2]netip.Addr{addr("192.168.1.20"), addr("192.168.1.21")}, Ports: [2]uint16{3478, 3479}},
+				{Local: [2]netip.Addr{addr("2001:db8::20"), addr("2001:db8::21")}, Ports: [2]uint16{3478, 3479}},
+			},
+		},
+		{
+			"192.168.1.21:65535",
+			[]netip.Addr{addr("192.168.1.20")},
+			[]netip.Addr{addr("203.0.113.1"), addr("203.0.113.2")},
+			"[192.168.1.21:65535 192.168.1.21:65534 192.168.1.20:65535 192.168.1.20:65534]",
+			[]turn.Alternate{{
+				Local:  [2]netip.Addr{addr("192.168.1.21"), addr("192.168.1.20")},
+				Public: [2]netip.Addr{addr("203.0.113.1"), addr("203.0.113.2")}, Ports: [2]uint16{65535, 65534},
+			}},
+		},
+	} {
+		cfg := relay.Config{UDP: []netip.AddrPort{netip.MustParseAddrPort(c.listen)}}
+		if err := addAlternates(&cfg, "--alt-address", c.alternate, c.advertise, machine); err != nil {
+			t.Errorf("%s: %v", c.listen, err)
+		}
+		if got := fmt.Sprint(cfg.UDP); got != c.udp || !slices.Equal(cfg.Turn.Alternates, c.want) {
+			t.Errorf("%s: %s, %v; want %s, %v", c.listen, got, cfg.Turn.Alternates, c.udp, c.want)
+		}
+	}
+	if err := addAlternates(&relay.Config{}, "--turn-alt-address", []netip.Addr{addr("192.168.1.21")}, nil, machine); err == nil {
+		t.Error("an alternate to no listener")
+	}
 }
 
 // A relay behind a router is bound to an address of this machine and named by the router's, of each family that has one; where this machine has the

@@ -106,7 +106,7 @@ func (n *node) buildRelay() error {
 		return err
 	}
 	cfg.UDP = t.listeners.udp
-	if t.relay, err = n.openRelay(cfg); err != nil {
+	if t.relay, err = n.openRelay(cfg, list); err != nil {
 		t.listeners.close()
 		return err
 	}
@@ -122,16 +122,19 @@ func (n *node) buildRelay() error {
 
 // openRelay opens a relay with UDP 3478 besides what was asked for. Without that port everything else works as well: some clients
 // are only farther away from each other.
-func (n *node) openRelay(cfg relay.Config) (*relay.Relay, error) {
-	local := n.port.Local()
+func (n *node) openRelay(cfg relay.Config, list []netInterface) (*relay.Relay, error) {
 	_, asked, _ := splitListen(n.cfg.Listen)
-	if len(cfg.UDP) > 0 || asked == usualTURN || asked == 0 { // 0: where any port will do, none is special
-		return relay.Open(cfg)
-	}
 	also := cfg
-	also.UDP = []netip.AddrPort{netip.AddrPortFrom(local.Addr(), usualTURN)}
+	usual := len(cfg.UDP) == 0 && asked != usualTURN && asked != 0 // 0: where any port will do, none is special
+	if usual {
+		also.UDP = []netip.AddrPort{netip.AddrPortFrom(n.port.Local().Addr(), usualTURN)}
+	}
+	if err := addAlternates(&also, "--turn-alt-address", n.cfg.Relay.AltAddress, n.cfg.Advertise, list); err != nil {
+		return nil, &usageError{err}
+	}
 	r, err := relay.Open(also)
-	if err == nil || !errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, syscall.EACCES) {
+	taken := errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
+	if !usual || !taken || len(n.cfg.Relay.AltAddress) > 0 {
 		return r, err
 	}
 	n.log.Warn("STUN and TURN answer at the one port alone: UDP 3478 cannot be had; is another TURN server running? --turn-listen chooses other ports", "err", err)

@@ -17,6 +17,9 @@ func (s *standalone) write(out io.Writer) {
 	for _, at := range s.listeners.udp {
 		fmt.Fprintf(w, "  listens\tUDP and TCP %s\t%s\n", at, s.tlsNote())
 	}
+	for _, a := range s.alternates {
+		fmt.Fprintf(w, "  second\tUDP %s\tNAT behaviour (RFC 5780)\n", netip.AddrPortFrom(a.Local[1], a.Ports[1]))
+	}
 	for _, uri := range s.uris() {
 		fmt.Fprintf(w, "  clients\t%s\n", uri)
 	}

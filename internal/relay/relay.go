@@ -69,6 +69,8 @@ type Port interface {
 
 // Stats is what a relay has seen.
 type Stats struct {
+	// Turn is what the core has done.
+	Turn turn.Stats
 	// Drops are datagrams that were discarded, by reason.
 	Drops drop.Counts
 	// Received and Sent are datagrams by UDP; Messages carried what was sent: Sent/Messages is the mean length of a run.

@@ -195,7 +195,7 @@ func (r *Relay) Stats() (s Stats) {
 // look returns the loop's counts.
 func (l *loop) look() Stats {
 	s := l.stats
-	s.Drops = l.drops
+	s.Drops, s.Turn = l.drops, l.core.Stats()
 	for _, at := range l.listeners {
 		s.KernelDrops += uint64(at.kernelDrops() - at.dropped)
 	}
