@@ -230,3 +230,83 @@ func publishByWHIP(t *testing.T, pc *webrtc.PeerConnection, url string) {
 		t.Fatal(err)
 	}
 }
+
+// Where UDP 3478 is somebody else's, that is a warning with what to do about it, and STUN and TURN are on the one port; a port that was asked for must be
+// had.
+func TestUsualPortIsTaken(t *testing.T) {
+	var log bytes.Buffer
+	start := func(args ...string) (*node, error) {
+		var cli program
+		p := process{env: func(string) (string, bool) { return "", false }}
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		free.Close()
+		args = append([]string{"serve", "--data", t.TempDir(), "--listen", free.Addr().String()}, args...)
+		if _, _, _, err := p.parse(&cli, args); err != nil {
+			t.Fatal(err)
+		}
+		if err := cli.Serve.complete(p.env); err != nil {
+			t.Fatal(err)
+		}
+		return newNode(&cli.Serve.Config, slog.New(slog.NewTextHandler(&log, nil)))
+	}
+	first, err := start() // it has 3478, or has it from nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.stop()
+	log.Reset()
+	second, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.stop()
+	if !strings.Contains(log.String(), "UDP 3478 cannot be had") || !strings.Contains(log.String(), "--turn-listen") || second.turn.udp() != 0 {
+		t.Errorf("UDP %d; %s", second.turn.udp(), log.String())
+	}
+	username, password := second.turn.credentials(time.Now(), "tea", "ann")
+	if _, err := turnClient(t, second.port.Local(), "udp", username, password); err != nil {
+		t.Errorf("by the one port: %v", err)
+	}
+	if n, err := start("--turn-listen", first.port.Local().String()); err == nil {
+		n.stop()
+		t.Error("a port that is taken was asked for, and no error")
+	} else if !strings.Contains(err.Error(), "--turn-listen chooses another port") {
+		t.Error(err)
+	}
+}
+
+// The start text tells at which ports STUN and TURN are.
+func TestTextOfTURN(t *testing.T) {
+	n := startNode(t, "--turn-listen", "127.0.0.1:0")
+	defer n.stop()
+	var out strings.Builder
+	n.summary(false).write(&out)
+	want := fmt.Sprintf("relay UDP and TCP %d, UDP and TCP %d STUN and TURN", n.port.Local().Port(), n.turn.udp())
+	if text := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, out.String())
+	}
+}
+
+// WHIP's answers tell of the server's own TURN with credentials (RFC 9725 §4.6), by TCP alone.
+func TestLinkOfTURN(t *testing.T) {
+	n := startNode(t, "--advertise", "203.0.113.7")
+	defer n.stop()
+	r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", fmt.Sprintf("http://%s/whip/tea", n.port.Local()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	links := answer.Header.Values("Link")
+	want := fmt.Sprintf(`<turn:203.0.113.7:%d?transport=tcp>; rel="ice-server"; username="`, n.port.Local().Port())
+	if len(links) != 1 || !strings.HasPrefix(links[0], want) || !strings.HasSuffix(links[0], `credential-type="password"`) {
+		t.Errorf("%q", links)
+	}
+}

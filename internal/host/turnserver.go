@@ -108,6 +108,10 @@ func (n *node) buildRelay() error {
 	cfg.UDP = t.listeners.udp
 	if t.relay, err = n.openRelay(cfg, list); err != nil {
 		t.listeners.close()
+		if errors.Is(err, errors.ErrUnsupported) && len(n.cfg.TURNListen) == 0 { // nobody has asked for it
+			n.log.Info("rooms go without STUN and TURN", "why", err)
+			return nil
+		}
 		return err
 	}
 	n.onStop(func() {

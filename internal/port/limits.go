@@ -38,8 +38,8 @@ func (l Limits) withDefaults() Limits {
 }
 
 const (
-	DefaultConnections       = 8192
-	DefaultPerSource         = 512 // an office behind one address
+	DefaultConnections       = 12288
+	DefaultPerSource         = 768 // an office behind one address: a page for each, and TURN besides
 	DefaultHalfOpen          = 512
 	DefaultHalfOpenPerSource = 64
 	DefaultStreams           = 1024

@@ -3,6 +3,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,9 +15,9 @@ import (
 // Relay is not there on this system: it is made of what only Linux has. Open says so.
 type Relay struct{}
 
-// Open reports that there is no relay on this system.
+// Open reports that there is no relay on this system: errors.ErrUnsupported.
 func Open(Config) (*Relay, error) {
-	return nil, fmt.Errorf("a STUN and TURN server needs Linux, this is %s", runtime.GOOS)
+	return nil, fmt.Errorf("a STUN and TURN server needs Linux, this is %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
 // UDP returns nothing.
