@@ -34,13 +34,25 @@ type Finding struct {
 
 // Report is everything that was found.
 type Report struct {
-	Version  string    `json:"version"`
-	OK       bool      `json:"ok"` // there is no fault
-	Findings []Finding `json:"findings"`
-	NAT      *NATFacts `json:"nat,omitempty"`
+	Version  string      `json:"version"`
+	OK       bool        `json:"ok"` // there is no fault
+	Findings []Finding   `json:"findings"`
+	Paths    []PathFacts `json:"paths,omitempty"`
+	NAT      *NATFacts   `json:"nat,omitempty"`
 
 	// Added is called for each finding; nil: nobody waits for them.
 	Added func(Finding) `json:"-"`
+}
+
+// PathFacts are what a call by one path has brought, for programs.
+type PathFacts struct {
+	Path        string  `json:"path"`
+	Offered     bool    `json:"offered"`
+	OK          bool    `json:"ok"` // it works
+	Mbit        float64 `json:"mbit"`
+	LostPercent float64 `json:"lostPercent"`
+	RTT         float64 `json:"rttMs"`
+	Joined      float64 `json:"joinedMs"` // from nothing to media that can flow
 }
 
 // NewReport returns an empty one of a version of the program.

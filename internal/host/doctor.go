@@ -13,9 +13,10 @@ import (
 type doctorCommand struct {
 	Config `embed:""`
 
-	NAT    bool   `name:"nat" group:"Doctor" help:"Look at nothing but the NAT between this machine and --server."`
-	Server string `group:"Doctor" placeholder:"HOST[:PORT]" help:"STUN server with two addresses, by which the NAT in front of this machine is found out: parley turn --alt-address, or coturn. Default: the NAT is not looked at."`
-	JSON   bool   `name:"json" group:"Doctor" help:"Print what was found as JSON."`
+	NAT      bool   `name:"nat" group:"Doctor" help:"Look at nothing but the NAT between this machine and --server."`
+	Server   string `group:"Doctor" placeholder:"HOST[:PORT]" help:"STUN server with two addresses, by which the NAT in front of this machine is found out: parley turn --alt-address, or coturn. Default: the NAT is not looked at."`
+	Loopback bool   `default:"true" negatable:"" group:"Doctor" help:"Call the server on this machine by every path. Default: yes, where nothing else is broken."`
+	JSON     bool   `name:"json" group:"Doctor" help:"Print what was found as JSON."`
 }
 
 // Help implements kong.HelpProvider.
@@ -23,7 +24,9 @@ func (doctorCommand) Help() string {
 	return `The doctor says what is wrong, why, and what to do about it. The exit status is 0 when nothing is broken (warnings do not count), 1 when
 something is, and 2 when it was asked wrongly.
 
-It looks at the settings and the machine as a server with the same flags, variables and file would find them: give it those.
+It looks at the settings and the machine as a server with the same flags, variables and file would find them: give it those. Then it calls the
+server by UDP, ICE-TCP, TURN over UDP, TCP and TLS, WHIP and WebSocket, within this machine and for a second each. Where none runs, it starts
+one for that on a free port.
 
 With --server it also names the behaviour of the NAT in front of this machine, in the words of RFC 4787 and in plain ones.`
 }
@@ -44,7 +47,13 @@ func (p process) doctor(c *doctorCommand, origins Origins) error {
 		}
 	}
 	if !c.NAT {
-		c.examineHost(ctx, origins, r, progress.Show)
+		running := c.examineHost(ctx, origins, r, progress.Show)
+		switch {
+		case c.Loopback && r.OK:
+			c.examinePaths(ctx, p.env, running, r, progress.Show)
+		case c.Loopback:
+			r.Add(doctor.Finding{Area: areaServer, Level: doctor.Note, Text: "it was not called, because of what is broken above"})
+		}
 		progress.Clear()
 	}
 	if c.Server != "" {

@@ -26,6 +26,9 @@ const (
 	drainInterval  = 100 * time.Millisecond
 	stopTimeout    = 10 * time.Second       // for requests that are under way after the drain
 	exitTimeout    = time.Second            // for everything, when told again to end
+	trialTime      = time.Second            // of each of the doctor's calls
+	trialBitrate   = 2_000_000              // bit/s of the picture in them
+	maxTrialLoss   = 1                      // percent: what goes astray within one machine is more than chance
 	greetTimeout   = 2 * time.Second        // for another server on this machine to say what it is
 	lookupTimeout  = 4 * time.Second        // for a name to be found
 	expiresSoon    = 14 * 24 * time.Hour    // before the end of a certificate, the doctor warns

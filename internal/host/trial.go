@@ -39,7 +39,7 @@ func (p process) load(c *loadCommand) error {
 	if err := c.Check(fileLimit()); err != nil {
 		return &usageError{err}
 	}
-	token, err := c.signer(p.env)
+	token, err := signer(&c.Shared, p.env, c.Duration+time.Hour)
 	if err != nil {
 		return err
 	}
@@ -68,12 +68,12 @@ func (p process) load(c *loadCommand) error {
 	return nil
 }
 
-// signer makes tokens with the key pairs of the server, where they can be had. A server without tokens ignores them. nil: there are
-// no key pairs.
-func (c *loadCommand) signer(env environment) (func(room, identity string) (string, error), error) {
-	named := c.Keys.Reveal() != "" || c.Data != ""
-	c.Data = cmp.Or(c.Data, defaultData(env))
-	if path := c.keysPath(); path != "" {
+// signer makes tokens with the key pairs of the server, where they can be had, that are valid so long. A server without tokens ignores them.
+// nil: there are no key pairs.
+func signer(s *Shared, env environment, valid time.Duration) (func(room, identity string) (string, error), error) {
+	named := s.Keys.Reveal() != "" || s.Data != ""
+	s.Data = cmp.Or(s.Data, defaultData(env))
+	if path := s.keysPath(); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			if named {
 				return nil, fmt.Errorf("keys: %w: --data is the data folder of the server", err)
@@ -81,7 +81,7 @@ func (c *loadCommand) signer(env environment) (func(room, identity string) (stri
 			return nil, nil
 		}
 	}
-	k, err := loadKeys(&c.Shared)
+	k, err := loadKeys(s)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (c *loadCommand) signer(env environment) (func(room, identity string) (stri
 		now := time.Now()
 		return auth.Sign(now, auth.Claims{
 			Key: k.first, Identity: identity, Name: identity, Room: room,
-			Grants: wire.Grants{Publish: true, Subscribe: true}, Expires: now.Add(c.Duration + time.Hour),
+			Grants: wire.Grants{Publish: true, Subscribe: true}, Expires: now.Add(valid),
 		}, k.keys)
 	}, nil
 }

@@ -27,12 +27,13 @@ type client struct {
 	publishes, receives bool
 
 	// static after join
-	session *session
-	pc      *webrtc.PeerConnection
-	sending []*sender
-	up      chan struct{} // closed when media can flow
-	leaving chan struct{} // closed when nothing counts any more
-	work    sync.WaitGroup
+	session  *session // nil: a call by WHIP
+	location string   // of the call
+	pc       *webrtc.PeerConnection
+	sending  []*sender
+	up       chan struct{} // closed when media can flow
+	leaving  chan struct{} // closed when nothing counts any more
+	work     sync.WaitGroup
 
 	// guarded by negotiating, which is held while an offer is under way
 	negotiating sync.Mutex
@@ -51,6 +52,7 @@ type client struct {
 	faults      []fault
 	late        meter.Histogram // how late frames were sent
 	sent        int64           // bytes of RTP packets
+	ping        time.Duration   // the quickest; 0: none was measured
 }
 
 // slot is a pair of receiving m-lines, or a video-only one.
@@ -75,7 +77,7 @@ func newClient(c *crew, room, kind string, number int, publishes, receives bool)
 // join enters the room and returns when media can flow, or with a fault that is noted.
 func (c *client) join(ctx context.Context) {
 	began := time.Now()
-	ctx, done := context.WithTimeout(ctx, joinTimeout)
+	ctx, done := context.WithTimeout(ctx, c.plan.patience())
 	defer done()
 	cause, err := c.enter(ctx, began)
 	if err != nil {
@@ -96,6 +98,9 @@ func (c *client) enter(ctx context.Context, began time.Time) (cause string, err 
 	c.mu.Lock()
 	c.meter = meter.NewReceiver(began, c.sources(c.room))
 	c.mu.Unlock()
+	if c.plan.Path == PathWHIP && c.publishes {
+		return c.call(ctx)
+	}
 	if c.session, err = c.target.dial(ctx); err != nil {
 		return "connect", err
 	}
@@ -110,8 +115,8 @@ func (c *client) enter(ctx context.Context, began time.Time) (cause string, err 
 		return "join", err
 	}
 	c.session.keepAlive(time.Duration(max(joined.PingSeconds, 1)) * time.Second)
-	if c.pc, err = c.connection(); err != nil {
-		return "media", err
+	if c.pc, err = c.connection(ctx); err != nil {
+		return relayCause(err), err
 	}
 	c.pc.OnConnectionStateChange(c.changed)
 	c.pc.OnTrack(c.drain)
@@ -120,15 +125,33 @@ func (c *client) enter(ctx context.Context, began time.Time) (cause string, err 
 	if err := c.negotiate(ctx, firstPairs, firstVideos); err != nil {
 		return "offer", err
 	}
-	c.work.Go(c.nudge)
+	return c.await(ctx)
+}
+
+// await waits until media can flow, by the path that they should take.
+func (c *client) await(ctx context.Context) (cause string, err error) {
+	if c.plan.Path != PathTCP {
+		c.work.Go(c.nudge)
+	}
 	select {
 	case <-c.up:
-		return "", nil
-	case <-c.session.over:
+	case <-c.lost():
 		return "session", c.session.fault()
 	case <-ctx.Done():
-		return "media", fmt.Errorf("not connected after %v: ICE is %v, the connection %v", joinTimeout, c.pc.ICEConnectionState(), c.pc.ConnectionState())
+		return "media", fmt.Errorf("not connected after %v: ICE is %v, the connection %v", c.plan.patience(), c.pc.ICEConnectionState(), c.pc.ConnectionState())
 	}
+	if pair, _ := c.selected(); pair != nil {
+		err = c.plan.Path.astray(pair)
+	}
+	return "path", err
+}
+
+// lost is closed when the session is over; a call has none.
+func (c *client) lost() <-chan struct{} {
+	if c.session == nil {
+		return nil
+	}
+	return c.session.over
 }
 
 // changed follows the state of the PeerConnection.
@@ -469,6 +492,9 @@ func (c *client) leave(ctx context.Context) {
 	if c.session != nil {
 		_ = c.session.request(ctx, wire.TypeLeave, wire.Leave{}, nil) // it ends anyway
 		c.session.close()
+	}
+	if c.location != "" {
+		c.hangUp(ctx)
 	}
 	if c.pc != nil {
 		_ = c.pc.GracefulClose()

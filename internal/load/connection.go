@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	pionice "github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
@@ -87,12 +89,13 @@ func (p *Plan) engine() (*webrtc.MediaEngine, error) {
 
 // connection makes a PeerConnection that does what a browser's does for the server: it answers requests for repairs, reports, and sends
 // transport-wide feedback. Requests for repairs are those of package meter: pion's go on when the repair has come.
-func (c *client) connection() (*webrtc.PeerConnection, error) {
+func (c *client) connection(ctx context.Context) (*webrtc.PeerConnection, error) {
 	m, err := c.plan.engine()
 	if err != nil {
 		return nil, err
 	}
-	answer, err := nack.NewResponderInterceptor()
+	quiet := &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+	answer, err := nack.NewResponderInterceptor(nack.WithResponderLoggerFactory(quiet))
 	if err != nil {
 		return nil, err
 	}
@@ -105,23 +108,23 @@ func (c *client) connection() (*webrtc.PeerConnection, error) {
 	if err := webrtc.ConfigureTWCCHeaderExtensionSender(m, registry); err != nil {
 		return nil, err
 	}
-	if err := webrtc.ConfigureTWCCSender(m, registry); err != nil {
+	if err := webrtc.ConfigureTWCCSenderWithOptions(m, registry, twcc.WithLoggerFactory(quiet)); err != nil {
 		return nil, err
 	}
 	var s webrtc.SettingEngine
-	s.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+	s.LoggerFactory = quiet
 	s.SetICEMulticastDNSMode(pionice.MulticastDNSModeDisabled)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
-	s.DisableActiveTCP(true)
 	s.SetIncludeLoopbackCandidate(true)
 	// One socket for each client, on the interface that leads to the server.
 	local := c.target.local()
 	s.SetIPFilter(func(ip net.IP) bool { return address(ip) == local })
 	s.SetRemoteIPFilter(func(ip net.IP) bool { return c.target.allowed(address(ip)) })
 	s.SetICEMaxBindingRequests(maxChecks)
-	// No ICE servers: those that the server names are perhaps not its own.
-	return webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry)).
-		NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
+	config, err := c.settle(ctx, &s)
+	if err != nil {
+		return nil, err
+	}
+	return webrtc.NewAPI(webrtc.WithSettingEngine(s), webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry)).NewPeerConnection(config)
 }
 
 // nudge makes pion look at its pairs, and nominate the first that works, as soon as a browser would. By itself it looks every 200 ms,
@@ -133,7 +136,7 @@ func (c *client) nudge() {
 		select {
 		case <-c.up:
 			return
-		case <-c.session.over:
+		case <-c.lost():
 			return
 		case <-time.After(wait):
 		}

@@ -33,7 +33,10 @@ const (
 	firstNudge = 3 * time.Millisecond
 	maxChecks  = 256 // of a pair: pion gives up after 8, which with nudges are over in half a second; browsers go on
 
+	pingTries = 5 // of which the quickest counts
+
 	joinTimeout  = 15 * time.Second // from the first byte to media that can flow
+	pathTimeout  = 6 * time.Second  // the same where a Path is tried: nearby, that is long
 	replyTimeout = 10 * time.Second
 	leaveTimeout = 3 * time.Second
 	settleTime   = 3 * time.Second // for first pictures, after the last join

@@ -48,11 +48,16 @@ func (c *client) count(s *Status) {
 
 // outcome tells what a client has measured up to now.
 func (c *client) outcome(now time.Time) outcome {
+	var rtt time.Duration
+	if c.plan.Path != "" {
+		_, rtt = c.selected()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return outcome{
 		room: c.room, identity: c.identity, publishes: c.publishes, receives: c.receives, took: c.took,
 		result: c.meter.Result(now), sent: c.sent, late: c.late, faults: slices.Clone(c.faults), statuses: maps.Clone(c.statuses),
+		rtt: rtt, ping: c.ping,
 	}
 }
 

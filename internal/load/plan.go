@@ -31,6 +31,8 @@ type Plan struct {
 	Bitrate     Bitrate       `group:"Media" default:"1.5M" placeholder:"BITRATE" help:"Bit/s of each picture, such as 800k; with --simulcast of its largest size. Default: 1.5M."`
 	FPS         int           `name:"fps" group:"Media" default:"30" placeholder:"N" help:"Pictures a second. Default: 30."`
 	JSON        bool          `name:"json" group:"Result" help:"Print the result as JSON, with each client."`
+
+	Path Path `kong:"-"` // by which media have to go
 }
 
 // Bitrate is in bit/s. As text it may end with k, M or G.

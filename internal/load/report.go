@@ -29,7 +29,10 @@ type Report struct {
 	Audio        *Media `json:"audio,omitempty"`
 	Received     Spread `json:"received"` // by each client that receives
 	Sent         Spread `json:"sent"`     // by each client that sends
-	Frozen       Frozen `json:"frozen"`
+	// RTT is the median round-trip time of connectivity checks, Ping that of requests over WebSocket, where it was asked for a Path.
+	RTT    float64 `json:"rttMs,omitempty"`
+	Ping   float64 `json:"pingMs,omitempty"`
+	Frozen Frozen  `json:"frozen"`
 	// Sizes are the encodings of simulcast, with how many frames of each could be shown.
 	Sizes []Size `json:"sizes,omitempty"`
 	// Withheld are subscriptions that the server does not serve at the end, by the reason.
@@ -139,6 +142,7 @@ type outcome struct {
 	late                meter.Histogram
 	faults              []fault
 	statuses            map[string]string
+	rtt, ping           time.Duration // 0: not measured
 }
 
 // circumstances are what a report needs to know besides outcomes.
@@ -160,7 +164,7 @@ func summarize(p *Plan, all []outcome, c circumstances) *Report {
 		},
 		Machine: Machine{Cores: c.cores, Used: round(c.processor.Seconds() / max(c.span.Seconds(), 0.001))},
 	}
-	var joins, pictures, sounds []time.Duration
+	var joins, pictures, sounds, rtts, pings []time.Duration
 	var received, sent []int64
 	var video, audio meter.Media
 	var late meter.Histogram
@@ -177,6 +181,7 @@ func summarize(p *Plan, all []outcome, c circumstances) *Report {
 		video.Merge(&o.result.Video)
 		audio.Merge(&o.result.Sound)
 		late.Merge(&o.late)
+		rtts, pings = measured(rtts, o.rtt), measured(pings, o.ping)
 		client := o.client()
 		if o.receives && o.took > 0 {
 			received = append(received, client.Received)
@@ -192,6 +197,9 @@ func summarize(p *Plan, all []outcome, c circumstances) *Report {
 	r.FirstPicture.fill(pictures)
 	r.FirstSound.fill(sounds)
 	r.Received, r.Sent = spread(received), spread(sent)
+	slices.Sort(rtts)
+	slices.Sort(pings)
+	r.RTT, r.Ping = milliseconds(rank(rtts, 0.5)), milliseconds(rank(pings, 0.5))
 	if p.Video != "none" {
 		r.Video = media(&video)
 		r.Frozen = frozen(&video)
@@ -299,6 +307,14 @@ func rank[T any](sorted []T, q float64) (v T) {
 		v = sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 	}
 	return v
+}
+
+// measured appends a duration unless there is none.
+func measured(all []time.Duration, d time.Duration) []time.Duration {
+	if d > 0 {
+		all = append(all, d)
+	}
+	return all
 }
 
 func spread(all []int64) Spread {

@@ -76,7 +76,9 @@ func Run(ctx context.Context, p *Plan, o Options) (*Report, error) {
 	before := processorTime()
 	r.begun = time.Now()
 	r.ramp(ctx, r.publishers)
-	r.ramp(ctx, r.subscribers)
+	if p.Path == "" || !r.nobody() { // a path by which nobody comes in is told after half of the time
+		r.ramp(ctx, r.subscribers)
+	}
 	r.settle(ctx)
 	if ctx.Err() == nil {
 		before = processorTime()
@@ -84,6 +86,11 @@ func Run(ctx context.Context, p *Plan, o Options) (*Report, error) {
 		r.wait(ctx, p.Duration)
 	}
 	r.interrupted = ctx.Err() != nil
+	if p.Path != "" {
+		for _, c := range r.clients() {
+			c.measurePing(ctx)
+		}
+	}
 	report := r.report(time.Now(), processorTime()-before)
 	r.tell(Leaving)
 	r.leave()
