@@ -2,11 +2,14 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +31,7 @@ const (
 	natServer      = "20.0.0.10"
 	natServerOther = "20.0.0.11"
 	natPort        = "443" // which the firewall lets TCP out to
-	natOtherPort   = "3479"
+	natOtherPort   = "444" // Parley takes the next one
 )
 
 // natKind is a NAT as nftables makes it. %[1]d in its rules is the number of the client.
@@ -154,8 +157,14 @@ func execute(input, program string, args ...string) error {
 	return nil
 }
 
-// client puts a client with a number behind a NAT and returns its namespace.
-func (l *natLab) client(number int, k natKind) string {
+// natNames are the kinds in an order that gives their clients numbers.
+func natNames() []string { return slices.Sorted(maps.Keys(natKinds)) }
+
+// clientName is the namespace of a client.
+func (l *natLab) clientName(number int) string { return fmt.Sprint(l.prefix, "client", number) }
+
+// client puts a client with a number behind a NAT.
+func (l *natLab) client(number int, k natKind) {
 	l.t.Helper()
 	nat, client := fmt.Sprint("nat", number), fmt.Sprint("client", number)
 	l.must(l.namespace(nat))
@@ -174,7 +183,6 @@ func (l *natLab) client(number int, k natKind) string {
 		rules := strings.ReplaceAll(k.rules, "%[1]d", fmt.Sprint(number))
 		l.must(execute("table ip nat {\n"+rules+"\n}\n", "ip", "netns", "exec", l.prefix+nat, "nft", "-f", "-"))
 	}
-	return l.prefix + client
 }
 
 // start runs a program in the server's namespace until the test ends, and waits until it listens on all four endpoints.
@@ -199,7 +207,7 @@ func (l *natLab) start(cmd *exec.Cmd) {
 	for range 500 {
 		// The namespaces of a process are those of its file in /proc; ip has become the program.
 		udp, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/udp", cmd.Process.Pid))
-		if strings.Count(string(udp), ":01BB ") >= 2 && strings.Count(string(udp), ":0D97 ") >= 2 {
+		if strings.Count(string(udp), ":01BB ") >= 2 && strings.Count(string(udp), ":01BC ") >= 2 {
 			return
 		}
 		select {
@@ -230,12 +238,11 @@ func doctorIn(namespace string, args ...string) (r doctor.Report, exit int, err 
 // nameAll asks the doctor behind every kind of NAT for its name.
 func (l *natLab) nameAll() {
 	var work sync.WaitGroup
-	number := 0
-	for name, kind := range natKinds {
-		number++
-		namespace := l.client(number, kind)
+	for i, name := range natNames() {
+		kind := natKinds[name]
+		l.client(1+i, kind)
 		work.Go(func() {
-			r, exit, err := doctorIn(namespace, "--nat", "--server", natServer+":"+natPort, "--json")
+			r, exit, err := doctorIn(l.clientName(1+i), "--nat", "--server", natServer+":"+natPort, "--json")
 			if err != nil || r.NAT == nil {
 				l.t.Errorf("%s: %v, exit %d, %+v", name, err, exit, r)
 				return
@@ -263,4 +270,43 @@ func TestScenarioNATNamesByCoturn(t *testing.T) {
 		"--alt-listening-port", natOtherPort, "--no-tls", "--no-dtls", "--no-cli", "--log-file", "stdout",
 		"--pidfile", filepath.Join(folder, "pid"), "--db", filepath.Join(folder, "db")))
 	l.nameAll()
+}
+
+// Parley's own server tells the doctor the same, by its second address, and tells it coturn's client too.
+func TestScenarioNATNamesByParley(t *testing.T) {
+	l := newNATLab(t)
+	l.start(child(childOrder{Main: []string{"turn", "--listen", natServer + ":" + natPort, "--alt-address", natServerOther}}))
+	l.nameAll()
+	program, err := exec.LookPath("turnutils_natdiscovery")
+	if err != nil {
+		t.Skip("the rest wants turnutils_natdiscovery (coturn): make deps installs it")
+	}
+	var work sync.WaitGroup
+	for i, name := range natNames() {
+		kind := natKinds[name]
+		if kind.mapping == "unknown" {
+			continue // it waits for ever
+		}
+		for flag, behaviour := range map[string]string{"-m": kind.mapping, "-f": kind.filtering} {
+			work.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				out, err := exec.CommandContext(ctx, "ip", "netns", "exec", l.clientName(1+i), program, flag, "-p", natPort, natServer).CombinedOutput()
+				if want := coturnWords[flag+behaviour]; !strings.Contains(string(out), want) {
+					t.Errorf("%s: %v, no %q in\n%s", name, err, want, out)
+				}
+			})
+		}
+	}
+	work.Wait()
+}
+
+// coturnWords are how coturn's client calls what is found with a flag.
+var coturnWords = map[string]string{
+	"-mnone":                       "NAT with Endpoint Independent Mapping!",
+	"-mendpoint-independent":       "NAT with Endpoint Independent Mapping!",
+	"-maddress-and-port-dependent": "NAT with Address and Port Dependent Mapping!",
+	"-fendpoint-independent":       "NAT with Endpoint Independent Filtering!",
+	"-faddress-dependent":          "NAT with Address Dependent Filtering!",
+	"-faddress-and-port-dependent": "NAT with Address and Port Dependent Filtering!",
 }
