@@ -36,9 +36,13 @@ func TestTypes(t *testing.T) {
 		c    stun.Class
 		want stun.Type
 	}{
-		{stun.Binding, stun.Request, 0x0001}, {stun.Binding, stun.Indication, 0x0011},
-		{stun.Binding, stun.Success, 0x0101}, {stun.Binding, stun.Error, 0x0111},
-		{stun.Send, stun.Indication, 0x0016}, {stun.ConnectionAttempt, stun.Indication, 0x001C}, {stun.Allocate, stun.Error, 0x0113},
+		{stun.Binding, stun.Request, 0x0001},
+		{stun.Binding, stun.Indication, 0x0011},
+		{stun.Binding, stun.Success, 0x0101},
+		{stun.Binding, stun.Error, 0x0111},
+		{stun.Send, stun.Indication, 0x0016},
+		{stun.ConnectionAttempt, stun.Indication, 0x001C},
+		{stun.Allocate, stun.Error, 0x0113},
 	} {
 		got := stun.TypeOf(c.m, c.c)
 		if got != c.want || got.Method() != c.m || got.Class() != c.c {

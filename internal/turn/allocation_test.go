@@ -32,7 +32,7 @@ func TestAllocate(t *testing.T) {
 		{name: "IPv4 where there is none", attrs: []attr{udp}, change: func(c *turn.Config) { c.NoIPv4 = true }, want: stun.FamilyNotSupported},
 		// "The server checks if the request contains both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY attributes": 400
 		{name: "both family attributes", attrs: []attr{udp, family(stun.RequestedAddressFamily, 1), family(stun.AdditionalAddressFamily, 2)}, want: stun.BadRequest},
-		// §18.11: "The ... value 0x01 is not used in this attribute"
+		// §7.2: the additional one can only be IPv6, since IPv4 is what there is anyway.
 		{name: "IPv4 as the additional one", attrs: []attr{udp, family(stun.AdditionalAddressFamily, 1)}, want: stun.BadRequest},
 		{name: "a lifetime of three bytes", attrs: []attr{udp, value(stun.Lifetime, 1, 2, 3)}, want: stun.BadRequest},
 		{name: "an EVEN-PORT of two bytes", attrs: []attr{udp, value(stun.EvenPort, 0, 0)}, want: stun.BadRequest},
@@ -89,7 +89,7 @@ func TestAllocateAgainWhileItIsOpened(t *testing.T) {
 	}
 }
 
-// RFC 8656 §7.2: at most the server's maximum, at least its default, of 10 minutes (§3.2: "a lifetime of 10 minutes").
+// RFC 8656 §7.2: at most the server's maximum, at least its default, of 10 minutes (§3.2).
 func TestLifetimes(t *testing.T) {
 	for _, c := range []struct{ asked, want time.Duration }{
 		{0, 10 * time.Minute},
@@ -457,6 +457,11 @@ func TestReservation(t *testing.T) {
 		t.Error(r)
 	}
 	sc.client(4003).want(stun.InsufficientCapacity, stun.Allocate, udp, claim)
+	six := sc.client(4004).want(0, stun.Allocate, udp, evenNext, value(stun.RequestedAddressFamily, stun.IPv6, 0, 0, 0))
+	token, _ = six.Find(stun.ReservationToken)
+	if got := sc.client(4005).allocate(value(stun.ReservationToken, token...)); got.Addr() != own6 {
+		t.Errorf("claimed %v, beside %v", got, six.addr(stun.XORRelayedAddress))
+	}
 	ann.want(0, stun.Refresh, lifetime(0))
 	again.want(0, stun.Refresh)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-rtc/parley/internal/turn"
 )
 
-// The first answer is a challenge: "an error code of 401 (Unauthenticated)", REALM, NONCE with the nonce cookie, and PASSWORD-ALGORITHMS (RFC 8489
+// The first answer is a challenge: 401 (Unauthenticated), REALM, NONCE with the nonce cookie, and PASSWORD-ALGORITHMS (RFC 8489
 // §9.2.4). It is the same for every method.
 func TestChallenge(t *testing.T) {
 	for _, m := range []stun.Method{stun.Allocate, stun.Refresh, stun.CreatePermission, stun.ChannelBind} {
@@ -116,7 +116,7 @@ func TestIncomplete(t *testing.T) {
 }
 
 // Bid-down attacks: the nonce says that algorithms were offered, so whoever uses one must tell which were (RFC 8489 §9.2.4): unless both
-// attributes are there, the list is ours and the choice is of it, "the server MUST generate an error response with an error code of 400".
+// attributes are there, the list is the one that came with the nonce, and the choice is of it, the request is a bad one: 400.
 func TestBidDown(t *testing.T) {
 	offered := []byte{0, 2, 0, 0, 0, 1, 0, 0}
 	for _, c := range []struct {

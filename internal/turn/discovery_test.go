@@ -148,7 +148,9 @@ func TestResponsePort(t *testing.T) {
 	}
 	sc.pass(time.Minute)
 	for _, attrs := range [][]attr{
-		{value(stun.ResponsePort, 0, 0, 0, 0)}, {value(stun.ResponsePort, 1)}, {value(stun.ChangeRequest, 1)},
+		{value(stun.ResponsePort, 0, 0, 0, 0)},
+		{value(stun.ResponsePort, 1)},
+		{value(stun.ChangeRequest, 1)},
 		{port, value(stun.Padding, make([]byte, 64)...)}, // §7.6: the two do not go together
 	} {
 		if d, r, _ := ann.discover(t, attrs...); r == nil || r.code != stun.BadRequest || d.Pair != ann.pair {

@@ -99,6 +99,15 @@ func TestPermissionAndChannelLimits(t *testing.T) {
 	}
 	sc.pass(turn.ChannelLifetime)
 	ann.bind(0x4003, at(3))
+	// A channel without room for its permission is none.
+	few := newScene(t, func(c *turn.Config) { c.Limits.Permissions = 1 }).client(4000)
+	few.allocate()
+	few.permit(at(0))
+	few.want(stun.InsufficientCapacity, stun.ChannelBind, number(0x4000), toward(at(1)))
+	if _, r := few.channel(0x4000, []byte("x")); r != drop.TurnNoChannel {
+		t.Error(r)
+	}
+	few.bind(0x4000, at(0))
 	many := newScene(t, func(c *turn.Config) { c.Limits.Permissions, c.Limits.Channels = 1000, 1000 }).client(4000)
 	many.allocate()
 	for i := range 255 {

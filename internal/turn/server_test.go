@@ -66,6 +66,28 @@ func TestMemoryOfAnAllocation(t *testing.T) {
 	runtime.KeepAlive(sc)
 }
 
+// One datagram each way by a channel, of one client after another: what a relayed packet costs here.
+func BenchmarkChannel(b *testing.B) {
+	sc := newScene(b, func(c *turn.Config) { c.Limits.Challenges = 100 })
+	var pairs []datagram.Pair
+	for i := range 20 {
+		ann := sc.client(uint16(4000 + i))
+		ann.allocate()
+		ann.bind(0x4000, peer)
+		pairs = append(pairs, ann.pair)
+	}
+	up := append([]byte{0x40, 0, 0x04, 0xB0}, make([]byte, 1200)...)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if i%16 == 0 {
+			sc.reset()
+		}
+		if sc.s.Handle(sc.now, pairs[i%20], up, &sc.out) != drop.None || sc.s.FromPeer(sc.now, turn.RelayID(i%20), peer, up[4:], &sc.out) != drop.None {
+			b.Fatal("not relayed")
+		}
+	}
+}
+
 // Out's bytes stay where they are while it is filled, however much that is, and its memory is used again.
 func TestOutKeepsItsBytes(t *testing.T) {
 	sc := newScene(t)
