@@ -184,6 +184,7 @@ func (s *Server) allocate(q *request, a *allocation) drop.Reason {
 	if !ok {
 		return q.refuse(s, stun.AllocationQuota)
 	}
+	s.repay(q)
 	s.open(q, w, q.allocation(u, source))
 	return drop.None
 }

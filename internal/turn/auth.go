@@ -190,7 +190,7 @@ func (s *Server) mayAnswer(q *request) bool {
 		return true
 	}
 	every := time.Second / instant(s.limits.Challenges)
-	paid := &s.strangers[s.hash(datagram.Source(addr))%strangers]
+	paid := s.stranger(addr)
 	if *paid > q.at+time.Second-every {
 		return false
 	}
@@ -198,7 +198,16 @@ func (s *Server) mayAnswer(q *request) bool {
 	return true
 }
 
-func (s *Server) hash(a netip.Addr) uint64 {
-	b := a.As16()
-	return maphash.Bytes(s.seed, b[:])
+// repay takes back what one answer has cost a source: it went to a client who has used it. So however many come from behind one NAT at once, it is
+// those who do not answer that are limited.
+func (s *Server) repay(q *request) {
+	if paid := s.stranger(q.pair.Remote.Addr()); q.pair.Proto == datagram.UDP && *paid > q.at {
+		*paid = max(*paid-time.Second/instant(s.limits.Challenges), q.at)
+	}
+}
+
+// stranger is the place in the table of an address's source.
+func (s *Server) stranger(a netip.Addr) *instant {
+	b := datagram.Source(a).As16()
+	return &s.strangers[maphash.Bytes(s.seed, b[:])%strangers]
 }

@@ -301,6 +301,24 @@ func TestStrangersAreLimited(t *testing.T) {
 	}
 }
 
+// Clients of one source who do authenticate are not limited, however many they are: each gives back the answer that it had.
+func TestThoseWhoAuthenticateAreNotLimited(t *testing.T) {
+	sc := newScene(t)
+	for i := range 50 {
+		sc.client(uint16(1000 + i)).allocate()
+	}
+	eve := sc.client(999)
+	answered := 0
+	for range 100 {
+		if r, _ := eve.raw(eve.message(stun.TypeOf(stun.Allocate, stun.Request), udp)); r != nil {
+			answered++
+		}
+	}
+	if answered != 10 {
+		t.Errorf("and who does not gets %d answers", answered)
+	}
+}
+
 // A flood from 64,000 sources leaves nothing behind: no allocation of memory, no more bytes out than 3 times those in.
 func TestFloodOfStrangers(t *testing.T) {
 	sc := newScene(t)

@@ -60,8 +60,8 @@ type Limits struct {
 	AllocationRate int
 	UserRate       int
 
-	// Challenges is how many answers a second go over UDP to strangers (RFC 8489 §9.2.4: 401) at one source, except at loopback addresses,
-	// which nobody forges from elsewhere.
+	// Challenges is how many answers a second go over UDP to strangers (RFC 8489 §9.2.4: 401) at one source, not counting those with which
+	// somebody then gets an allocation, and not at loopback addresses, which nobody forges from elsewhere.
 	Challenges int
 }
 
