@@ -78,30 +78,42 @@ func (s *Server) discover(q *request, alt *Alternate, at corner) drop.Reason {
 		if !s.mayAnswer(q) {
 			return drop.TurnUnproven
 		}
-		return s.mapped(q, to, nil, from, at, false)
+		return s.mapped(q, to).end(s)
 	}
-	if r := s.mapped(q, to, alt, from, at, padded); r != drop.TurnLarge {
-		return r
-	}
-	return s.mapped(q, to, nil, from, at, false)
-}
-
-// mapped sends the answer. With alt it tells its origin and the other address; padding makes it at most as long as the request is (RFC 5780 §6.1, §7.6).
-func (s *Server) mapped(q *request, to asked, alt *Alternate, from, at corner, padding bool) drop.Reason {
-	w := to.answer(stun.Success, q.out)
-	w.Address(stun.XORMappedAddress, q.pair.Remote)
-	if alt != nil {
+	// MAPPED-ADDRESS beside the XORed one tells of routers that change addresses in what they forward (§4.6). A short request gets less.
+	for plain := true; ; plain = false {
+		w := s.mapped(q, to)
 		w.PlainAddress(stun.ResponseOrigin, alt.public(from))
 		w.PlainAddress(stun.OtherAddress, alt.public(corner{at.addr ^ 1, at.port ^ 1}))
-	}
-	if padding {
-		n := len(q.Raw) - len(w.Message()) - 4
-		if to.fingerprint {
-			n -= 8
+		if plain {
+			w.PlainAddress(stun.MappedAddress, q.pair.Remote)
 		}
-		w.Bytes(stun.Padding, zeros[:max(n, 0)])
+		if padded {
+			w.padding(len(q.Raw))
+		}
+		if r := w.end(s); r != drop.TurnLarge {
+			return r
+		}
+		if !plain {
+			return s.mapped(q, to).end(s)
+		}
 	}
-	return w.end(s)
+}
+
+// mapped is an answer with the address of the client who asks.
+func (s *Server) mapped(q *request, to asked) *answer {
+	w := to.answer(stun.Success, q.out)
+	w.Address(stun.XORMappedAddress, q.pair.Remote)
+	return &w
+}
+
+// padding makes the answer as long as the request is, and no longer (RFC 5780 §6.1, §7.6).
+func (w *answer) padding(size int) {
+	n := size - len(w.Message()) - 4
+	if w.to.fingerprint {
+		n -= 8
+	}
+	w.Bytes(stun.Padding, zeros[:max(n, 0)])
 }
 
 // zeros is what PADDING is made of.

@@ -80,10 +80,13 @@ func TestChangeRequest(t *testing.T) {
 		if ann.pair.Local.Addr().Is6() {
 			ann.pair.Remote = netip.MustParseAddrPort("[2a00:5::7]:4000")
 		}
-		d, r, _ := ann.discover(t, value(stun.ChangeRequest, 0, 0, 0, c.flags), value(stun.Software, make([]byte, 8)...))
+		d, r, _ := ann.discover(t, value(stun.ChangeRequest, 0, 0, 0, c.flags), value(stun.Software, make([]byte, 16)...))
 		if r == nil || d.Pair.Local.String() != c.from || d.Pair.Remote != ann.pair.Remote || r.addr(stun.XORMappedAddress) != ann.pair.Remote {
 			t.Errorf("to %s, flags %d: %+v", c.to, c.flags, d)
 			continue
+		}
+		if r.plain(stun.MappedAddress) != ann.pair.Remote.String() {
+			t.Errorf("to %s: MAPPED-ADDRESS %s", c.to, r.plain(stun.MappedAddress))
 		}
 		if r.plain(stun.ResponseOrigin) != c.origin || r.plain(stun.OtherAddress) != c.other {
 			t.Errorf("to %s, flags %d: origin %s, other %s", c.to, c.flags, r.plain(stun.ResponseOrigin), r.plain(stun.OtherAddress))
