@@ -52,6 +52,9 @@ const (
 	DtlsQueueFull // the association did not keep up
 	DtlsClosed    // no association any more
 	DtlsMalformed // no record that a client sends
+	DtlsEpoch     // not of the epoch that follows from the handshake: a flight of it that comes again
+	DtlsReplay    // seen before, or too old
+	DtlsAuth      // authentication failed
 	DataNoChannel // the receiver has not opened the data channel
 	DataQueueFull // the receiver of lossy data messages did not keep up
 	DataSlow      // waited for a receiver that was too slow, and lost its reliable channel for that
@@ -106,6 +109,7 @@ var names = [NumReasons]string{
 	TurnNoPermission: "turn_no_permission", TurnForbidden: "turn_forbidden", TurnFamily: "turn_family", TurnRate: "turn_rate",
 	TurnUnproven: "turn_unproven", TurnLarge: "turn_large", TurnPending: "turn_pending",
 	DtlsQueueFull: "dtls_queue_full", DtlsClosed: "dtls_closed", DtlsMalformed: "dtls_malformed",
+	DtlsEpoch: "dtls_epoch", DtlsReplay: "dtls_replay", DtlsAuth: "dtls_auth",
 	DataNoChannel: "data_no_channel", DataQueueFull: "data_queue_full", DataSlow: "data_slow", DataRate: "data_rate",
 	DataMalformed: "data_malformed", DataForbidden: "data_forbidden", DataUnknownTo: "data_unknown_to",
 	SrtpNoKeys: "srtp_no_keys", SrtpShort: "srtp_short", SrtpAuth: "srtp_auth", SrtpReplay: "srtp_replay",

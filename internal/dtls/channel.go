@@ -51,13 +51,13 @@ type Inbox interface {
 
 // channel is an open data channel.
 type channel struct {
-	// static after construction; start and patience once it is open
+	// static after construction; opened and patience once it is open
 	association *Association
 	kind        Channel
 	dc          *datachannel.DataChannel
 	ctx         context.Context // over with the channel, or with SCTP
 	over        context.CancelFunc
-	start       func(func())  // starts a goroutine that SCTP waits for; nil: it was never open
+	opened      bool          // for a while at least
 	patience    time.Duration // with a client that is behind
 
 	// guarded by mu
@@ -160,11 +160,11 @@ func (c *channel) catchUp() {
 }
 
 // work starts a goroutine where there is something to write, or to close, and none that does. The caller holds mu, and the reader of an open
-// channel does not end before the channel: so SCTP waits for what is started here.
+// channel does not end before the channel: so the association waits for what is started here.
 func (c *channel) work() {
-	if c.start != nil && !c.writing && (c.ended || len(c.waiting) > 0) {
+	if c.opened && !c.writing && (c.ended || len(c.waiting) > 0) {
 		c.writing = true
-		c.start(c.write)
+		c.association.start(c.write)
 	}
 }
 
@@ -235,7 +235,7 @@ func (c *channel) write() {
 
 // read passes on what the client sends. Once the channel is over it discards what still comes, which would fill the receive window
 // of the other one, until the client has closed it too.
-func (c *channel) read(a *Association, l *link) {
+func (c *channel) read(l *link) {
 	short := make([]byte, readBytes)
 	for {
 		buf, long := short, (*[longestBytes]byte)(nil)
@@ -252,7 +252,7 @@ func (c *channel) read(a *Association, l *link) {
 		case n > MaxMessage:
 			c.end("a message is too long")
 		case !c.isOver():
-			if err := a.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
+			if err := c.association.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
 				c.end("closed")
 			}
 		}
@@ -272,8 +272,9 @@ func (c *channel) isOver() bool {
 	return c.ended
 }
 
-// accept waits for a stream's opening message and runs the channel, if it is one of the two and not open already.
-func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct{}, start func(func())) {
+// accept waits for a stream's opening message and runs the channel, if it is one of the two and not open already. It is read on another
+// goroutine: the library has 16 KiB of stack for the opening message.
+func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct{}) {
 	cfg := &datachannel.Config{LoggerFactory: silent}
 	dc, err := datachannel.Server(stream, cfg)
 	<-pending
@@ -286,26 +287,27 @@ func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct
 	c.ctx, c.over = context.WithCancel(l.ctx)
 	dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
 	dc.OnBufferedAmountLow(c.again)
-	if !known || !a.open(c, start) {
+	if known && a.open(c) {
+		a.tell(Event{Kind: ChannelOpened, Channel: kind})
+	} else {
 		c.end("refused")
 		a.refuse(stream)
-		c.read(a, l)
-		return
 	}
-	a.tell(Event{Kind: ChannelOpened, Channel: kind})
-	defer c.end("internal fault") // by now there is another reason, unless this panics
-	c.read(a, l)
+	a.start(func() {
+		defer c.end("internal fault") // by now there is another reason, unless this panics
+		c.read(l)
+	})
 }
 
 // open reports false if there is such a channel already.
-func (a *Association) open(c *channel, start func(func())) bool {
+func (a *Association) open(c *channel) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if before := a.channels[c.kind]; before != nil && !before.isOver() {
 		return false
 	}
 	c.mu.Lock()
-	c.start, c.patience = start, Patience>>a.slow
+	c.opened, c.patience = true, Patience>>a.slow
 	c.mu.Unlock()
 	a.channels[c.kind] = c
 	return true

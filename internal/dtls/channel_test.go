@@ -2,11 +2,8 @@ package dtls
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -496,29 +493,6 @@ func TestPendingChannels(t *testing.T) {
 		_ = assoc.Close()
 		_ = client.Close()
 	})
-}
-
-// warned is a DTLS connection on which nothing but warnings arrive.
-type warned struct{ left int }
-
-func (w *warned) Read([]byte) (int, error) {
-	if w.left--; w.left < 0 {
-		return 0, io.EOF
-	}
-	return 0, errors.New("alert: a warning")
-}
-
-func (w *warned) Write(b []byte) (int, error) { return len(b), nil }
-
-// Limit: maxWarnings alerts end nothing, the next one ends the association.
-func TestMaxWarnings(t *testing.T) {
-	a := &Association{ctx: context.Background()}
-	few, many := &warned{left: maxWarnings}, &warned{left: maxWarnings + 10}
-	a.serve(few)
-	a.serve(many)
-	if few.left != -1 || many.left != 9 {
-		t.Errorf("%d and %d left", few.left, many.left)
-	}
 }
 
 // A panic on a goroutine of the association ends the association, with an event, and nothing else.

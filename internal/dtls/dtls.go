@@ -2,7 +2,8 @@
 // joins them to the shard that owns the Transport: Deliver and Send take bytes without ever blocking, a Sink is given datagrams
 // and events.
 //
-//	shard → Deliver → queue → records that can be the client's → pion/dtls → pion/sctp → data channels
+//	shard → Deliver → queue → records that can be the client's → pion/dtls, until the handshake is finished
+//	shard → Deliver → opened here → queue → pion/sctp → data channels, from then on
 //	shard ← Sink.Datagram, Sink.Event ← …
 //	Inbox.Message ← data channels ← Send
 //
@@ -78,7 +79,7 @@ type Event struct {
 
 // Association is one DTLS association. Its methods may be called from any goroutine.
 type Association struct {
-	// static after construction; expected and options by the loop, before it starts another goroutine
+	// static after construction; expected and options by the loop of the handshake, before it starts another goroutine
 	cfg      Config
 	expected expected
 	options  []pion.ServerOption
@@ -86,19 +87,21 @@ type Association struct {
 	cancel   context.CancelFunc
 	done     chan struct{}
 	results  chan result    // room for every attempt there may be
-	work     sync.WaitGroup // goroutines that the loop has started
+	work     sync.WaitGroup // goroutines, but the one that waits for them
 
 	// guarded by mu; while the loop of the handshake runs, it may read in without
 	mu       sync.Mutex
-	in       chan []byte // datagrams for the loop; nil: it is parked
-	parked   *pion.State // what is kept where there is no loop; nil: there is one, or it is over
-	flight   []byte      // the last of the handshake, once it was parked
+	in       chan []byte // datagrams for the loop; nil: it is over
+	epoch    *epoch      // nil: the handshake is not finished
+	link     *link       // nil: no data have come yet
+	ending   bool        // after the handshake
 	channels [NumChannels]*channel
 	slow     int // channels that were closed because the client did not read them
 	counts   Counts
 
 	// owned by loop
-	attempts []*attempt // oldest first
+	trying   context.Context // of the attempts
+	attempts []*attempt      // oldest first
 	ever     int
 	begun    [maxAttempts]time.Time // when the last ones began; the oldest at ever%maxAttempts
 	last     error                  // of an attempt that failed
@@ -125,23 +128,50 @@ func Start(cfg Config) *Association {
 		cfg: cfg, in: make(chan []byte, queueDatagrams), ctx: ctx, cancel: cancel,
 		done: make(chan struct{}), results: make(chan result, maxAttempts),
 	}
-	go a.run(a.begin)
+	a.work.Go(a.begin)
 	return a
 }
 
 // Deliver gives the association a datagram from the client. It copies b.
 func (a *Association) Deliver(b []byte) drop.Reason {
-	if a.ctx.Err() != nil {
+	switch {
+	case a.ctx.Err() != nil:
 		return drop.DtlsClosed
-	}
-	if len(b) > maxDatagram {
+	case len(b) > maxDatagram:
 		return drop.Oversized
 	}
+	var (
+		r      drop.Reason
+		answer []byte
+	)
+	a.mu.Lock()
+	switch {
+	case a.ending:
+		r = drop.DtlsClosed
+	case a.epoch == nil:
+		r = a.queue(b)
+	default:
+		r, answer = a.receive(b)
+	}
+	a.mu.Unlock()
+	if answer != nil {
+		a.send(answer)
+	}
+	return r
+}
+
+// queue gives the loop of the handshake a datagram. The caller holds mu.
+func (a *Association) queue(b []byte) drop.Reason {
 	admitted := admit(make([]byte, 0, len(b)), b)
 	if len(admitted) == 0 {
 		return drop.DtlsMalformed
 	}
-	return a.take(admitted)
+	select {
+	case a.in <- admitted:
+		return drop.None
+	default:
+		return drop.DtlsQueueFull
+	}
 }
 
 // Close ends the association without waiting; see Done. Nothing is told of it.
@@ -149,7 +179,7 @@ func (a *Association) Close() {
 	a.cancel()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.unpark() // to say goodbye
+	a.end(nil)
 }
 
 // Done is closed when every goroutine of the association has ended and the sink is not called any more.
@@ -162,48 +192,69 @@ func (a *Association) Counts() Counts {
 	return a.counts
 }
 
-// run is the association's loop, of which there are two: one begins and is parked, the other goes on from there until it is over.
-func (a *Association) run(loop func() (parked bool)) {
-	parked := false
-	defer func() {
-		if !parked {
-			a.cancel()
-			a.work.Wait()
-			close(a.done)
-		}
-	}()
+// begin owns the handshake attempts. It goes on with the one that wins, or ends the association.
+func (a *Association) begin() {
 	defer a.recover()
-	parked = loop()
+	if why := a.connect(); why != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.end(why)
+	}
 }
 
-// begin owns the handshake attempts, and parks the one that wins.
-func (a *Association) begin() (parked bool) {
+// connect returns why the association is over; nil: it is not, or its owner has closed it.
+func (a *Association) connect() *Event {
 	var err error
 	if a.expected, err = newExpected(a.cfg.Fingerprints); err != nil {
-		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return false
+		return failed(err)
 	}
 	a.options = serverOptions(&a.cfg)
 	won, err := a.handshake()
-	if err != nil {
-		a.tell(Event{Kind: Failed, Reason: err.Error(), Stranger: errors.Is(err, errNotFingerprint) || errors.Is(err, errNoCertificate)})
-		return false
-	}
-	if won == nil {
-		return false // closed
+	switch {
+	case err != nil:
+		return failed(err)
+	case won == nil:
+		return nil
 	}
 	defer won.close()
 	event, err := connected(won.conn, &a.expected)
 	if err != nil {
-		a.tell(Event{Kind: Failed, Reason: err.Error()})
-		return false
+		return failed(err)
 	}
 	a.tell(event)
-	if err := a.park(won); err != nil {
-		a.tell(Event{Kind: Closed, Reason: err.Error()})
-		return false
+	if err := a.establish(won); err != nil {
+		return &Event{Kind: Closed, Reason: err.Error()}
 	}
-	return true
+	return nil
+}
+
+func failed(err error) *Event {
+	return &Event{Kind: Failed, Reason: err.Error(), Stranger: errors.Is(err, errNotFingerprint) || errors.Is(err, errNoCertificate)}
+}
+
+// end says goodbye where there has been a handshake, and tells why it ends when all is over that runs; nil: the owner knows. The first end
+// counts. The caller holds mu.
+func (a *Association) end(why *Event) {
+	if a.ending {
+		return
+	}
+	a.ending = true
+	l := a.link
+	go func() {
+		defer close(a.done)
+		defer a.cancel()
+		defer a.recover()
+		if l != nil {
+			_ = l.Close()
+		}
+		a.work.Wait()
+		if a.epoch != nil {
+			_ = a.say(alert, []byte{warning, closeNotify}) // to the client's own too (RFC 5246 §7.2.1)
+		}
+		if why != nil {
+			a.tell(*why)
+		}
+	}()
 }
 
 // tell gives the sink an event, again and again until it takes it or the association is closed.
@@ -235,5 +286,8 @@ func (a *Association) recover() {
 	if r := recover(); r != nil {
 		a.tell(Event{Kind: Failed, Reason: fmt.Sprintf("internal fault: %v", r)})
 		a.cancel()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.end(nil)
 	}
 }

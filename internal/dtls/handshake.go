@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,6 +77,9 @@ func serverOptions(cfg *Config) []pion.ServerOption {
 func (a *Association) handshake() (*attempt, error) {
 	deadline := time.NewTimer(a.cfg.Deadline)
 	defer deadline.Stop()
+	var stop context.CancelFunc
+	a.trying, stop = context.WithCancel(a.ctx)
+	defer stop()
 	var won *attempt
 	defer func() {
 		for _, t := range a.attempts {
@@ -125,7 +129,7 @@ func rootOf(err error) error {
 func (a *Association) route(b []byte) {
 	hello, ok := helloRandom(b)
 	if !ok {
-		if finished, says := inspect(b); says && !finished {
+		if finishes, says := inspect(b); says && !finishes {
 			a.keep(b)
 			return
 		}
@@ -187,15 +191,16 @@ func (a *Association) attempt(hello random, b []byte) {
 	a.attempts = append(a.attempts, t)
 	a.latest.Store(t)
 	t.pipe.put(b)
+	trying := a.trying
 	a.work.Go(func() {
 		defer a.recover()
-		err := t.conn.HandshakeContext(a.ctx)
+		err := t.conn.HandshakeContext(trying)
 		if t.fate.Load() == replaced {
 			return
 		}
 		select {
 		case a.results <- result{t, err}:
-		case <-a.ctx.Done():
+		case <-trying.Done():
 		}
 	})
 }

@@ -32,7 +32,6 @@ const (
 	longestBytes       = receiveBytes + mtu     // more cannot wait to be read: the longest message there is
 	maxRefused         = 64                     // channels beyond the two, without a known label, or closed for being slow, until SCTP is given up
 	maxPendingChannels = 8                      // streams whose opening message has not come
-	maxWarnings        = 64                     // alerts from the client that end nothing; the next one does
 	sendBytes          = 1 << 20                // of messages that wait for one channel
 	resumeBytes        = sendBytes / 4 * 3      // of them, from which on the client is behind, and below which a channel that was full takes more
 	messageOverhead    = 64                     // bytes that each message counts beside its own: what its place in the queue takes

@@ -13,6 +13,11 @@ const (
 	certificate       = 11
 	certificateVerify = 15
 	clientKeyExchange = 16
+	finished          = 20
+
+	warning     = 1 // levels of alerts (§7.2), and the one that ends a connection in peace
+	fatal       = 2
+	closeNotify = 0
 
 	recordHeader    = 13
 	handshakeHeader = 12
@@ -93,6 +98,18 @@ func helloRandom(b []byte) (r random, ok bool) {
 		return r, false
 	}
 	return random(body[at:]), true
+}
+
+// inspect tells whether an admitted datagram ends a handshake, and whether it has records from after one. They are protected, so
+// anybody could have made them up.
+func inspect(b []byte) (finishes, says bool) {
+	for ; len(b) >= recordHeader; b = b[recordHeader+int(binary.BigEndian.Uint16(b[11:])):] {
+		if binary.BigEndian.Uint16(b[3:]) > 0 {
+			finishes = finishes || b[0] == handshake
+			says = says || b[0] == alert || b[0] == applicationData
+		}
+	}
+	return finishes, says
 }
 
 // plaintextAlert reports whether a datagram that the DTLS library wants to send is an alert without protection. Whatever went

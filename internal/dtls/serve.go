@@ -1,95 +1,120 @@
 package dtls
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
 	"net"
+	"slices"
 	"sync"
+	"time"
 
-	pion "github.com/pion/dtls/v3"
 	"github.com/pion/sctp"
 )
 
 // link is the net.Conn that SCTP has below it. SCTP may close it and DTLS goes on: the media's keys come from there.
 type link struct {
 	// static after construction
-	*pipe
-	conn   io.Writer
-	ctx    context.Context // over with SCTP
-	over   context.CancelFunc
-	window window
+	association *Association
+	ctx         context.Context // over with SCTP
+	over        context.CancelFunc
+	window      window
+	more        sync.Cond // with mu
+
+	// guarded by mu
+	mu      sync.Mutex
+	waiting [][]byte // packets for SCTP
+	closed  bool
 }
 
-func (a *Association) newLink(conn io.Writer) *link {
-	l := &link{pipe: newPipe(nil), conn: conn}
+func (a *Association) newLink() *link {
+	l := &link{association: a}
 	l.ctx, l.over = context.WithCancel(a.ctx)
 	l.window.link = l
+	l.more.L = &l.mu
 	return l
+}
+
+// put gives SCTP a packet, and keeps it. When SCTP does not keep up it is lost, as in a network.
+func (l *link) put(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && len(l.waiting) < queueDatagrams {
+		l.waiting = append(l.waiting, b)
+		l.more.Signal()
+	}
+}
+
+// Read implements net.Conn.
+func (l *link) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.waiting) == 0 && !l.closed {
+		l.more.Wait()
+	}
+	if l.closed {
+		return 0, net.ErrClosed
+	}
+	n := copy(b, l.waiting[0])
+	l.waiting = slices.Delete(l.waiting, 0, 1)
+	return n, nil
+}
+
+// Write implements net.Conn.
+func (l *link) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return 0, net.ErrClosed
+	}
+	return len(b), l.association.say(applicationData, b)
 }
 
 // Close implements net.Conn.
 func (l *link) Close() error {
 	l.over()
-	return l.pipe.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed, l.waiting = true, nil
+	l.more.Broadcast()
+	return nil
 }
 
-// Read implements net.Conn.
-func (l *link) Read(b []byte) (int, error) {
-	n, _, err := l.ReadFrom(b)
-	return n, err
-}
-
-// Write implements net.Conn.
-func (l *link) Write(b []byte) (int, error) {
-	select {
-	case <-l.closed:
-		return 0, net.ErrClosed
-	default:
-		return l.conn.Write(b)
-	}
-}
+// LocalAddr implements net.Conn.
+func (l *link) LocalAddr() net.Addr { return address{} }
 
 // RemoteAddr implements net.Conn.
 func (l *link) RemoteAddr() net.Addr { return address{} }
 
-// serve reads what comes inside DTLS until that ends. The first record starts SCTP; clients without data channels send none.
-func (a *Association) serve(conn io.ReadWriter) {
-	var inside sync.WaitGroup
-	defer inside.Wait()
-	var l *link // nil until the first record
-	defer func() {
-		if l != nil {
-			_ = l.Close()
-		}
-	}()
-	buf, warnings := make([]byte, maxDatagram), 0
-	for {
-		n, err := conn.Read(buf)
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, pion.ErrConnClosed), warnings == maxWarnings:
-			return
-		case err != nil: // an alert that is only a warning
-			warnings++
-			continue
-		case l == nil:
-			l = a.newLink(conn)
-			inside.Go(func() { a.associate(l, &inside) })
-		}
-		l.window.receive(bytes.Clone(buf[:n]))
+// SetDeadline implements net.Conn. SCTP sets deadlines only where it aborts, which nobody asks for here.
+func (l *link) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn; see SetDeadline.
+func (l *link) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn; see SetDeadline.
+func (l *link) SetWriteDeadline(time.Time) error { return nil }
+
+// inside gives SCTP a packet, and keeps it. The first starts SCTP; clients without data channels send none. The caller holds mu.
+func (a *Association) inside(b []byte) {
+	if a.link == nil {
+		l := a.newLink()
+		a.link = l
+		a.start(func() { a.associate(l) })
 	}
+	a.link.window.receive(b)
+}
+
+// start starts a goroutine that the association waits for at its end.
+func (a *Association) start(f func()) {
+	a.work.Go(func() {
+		defer a.recover()
+		f()
+	})
 }
 
 // associate runs SCTP and starts a goroutine for every stream.
-func (a *Association) associate(l *link, inside *sync.WaitGroup) {
-	defer a.recover()
-	start := func(f func()) {
-		inside.Go(func() {
-			defer a.recover()
-			f()
-		})
-	}
+func (a *Association) associate(l *link) {
+	defer l.Close()
 	assoc, err := sctp.ServerWithOptions(
 		sctp.WithNetConn(l), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU),
 		sctp.WithMaxReceiveBufferSize(receiveBytes), sctp.WithMaxMessageSize(MaxMessage),
@@ -107,7 +132,7 @@ func (a *Association) associate(l *link, inside *sync.WaitGroup) {
 		}
 		select {
 		case pending <- struct{}{}:
-			start(func() { a.accept(l, stream, pending, start) })
+			a.start(func() { a.accept(l, stream, pending) })
 		default:
 			a.refuse(stream)
 		}

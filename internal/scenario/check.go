@@ -356,6 +356,7 @@ var linkDrops = []drop.Reason{
 	drop.NackUnknown, drop.NackTooOften, drop.RtpDuplicate, // repairs
 	drop.StunIntegrity, // a check that pion makes between two restarts
 	drop.SrtpReplay,    // pion sends a repair again under the number that it had
+	drop.DtlsEpoch,     // a flight of the handshake whose answer was lost
 	drop.RtcpUnknown, drop.Consent, drop.LayerLeftOut,
 	drop.NotLoudest, // of those who tell how loud they are
 }
