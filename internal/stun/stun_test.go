@@ -159,7 +159,8 @@ func TestBuilderAgainstPion(t *testing.T) {
 			t.Errorf("%T: %v", g, err)
 		}
 	}
-	if code.Code != 420 || len(code.Reason) != 0 || len(unknown) != 3 || unknown[2] != 0x7003 || xor.String() != v6.String() || plain.String() != "192.0.2.1:443" {
+	if code.Code != 420 || len(code.Reason) != 0 || len(unknown) != 3 || unknown[2] != 0x7003 || xor.String() != v6.String() ||
+		plain.String() != "192.0.2.1:443" {
 		t.Errorf("%v %v %v %v", code, unknown, xor, plain)
 	}
 	if got, err := m.Get(pion.AttrType(stun.AddressErrorCode)); err != nil || !bytes.Equal(got, []byte{2, 0, 4, 40}) {

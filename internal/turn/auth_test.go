@@ -109,7 +109,8 @@ func TestIncomplete(t *testing.T) {
 				attrs = append(attrs, a)
 			}
 		}
-		if r := ann.once(stun.Allocate, append(attrs, attr{t: stun.MessageIntegrity, v: make([]byte, 20)})...); r.code != stun.BadRequest || r.HasIntegrity() {
+		attrs = append(attrs, attr{t: stun.MessageIntegrity, v: make([]byte, 20)})
+		if r := ann.once(stun.Allocate, attrs...); r.code != stun.BadRequest || r.HasIntegrity() {
 			t.Errorf("without %#x: %d", without, r.code)
 		}
 	}
@@ -212,10 +213,18 @@ func TestNoAmplification(t *testing.T) {
 		{"Binding, unknown attribute", realm, []attr{value(0x7001)}, stun.Binding, stun.UnknownAttribute, drop.None},
 		{"the smallest Allocate", realm, []attr{udp}, stun.Allocate, stun.Unauthenticated, drop.None},
 		{"the smallest Allocate, a long realm", long, []attr{udp}, stun.Allocate, stun.Unauthenticated, drop.None},
-		{"a longer Allocate, a long realm", long, []attr{udp, lifetime(time.Minute), value(stun.Software, []byte(long)...)}, stun.Allocate, stun.Unauthenticated, drop.None},
+		{
+			"a longer Allocate, a long realm", long,
+			[]attr{udp, lifetime(time.Minute), value(stun.Software, []byte(long)...)},
+			stun.Allocate, stun.Unauthenticated, drop.None,
+		},
 		{"an Allocate of nothing", realm, nil, stun.Allocate, 0, drop.TurnLarge},
 		{"incomplete", realm, []attr{value(stun.MessageIntegrity, make([]byte, 20)...)}, stun.Allocate, stun.BadRequest, drop.None},
-		{"stale", realm, []attr{value(stun.Username, 'a'), value(stun.Realm, 'r'), value(stun.Nonce, 'n'), value(stun.MessageIntegrity, make([]byte, 20)...)}, stun.Refresh, stun.StaleNonce, drop.None},
+		{
+			"stale", realm,
+			[]attr{value(stun.Username, 'a'), value(stun.Realm, 'r'), value(stun.Nonce, 'n'), value(stun.MessageIntegrity, make([]byte, 20)...)},
+			stun.Refresh, stun.StaleNonce, drop.None,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sc := newScene(t, func(cfg *turn.Config) { cfg.Realm = c.realm })

@@ -78,11 +78,12 @@ func (s *Server) discover(q *request, alt *Alternate, at corner) drop.Reason {
 		if !s.mayAnswer(q) {
 			return drop.TurnUnproven
 		}
-		return s.mapped(q, to).end(s)
+		w := mapped(q, to)
+		return w.end(s)
 	}
 	// MAPPED-ADDRESS beside the XORed one tells of routers that change addresses in what they forward (§4.6). A short request gets less.
 	for plain := true; ; plain = false {
-		w := s.mapped(q, to)
+		w := mapped(q, to)
 		w.PlainAddress(stun.ResponseOrigin, alt.public(from))
 		w.PlainAddress(stun.OtherAddress, alt.public(corner{at.addr ^ 1, at.port ^ 1}))
 		if plain {
@@ -95,16 +96,17 @@ func (s *Server) discover(q *request, alt *Alternate, at corner) drop.Reason {
 			return r
 		}
 		if !plain {
-			return s.mapped(q, to).end(s)
+			w = mapped(q, to)
+			return w.end(s)
 		}
 	}
 }
 
 // mapped is an answer with the address of the client who asks.
-func (s *Server) mapped(q *request, to asked) *answer {
+func mapped(q *request, to asked) answer {
 	w := to.answer(stun.Success, q.out)
 	w.Address(stun.XORMappedAddress, q.pair.Remote)
-	return &w
+	return w
 }
 
 // padding makes the answer as long as the request is, and no longer (RFC 5780 §6.1, §7.6).

@@ -8,8 +8,9 @@ import (
 	"github.com/parley-rtc/parley/internal/stun"
 )
 
-// A client whose address changes keeps its allocation by a ticket (RFC 8016): it asks for one with an empty MOBILITY-TICKET in its Allocate, and sends it in a
-// Refresh from its new address. That is authentic, and by a nonce for the new address: the client is there. So the allocation moves at once.
+// A client whose address changes keeps its allocation by a ticket (RFC 8016): it asks for one with an empty MOBILITY-TICKET in its Allocate, and
+// sends it in a Refresh from its new address. That is authentic, and by a nonce for the new address: the client is there. So the allocation moves
+// at once.
 
 // ticket is a MOBILITY-TICKET that nobody can guess; zero: there is none.
 type ticket [16]byte

@@ -58,7 +58,7 @@ type Server struct {
 	stats        Stats
 	connections  map[ConnID]*connection
 	lastConn     ConnID
-	tokens       uint64 // of opening, and made of to reserve
+	tokens       uint64 // how many were made: of opening, to reserve, and to move
 	ids          uint64 // of indications
 	deadlines    deadlines
 	strangers    [strangers]instant // by hash of the source: when it has paid for the answers it has had
@@ -181,8 +181,7 @@ func (s *Server) binding(q *request) drop.Reason {
 	if alt, at := s.alternate(q.pair); alt != nil {
 		return s.discover(q, alt, at)
 	}
-	w := q.answer(stun.Success)
-	w.Address(stun.XORMappedAddress, q.pair.Remote)
+	w := mapped(q, q.asked())
 	return w.end(s)
 }
 

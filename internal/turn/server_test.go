@@ -28,7 +28,8 @@ func TestStats(t *testing.T) {
 	sc.from(relay, peer, []byte("sixsix"))
 	sc.from(relay, netip.MustParseAddrPort("20.9.9.10:1"), []byte("dropped"))
 	st := sc.s.Stats()
-	if st.Allocations != 1 || st.Allocated != 1 || st.ToPeers != (turn.Traffic{Packets: 4, Bytes: 17}) || st.ToClients != (turn.Traffic{Packets: 1, Bytes: 6}) {
+	up, down := turn.Traffic{Packets: 4, Bytes: 17}, turn.Traffic{Packets: 1, Bytes: 6}
+	if st.Allocations != 1 || st.Allocated != 1 || st.ToPeers != up || st.ToClients != down {
 		t.Errorf("%+v", st)
 	}
 	if len(st.Refused) != 2 || st.Refused[stun.Unauthenticated] != 1 || st.Refused[stun.AllocationMismatch] != 1 {

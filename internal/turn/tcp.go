@@ -11,8 +11,8 @@ import (
 	"github.com/parley-rtc/parley/internal/stun"
 )
 
-// A TCP allocation (RFC 6062) relays connections instead of datagrams: each to a peer goes with one of the client's own, which the client opens and
-// binds to it.
+// A TCP allocation (RFC 6062) relays connections instead of datagrams: each to a peer goes with one of the client's own, which the client opens
+// and binds to it.
 //
 //	client ─ Connect ─→ Dial … Dialed ─→ CONNECTION-ID ─→ client          peer ─ connects ─→ Accepted ─→ ConnectionAttempt ─→ client
 //	client ─ new connection, ConnectionBind ─→ JoinConn: bytes both ways
