@@ -260,13 +260,14 @@
     return undefined;
   };
 
-  /** The selected candidate pair's protocol and addresses, as the page's first connected connection has it. */
+  /** The selected candidate pair's protocol, type and addresses, as the page's first connected connection has it. */
   e2e.path = async () => {
     for (const connection of e2e.connections) {
       if (connection.connectionState !== 'connected') continue;
       const stats = new Map((await connection.getStats()).entries());
-      for (const s of stats.values()) {
-        if (s.type !== 'candidate-pair' || !(s.nominated && s.state === 'succeeded')) continue;
+      const selected = [...stats.values()].find((s) => s.type === 'transport')?.selectedCandidatePairId;
+      for (const s of stats.values()) { // several pairs may be nominated; Firefox marks the one that is used, others name it
+        if (s.type !== 'candidate-pair' || !(s.selected || s.id === selected)) continue;
         const local = stats.get(s.localCandidateId);
         const remote = stats.get(s.remoteCandidateId);
         return {
