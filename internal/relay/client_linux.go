@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"time"
@@ -8,15 +9,17 @@ import (
 	"github.com/parley-rtc/parley/internal/datagram"
 )
 
-// client is a TCP or TLS connection of a client.
+// client is a connection of a client: TCP, TLS, or a DTLS association.
 type client struct {
 	// static after construction
-	loop *loop
-	conn net.Conn
-	pair datagram.Pair
-	wake chan struct{} // something waits for the writer
-	stop chan struct{} // closed by close
-	free chan struct{} // the loop has done with buf
+	loop     *loop
+	conn     net.Conn
+	pair     datagram.Pair
+	stream   bool          // else what is read and written is datagrams
+	together bool          // frames may be written at once
+	wake     chan struct{} // something waits for the writer
+	stop     chan struct{} // closed by close
+	free     chan struct{} // the loop has done with buf
 
 	// owned by the goroutine in serve, which lends it to the loop
 	buf       []byte
@@ -35,9 +38,10 @@ type client struct {
 	overrun bool // it does not read its answers: the writer ends at once
 }
 
-func newClient(l *loop, conn net.Conn, pair datagram.Pair) *client {
+func newClient(l *loop, conn net.Conn, pair datagram.Pair, stream bool) *client {
+	_, secure := conn.(interface{ ConnectionState() tls.ConnectionState })
 	return &client{
-		loop: l, conn: conn, pair: pair,
+		loop: l, conn: conn, pair: pair, stream: stream, together: stream && !secure,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), free: make(chan struct{}, 1),
 		payload: ring{limit: dataRingBytes}, answers: ring{limit: answerRingBytes},
 	}
@@ -102,7 +106,7 @@ func (c *client) patience() time.Duration {
 // hand lets the loop take the frames that are whole. It waits for that, so a client is read no faster than its frames are relayed.
 func (c *client) hand() bool {
 	c.used = 0
-	if frame(c.buf[:c.have]) > c.have {
+	if c.stream && frame(c.buf[:c.have]) > c.have {
 		return true // not one of them is
 	}
 	ok := c.loop.post(func(w *waiting) bool {
@@ -122,7 +126,10 @@ func (c *client) hand() bool {
 
 // grow makes room for the frame that has begun.
 func (c *client) grow() bool {
-	need := max(c.have+1, frame(c.buf[:c.have]))
+	need := datagram.MaxBytes
+	if c.stream {
+		need = max(c.have+1, frame(c.buf[:c.have]))
+	}
 	if need > maxFrameBytes {
 		return false
 	}
@@ -138,6 +145,9 @@ func (c *client) grow() bool {
 
 // push queues a frame for the client and returns how many were dropped for it. A client that does not even read its answers is closed.
 func (c *client) push(head, b, tail []byte) (dropped int) {
+	if !c.stream { // the rings tell frames apart by their padded length
+		tail = padding[:-(len(head)+len(b))&3]
+	}
 	c.mu.Lock()
 	switch {
 	case c.closed || c.ending || c.overrun || len(head) < 4:
@@ -162,6 +172,8 @@ func (c *client) push(head, b, tail []byte) (dropped int) {
 	}
 	return dropped
 }
+
+var padding [3]byte
 
 // take moves what is to be written next to dst. Where there is nothing, more reports whether there may be later.
 func (c *client) take(dst []byte) (chunk []byte, more bool) {
@@ -199,11 +211,26 @@ func (c *client) writeLoop() bool {
 	}
 }
 
-// write writes frames to their end, for a cut one would take the framing with it, unless the client takes longer than StallTimeout.
+// write writes frames to their end, for a cut one would take the framing with it, unless the client takes longer than StallTimeout. On TCP they
+// go together. In TLS each is a record of its own: coturn's client takes what it reads at once for one message.
 func (c *client) write(b []byte) bool {
 	_ = c.conn.SetWriteDeadline(time.Now().Add(StallTimeout))
-	_, err := c.conn.Write(b)
-	return err == nil
+	if c.together {
+		_, err := c.conn.Write(b)
+		return err == nil
+	}
+	for len(b) > 0 {
+		n := frame(b)
+		one := b[:n]
+		if !c.stream {
+			one = b[:exact(b)]
+		}
+		if _, err := c.conn.Write(one); err != nil {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
 }
 
 // end lets the writer write what waits, and then end.
@@ -252,7 +279,10 @@ func (l *loop) fromClient(c *client) {
 	}
 	for c.used < c.have && !c.broken && c.joined == nil {
 		b := c.buf[c.used:c.have]
-		n := frame(b)
+		n := len(b)
+		if c.stream {
+			n = frame(b)
+		}
 		if n < 0 {
 			c.broken = true
 		}

@@ -29,6 +29,18 @@ const (
 	// maxErrors is how many entries of a socket's error queue are read in a turn.
 	maxErrors = 8
 
+	// restWait and maxRests: how long and how often the loop waits for the rest of a burst before it sends what it has.
+	restWait = 60 * time.Microsecond
+	maxRests = 2
+	// restBytes: a burst is of datagrams that are larger, such as a video frame's. For others nothing waits.
+	restBytes = 600
+	// restFaith is how often in a row a wait may bring nothing until there is none any more, restProbe after how many turns it is tried again.
+	restFaith = 8
+	restProbe = 256
+	// restCost is what processor time a wait may take, restCostlyProbe after how many turns one that took more is tried again.
+	restCost        = 6 * time.Microsecond
+	restCostlyProbe = 1 << 14
+
 	// maxMessages bounds one sendmmsg call: the thread can be neither preempted nor stopped meanwhile (about 0.2 ms).
 	maxMessages = 64
 	// maxPieces is how many pieces the messages of one call are gathered from.
@@ -65,6 +77,19 @@ const (
 	StallTimeout = 8 * time.Second
 	// interfacesEvery is how often this machine's addresses are looked at.
 	interfacesEvery = 10 * time.Second
+
+	// maxSessions are DTLS associations at one listener, maxSessionsPerSource those of one IPv4 address or IPv6 /64. Handshakes are those that have
+	// not finished, of clients that have shown where they are.
+	maxSessions            = 4096
+	maxSessionsPerSource   = 256 // an office behind one address
+	maxHandshakes          = 256
+	maxHandshakesPerSource = 16
+	// sessionQueue is how many datagrams wait for one DTLS association.
+	sessionQueue = 64
+	// mtu is how long a datagram of a DTLS handshake is.
+	mtu = 1200
+	// HandshakeTimeout is for a DTLS handshake.
+	HandshakeTimeout = 10 * time.Second
 
 	// DialTimeout is for a connection to a peer; the core gives up after as long (RFC 6062 §5.2).
 	DialTimeout = 30 * time.Second

@@ -19,18 +19,19 @@ import (
 // loop owns the core and all UDP sockets.
 type loop struct {
 	// static after construction
-	cfg    Config
-	ep     int      // epoll
-	file   *os.File // the same, for Go's own poller
-	raw    syscall.RawConn
-	step   func(uintptr) bool // a stored method value: a fresh one would be allocated for each wait
-	wakeFD int                // eventfd by which others wake the loop
-	timer  int                // timerfd for the core's next deadline
-	gso    bool
-	own    *own
-	done   chan struct{}
-	start  func(func()) // a goroutine that Close waits for
-	ctx    context.Context
+	cfg     Config
+	ep      int      // epoll
+	file    *os.File // the same, for Go's own poller
+	raw     syscall.RawConn
+	step    func(uintptr) bool // a stored method value: a fresh one would be allocated for each wait
+	wakeFD  int                // eventfd by which others wake the loop
+	timer   int                // timerfd for the core's next deadline
+	gso     bool
+	own     *own
+	done    chan struct{}
+	start   func(func()) // a goroutine that Close waits for
+	restFor unix.Timespec
+	ctx     context.Context
 
 	// owned by loop
 	core      *turn.Server
@@ -59,6 +60,7 @@ type loop struct {
 	conns     map[turn.ConnID]*connection
 	events    [maxEvents]unix.EpollEvent
 	ready     int
+	gathering gathering
 	stats     Stats
 	drops     drop.Counts
 	stopping  bool
@@ -74,6 +76,7 @@ type loop struct {
 func newLoop(cfg Config) (*loop, error) {
 	l := &loop{
 		cfg: cfg, ep: -1, wakeFD: -1, timer: -1, done: make(chan struct{}), zones: zones{}, fallbacks: fallbacks{}, ports: map[portsOf]*ports{},
+		restFor: unix.NsecToTimespec(int64(restWait)),
 		clients: map[datagram.Pair]*client{}, conns: map[turn.ConnID]*connection{}, egress: datagram.NewEgress(egressBytes), rd: newReader(),
 	}
 	l.wr = newWriter(l)
@@ -162,15 +165,26 @@ func (l *loop) run() {
 		l.wait()
 		l.now = time.Now()
 		l.stats.Turns++
-		for i := range l.ready {
-			l.event(&l.events[i])
-		}
+		l.gathering.begin(l.stats.Received)
+		l.takeEvents()
 		l.readMore()
+		for l.gathering.pays(l.stats.Received) {
+			l.rest()
+			l.takeEvents()
+		}
 		l.takeInbox()
 		l.timeout()
 		l.flush()
+		l.gathering.end(l.stats.Joined)
 	}
 	l.shut()
+}
+
+// takeEvents deals with what epoll has told.
+func (l *loop) takeEvents() {
+	for i := range l.ready {
+		l.event(&l.events[i])
+	}
 }
 
 // event deals with what epoll tells.

@@ -89,6 +89,7 @@ func (l *loop) split(s *socket, slot int, b []byte, t told) {
 	if t.segment > 0 {
 		size = t.segment
 	}
+	l.gathering.size = size
 	for first := true; first || len(b) > 0; first = false {
 		d := b[:min(size, len(b))]
 		b = b[len(d):]

@@ -1,5 +1,5 @@
 // Package relay is the sockets around turn: the listeners of STUN and TURN, a socket for each relayed address, the connections of clients over
-// TCP and TLS, which the port accepts, and those to peers (RFC 6062).
+// TCP and TLS, which the port accepts, their DTLS associations, and connections to peers (RFC 6062).
 //
 // One loop owns the turn.Server and all UDP sockets. It waits in epoll and reads many datagrams at once into buffers of its own, where they stay
 // until they have been sent; nothing is copied:
@@ -10,7 +10,7 @@
 // A message is gathered from where its parts are: header by turn, payload as received, padding. With receive offload a burst is one read, with
 // segmentation offload one write.
 //
-// A TCP or TLS connection of a client has a goroutine that reads and decrypts, and one that encrypts and writes, so that other cores do
+// A connection of a client, or a DTLS association, has a goroutine that reads and decrypts, and one that encrypts and writes, so that other cores do
 // that. The reader hands its buffer to the loop and waits until the loop has done with it, which is its back-pressure. What leaves for a
 // connection is copied into a bounded ring, which drops the oldest payload of peers when it is full.
 package relay
@@ -31,6 +31,8 @@ type Config struct {
 	Turn turn.Config
 	// UDP is what is listened on, beside the one port. Port 0 is any. Connections over TCP and TLS come by Serve.
 	UDP []netip.AddrPort
+	// DTLS is where clients by DTLS come, over UDP as well.
+	DTLS []netip.AddrPort
 	// Certificate returns the configuration of TLS for the next DTLS association.
 	Certificate func() *tls.Config
 	// Relays are the addresses that allocations are made on. Where there is none of a family, it is the address that the client has come to.
@@ -75,6 +77,8 @@ type Stats struct {
 	Drops drop.Counts
 	// Received and Sent are datagrams by UDP; Messages carried what was sent: Sent/Messages is the mean length of a run.
 	Received, ReceivedBytes, Sent, SentBytes, Messages uint64
+	// Joined are those of them that were not the first of their message. Rests is how often the loop waited for more before it sent.
+	Joined, Rests uint64
 	// SendFull were dropped because a socket's buffer was full, SendFailed because the kernel refused them.
 	SendFull, SendFailed uint64
 	// GSOFallbacks counts runs that the kernel refused as one message and that were then sent one by one.

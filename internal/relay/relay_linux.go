@@ -21,6 +21,7 @@ type Relay struct {
 	cfg     Config
 	loop    *loop
 	udp     []netip.AddrPort
+	dtls    []*sessions
 	ctx     context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -53,12 +54,18 @@ func Open(cfg Config) (*Relay, error) {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	l.start, l.ctx = r.start, r.ctx
 	if err := r.listen(); err != nil {
+		for _, s := range r.dtls {
+			s.conn.Close()
+		}
 		l.release()
 		r.cancel()
 		return nil, err
 	}
 	r.start(l.run)
 	r.start(r.look)
+	for _, s := range r.dtls {
+		r.start(s.readLoop)
+	}
 	return r, nil
 }
 
@@ -87,7 +94,7 @@ func (r *Relay) listen() error {
 		}
 		r.udp = append(r.udp, local)
 	}
-	return nil
+	return r.listenDTLS()
 }
 
 // dual reports whether a listener of all IPv6 addresses serves IPv4 as well: not where another one of that port does.
@@ -136,8 +143,16 @@ func (r *Relay) look() {
 // UDP returns the addresses of the UDP listeners, in the order of the configuration.
 func (r *Relay) UDP() []netip.AddrPort { return r.udp }
 
+// DTLS returns the addresses of the DTLS listeners.
+func (r *Relay) DTLS() (all []netip.AddrPort) {
+	for _, s := range r.dtls {
+		all = append(all, s.conn.Local())
+	}
+	return all
+}
+
 // Serve serves a client's TCP or TLS connection until it ends, or the relay does. The caller has counted it.
-func (r *Relay) Serve(c net.Conn, pair datagram.Pair) { r.serve(newClient(r.loop, c, pair)) }
+func (r *Relay) Serve(c net.Conn, pair datagram.Pair) { r.serve(newClient(r.loop, c, pair, true)) }
 
 func (r *Relay) serve(c *client) {
 	if !r.enter(c) {
@@ -181,6 +196,9 @@ func (r *Relay) Close() error {
 	for _, c := range clients {
 		c.abort()
 	}
+	for _, s := range r.dtls {
+		s.conn.Close()
+	}
 	r.loop.call(func() { r.loop.stopping = true })
 	r.running.Wait()
 	return nil
@@ -189,6 +207,9 @@ func (r *Relay) Close() error {
 // Stats returns what the relay has seen; nothing when it is closed. Any goroutine may call it.
 func (r *Relay) Stats() (s Stats) {
 	r.loop.ask(func() { s = r.loop.look() })
+	for _, d := range r.dtls {
+		d.add(&s)
+	}
 	return s
 }
 

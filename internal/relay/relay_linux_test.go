@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	pion "github.com/pion/turn/v5"
 	"go.uber.org/goleak"
@@ -164,11 +165,13 @@ func exchange(t testing.TB, relayed net.PacketConn, peer net.Addr, payloads ...s
 func TestRelayedEcho(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
 		peer := echo(t, at)
-		for _, carrier := range []string{"udp", "tcp", "tls"} {
+		for _, carrier := range []string{"udp", "tcp", "tls", "dtls"} {
 			t.Run(carrier+" "+at, func(t *testing.T) {
 				cfg := config(t)
 				where := netip.MustParseAddrPort(at)
-				cfg.UDP = []netip.AddrPort{where}
+				cfg.UDP, cfg.DTLS = []netip.AddrPort{where}, []netip.AddrPort{where}
+				cert := certificate(t)
+				cfg.Certificate = func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{cert}} }
 				conn, server := dial(t, open(t, cfg), carrier, at)
 				c := client(t, conn, server)
 				relayed, err := c.Allocate()
@@ -178,8 +181,11 @@ func TestRelayedEcho(t *testing.T) {
 				defer relayed.Close()
 				var payloads []string
 				for _, n := range []int{1, 2, 5, 6, 7, 160, 1200, 1473, 9000, 60000} {
-					if n < 5 && carrier != "udp" {
+					switch {
+					case n < 5 && (carrier == "tcp" || carrier == "tls"):
 						continue // pion's client waits for nine bytes before it takes a frame
+					case n > 1473 && carrier == "dtls":
+						continue // more than datagram.MaxBytes
 					}
 					payloads = append(payloads, strings.Repeat("x", n))
 				}
@@ -211,6 +217,14 @@ func dial(t testing.TB, r *relay.Relay, carrier, at string) (net.PacketConn, str
 	if carrier == "udp" {
 		return listenPacket(t, at), r.UDP()[0].String()
 	}
+	if carrier == "dtls" {
+		to := net.UDPAddrFromAddrPort(r.DTLS()[0])
+		c, err := dtls.ClientWithOptions(listenPacket(t, at), to, dtls.WithInsecureSkipVerify(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return datagrams{c}, to.String()
+	}
 	p := listenTCP(t, r, at)
 	c, err := net.Dial("tcp", p.Local().String())
 	if err != nil {
@@ -221,6 +235,16 @@ func dial(t testing.TB, r *relay.Relay, carrier, at string) (net.PacketConn, str
 	}
 	return pion.NewSTUNConn(c), p.Local().String()
 }
+
+// datagrams is a DTLS connection as pion's client wants it.
+type datagrams struct{ net.Conn }
+
+func (d datagrams) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, err := d.Read(b)
+	return n, d.RemoteAddr(), err
+}
+
+func (d datagrams) WriteTo(b []byte, _ net.Addr) (int, error) { return d.Write(b) }
 
 // listenTCP opens a port that gives connections to the relay.
 func listenTCP(t testing.TB, r *relay.Relay, at string) *port.Port {

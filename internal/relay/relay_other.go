@@ -23,6 +23,9 @@ func Open(Config) (*Relay, error) {
 // UDP returns nothing.
 func (*Relay) UDP() []netip.AddrPort { return nil }
 
+// DTLS returns nothing.
+func (*Relay) DTLS() []netip.AddrPort { return nil }
+
 // Batch has no room.
 func (*Relay) Batch(*datagram.Batch) bool { return false }
 

@@ -190,6 +190,7 @@ func (w *writer) compose(i, piece, n int) {
 func (w *writer) account(r *run) {
 	st := &w.loop.stats
 	st.Messages++
+	st.Joined += uint64(r.segments - 1)
 	st.Sent += uint64(r.segments)
 	st.SentBytes += uint64(r.bytes)
 }
