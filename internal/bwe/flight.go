@@ -13,12 +13,20 @@ const (
 	skipped             // the feedback about it was lost
 )
 
-// packet is one that was sent. It takes 8 bytes: every subscriber has a ring of them.
+// Origin is what a packet was made of, in the words of whoever sends it: Lost says it of those that are lost. 0: it is not asked for.
+type Origin uint32
+
+// Copy marks the Origin of a packet that is the same as the one sent right before it, which has no Origin of its own: of the two, one is
+// enough.
+const Copy Origin = 1 << 31
+
+// packet is one that was sent. It takes 12 bytes: every subscriber has a ring of them.
 type packet struct {
-	at    uint32 // when it was sent, in ticks of the Sender's clock, modulo 2^32
-	size  uint16 // bytes on the wire, IP and UDP headers included
-	probe uint8  // the probe that it was part of; 0: none
-	fate  fate
+	at     uint32 // when it was sent, in ticks of the Sender's clock, modulo 2^32
+	origin Origin
+	size   uint16 // bytes on the wire, IP and UDP headers included
+	probe  uint8  // the probe that it was part of; 0: none
+	fate   fate
 }
 
 // tick is the resolution of a packet's time; 2^32 of them are 19 hours.

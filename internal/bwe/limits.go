@@ -22,6 +22,9 @@ const (
 	// MaxStatuses is how many packets one feedback packet may speak of.
 	MaxStatuses = MaxInFlight
 
+	// maxLost is how many lost packets Lost tells of; of the others the receiver has to.
+	maxLost = 256
+
 	// feedbackRate and feedbackBurst bound the feedback packets that are read in a second and at once. Browsers send 4 to 20 a second.
 	feedbackRate  = 100
 	feedbackBurst = 50

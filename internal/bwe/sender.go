@@ -26,6 +26,7 @@ type Sender struct {
 	control control
 	losses  losses
 	prober  prober
+	lost    []Origin      // that the last feedback has told of
 	told    int64         // feedback has told of all before this index, or has been lost
 	heard   bool          // feedback has come
 	unheard time.Duration // when the first packet was sent after it; 0: none was
@@ -45,9 +46,12 @@ const (
 
 // Sent notes that a packet of so many bytes, with IP and UDP headers, leaves now, and returns its transport-wide number. While a
 // probe is under way it belongs to it.
-func (s *Sender) Sent(now time.Time, size int) uint16 {
+func (s *Sender) Sent(now time.Time, size int) uint16 { return s.SentOf(now, size, 0) }
+
+// SentOf is Sent for a packet of which Lost is to tell.
+func (s *Sender) SentOf(now time.Time, size int, of Origin) uint16 {
 	at := s.since(now)
-	p := packet{at: uint32(at / tick), size: uint16(min(size, 1<<16-1)), fate: flying, probe: s.prober.put(at, size)}
+	p := packet{at: uint32(at / tick), origin: of, size: uint16(min(size, 1<<16-1)), fate: flying, probe: s.prober.put(at, size)}
 	if s.unheard == 0 {
 		s.unheard = at
 	}
@@ -82,6 +86,7 @@ func (s *Sender) sentAt(now time.Duration, p *packet) time.Duration {
 // Feedback takes transport-wide feedback: a whole RTCP packet without its padding.
 func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
 	at := s.since(now)
+	s.lost = s.lost[:0]
 	if !s.allowed.take(at) {
 		return drop.RtcpTooOften
 	}
@@ -109,7 +114,7 @@ func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
 		arrival += time.Duration(delta) * unit
 		p := s.flight.get(index + i)
 		if symbol == missing {
-			s.missed(at, p)
+			s.missed(at, index+i)
 			continue
 		}
 		s.arrived(at, p, arrival)
@@ -155,13 +160,25 @@ func (s *Sender) arrived(now time.Duration, p *packet, arrival time.Duration) {
 	s.prober.heard(p.probe, arrival, size)
 }
 
-func (s *Sender) missed(now time.Duration, p *packet) {
-	if p.fate == flying {
-		p.fate = lost
-		s.losses.add(s.sentAt(now, p), int(p.size), true)
-		s.prober.missed(p.probe)
+func (s *Sender) missed(now time.Duration, index int64) {
+	p := s.flight.get(index)
+	if p.fate != flying {
+		return
 	}
+	p.fate = lost
+	s.losses.add(s.sentAt(now, p), int(p.size), true)
+	s.prober.missed(p.probe)
+	if p.origin == 0 || len(s.lost) == maxLost {
+		return
+	}
+	if twin := s.flight.get(index - 1); p.origin&Copy != 0 && twin != nil && twin.fate == arrived {
+		return
+	}
+	s.lost = append(s.lost, p.origin&^Copy)
 }
+
+// Lost returns what the packets were made of that the last feedback said are lost, each once. It is good until the next feedback.
+func (s *Sender) Lost() []Origin { return s.lost }
 
 // measure takes the time from sending a packet to the feedback about it.
 func (s *Sender) measure(rtt time.Duration) {

@@ -27,7 +27,7 @@ func (t *Transport) sendSound(now time.Time, s *slot, p *route.Packet, h *rtp.He
 	t.repeatLast(now, s, out)
 	payload := s.consumer.Wrap(p, h)
 	s.repeats = s.repeat != nil && s.consumer.Repeats() && s.consumer.Bare(p)
-	sealed, r := t.seal(now, s, s.source, t.header(now, s, p, h), payload, out)
+	sealed, r := t.seal(now, s, s.source, t.header(now, s, p, h), payload, 0, out)
 	if r == drop.None && s.repeats {
 		s.repeat.keep(now, sealed)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/bwe"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
@@ -63,13 +64,13 @@ func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header,
 	h.SSRC = s.neg.SSRC
 	if empty {
 		s.repeats = false
-		_, r := t.seal(now, s, s.source, t.header(now, s, &nothing, h), nil, out)
+		_, r := t.seal(now, s, s.source, t.header(now, s, &nothing, h), nil, s.origin(h.SequenceNumber), out)
 		return r
 	}
 	if s.neg.Kind == sdp.Audio {
 		return t.sendSound(now, s, p, h, out)
 	}
-	_, r := t.seal(now, s, s.source, t.header(now, s, p, h), p.Payload, out)
+	_, r := t.seal(now, s, s.source, t.header(now, s, p, h), p.Payload, s.origin(h.SequenceNumber), out)
 	return r
 }
 
@@ -77,8 +78,8 @@ func (t *Transport) send(now time.Time, s *slot, p *route.Packet, h *rtp.Header,
 var nothing route.Packet
 
 // seal writes a packet of a slot to the egress, and returns it as it is on the wire, good until the egress is sent. The transport-wide
-// number in its header is the next one, which is used up only now.
-func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, payload []byte, out *Out) ([]byte, drop.Reason) {
+// number in its header is the next one, which is used up only now. The estimator keeps of.
+func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, payload []byte, of bwe.Origin, out *Out) ([]byte, drop.Reason) {
 	dst := out.Egress.Reserve(len(header) + len(payload) + t.out.Profile().Overhead())
 	if dst == nil {
 		return nil, drop.EgressFull
@@ -94,7 +95,7 @@ func (t *Transport) seal(now time.Time, s *slot, source *srtp.Source, header, pa
 	}
 	t.account(now, s, size)
 	if s.neg.Extensions.TransportCC != 0 {
-		t.bandwidth.estimator().Sent(now, size)
+		t.bandwidth.estimator().SentOf(now, size, of)
 	}
 	return dst[:n], drop.None
 }
@@ -163,18 +164,21 @@ func (t *Transport) resend(now time.Time, s *slot, number uint16, out *Out) drop
 	if r := s.consumer.Resend(now, number, t.rtt, t.repair[:], &p, &h); r != drop.None {
 		return r
 	}
-	r := t.sealRepair(now, s, &p, &h, out)
-	if r == drop.None && s.consumer.Twice(number, len(p.Payload)) {
-		r = t.sealRepair(now, s, &p, &h, out)
+	of := s.origin(number)
+	if s.consumer.Twice(number, len(p.Payload)) {
+		if r := t.sealRepair(now, s, &p, &h, 0, out); r != drop.None {
+			return r
+		}
+		of |= bwe.Copy
 	}
-	return r
+	return t.sealRepair(now, s, &p, &h, of, out)
 }
 
-func (t *Transport) sealRepair(now time.Time, s *slot, p *route.Packet, h *rtp.Header, out *Out) drop.Reason {
+func (t *Transport) sealRepair(now time.Time, s *slot, p *route.Packet, h *rtp.Header, of bwe.Origin, out *Out) drop.Reason {
 	t.pacer.Spend(now, len(p.Payload)+aroundPayload)
 	h.SSRC, h.SequenceNumber = s.neg.RTXSSRC, s.rtxSeq
 	s.rtxSeq++
-	_, r := t.seal(now, s, s.rtx, t.header(now, s, p, h), p.Payload, out)
+	_, r := t.seal(now, s, s.rtx, t.header(now, s, p, h), p.Payload, of, out)
 	return r
 }
 
