@@ -98,6 +98,19 @@ func TestMoveRefused(t *testing.T) {
 	}
 }
 
+// Who has moved counts where it is: there is no room for one more at that source, and there is where it was.
+func TestMoveCountsBySource(t *testing.T) {
+	sc := newScene(t, func(c *turn.Config) { c.Limits.PerSource = 2 })
+	one, two := sc.client(4000), sc.client(4001)
+	first, second := one.want(0, stun.Allocate, udp, askTicket).ticket(), two.want(0, stun.Allocate, udp, askTicket).ticket()
+	sc.client(4002).want(stun.AllocationQuota, stun.Allocate, udp)
+	one.at("20.7.7.7:1").want(0, stun.Refresh, first)
+	sc.client(4002).allocate()
+	sc.client(4003).want(stun.AllocationQuota, stun.Allocate, udp)
+	two.at("20.7.7.7:2").want(0, stun.Refresh, second)
+	one.at("20.7.7.7:3").want(stun.AllocationQuota, stun.Allocate, udp)
+}
+
 // An allocation that nobody comes back for ends in its time; who has its old connection's addresses meanwhile is somebody else; and a source counts
 // who is there.
 func TestNobodyComesBack(t *testing.T) {

@@ -64,9 +64,10 @@ func TestPeersByDefault(t *testing.T) {
 
 		{"mapped public", "::ffff:20.9.9.9", false},
 		{"NAT64 of a public one", "64:ff9b::1409:909", true},
-		{"NAT64 of an own one", "64:ff9b::c633:6401", false},
+		{"NAT64 of an own one", "64:ff9b::1408:801", false},
 		{"6to4 of a public one", "2002:1409:909::1", true},
-		{"6to4 of an own one", "2002:c633:6401::1", false},
+		{"Teredo of an own one", "2001:0:1409:909::ebf7:f7fe", false},
+		{"6to4 of an own one", "2002:1408:801::1", false},
 		{"local NAT64", "64:ff9b:1::1409:909", false},
 		{"Teredo of public ones", "2001:0:1409:909::ebf6:f6f6", true},
 		{"Teredo of 10.0.0.1", "2001:0:1409:909::f5ff:fffe", false},
@@ -117,7 +118,7 @@ func TestPeersOfAnotherFamily(t *testing.T) {
 // ports are not, and no rule changes that.
 func TestOwnAddressesComeFirst(t *testing.T) {
 	for name, policy := range map[string]turn.Policy{
-		"no rules": {}, "all denied": {Deny: cidrs("0.0.0.0/0", "::/0")}, "all allowed": {Allow: cidrs("0.0.0.0/0", "198.51.100.1/32")},
+		"no rules": {}, "all denied": {Deny: cidrs("0.0.0.0/0", "::/0")}, "all allowed": {Allow: cidrs("0.0.0.0/0", "20.8.8.1/32")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sc := newScene(t, func(c *turn.Config) { c.Policy = policy })

@@ -30,7 +30,7 @@ var (
 
 // own4 and own6 are the addresses of the machine, on which relayed ones are.
 var (
-	own4 = netip.MustParseAddr("198.51.100.1")
+	own4 = netip.MustParseAddr("20.8.8.1")
 	own6 = netip.MustParseAddr("2a00:1::1")
 )
 

@@ -2,6 +2,7 @@ package turn_test
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -40,6 +41,61 @@ func TestStats(t *testing.T) {
 	if st := sc.s.Stats(); st.Allocations != 0 || st.Allocated != 1 || st.Refused[stun.Unauthenticated] != 1 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// Next is the earliest end of any allocation, in whatever order they begin, are prolonged and end.
+func TestNextIsTheEarliest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sc := newScene(t, func(c *turn.Config) { c.Limits.Challenges = 1e6 })
+		ends := map[*client]time.Time{}
+		var all []*client
+		lifetimes := rapid.IntRange(600, 3600)
+		for i := range 40 {
+			all = append(all, sc.client(uint16(4000+i)))
+			d := time.Duration(lifetimes.Draw(t, "lifetime")) * time.Second
+			all[i].allocate(lifetime(d))
+			ends[all[i]] = sc.now.Add(d)
+		}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			c := rapid.SampledFrom(all).Draw(t, "client")
+			d := time.Duration(lifetimes.Draw(t, "lifetime")) * time.Second
+			switch _, there := ends[c]; {
+			case !there:
+				c.allocate(lifetime(d))
+				ends[c] = sc.now.Add(d)
+			case rapid.Bool().Draw(t, "end"):
+				c.want(0, stun.Refresh, lifetime(0))
+				delete(ends, c)
+			default:
+				c.want(0, stun.Refresh, lifetime(d))
+				ends[c] = sc.now.Add(d)
+			}
+			if next := sc.s.Next(); !next.Equal(earliest(ends)) {
+				t.Fatalf("%v, the earliest is %v", next, earliest(ends))
+			}
+		}
+		for len(ends) > 0 {
+			now := earliest(ends)
+			if next := sc.s.Next(); !next.Equal(now) {
+				t.Fatalf("%v, the earliest is %v", next, now)
+			}
+			sc.pass(now.Sub(sc.now))
+			maps.DeleteFunc(ends, func(_ *client, end time.Time) bool { return end.Equal(now) })
+			if len(sc.m.live) != len(ends) {
+				t.Fatalf("%d addresses, want %d", len(sc.m.live), len(ends))
+			}
+		}
+	})
+}
+
+// earliest is zero where there is none.
+func earliest(ends map[*client]time.Time) (first time.Time) {
+	for _, end := range ends {
+		if first.IsZero() || end.Before(first) {
+			first = end
+		}
+	}
+	return first
 }
 
 // An allocation with a permission and a channel takes less than 2 KiB.
