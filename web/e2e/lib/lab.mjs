@@ -113,20 +113,15 @@ table ip lab {
     run('ip', ['netns', 'exec', this.router, 'conntrack', '-D', '-p', 'udp']); // what is known of flows
   }
 
-  /**
-   * The router lets through from people to the server only what its firewall does from now on: "open", "tcp" (no UDP), or "tls": no UDP, and of
-   * TCP nothing in which STUN's magic cookie can be read, as it can in ICE-TCP and in TURN without TLS.
-   */
+  /** The router lets through what its firewall does from now on: "open", everything, or "tcp", no UDP. */
   firewall(lets) {
-    const udp = 'meta l4proto udp drop';
-    const plain = ['@ih,32,32 0x2112a442 drop', '@ih,48,32 0x2112a442 drop'];
-    const rules = { open: [], tcp: [udp], tls: [udp, ...plain] }[lets].join('\n    ');
+    const rule = { open: '', tcp: 'meta l4proto udp drop' }[lets];
     run('ip', ['netns', 'exec', this.router, 'nft', '-f', '-'], { input: `table ip firewall
 delete table ip firewall
 table ip firewall {
   chain forward {
     type filter hook forward priority -1;
-    ${rules}
+    ${rule}
   }
 }
 ` });

@@ -6,7 +6,7 @@ import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors
 import { emit } from "./events.js";
 import { Media, type MediaOwner } from "./media.js";
 import type { MediaPath } from "./media-path.js";
-import { StallDetector, watchNetwork } from "./network.js";
+import { StallDetector, UpgradeClock, watchNetwork } from "./network.js";
 import { noMedia } from "./no-media.js";
 import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
@@ -46,6 +46,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly #intervals: ReturnType<typeof setInterval>[] = [];
   readonly #ending = new AbortController();
   readonly #stalls = new StallDetector();
+  readonly #upgrades = new UpgradeClock();
   readonly #blocked = new BlockedElements(() => emit(this.#room, "playbackallowed", {}));
   readonly #media: Media;
   #joined: Joined;
@@ -543,6 +544,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   async #findMediaPath(): Promise<void> {
     const path = this.#path === "connected" ? await this.#media.path() : undefined;
+    if (this.#upgrades.isDue(path, performance.now())) this.#media.networkChanged();
     if (path === this.#mediaPath) return;
     this.#mediaPath = path;
     emit(this.#room, "mediapath", { path });

@@ -121,7 +121,7 @@ export class Media implements TransportOwner {
   newestPacket(): number {
     if (!tellsReceivedLevel()) return 0;
     const sources = this.peerConnection.getReceivers().flatMap((r) => r.getSynchronizationSources());
-    return Math.max(0, ...sources.map((s) => s.timestamp));
+    return Math.max(0, ...sources.map((s) => s.timestamp - performance.timeOrigin)); // WebRTC, section 5.3: of 1970
   }
 
   growSlots(wanted: SlotCount): void {

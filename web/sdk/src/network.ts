@@ -1,6 +1,8 @@
 // Whether the client's network has changed. Browsers notice late: iceConnectionState follows after seconds, and a WebSocket over an
 // interface that is gone says nothing at all.
 
+import type { MediaPath } from "./media-path.js";
+
 /** Packets that come at least so often make a path steady, once they have for steadyMs. */
 const steadyGapMs = 200;
 const steadyMs = 2_000;
@@ -22,6 +24,34 @@ export class StallDetector {
     const stalled = this.#steadySince !== undefined && newestMs - this.#steadySince >= steadyMs;
     this.#steadySince = undefined;
     return stalled;
+  }
+}
+
+/** When it is tried for the first time whether there is a better path than TCP or a relay, and how seldom it may become. */
+const firstUpgradeMs = 20_000;
+const maxUpgradeMs = 600_000;
+
+/**
+ * Tells when to look for a better path: what blocked UDP may have been for a moment, or of another network, and ICE does not look again
+ * by itself. It is asked every few seconds.
+ */
+export class UpgradeClock {
+  #pause = firstUpgradeMs;
+  #next: number | undefined;
+
+  /** Takes the path that media travel by now; true where ICE should begin again. */
+  isDue(path: MediaPath | undefined, nowMs: number): boolean {
+    if (path === undefined) return false;
+    if (path === "udp") {
+      this.#pause = firstUpgradeMs;
+      this.#next = undefined;
+      return false;
+    }
+    this.#next ??= nowMs + this.#pause;
+    if (nowMs < this.#next) return false;
+    this.#pause = Math.min(2 * this.#pause, maxUpgradeMs);
+    this.#next = nowMs + this.#pause;
+    return true;
   }
 }
 
