@@ -30,9 +30,11 @@ type wanted struct {
 	next     bool
 	tcp      bool
 	mobile   bool
+	claims   bool
+	token    []byte // RESERVATION-TOKEN, where it claims
 }
 
-// transports are protocol numbers, as REQUESTED-TRANSPORT has them.
+// Protocol numbers, as REQUESTED-TRANSPORT has them.
 const (
 	transportTCP = 6
 	transportUDP = 17
@@ -58,10 +60,13 @@ func (s *Server) wanted(q *request) (w wanted, code stun.Code) {
 	if w.lifetime == 0 {
 		w.lifetime = DefaultLifetime
 	}
-	if code := w.families(s, q); code != 0 {
+	if code := s.mayMove(q, &w); code != 0 {
 		return w, code
 	}
-	if code := s.mayMove(q, &w); code != 0 {
+	if w.token, w.claims = q.Find(stun.ReservationToken); w.claims {
+		return w, w.claim(q)
+	}
+	if code := w.families(s, q); code != 0 {
 		return w, code
 	}
 	return w, w.port(q)
@@ -171,8 +176,8 @@ func (s *Server) allocate(q *request, a *allocation) drop.Reason {
 	if code != 0 {
 		return q.refuse(s, code)
 	}
-	if value, ok := q.Find(stun.ReservationToken); ok {
-		return s.claim(q, value, w.lifetime)
+	if w.claims {
+		return s.claim(q, w)
 	}
 	source := datagram.Source(q.pair.Remote.Addr())
 	u, ok := s.admit(q.user, source)
@@ -185,26 +190,25 @@ func (s *Server) allocate(q *request, a *allocation) drop.Reason {
 		return q.refuse(s, stun.AllocationQuota)
 	}
 	s.repay(q)
-	s.open(q, w, q.allocation(u, source))
+	s.open(q, w, s.allocation(q, w, u, source))
 	return drop.None
 }
 
 // allocation makes what a request is for.
-func (q *request) allocation(u *user, source netip.Addr) *allocation {
+func (s *Server) allocation(q *request, w wanted, u *user, source netip.Addr) *allocation {
 	a := &allocation{
-		pair: q.pair, id: [stun.IDLen]byte(q.ID()), user: u, source: source, name: string(q.username), key: q.key, keyBy: q.keyBy,
+		pair: q.pair, id: [stun.IDLen]byte(q.ID()), user: u, source: source, name: string(q.username), key: q.key, keyBy: q.keyBy, tcp: w.tcp,
 	}
 	a.deadline.of = a
+	if w.mobile {
+		a.mobile = &mobile{}
+		s.issue(a)
+	}
 	return a
 }
 
 // open asks the runtime for the addresses of an allocation.
 func (s *Server) open(q *request, w wanted, a *allocation) {
-	a.tcp = w.tcp
-	if w.mobile {
-		a.mobile = &mobile{}
-		s.issue(a)
-	}
 	o := &opening{asked: q.asked(), a: a, failed: w.fails, lifetime: w.lifetime, next: w.next}
 	for i := range w.family {
 		if w.family[i] {

@@ -49,24 +49,29 @@ func (r *reservation) expired(s *Server, _ instant, out *Out) {
 	out.Commands = append(out.Commands, Command{Do: CloseRelay, Relay: r.relay})
 }
 
-// claim makes an allocation of an address that was reserved (RFC 8656 §7.2). It is the user's who reserved it.
-func (s *Server) claim(q *request, value []byte, lifetime instant) drop.Reason {
+// claim checks what does not go with a RESERVATION-TOKEN (RFC 8656 §7.2).
+func (w *wanted) claim(q *request) stun.Code {
 	for _, t := range []stun.Attr{stun.EvenPort, stun.RequestedAddressFamily, stun.AdditionalAddressFamily} {
 		if _, there := q.Find(t); there {
-			return q.refuse(s, stun.BadRequest)
+			return stun.BadRequest
 		}
 	}
-	if len(value) != 8 {
-		return q.refuse(s, stun.BadRequest)
+	if len(w.token) != 8 {
+		return stun.BadRequest
 	}
-	r := s.reservations[binary.BigEndian.Uint64(value)]
+	return 0
+}
+
+// claim makes an allocation of an address that was reserved (RFC 8656 §7.2). It is the user's who reserved it.
+func (s *Server) claim(q *request, w wanted) drop.Reason {
+	r := s.reservations[binary.BigEndian.Uint64(w.token)]
 	if r == nil || r.user.name != q.user {
 		return q.refuse(s, stun.InsufficientCapacity)
 	}
 	delete(s.reservations, r.token)
 	s.deadlines.clear(&r.deadline)
-	a := q.allocation(r.user, r.source)
-	a.relays[family(r.address.Addr())] = relayed{id: r.relay, address: r.address, until: q.at + lifetime}
+	a := s.allocation(q, w, r.user, r.source)
+	a.relays[family(r.address.Addr())] = relayed{id: r.relay, address: r.address, until: q.at + w.lifetime}
 	s.install(a)
 	asked := q.asked()
 	return s.allocated(&asked, a, [2]stun.Code{}, q.at, q.out)

@@ -54,7 +54,11 @@ func TestReservation(t *testing.T) {
 		t.Error(r)
 	}
 	sc.client(4003).want(stun.InsufficientCapacity, stun.Allocate, udp, claim)
-	six := sc.client(4004).want(0, stun.Allocate, udp, evenNext, value(stun.RequestedAddressFamily, stun.IPv6, 0, 0, 0))
+	onlySix := newScene(t, func(c *turn.Config) { c.NoIPv4 = true })
+	six := onlySix.client(4000).want(0, stun.Allocate, udp, evenNext, value(stun.RequestedAddressFamily, stun.IPv6, 0, 0, 0))
+	token, _ = six.Find(stun.ReservationToken)
+	onlySix.client(4001).want(0, stun.Allocate, udp, askTicket, value(stun.ReservationToken, token...))
+	six = sc.client(4004).want(0, stun.Allocate, udp, evenNext, value(stun.RequestedAddressFamily, stun.IPv6, 0, 0, 0))
 	token, _ = six.Find(stun.ReservationToken)
 	if got := sc.client(4005).allocate(value(stun.ReservationToken, token...)); got.Addr() != own6 {
 		t.Errorf("claimed %v, beside %v", got, six.addr(stun.XORRelayedAddress))
