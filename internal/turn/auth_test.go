@@ -191,6 +191,14 @@ func TestUnknownAttributes(t *testing.T) {
 	if ann.once(stun.Binding, value(0x7001)).code != stun.UnknownAttribute {
 		t.Error("Binding")
 	}
+	var many []attr
+	for i := range stun.Attr(20) {
+		many = append(many, value(0x7000+i))
+	}
+	r = ann.once(stun.Binding, many...)
+	if v, _ := r.Find(stun.UnknownAttributes); len(v) != 2*16 || v[31] != 15 { // as many as are listed
+		t.Errorf("of 20 unknown ones: %x", v)
+	}
 	sc2 := newScene(t, func(c *turn.Config) { c.NoDontFragment = true })
 	// RFC 8656 §7.2: "treats the DONT-FRAGMENT attribute in the Allocate request as an unknown comprehension-required attribute."
 	sc2.client(4000).want(stun.UnknownAttribute, stun.Allocate, udp, value(stun.DontFragment))
