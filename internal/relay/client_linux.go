@@ -106,7 +106,7 @@ func (c *client) patience() time.Duration {
 // hand lets the loop take the frames that are whole. It waits for that, so a client is read no faster than its frames are relayed.
 func (c *client) hand() bool {
 	c.used = 0
-	if c.stream && frame(c.buf[:c.have]) > c.have {
+	if n := frame(c.buf[:c.have]); c.stream && (n == 0 || n > c.have) {
 		return true // not one of them is
 	}
 	ok := c.loop.post(func(w *waiting) bool {

@@ -68,7 +68,7 @@ func (l *loop) addressFor(o *turn.Open) (at Address, ok bool) {
 func (l *loop) open(o *turn.Open) turn.Opened {
 	refused := turn.Opened{Token: o.Token, Failed: true}
 	at, ok := l.addressFor(o)
-	if !ok || len(l.sockets)-len(l.free) >= maxRelays {
+	if !ok {
 		return refused
 	}
 	of := portsOf{at.Bind, o.TCP}

@@ -160,10 +160,9 @@ func sendmmsg(fd int, msgs []mmsghdr) (int, unix.Errno) {
 	return int(n), errno
 }
 
-// epollWait with a timeout other than 0 holds the P, and with it whatever has to run on it: only for a moment.
-func epollWait(ep int, events []unix.EpollEvent, milliseconds int) int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)),
-		uintptr(milliseconds), 0, 0)
+// epollReady does not wait.
+func epollReady(ep int, events []unix.EpollEvent) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno != 0 {
 		return 0 // EINTR: the scheduler wants this thread
 	}

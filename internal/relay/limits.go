@@ -7,9 +7,6 @@ const (
 	FirstPort = 49152
 	LastPort  = 65535
 
-	// maxRelays bounds relayed sockets: each is a descriptor.
-	maxRelays = 1 << 17
-
 	// maxBinds is how many ports are tried for one allocation while other programs have them.
 	maxBinds = 64
 

@@ -79,17 +79,30 @@ func (b *bare) ask(server netip.AddrPort, method stun.Method, with func(*stun.Bu
 // allocate makes an allocation with a channel to a peer, and returns its relayed address.
 func (b *bare) allocate(server, peer netip.AddrPort) netip.AddrPort {
 	b.t.Helper()
+	relayed := b.relayed(server)
+	b.bind(server, peer)
+	return relayed
+}
+
+// relayed makes an allocation and returns its relayed address.
+func (b *bare) relayed(server netip.AddrPort) netip.AddrPort {
+	b.t.Helper()
 	m := b.ask(server, stun.Allocate, func(w *stun.Builder) { w.Bytes(stun.RequestedTransport, []byte{17, 0, 0, 0}) })
 	value, _ := m.Find(stun.XORRelayedAddress)
 	relayed, ok := stun.Address(value, m.ID())
 	if !ok {
 		b.t.Fatal("no relayed address")
 	}
+	return relayed
+}
+
+// bind binds channel 0x4000 to a peer.
+func (b *bare) bind(server, peer netip.AddrPort) {
+	b.t.Helper()
 	b.ask(server, stun.ChannelBind, func(w *stun.Builder) {
 		w.Bytes(stun.ChannelNumber, []byte{0x40, 0, 0, 0})
 		w.Address(stun.XORPeerAddress, peer)
 	})
-	return relayed
 }
 
 // descriptorsFor raises this process's limit, or skips the test.

@@ -8,17 +8,15 @@ import (
 )
 
 // wait waits until there is something to do. Where there is already, it costs one call. Otherwise Go's own poller waits for ours: with epoll_wait
-// as a system call the scheduler takes this thread's P away and gives it back each time, which was measured to cost a third more for each packet.
+// as a system call the scheduler takes this thread's P away and gives it back each time, which was measured to cost a third more for each packet;
+// and a call that keeps the P has to be short, where each timer may cost as much as three packets.
 func (l *loop) wait() {
-	if l.ready = epollWait(l.ep, l.events[:], 0); l.ready > 0 || len(l.more) > 0 {
-		return
-	}
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
-	if l.inbox.waits() {
+	if len(l.more) > 0 || l.inbox.waits() {
+		l.ready = epollReady(l.ep, l.events[:])
 		return
 	}
-	l.stats.Waits++
 	_ = l.raw.Read(l.step) // without deadlines it fails only when it is closed
 }
 
@@ -30,7 +28,7 @@ func (l *loop) rest() {
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
 	unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&l.restFor)), 0, 0)
 	l.gathering.took(threadTime() - before)
-	l.ready = epollWait(l.ep, l.events[:], 0)
+	l.ready = epollReady(l.ep, l.events[:])
 }
 
 // threadTime is the processor time of this thread.
@@ -40,10 +38,13 @@ func threadTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// poll reports whether there is something to do: it runs inside RawConn.Read.
+// poll reports whether there is something to do: it runs inside RawConn.Read, which waits where there is not.
 func (l *loop) poll(uintptr) bool {
-	l.ready = epollWait(l.ep, l.events[:], 0)
-	return l.ready > 0
+	if l.ready = epollReady(l.ep, l.events[:]); l.ready == 0 {
+		l.stats.Waits++
+		return false
+	}
+	return true
 }
 
 // wake makes the loop look into its inbox. Any goroutine may call it.
