@@ -122,7 +122,9 @@ func (t *Transport) nextProbe() time.Time {
 	return Late(next)
 }
 
-// padding is the longest padding that a packet can have (RFC 3550 §5.1). Its last byte is its length.
+// padding is the longest padding that a packet can have, for its last byte tells its length (RFC 3550 §5.1). Longer packets would have to
+// carry something, which is old pictures: receivers look for what they have lost in those, and the publisher's cache would have to be
+// read for each. All of a step have one size, and so leave as one message; maxPadding of them every 5 ms are more than bwe.MaxBitrate.
 var padding = [255]byte{254: 255}
 
 // pad sends about n bytes that mean nothing, on the RTX stream of a slot.
@@ -145,12 +147,13 @@ func (t *Transport) pad(now time.Time, n int, out *Out) {
 		s.rtxSeq++
 		header := t.header(now, s, &nothing, &h)
 		header[0] |= 0x20
-		if _, r := t.seal(now, s, s.rtx, header, padding[:], 0, out); r != drop.None {
+		sealed, r := t.seal(now, s, s.rtx, header, padding[:], 0, out)
+		if r != drop.None {
 			out.Drops.Add(r)
 			return
 		}
-		size := len(header) + len(padding) + pathBytes
-		t.bandwidth.sent -= size // it is no media
+		size := len(sealed) + pathBytes // as the estimator counts it
+		t.bandwidth.sent -= size        // it is no media
 		n -= size
 		out.Padding++
 	}

@@ -181,6 +181,47 @@ func TestReceiverReportsCountWhatWasSent(t *testing.T) {
 	}
 }
 
+// A probe begins with what its rate, twice the estimate, brings until the next step, in 5 ms: all that is on the wire counts, headers of IP
+// and UDP, extensions and tags, and it is exceeded by less than a packet.
+func TestPaddingIsWhatAProbeNeeds(t *testing.T) {
+	c := newMeasuredCall(t)
+	l := &listener{c: c, seen: map[uint16]bool{}}
+	seq, probes := uint16(0), 0
+	for at := time.Duration(0); at < 4*time.Second; at += 5 * time.Millisecond {
+		now := start.Add(at)
+		if at%(25*time.Millisecond) == 0 {
+			for range 25 { // 8 Mb/s
+				seq++
+				c.packet(t, now, seq, mid0, large(seq == 1, seq, 1000))
+			}
+			c.forward(now)
+			l.hear(t, now.Add(20*time.Millisecond))
+		}
+		if next := c.sub.transport.Next(); !next.After(now) {
+			rate, _ := c.sub.transport.Estimate()
+			before := c.sub.result
+			c.sub.transport.Timeout(now, &c.sub.result)
+			if c.sub.result.Probes > before.Probes && 2*rate < 20*bwe.Mbps { // no more is wanted
+				probes++
+				step, wire, largest := int(2*rate)/8/200, 0, 0
+				for _, run := range c.sub.result.Egress.Runs() {
+					wire, largest = wire+len(run.B)+28*run.Segments, max(largest, run.Size+28)
+				}
+				if wire < step || wire >= step+largest {
+					t.Errorf("%d bytes for %d at %v b/s, in packets of %d", wire, step, rate, largest)
+				}
+			}
+			l.hear(t, now.Add(20*time.Millisecond))
+		}
+		if at%(50*time.Millisecond) == 0 {
+			l.answer(now.Add(3 * time.Millisecond))
+		}
+	}
+	if rate, _ := c.sub.transport.Estimate(); probes < 4 || rate < 12*bwe.Mbps {
+		t.Errorf("%d probes, up to %v b/s", probes, rate)
+	}
+}
+
 // A probe's padding is bounded, however fast it is meant to be.
 func TestPaddingIsBounded(t *testing.T) {
 	c := newMeasuredCall(t)

@@ -173,6 +173,34 @@ func TestLongSoundIsSentOnce(t *testing.T) {
 	}
 }
 
+// Keeping packets of sound and sending them again allocates nothing, once a subscriber was found to need it.
+func TestSendingTwiceAllocatesNothing(t *testing.T) {
+	k := newTalkOf(t, opus)
+	k.pass(6*time.Second, 0, 20)
+	const runs = 100
+	var packets [runs + 1][]byte
+	for i := range packets {
+		k.number++
+		h := rtp.Header{PayloadType: 111, SequenceNumber: k.number, Timestamp: uint32(k.number) * 960, SSRC: 77}
+		packets[i] = make([]byte, 2048)
+		packets[i] = packets[i][:k.pub.out.Source(77).SealRTP(packets[i], rtp.AppendHeader(nil, h, nil), make([]byte, 160))]
+	}
+	i, sent := 0, 0
+	n := testing.AllocsPerRun(runs, func() {
+		k.now = k.now.Add(20 * time.Millisecond)
+		if r := k.pub.transport.Handle(k.now, pair, packets[i], &k.pub.result); r != drop.None {
+			t.Fatal(r)
+		}
+		k.forward(k.now)
+		sent += k.sub.result.Egress.Datagrams()
+		k.sub.result.Egress.Reset()
+		i++
+	})
+	if n != 0 || sent != 2*len(packets) { // with each one the one before it
+		t.Errorf("%v allocations a packet, %d datagrams for %d packets", n, sent, len(packets))
+	}
+}
+
 // What is lost on the way from the publisher is no loss of the subscriber's: it brings no redundancy, and the publisher is not told of
 // it twice.
 func TestUplinkLossIsNotDownlinkLoss(t *testing.T) {

@@ -48,8 +48,8 @@ func (t *Transport) repeatLast(now time.Time, s *slot, out *Out) {
 	if k == nil || k.size == 0 {
 		return
 	}
-	if now.Sub(k.at) <= maxRepeatAge {
-		out.Egress.Append(t.pair, k.bytes[:k.size]) // or not, where it is full
+	if now.Sub(k.at) <= maxRepeatAge && !out.Egress.Append(t.pair, k.bytes[:k.size]) {
+		out.Drops.Add(drop.EgressFull)
 	}
 	k.size = 0
 }
