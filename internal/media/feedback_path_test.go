@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/bwe"
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/srtp"
 )
@@ -136,6 +137,37 @@ func TestFeedbackKeepsRuns(t *testing.T) {
 	// A sender report is a run of its own.
 	if want := runs * subscribers; m.a.runs < want || m.a.runs > want+3*subscribers {
 		t.Errorf("%d datagrams in %d runs, want %d", m.a.datagrams, m.a.runs, want)
+	}
+}
+
+// onSend is a Sender that calls a function.
+type onSend func(*datagram.Egress)
+
+func (f onSend) Send(e *datagram.Egress) { f(e) }
+func (onSend) CloseStream(datagram.Pair) {}
+
+// However much feedback comes with a frame, and before it, the frame has left for every subscriber when the first of it is read.
+func TestMediaGoBeforeFeedback(t *testing.T) {
+	const subscribers = 4
+	s, _ := loopless(t, subscribers+1)
+	fanOut(epoch, s, upTo(subscribers+1))
+	frame := frames(t, 1)[0]
+	b := datagram.NewBatch()
+	for i := range subscribers {
+		b.Append(pairOf(i+2), append([]byte{0x8f, 205, 0, 7}, make([]byte, 48)...)) // its tag is wrong, which counts when it is read
+	}
+	for _, d := range frame.D[:frame.N] {
+		b.Append(d.Pair, d.B)
+	}
+	sent := 0
+	s.cfg.Sender = onSend(func(e *datagram.Egress) {
+		if sent += e.Datagrams(); s.drops[drop.SrtpAuth] > 0 && sent <= subscribers*frame.N {
+			t.Errorf("%d read before the frame was sent", s.drops[drop.SrtpAuth])
+		}
+	})
+	s.read(epoch, b, nil)
+	if sent < subscribers*frame.N || s.drops[drop.SrtpAuth] != subscribers {
+		t.Errorf("%d datagrams sent, drops %v", sent, s.drops)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/route"
+	"github.com/parley-rtc/parley/internal/rtp"
 	"github.com/parley-rtc/parley/internal/transport"
 )
 
@@ -192,11 +193,17 @@ func (s *Shard) soon(e *endpoint) {
 func (s *Shard) within(r *room, at time.Time) { s.agenda.soon(&r.task, transport.Late(at)) }
 
 // read handles a batch, of datagrams or of packets from another shard, and those of the room's members that wait, then forwards what they
-// brought. What is due goes out with it: who is awake anyway needs no timer.
+// brought. What is due goes out with it: who is awake anyway needs no timer. Feedback about arrivals, of which there may be much at once,
+// lets media go first.
 func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
+	feedback := false
 	for n := 1; ; n++ {
 		if b != nil {
 			for i := range b.N {
+				if rtp.TellsArrivals(b.D[i].B) {
+					feedback = true
+					continue
+				}
 				s.receive(now, b.D[i].Pair, b.D[i].B)
 			}
 			s.held = append(s.held, b)
@@ -219,8 +226,23 @@ func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
 		break
 	}
 	s.forward(now)
+	if feedback {
+		s.flush()
+		s.receiveFeedback(now)
+	}
 	s.timeouts(now)
 	s.release()
+}
+
+// receiveFeedback handles what read has left for later.
+func (s *Shard) receiveFeedback(now time.Time) {
+	for _, b := range s.held {
+		for i := range b.N {
+			if rtp.TellsArrivals(b.D[i].B) {
+				s.receive(now, b.D[i].Pair, b.D[i].B)
+			}
+		}
+	}
 }
 
 // release gives batches back whose packets have been forwarded.

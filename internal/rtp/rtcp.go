@@ -57,6 +57,12 @@ func NextRTCP(b []byte) (h RTCPHeader, packet, rest []byte, r drop.Reason) {
 	return h, packet, rest, drop.None
 }
 
+// TellsArrivals reports whether a datagram begins with transport-wide feedback. It serves encrypted ones too: SRTCP leaves the first 8
+// bytes readable (RFC 3711 §3.4).
+func TellsArrivals(b []byte) bool {
+	return len(b) >= 2 && b[0]>>6 == 2 && b[0]&0x1F == FormatTransportCC && b[1] == TypeTransportFeedback
+}
+
 // SenderReport is the sender's half of an SR (RFC 3550 §6.4.1).
 type SenderReport struct {
 	SSRC    uint32

@@ -322,3 +322,25 @@ func FuzzRTCP(f *testing.F) {
 		}
 	})
 }
+
+// Feedback about arrivals is known by its first two bytes, padded or not, and nothing else is taken for it.
+func TestTellsArrivals(t *testing.T) {
+	arrivals, err := (&rtcp.TransportLayerCC{
+		Header:       rtcp.Header{Padding: true, Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: 5},
+		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketNotReceived, RunLength: 1}}, PacketStatusCount: 1,
+	}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rtp.TellsArrivals(arrivals) || !rtp.TellsArrivals(arrivals[:2]) {
+		t.Errorf("not known: %x", arrivals)
+	}
+	for name, b := range map[string][]byte{
+		"NACK": rtp.AppendNACK(nil, 9, 8, []uint16{1}), "PLI": rtp.AppendPLI(nil, 9, 8), "report": rtp.AppendReceiverReport(nil, 9, nil),
+		"application": {0x8f, 206}, "sender report": {0x8f, 200}, "media": {0x8f, 96}, "version 1": {0x4f, 205}, "one byte": {0x8f}, "nothing": nil,
+	} {
+		if rtp.TellsArrivals(b) {
+			t.Errorf("%s is taken for it", name)
+		}
+	}
+}
