@@ -67,6 +67,9 @@ const (
 	strayRate  = 200 // packets a second of media from unknown addresses that owners look at
 	strayBurst = 50
 
+	// patience is how long feedback about arrivals may wait to be read with something else, where there is much of it.
+	patience = 10 * time.Millisecond
+
 	readPause      = 10 * time.Millisecond // after an error of the UDP socket
 	acceptPause    = 5 * time.Millisecond  // after an error of the listener, doubling
 	maxAcceptPause = time.Second

@@ -111,7 +111,7 @@ type Port struct {
 // Open binds both sockets. Nothing is read before Start.
 func Open(cfg Config) (*Port, error) {
 	for try := 1; ; try++ {
-		conn, err := udp.Listen(udp.Config{Listen: cfg.Listen, ReceiveBuffer: cfg.ReceiveBuffer, SendBuffer: cfg.SendBuffer})
+		conn, err := udp.Listen(udp.Config{Listen: cfg.Listen, ReceiveBuffer: cfg.ReceiveBuffer, SendBuffer: cfg.SendBuffer, Patience: patience})
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 )
@@ -62,6 +63,9 @@ type Config struct {
 	Listen string
 	// ReceiveBuffer and SendBuffer are wanted socket buffers in bytes; 0 means the defaults of limits.go.
 	ReceiveBuffer, SendBuffer int
+	// Patience is how long transport-wide feedback that comes alone may wait to be read with something else, where there is much of it and
+	// the system can tell it from the rest. 0: it is read at once.
+	Patience time.Duration
 	// Plain asks for the portable socket also where there is a faster one. It does not learn to which of its addresses a
 	// datagram came.
 	Plain bool

@@ -25,6 +25,14 @@ const (
 	// coalesceBytes: smaller datagrams are not part of a frame's burst. Audio never waits.
 	coalesceBytes = 600
 
+	// asideFrom is from how many reports about arrivals a second on, over asideSpan, they are put aside; below half of that no longer.
+	asideFrom = 1000
+	asideSpan = time.Second
+	// asideBuffer holds some thousands of reports, each of which takes about 1 KiB in it.
+	asideBuffer = 4 << 20
+	// asideShare is how many buffers of a batch the first reading of aside may fill where the other socket has something too.
+	asideShare = datagram.BatchSize / 2
+
 	// MediaRingBytes and ControlRingBytes bound what waits for one TCP connection, lengths included.
 	MediaRingBytes   = 512 << 10
 	ControlRingBytes = 128 << 10

@@ -63,6 +63,7 @@ func listen(cfg Config) (Conn, error) {
 		return nil, fmt.Errorf("listen on UDP %s: %w", cfg.Listen, err)
 	}
 	c.rd = newReader(c)
+	c.rd.aside.patience = cfg.Patience
 	return c, nil
 }
 
@@ -105,6 +106,9 @@ func (c *batched) Stats() Stats {
 			s.SendBuffer = n / 2
 		}
 		s.KernelDrops = uint64(kernelDrops(fd))
+		if second := c.rd.aside.fd.Load(); second != 0 {
+			s.KernelDrops += uint64(kernelDrops(uintptr(second)))
+		}
 	})
 	return s
 }
@@ -124,10 +128,15 @@ func kernelDrops(fd uintptr) uint32 {
 
 // Close implements Conn.
 func (c *batched) Close() error {
-	if err := c.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	switch err := c.conn.Close(); {
+	case err == nil:
+		c.rd.aside.close() // nobody reads any more: the first Close has waited for that
+		return nil
+	case errors.Is(err, net.ErrClosed):
+		return nil
+	default:
 		return err
 	}
-	return nil
 }
 
 // tune keeps what waits for a TCP connection in our rings, where the oldest can be dropped, instead of in the kernel.

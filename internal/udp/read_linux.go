@@ -1,14 +1,18 @@
 package udp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/rtp"
 )
 
 // reader fills batches by recvmmsg.
@@ -24,6 +28,7 @@ type reader struct {
 	used  int // buffers of the batch that the kernel has filled
 	errno unix.Errno
 	zones zones
+	aside aside
 	msgs  [datagram.BatchSize]mmsghdr
 	iovs  [datagram.BatchSize]unix.Iovec
 	names [datagram.BatchSize]unix.RawSockaddrInet6
@@ -49,10 +54,14 @@ func (r *reader) readBatch(b *datagram.Batch) error {
 		b.Reset()
 		r.used, r.errno = 0, 0
 		r.prepare()
-		if err := r.conn.raw.Read(r.step); err != nil {
-			return net.ErrClosed // a socket without deadlines fails to wait only when it is closed
-		}
-		if r.errno != 0 {
+		switch err := r.conn.raw.Read(r.step); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.aside.owed = true
+			r.rearm()
+			continue
+		case err != nil:
+			return net.ErrClosed // a socket fails to wait only when it is closed
+		case r.errno != 0:
 			return fmt.Errorf("receive: %w", r.errno)
 		}
 		if b.N > 0 {
@@ -61,12 +70,22 @@ func (r *reader) readBatch(b *datagram.Batch) error {
 	}
 }
 
-// fill is called when the socket may be readable; false means that it is not. Where the last datagram is in the middle of a
-// video frame, it waits for more of it: the wake-up otherwise cuts each burst after its first packet, and what does not arrive
-// in one batch does not leave as one GSO message.
+// fill is called when the socket may be readable; false means that it is not.
 func (r *reader) fill(fd uintptr) bool {
-	if !r.receive(fd) {
-		return r.errno != 0
+	got := r.receiveAll(fd)
+	if a := &r.aside; a.steers || a.reports > 0 {
+		r.weigh(int(fd), time.Now())
+	}
+	return got
+}
+
+// receiveAll takes what there is, and reports whether there was anything. Where the last datagram is in the middle of a video frame, it
+// waits for more of it: the wake-up otherwise cuts each burst after its first packet, and what does not arrive in one batch does not leave
+// as one GSO message.
+func (r *reader) receiveAll(fd uintptr) bool {
+	owed := r.aside.owed && r.receiveAside(asideShare)
+	if !r.receive(fd, datagram.BatchSize) {
+		return r.errno != 0 || owed
 	}
 	for range coalesceTries {
 		if !r.inFrame() {
@@ -76,19 +95,30 @@ func (r *reader) fill(fd uintptr) bool {
 		// this thread and its P for the time: giving them away would cost more than the wait.
 		unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
 		unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&r.wait)), 0, 0)
-		if !r.receive(fd) {
+		if !r.receive(fd, datagram.BatchSize) {
 			r.errno = 0 // the next ReadBatch meets it again
 			break
 		}
 	}
+	if r.aside.steers {
+		r.receiveAside(datagram.BatchSize)
+	}
 	return true
 }
 
-// receive takes what there is and reports whether there was anything.
-func (r *reader) receive(fd uintptr) bool {
+// receiveAside takes what waits aside into the buffers up to that one, and reports whether there was anything.
+func (r *reader) receiveAside(upTo int) bool {
+	got := r.used < upTo && r.receive(uintptr(r.aside.fd.Load()), upTo)
+	r.errno = 0
+	r.aside.owed = r.used >= upTo // there may be more
+	return got
+}
+
+// receive takes what there is, into the buffers up to that one, and reports whether there was anything.
+func (r *reader) receive(fd uintptr, upTo int) bool {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[r.used])),
-			uintptr(datagram.BatchSize-r.used), unix.MSG_DONTWAIT, 0, 0)
+			uintptr(upTo-r.used), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			r.take(int(n))
@@ -128,6 +158,9 @@ func (r *reader) take(n int) {
 			b.D[b.N] = datagram.Datagram{
 				Pair: datagram.Pair{Local: r.destination(&r.ctrls[i], int(m.hdr.Controllen)), Remote: r.name(&r.names[i])},
 				B:    b.Storage(i)[:m.n],
+			}
+			if r.aside.patience > 0 && rtp.TellsArrivals(b.D[b.N].B) {
+				r.aside.reports++
 			}
 			b.N++
 			bytes += int(m.n)
