@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/pion/dtls/v3"
+	dtlsnet "github.com/pion/dtls/v3/pkg/net"
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -276,4 +279,45 @@ func TestReservedPort(t *testing.T) {
 	if got, _ := read(t, two.conn); !strings.Contains(got, "to the odd one") {
 		t.Errorf("%q", got)
 	}
+}
+
+// Whoever has not come back with our cookie is not remembered: a flood of first ClientHellos makes no association, and each is answered with less
+// than was sent.
+func TestHelloFlood(t *testing.T) {
+	cfg := config(t)
+	cfg.DTLS = []netip.AddrPort{loopback}
+	cfg.Certificate = func() *tls.Config { panic("a handshake has begun") }
+	r := open(t, cfg)
+	hello := clientHello()
+	before := r.Stats()
+	for range 100 {
+		c := listenPacket(t, "127.0.0.1:0").(*net.UDPConn)
+		if _, err := c.WriteToUDPAddrPort(hello, r.DTLS()[0]); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := read(t, c); len(got) > len(hello) || got[0] != 22 || got[13] != 3 {
+			t.Fatalf("%x", got)
+		}
+	}
+	if s := r.Stats(); s.Received-before.Received != 100 || s.Sent-before.Sent != 100 || s.Streams != 0 || s.Drops.String() != "" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// clientHello is the first one of pion's client.
+func clientHello() []byte {
+	here, there := net.Pipe()
+	defer there.Close()
+	first := make(chan []byte)
+	go func() {
+		b := make([]byte, 2048)
+		n, _ := there.Read(b)
+		here.Close()
+		first <- b[:n]
+	}()
+	if c, err := dtls.ClientWithOptions(dtlsnet.PacketConnFromConn(here), here.RemoteAddr(), dtls.WithInsecureSkipVerify(true)); err == nil {
+		_ = c.Handshake()
+		c.Close()
+	}
+	return <-first
 }
