@@ -24,6 +24,7 @@ import (
 // turnCommand is the STUN and TURN server without rooms.
 type turnCommand struct {
 	Listen     []string     `group:"Network" placeholder:"[HOST]:PORT" help:"UDP and TCP port, for TLS too where there is --cert; may be repeated. Default: :3478."`
+	DTLS       []string     `group:"Network" name:"dtls" placeholder:"[HOST]:PORT" help:"UDP port for TURN over DTLS, with --cert; may be repeated. Usual: :5349. Default: none."`
 	Advertise  []netip.Addr `group:"Network" placeholder:"IP" help:"Address under which peers reach relayed addresses, such as the public one of a router in front of this machine."`
 	Cert       string       `group:"Certificate" placeholder:"FILE" help:"PEM certificate chain; read again when it changes."`
 	Key        string       `group:"Certificate" placeholder:"FILE" help:"PEM private key of --cert."`
@@ -70,8 +71,13 @@ func (c *turnCommand) complete() (*auth.TURN, error) {
 	switch {
 	case (c.Cert == "") != (c.Key == ""):
 		return nil, errors.New("--cert and --key belong together: give both")
+	case len(c.DTLS) > 0 && c.Cert == "":
+		return nil, errors.New("--dtls wants a certificate: give --cert and --key")
 	case len(c.Realm) > turn.MaxRealm:
 		return nil, fmt.Errorf("--realm has %d bytes: give at most %d, so that answers to strangers stay short", len(c.Realm), turn.MaxRealm)
+	}
+	if err := checkAddresses("--dtls", c.DTLS); err != nil {
+		return nil, err
 	}
 	if c.Metrics != "" {
 		if _, _, err := splitAddress("--metrics", c.Metrics); err != nil {
@@ -146,6 +152,7 @@ type standalone struct {
 	certs      *certificates // nil: there are none
 	listeners  listeners
 	relay      *relay.Relay
+	dtls       []netip.AddrPort // what DTLS listens on
 	offers     []offer
 	relayed    []relay.Address
 	alternates []turn.Alternate
@@ -235,6 +242,13 @@ func (s *standalone) buildRelay(keys *auth.TURN) error {
 	cfg := s.cmd.config(s.cmd.Realm, credentials, s.log)
 	cfg.UDP, cfg.Own, cfg.Certificate = s.listeners.udp, s.cmd.Advertise, s.tls
 	cfg.Relays = s.relayed
+	for _, at := range s.cmd.DTLS {
+		host, number, err := splitAddress("--dtls", at)
+		if err != nil {
+			return &usageError{err}
+		}
+		cfg.DTLS = append(cfg.DTLS, netip.AddrPortFrom(host, number))
+	}
 	if err := addAlternates(&cfg, "--alt-address", s.cmd.AltAddress, s.cmd.Advertise, list); err != nil {
 		return &usageError{err}
 	}
@@ -243,6 +257,7 @@ func (s *standalone) buildRelay(keys *auth.TURN) error {
 		return fmt.Errorf("%w; %s", err, portHint("--listen", err))
 	}
 	s.onStop(func() { _ = s.relay.Close() })
+	s.dtls = s.relay.DTLS()
 	s.listeners.start(s.relay)
 	return nil
 }

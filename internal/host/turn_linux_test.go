@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
 	"github.com/pion/webrtc/v4"
@@ -43,7 +44,7 @@ func startTurn(t *testing.T, args ...string) *standalone {
 	return s
 }
 
-// turnClient is a client of the server at an address, by UDP, TCP or TLS, and its relayed address.
+// turnClient is a client of the server at an address, by UDP, TCP, TLS or DTLS, and its relayed address.
 func turnClient(t *testing.T, at netip.AddrPort, how, username, password string) (relayed net.PacketConn, err error) {
 	t.Helper()
 	var conn net.PacketConn
@@ -58,6 +59,15 @@ func turnClient(t *testing.T, at netip.AddrPort, how, username, password string)
 		var c net.Conn
 		c, err = tls.Dial("tcp", at.String(), &tls.Config{InsecureSkipVerify: true})
 		conn = turn.NewSTUNConn(c)
+	case "dtls":
+		below, listenErr := net.ListenPacket("udp4", "127.0.0.1:0")
+		if listenErr != nil {
+			t.Fatal(listenErr)
+		}
+		t.Cleanup(func() { _ = below.Close() })
+		var c net.Conn
+		c, err = dtls.ClientWithOptions(below, net.UDPAddrFromAddrPort(at), dtls.WithInsecureSkipVerify(true))
+		conn = datagrams{c}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -83,27 +93,42 @@ func turnClient(t *testing.T, at netip.AddrPort, how, username, password string)
 	return relayed, err
 }
 
-// `parley turn` answers on one port by UDP, TCP and TLS, to users with passwords and to holders of time-limited credentials, and to nobody else; clients
+// datagrams is a DTLS connection as pion's client wants it.
+type datagrams struct{ net.Conn }
+
+func (d datagrams) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, err := d.Read(b)
+	return n, d.RemoteAddr(), err
+}
+
+func (d datagrams) WriteTo(b []byte, _ net.Addr) (int, error) { return d.Write(b) }
+
+// `parley turn` answers on one port by UDP, TCP and TLS, and on another by DTLS, to users with passwords and to holders of time-limited credentials, and to nobody else; clients
 // reach each other whichever way they have come; its metrics tell of it; and nothing of it is left when it stops.
 func TestTurnAlone(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) }) // after those of the clients
 	files := &Config{Cert: filepath.Join(t.TempDir(), "c.pem"), Key: filepath.Join(t.TempDir(), "k.pem")}
 	writeOwnCertificate(t, files, &x509.Certificate{SerialNumber: serial(), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"turn.example.org"}})
-	s := startTurn(t, "--user", "ann:hunter2", "--secret", "north", "--cert", files.Cert, "--key", files.Key, "--metrics", "127.0.0.1:0")
+	s := startTurn(t, "--user", "ann:hunter2", "--secret", "north", "--cert", files.Cert, "--key", files.Key, "--metrics", "127.0.0.1:0",
+		"--dtls", "127.0.0.1:0")
 	t.Cleanup(s.stop)
 	at := s.listeners.udp[0]
 	clients := map[string]net.PacketConn{}
 	for how, who := range map[string][2]string{
-		"udp": {"ann", "hunter2"}, "tcp": {"ann", "hunter2"}, "tls": turnCredentials(t, "north"),
+		"udp": {"ann", "hunter2"}, "tcp": {"ann", "hunter2"}, "tls": turnCredentials(t, "north"), "dtls": {"ann", "hunter2"},
 	} {
-		c, err := turnClient(t, at, how, who[0], who[1])
+		where := at
+		if how == "dtls" {
+			where = s.dtls[0]
+		}
+		c, err := turnClient(t, where, how, who[0], who[1])
 		if err != nil {
 			t.Fatalf("%s: %v", how, err)
 		}
 		clients[how] = c
 	}
-	for from, to := range map[string]string{"udp": "tcp", "tcp": "tls", "tls": "udp"} {
+	for from, to := range map[string]string{"udp": "tcp", "tcp": "tls", "tls": "dtls", "dtls": "udp"} {
 		exchange(t, clients[from], clients[to])
 	}
 	for _, who := range [][2]string{{"ann", "hunter3"}, {"bob", "hunter2"}, turnCredentials(t, "south")} {
@@ -118,7 +143,7 @@ func TestTurnAlone(t *testing.T) {
 	body, err := io.ReadAll(res.Body)
 	res.Body.Close()
 	for _, want := range []string{
-		"parley_turn_allocations 3", "parley_turn_allocations_total 3", `parley_turn_relayed_bytes_total{direction="to_peer"} 78`,
+		"parley_turn_allocations 4", "parley_turn_allocations_total 4", `parley_turn_relayed_bytes_total{direction="to_peer"} 104`,
 		`parley_turn_refusals_total{code="401"}`, `parley_dropped_datagrams_total{owner="relay",reason="turn_no_permission"}`,
 	} {
 		if err != nil || !bytes.Contains(body, []byte("\n"+want)) {

@@ -29,6 +29,8 @@ func TestRefusedTurnSettings(t *testing.T) {
 		{args: []string{"--listen", "turn.example.org:3478"}, want: "must be an IP address of this machine"},
 		{args: many("--listen", ":0", maxTURNListeners+1), want: "enough for anyone"},
 		{args: []string{"--cert", "a.pem"}, want: "--cert and --key belong together"},
+		{args: []string{"--dtls", ":5349"}, want: "--dtls wants a certificate"},
+		{args: []string{"--dtls", "here", "--cert", "a.pem", "--key", "b.pem"}, want: "--dtls here: give [HOST]:PORT"},
 		{args: []string{"--realm", strings.Repeat("r", 37)}, want: "--realm has 37 bytes: give at most 36"},
 		{args: []string{"--realm", `a"b`, "--user", "ann:hunter2"}, want: "realm"},
 		{args: []string{"--user", "hunter2"}, want: "--user, number 1: give NAME:PASSWORD"},

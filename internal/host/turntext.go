@@ -17,6 +17,9 @@ func (s *standalone) write(out io.Writer) {
 	for _, at := range s.listeners.udp {
 		fmt.Fprintf(w, "  listens\tUDP and TCP %s\t%s\n", at, s.tlsNote())
 	}
+	for _, at := range s.dtls {
+		fmt.Fprintf(w, "  listens\tUDP %s\tDTLS\n", at)
+	}
 	for _, a := range s.alternates {
 		fmt.Fprintf(w, "  second\tUDP %s\tNAT behaviour (RFC 5780)\n", netip.AddrPortFrom(a.Local[1], a.Ports[1]))
 	}
@@ -57,6 +60,9 @@ func (s *standalone) uris() []string {
 		if s.certs != nil {
 			for _, name := range s.certs.certified()[:min(1, len(s.certs.certified()))] {
 				uris = append(uris, fmt.Sprintf("turns:%s:%d?transport=tcp", bracketed(name), number))
+				for _, at := range s.dtls[:min(1, len(s.dtls))] {
+					uris = append(uris, fmt.Sprintf("turns:%s:%d?transport=udp", bracketed(name), at.Port()))
+				}
 			}
 		}
 	}
