@@ -59,7 +59,7 @@ func (l *loop) addressFor(o *turn.Open) (at Address, ok bool) {
 		return Address{Bind: local}, true
 	}
 	if !ok {
-		at.Bind, ok = l.own.any(o.IPv6)
+		at.Bind, ok = l.own.any(o.IPv6, local.IsLoopback())
 	}
 	return at, ok
 }

@@ -71,22 +71,14 @@ func (o *own) here(a netip.Addr) bool {
 	return ok
 }
 
-// any returns an address of this machine of a family, rather one that others can reach.
-func (o *own) any(v6 bool) (best netip.Addr, ok bool) {
-	rank := func(a netip.Addr) int {
-		switch {
-		case a.IsLoopback():
-			return 1
-		case a.IsPrivate():
-			return 2
-		}
-		return 3
-	}
+// any returns an address of this machine of a family: a loopback one for clients on loopback, for others one that others can reach, rather a
+// public than a private one.
+func (o *own) any(v6, loopback bool) (best netip.Addr, ok bool) {
 	for a := range *o.addrs.Load() {
-		if a.Is6() != v6 || a.IsLinkLocalUnicast() {
+		if a.Is6() != v6 || a.IsLoopback() != loopback || a.IsLinkLocalUnicast() {
 			continue
 		}
-		if !ok || rank(a) > rank(best) || rank(a) == rank(best) && a.Less(best) {
+		if !ok || best.IsPrivate() && !a.IsPrivate() || best.IsPrivate() == a.IsPrivate() && a.Less(best) {
 			best, ok = a, true
 		}
 	}
@@ -95,7 +87,7 @@ func (o *own) any(v6 bool) (best netip.Addr, ok bool) {
 
 // PlaceOf implements turn.OwnAddresses. It is for the loop.
 func (o *own) PlaceOf(a netip.AddrPort) turn.Place {
-	here := o.here(a.Addr())
+	here := o.here(a.Addr()) || a.Addr().IsLoopback()
 	switch {
 	case !here && a.Addr().IsUnspecified(): // the kernel would take it for this machine
 		return turn.Own

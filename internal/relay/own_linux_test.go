@@ -1,0 +1,87 @@
+package relay
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// machine is own addresses as a test has them.
+func machine(media netip.AddrPort, addrs ...string) *own {
+	o := &own{
+		relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{},
+		media: func(a netip.AddrPort) bool { return a == media },
+	}
+	all := map[netip.Addr]struct{}{}
+	for _, a := range addrs {
+		all[netip.MustParseAddr(a)] = struct{}{}
+	}
+	o.addrs.Store(&all)
+	return o
+}
+
+// Of this machine clients reach live relayed addresses and exactly its media, and nothing else; a loopback address is one like any other, which
+// only a rule opens, while nothing is relayed on it.
+func TestPlaces(t *testing.T) {
+	media := netip.MustParseAddrPort("192.0.2.1:8443")
+	o := machine(media, "127.0.0.1", "192.0.2.1", "2001:db8::1")
+	relayed := []*socket{{address: netip.MustParseAddrPort("192.0.2.1:50000")}, {address: netip.MustParseAddrPort("127.0.0.1:50000")}}
+	for _, s := range relayed {
+		o.add(s)
+	}
+	check := func(at string, place turn.Place, isOwn bool) {
+		t.Helper()
+		a := netip.MustParseAddrPort(at)
+		if got := o.PlaceOf(a); got != place || o.IsOwn(a.Addr()) != isOwn {
+			t.Errorf("%s: place %d, own %v; want %d, %v", at, got, o.IsOwn(a.Addr()), place, isOwn)
+		}
+	}
+	check("192.0.2.1:50000", turn.Relayed, true)
+	check("192.0.2.1:50001", turn.Own, true)
+	check("192.0.2.1:8443", turn.Media, true)
+	check("[2001:db8::1]:8443", turn.Own, true)
+	check("192.0.2.2:8443", turn.Elsewhere, false)
+	check("127.0.0.1:50000", turn.Relayed, true)
+	check("127.0.0.1:22", turn.Elsewhere, true)
+	check("127.0.0.2:22", turn.Elsewhere, false)
+	check("0.0.0.0:22", turn.Own, false)
+	check("[::]:22", turn.Own, false)
+	for _, s := range relayed {
+		o.remove(s)
+	}
+	check("192.0.2.1:50000", turn.Own, true)
+	check("127.0.0.1:50000", turn.Elsewhere, false)
+}
+
+// An allocation is on a configured address, rather the one that the client has come to; else on that; and of another family on one that others can
+// reach.
+func TestAddressFor(t *testing.T) {
+	a := netip.MustParseAddr
+	for _, c := range []struct {
+		name   string
+		relays []Address
+		local  string
+		v6     bool
+		want   string
+		seen   string
+	}{
+		{"where the client has come to", nil, "192.0.2.1", false, "192.0.2.1", ""},
+		{"of the other family", nil, "192.0.2.1", true, "2001:db8::1", ""},
+		{"of the other family, rather public", nil, "2001:db8::1", false, "192.0.2.1", ""},
+		{"on loopback", nil, "127.0.0.1", true, "::1", ""},
+		{"configured", []Address{{Bind: a("10.0.0.5"), Advertise: a("198.51.100.7")}}, "192.0.2.1", false, "10.0.0.5", "198.51.100.7"},
+		{"configured, of several", []Address{{Bind: a("10.0.0.5")}, {Bind: a("192.0.2.1")}}, "192.0.2.1", false, "192.0.2.1", ""},
+		{"configured for the other family", []Address{{Bind: a("10.0.0.5")}}, "2001:db8::1", true, "2001:db8::1", ""},
+	} {
+		l := &loop{cfg: Config{Relays: c.relays}, own: machine(netip.AddrPort{}, "127.0.0.1", "::1", "10.0.0.5", "192.0.2.1", "2001:db8::1", "fe80::1")}
+		at, ok := l.addressFor(&turn.Open{IPv6: c.v6, Local: a(c.local)})
+		if !ok || at.Bind != a(c.want) || at.Advertise.IsValid() != (c.seen != "") || c.seen != "" && at.Advertise != a(c.seen) {
+			t.Errorf("%s: %v, %v", c.name, at, ok)
+		}
+	}
+	l := &loop{own: machine(netip.AddrPort{}, "127.0.0.1", "::1", "192.0.2.1", "fe80::1")}
+	if at, ok := l.addressFor(&turn.Open{IPv6: true, Local: a("192.0.2.1")}); ok {
+		t.Errorf("on a machine without IPv6: %v", at)
+	}
+}
