@@ -72,6 +72,9 @@ const (
 	LongIdleTimeout = 65 * time.Minute
 	// StallTimeout: a connection that does not take chunkBytes in it is closed.
 	StallTimeout = 8 * time.Second
+	// faultsEvery is how often a fault is logged at most.
+	faultsEvery = time.Minute
+
 	// interfacesEvery is how often this machine's addresses are looked at.
 	interfacesEvery = 10 * time.Second
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -61,6 +62,7 @@ type loop struct {
 	events    [maxEvents]unix.EpollEvent
 	ready     int
 	gathering gathering
+	reported  time.Time // when a fault was logged
 	stats     Stats
 	drops     drop.Counts
 	stopping  bool
@@ -229,8 +231,7 @@ func (l *loop) timeout() {
 		return
 	}
 	if !next.After(l.now) {
-		l.core.Timeout(l.now, &l.out)
-		l.obey()
+		l.expire()
 		if next = l.core.Next(); next.IsZero() {
 			return
 		}
@@ -242,8 +243,16 @@ func (l *loop) timeout() {
 	}
 }
 
+// expire lets the core end what is over.
+func (l *loop) expire() {
+	defer l.recover()
+	l.core.Timeout(l.now, &l.out)
+	l.obey()
+}
+
 // handle gives the core a datagram of a client.
 func (l *loop) handle(pair datagram.Pair, b []byte) {
+	defer l.recover()
 	l.drops.Add(l.core.Handle(l.now, pair, b, &l.out))
 	if len(l.out.Commands) > 0 {
 		l.obey()
@@ -252,5 +261,19 @@ func (l *loop) handle(pair datagram.Pair, b []byte) {
 
 // fromPeer gives the core a datagram of a peer.
 func (l *loop) fromPeer(s *socket, peer netip.AddrPort, b []byte) {
+	defer l.recover()
 	l.drops.Add(l.core.FromPeer(l.now, s.id, peer, b, &l.out))
+}
+
+// recover keeps a broken invariant of the core from ending the process: the datagram that has met it is lost.
+func (l *loop) recover() {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	l.stats.Panics++
+	if l.now.Sub(l.reported) >= faultsEvery {
+		l.reported = l.now
+		l.cfg.Log.Error("a fault in the STUN and TURN server", "fault", fault, "stack", string(debug.Stack()))
+	}
 }

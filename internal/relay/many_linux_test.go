@@ -25,6 +25,7 @@ type bare struct {
 	t     testing.TB
 	conn  *net.UDPConn
 	ids   uint64
+	user  string
 	key   []byte
 	nonce []byte
 	buf   []byte
@@ -37,26 +38,14 @@ func newBare(t testing.TB) *bare {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return &bare{t: t, conn: c, key: stun.AppendLongTermKey(nil, stun.MD5, user, realm, password), buf: make([]byte, 2048)}
+	return &bare{t: t, conn: c, user: user, key: stun.AppendLongTermKey(nil, stun.MD5, user, realm, password), buf: make([]byte, 2048)}
 }
 
 // ask sends a request, with credentials once the server has told its nonce, and returns the answer.
 func (b *bare) ask(server netip.AddrPort, method stun.Method, with func(*stun.Builder)) (m stun.Message) {
 	b.t.Helper()
 	for range 2 {
-		b.ids++
-		id := binary.BigEndian.AppendUint64([]byte("bare"), b.ids)
-		w := stun.Begin(nil, stun.TypeOf(method, stun.Request), id)
-		with(&w)
-		if b.nonce != nil {
-			w.Text(stun.Username, user)
-			w.Text(stun.Realm, realm)
-			w.Bytes(stun.Nonce, b.nonce)
-			w.Integrity(hmac.New(sha1.New, b.key))
-		}
-		if _, err := b.conn.WriteToUDPAddrPort(w.Message(), server); err != nil {
-			b.t.Fatal(err)
-		}
+		b.request(server, method, with)
 		_ = b.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		n, err := b.conn.Read(b.buf)
 		if err != nil {
@@ -74,6 +63,24 @@ func (b *bare) ask(server netip.AddrPort, method stun.Method, with func(*stun.Bu
 	code, _ := m.Find(stun.ErrorCode)
 	b.t.Fatalf("method %d: %q", method, code)
 	return m
+}
+
+// request sends one.
+func (b *bare) request(server netip.AddrPort, method stun.Method, with func(*stun.Builder)) {
+	b.t.Helper()
+	b.ids++
+	id := binary.BigEndian.AppendUint64([]byte("bare"), b.ids)
+	w := stun.Begin(nil, stun.TypeOf(method, stun.Request), id)
+	with(&w)
+	if b.nonce != nil {
+		w.Text(stun.Username, b.user)
+		w.Text(stun.Realm, realm)
+		w.Bytes(stun.Nonce, b.nonce)
+		w.Integrity(hmac.New(sha1.New, b.key))
+	}
+	if _, err := b.conn.WriteToUDPAddrPort(w.Message(), server); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 // allocate makes an allocation with a channel to a peer, and returns its relayed address.

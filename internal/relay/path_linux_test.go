@@ -21,6 +21,7 @@ import (
 	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/relay"
 	"github.com/parley-rtc/parley/internal/stun"
+	"github.com/parley-rtc/parley/internal/turn"
 )
 
 // read reads one datagram.
@@ -320,4 +321,31 @@ func clientHello() []byte {
 		c.Close()
 	}
 	return <-first
+}
+
+// faulty knows the user of the tests, and breaks when it is asked for another.
+type faulty struct{ turn.Credentials }
+
+func (f faulty) Key(dst []byte, now time.Time, username []byte, sha256 bool) ([]byte, string, bool) {
+	if string(username) != user {
+		panic("a broken invariant")
+	}
+	return f.Credentials.Key(dst, now, username, sha256)
+}
+
+// A broken invariant costs the datagram that has met it and nothing else.
+func TestFaultCostsOneDatagram(t *testing.T) {
+	cfg := config(t)
+	cfg.Turn.Credentials = faulty{cfg.Turn.Credentials}
+	r := open(t, cfg)
+	server := r.UDP()[0]
+	b := newBare(t)
+	b.relayed(server)
+	b.user = "bob"
+	b.request(server, stun.Refresh, func(*stun.Builder) {})
+	b.user = user
+	b.bind(server, netip.MustParseAddrPort("127.0.0.1:9"))
+	if s := r.Stats(); s.Panics != 1 || s.Relays != 1 {
+		t.Errorf("%+v", s)
+	}
 }

@@ -89,6 +89,8 @@ type Stats struct {
 	Turns, Waits uint64
 	// Relays are relayed addresses now, Streams connections of clients, Peers connections to peers (RFC 6062).
 	Relays, Streams, Peers int
+	// Panics are broken invariants, each of which has cost a datagram.
+	Panics uint64
 	// Refused connections by a limit.
 	Refused uint64
 }
