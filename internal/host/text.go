@@ -154,8 +154,12 @@ func (s *summary) hints() []string {
 			"    docker run --network host …\n  or\n    docker run -p %[1]d:%[1]d/tcp -p %[1]d:%[1]d/udp … parley --advertise IP-OF-THE-HOST", s.port))
 	}
 	if a, ok := s.publicAddress(); ok && s.cfg.Auth == "open" {
+		relay := ""
+		if s.turn != "" {
+			relay = ", and send to others through it"
+		}
 		hints = append(hints, fmt.Sprintf("%s is a public address: unless a firewall is in front, anybody on the internet can join every room here, under\n"+
-			"  any name. Start it with --auth token to let in only whom `parley token` has made a token for.", a))
+			"  any name%s. Start it with --auth token to let in only whom `parley token` has made a token for.", a, relay))
 	}
 	if len(s.cfg.Behind) > 0 {
 		hints = append(hints, fmt.Sprintf("Behind a proxy, media still comes straight here: open UDP and TCP %d, and --advertise the public address.", s.port))
