@@ -35,6 +35,7 @@ const (
 	StunRole        // role conflict that a lite agent refuses
 	PairTaken       // a pair that another Transport sends on
 	PairLimit       // too many validated pairs on this node
+	PairDetour      // by this process's own relay, while direct ways are still being tried
 
 	// TURN.
 	TurnMalformed    // ChannelData whose length is wrong, or a Send indication without peer or payload
@@ -104,7 +105,7 @@ var names = [NumReasons]string{
 	UnknownUfrag: "unknown_ufrag", InboxFull: "inbox_full", EgressFull: "egress_full", PipeFull: "pipe_full",
 	StunMalformed: "stun_malformed", StunIntegrity: "stun_integrity", StunFingerprint: "stun_fingerprint",
 	StunMethod: "stun_method", StunUnasked: "stun_unasked", StunRole: "stun_role", PairTaken: "pair_taken",
-	PairLimit:     "pair_limit",
+	PairLimit: "pair_limit", PairDetour: "pair_detour",
 	TurnMalformed: "turn_malformed", TurnNoAllocation: "turn_no_allocation", TurnNoChannel: "turn_no_channel",
 	TurnNoPermission: "turn_no_permission", TurnForbidden: "turn_forbidden", TurnFamily: "turn_family", TurnRate: "turn_rate",
 	TurnUnproven: "turn_unproven", TurnLarge: "turn_large", TurnPending: "turn_pending",

@@ -91,6 +91,7 @@ type Agent struct {
 	selected int       // index in entries; -1: none
 	consent  time.Time // last check on the pair that was selected then; before any: when New or Restart gave the client time
 	checked  bool      // an authentic check has come
+	direct   time.Time // until when only direct ways are begun
 	late     bool
 	lost     bool
 	move     move
@@ -110,7 +111,7 @@ func New(cfg Config, now time.Time) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{mode: cfg.Mode, current: g, selected: -1, consent: now}
+	a := &Agent{mode: cfg.Mode, current: g, selected: -1, consent: now, direct: now.Add(DirectFirst)}
 	a.schedule()
 	return a, nil
 }
@@ -150,7 +151,7 @@ func (a *Agent) Restart(now time.Time, local, remote Credentials) error {
 	if a.previous == nil { // else what is current never nominated: the one before goes on
 		a.previous = a.current
 	}
-	a.current = g
+	a.current, a.direct = g, now.Add(DirectFirst)
 	a.prolong(now)
 	a.schedule()
 	return nil
@@ -211,6 +212,9 @@ func (a *Agent) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) dr
 
 // request answers a Binding request, in the order of RFC 8489 §6.3 and §9.1.3, then RFC 8445 §7.3.
 func (a *Agent) request(now time.Time, pair datagram.Pair, m *message, out *Out) drop.Reason {
+	if pair.Proto == datagram.Relayed && now.Before(a.direct) && a.find(pair) < 0 {
+		return drop.PairDetour
+	}
 	if !m.HasIntegrity() || m.username == nil {
 		refuse(pair, m, out, stun.BadRequest)
 		return drop.StunIntegrity

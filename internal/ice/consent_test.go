@@ -213,7 +213,7 @@ var nominations = map[string][]nominated{
 		{pair: tcp(1), priority: 9, nominate: true, want: udp(1)},
 	},
 	"what this process relays goes last": {
-		{pair: relayed(1), priority: 9, nominate: true, want: relayed(1)},
+		{wait: ice.DirectFirst, pair: relayed(1), priority: 9, nominate: true, want: relayed(1)},
 		{pair: tcp(1), priority: 5, nominate: true, want: tcp(1)},
 		{pair: relayed(1), priority: 9, nominate: true, want: tcp(1)},
 		{pair: udp(1), priority: 4, nominate: true, want: udp(1)},
@@ -248,6 +248,35 @@ func TestNomination(t *testing.T) {
 			}
 		})
 	}
+}
+
+// For DirectFirst after the beginning, and after a restart, checks by a relayed address of this process are not heard, so that direct ways are found first; a
+// pair that has been checked before is heard on all the time.
+func TestDirectFirst(t *testing.T) {
+	s := newScene(t)
+	early := func(port uint16, c check) {
+		t.Helper()
+		if m, r := s.send(relayed(port), c.build(t)); m != nil || r != drop.PairDetour {
+			t.Fatalf("%v, answered with %v", r, m)
+		}
+	}
+	s.pass(ice.DirectFirst - 1)
+	early(1, check{nominate: true})
+	s.want()
+	s.checked(udp(1), check{})
+	s.checked(tcp(1), check{})
+	s.want(ice.Validated, ice.Validated)
+	s.pass(1)
+	s.checked(relayed(1), check{})
+	s.want(ice.Validated)
+	if err := s.a.Restart(s.now, server2, client2); err != nil {
+		t.Fatal(err)
+	}
+	again := check{from: client2, to: server2}
+	early(2, again)
+	s.checked(relayed(1), again)
+	s.pass(ice.DirectFirst)
+	s.checked(relayed(2), again)
 }
 
 // Limit: MaxPairs pairs are kept. One more ends the one that was checked longest ago, never the selected one.

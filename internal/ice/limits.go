@@ -30,6 +30,11 @@ const (
 	SilentFor = 7 * time.Second
 )
 
+// DirectFirst is how long after New or Restart checks are not heard that come by a relayed address of this process, on a pair that is new: the
+// client repeats them. Chromium gathers relayed candidates before those for TCP, and looks no further once one of them works; without this delay
+// media would make that detour for no reason but that the server is near.
+const DirectFirst = 300 * time.Millisecond
+
 // A client that has moved.
 const (
 	// MaxMoveChecks is how many checks are sent to where its media come from, MoveInterval apart, before its own are waited for.

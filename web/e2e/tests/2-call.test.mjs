@@ -12,7 +12,7 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 /** What a call drops by its nature: at its ends, before the first key frame, and what the sender repeats or pads. */
 const ordinaryDrops = [
   'unknown_source', 'consent', 'dtls_closed', 'no_key_frame', 'slot_switching', 'slot_empty', 'unpublished', 'rtp_duplicate', 'rtp_padding',
-  'too_late', 'not_loudest', 'layer_left_out', 'paused', 'nack_unknown', 'nack_too_often', 'srtp_no_keys',
+  'too_late', 'not_loudest', 'pair_detour', 'layer_left_out', 'paused', 'nack_unknown', 'nack_too_often', 'srtp_no_keys',
 ];
 
 /** Counters that only a fault, or somebody else's, would move. */
