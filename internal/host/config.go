@@ -39,6 +39,7 @@ type Config struct {
 	ICEServers iceServers     `group:"Network" name:"ice-server" placeholder:"URL[,USER,CREDENTIAL]" help:"STUN or TURN server of somebody else that clients are given, for networks that let nothing else out; may be repeated. Default: none."`
 	TURN       bool           `group:"STUN and TURN" name:"turn" default:"true" negatable:"" help:"Answer STUN and TURN: on the one port, and on UDP 3478 where it is free. Default: yes."`
 	TURNListen []string       `group:"STUN and TURN" name:"turn-listen" placeholder:"[HOST]:PORT" help:"UDP and TCP port for STUN and TURN, TLS too, instead of UDP 3478; may be repeated."`
+	TURNDTLS   []string       `group:"STUN and TURN" name:"turn-dtls" placeholder:"[HOST]:PORT" help:"UDP port for TURN over DTLS; may be repeated. Usual: :5349. Default: none."`
 	Relay      relayFlags     `embed:"" prefix:"turn-" group:"STUN and TURN"`
 	Domain     []string       `group:"Certificate" placeholder:"NAME" help:"Get a public certificate for this name, by ACME."`
 	ACMEEmail  string         `group:"Certificate" name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority writes to when something is wrong."`
@@ -143,11 +144,16 @@ func checkAdvertised(all []netip.Addr) error {
 
 // checkTURN refuses settings of TURN that cannot be, or that nothing would come of.
 func (c *Config) checkTURN() error {
-	if !c.TURN && len(c.TURNListen) > 0 {
-		return errors.New("--turn-listen with --no-turn: leave one of them out")
-	}
-	if err := checkAddresses("--turn-listen", c.TURNListen); err != nil {
-		return err
+	for _, x := range []struct {
+		flag string
+		all  []string
+	}{{"--turn-listen", c.TURNListen}, {"--turn-dtls", c.TURNDTLS}} {
+		if !c.TURN && len(x.all) > 0 {
+			return fmt.Errorf("%s with --no-turn: leave one of them out", x.flag)
+		}
+		if _, err := addresses(x.flag, x.all); err != nil {
+			return err
+		}
 	}
 	return c.Relay.check("turn-")
 }

@@ -38,7 +38,7 @@ const (
 
 // Limits of STUN and TURN.
 const (
-	maxTURNListeners         = 16            // of --turn-listen, or --listen of `parley turn`
+	maxTURNListeners         = 16            // of --turn-listen, --turn-dtls, --listen and --dtls each
 	maxRelayNumber           = 1_000_000_000 // of --allocations and the like
 	minRelayPort             = 1024          // of --relay-ports
 	turnConnections          = 65536         // TCP connections of `parley turn`

@@ -65,7 +65,7 @@ func (c *turnCommand) complete() (*auth.TURN, error) {
 	if len(c.Listen) == 0 {
 		c.Listen = []string{fmt.Sprintf(":%d", usualTURN)}
 	}
-	if err := checkAddresses("--listen", c.Listen); err != nil {
+	if _, err := addresses("--listen", c.Listen); err != nil {
 		return nil, err
 	}
 	switch {
@@ -76,7 +76,7 @@ func (c *turnCommand) complete() (*auth.TURN, error) {
 	case len(c.Realm) > turn.MaxRealm:
 		return nil, fmt.Errorf("--realm has %d bytes: give at most %d, so that answers to strangers stay short", len(c.Realm), turn.MaxRealm)
 	}
-	if err := checkAddresses("--dtls", c.DTLS); err != nil {
+	if _, err := addresses("--dtls", c.DTLS); err != nil {
 		return nil, err
 	}
 	if c.Metrics != "" {
@@ -242,12 +242,8 @@ func (s *standalone) buildRelay(keys *auth.TURN) error {
 	cfg := s.cmd.config(s.cmd.Realm, credentials, s.log)
 	cfg.UDP, cfg.Own, cfg.Certificate = s.listeners.udp, s.cmd.Advertise, s.tls
 	cfg.Relays = s.relayed
-	for _, at := range s.cmd.DTLS {
-		host, number, err := splitAddress("--dtls", at)
-		if err != nil {
-			return &usageError{err}
-		}
-		cfg.DTLS = append(cfg.DTLS, netip.AddrPortFrom(host, number))
+	if cfg.DTLS, err = addresses("--dtls", s.cmd.DTLS); err != nil {
+		return &usageError{err}
 	}
 	if err := addAlternates(&cfg, "--alt-address", s.cmd.AltAddress, s.cmd.Advertise, list); err != nil {
 		return &usageError{err}

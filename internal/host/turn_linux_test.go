@@ -305,11 +305,11 @@ func TestUsualPortIsTaken(t *testing.T) {
 
 // The start text tells at which ports STUN and TURN are.
 func TestTextOfTURN(t *testing.T) {
-	n := startNode(t, "--turn-listen", "127.0.0.1:0")
+	n := startNode(t, "--turn-listen", "127.0.0.1:0", "--turn-dtls", "127.0.0.1:0")
 	defer n.stop()
 	var out strings.Builder
 	n.summary(false).write(&out)
-	want := fmt.Sprintf("relay UDP and TCP %d, UDP and TCP %d STUN and TURN", n.port.Local().Port(), n.turn.udp())
+	want := fmt.Sprintf("relay UDP and TCP %d, UDP and TCP %d, DTLS %d STUN and TURN", n.port.Local().Port(), n.turn.udp(), n.turn.relay.DTLS()[0].Port())
 	if text := strings.Join(strings.Fields(out.String()), " "); !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, out.String())
 	}

@@ -69,6 +69,7 @@ func TestRefusedTURNOfRooms(t *testing.T) {
 	for want, args := range map[string][]string{
 		"leave one of them out":                       {"--no-turn", "--turn-listen", ":3478"},
 		"--turn-listen 3478: give [HOST]:PORT":        {"--turn-listen", "3478"},
+		"--turn-dtls 5349: give [HOST]:PORT":          {"--turn-dtls", "5349"},
 		"enough for anyone":                           {"--turn-listen", strings.Repeat(":0,", maxTURNListeners) + ":0"},
 		"--turn-source-allocations -1: give a number": {"--turn-source-allocations=-1"},
 	} {

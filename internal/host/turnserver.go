@@ -81,6 +81,9 @@ func (t *turnServer) where(one uint16) string {
 	if own := t.relay.UDP(); len(t.listeners.tcp) == 0 && len(own) > 0 {
 		text += fmt.Sprintf(", UDP %d", own[0].Port())
 	}
+	for _, at := range t.relay.DTLS() {
+		text += fmt.Sprintf(", DTLS %d", at.Port())
+	}
 	return text
 }
 
@@ -101,6 +104,9 @@ func (n *node) buildRelay() error {
 		return err
 	}
 	cfg.Relays = relayAddresses(list, n.cfg.Advertise)
+	if cfg.DTLS, err = addresses("--turn-dtls", n.cfg.TURNDTLS); err != nil {
+		return err
+	}
 	t.listeners, err = openListeners("--turn-listen", n.cfg.TURNListen, port.Config{TLS: n.tls, Exempt: n.cfg.Behind})
 	if err != nil {
 		return err
@@ -108,7 +114,7 @@ func (n *node) buildRelay() error {
 	cfg.UDP = t.listeners.udp
 	if t.relay, err = n.openRelay(cfg, list); err != nil {
 		t.listeners.close()
-		if errors.Is(err, errors.ErrUnsupported) && len(n.cfg.TURNListen) == 0 { // nobody has asked for it
+		if errors.Is(err, errors.ErrUnsupported) && len(n.cfg.TURNListen)+len(n.cfg.TURNDTLS) == 0 { // nobody has asked for it
 			n.log.Info("rooms go without STUN and TURN", "why", err)
 			return nil
 		}
@@ -151,15 +157,17 @@ func (n *node) isMedia(a netip.AddrPort) bool {
 	return ok
 }
 
-// checkAddresses refuses values of a flag for listeners that are not [HOST]:PORT, and too many of them.
-func checkAddresses(flag string, all []string) error {
+// addresses reads the values of a flag for listeners, each [HOST]:PORT.
+func addresses(flag string, all []string) (list []netip.AddrPort, err error) {
 	if len(all) > maxTURNListeners {
-		return fmt.Errorf("%s has %d ports; %d are enough for anyone", flag, len(all), maxTURNListeners)
+		return nil, fmt.Errorf("%s has %d ports; %d are enough for anyone", flag, len(all), maxTURNListeners)
 	}
 	for _, text := range all {
-		if _, _, err := splitAddress(flag, text); err != nil {
-			return err
+		host, number, err := splitAddress(flag, text)
+		if err != nil {
+			return nil, err
 		}
+		list = append(list, netip.AddrPortFrom(host, number))
 	}
-	return nil
+	return list, nil
 }
