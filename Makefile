@@ -27,7 +27,7 @@ PKG      ?= ./...
 FUZZTIME ?= 10s
 SOAK     ?= 10m
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-go gen
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-turn bench-go gen
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -111,6 +111,11 @@ bench: build ## Parley, Janus and others under the same loads, as in bench/READM
 	@scripts/apt-install janus
 	@bench/tools $(SFUBENCH_SOURCE) bin/bench
 	@SFUBENCH=bin/bench/sfubench BENCHTAB=bin/bench/benchtab PIONSFU=bin/bench/pionsfu bench/bench.sh
+
+bench-turn: build ## Parley's TURN server, coturn and pion/turn under the same loads
+	@scripts/apt-install coturn
+	@bench/tools $(SFUBENCH_SOURCE) bin/bench
+	@TURNBENCH=bin/bench/turnbench PIONTURN=bin/bench/pionturn bench/turn.sh
 
 bench-go: ## Go benchmarks with allocations
 	@go test -run '^$$' -bench . -benchmem $(PKG) | grep -E '^(Benchmark|pkg:|FAIL|---|panic)'

@@ -211,3 +211,39 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("%v allocations for 100 datagrams", n)
 	}
 }
+
+// RFC 8656 §14.1, §18.9: what leaves a relayed address may be fragmented, but for what a client says must not be; neighbours of that still may.
+func TestDontFragment(t *testing.T) {
+	for _, at := range []struct {
+		local       string
+		level, name int
+	}{
+		{"127.0.0.1:0", unix.IPPROTO_IP, unix.IP_MTU_DISCOVER}, {"[::1]:0", unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER},
+	} {
+		s, err := openUDP(netip.MustParseAddrPort(at.local), true, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(s.fd)
+		l := &loop{fallbacks: fallbacks{}, gso: true}
+		l.wr = newWriter(l)
+		var modes []int
+		l.wr.write = func(fd int, msgs []mmsghdr) (int, unix.Errno) {
+			mode, err := unix.GetsockoptInt(fd, at.level, at.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range msgs {
+				modes = append(modes, mode)
+			}
+			return len(msgs), 0
+		}
+		for _, df := range []bool{false, true, false} {
+			l.toPeer(s, &turn.ToPeer{Peer: s.local, DontFragment: df, B: []byte("x")})
+		}
+		l.wr.flush()
+		if want := []int{unix.IP_PMTUDISC_DONT, unix.IP_PMTUDISC_DO, unix.IP_PMTUDISC_DONT}; !slices.Equal(modes, want) {
+			t.Errorf("%s: path MTU discovery %v, want %v", at.local, modes, want)
+		}
+	}
+}
