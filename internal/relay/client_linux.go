@@ -130,7 +130,7 @@ func (c *client) grow() bool {
 	if c.stream {
 		need = max(c.have+1, frame(c.buf[:c.have]))
 	}
-	if need > maxFrameBytes {
+	if need > maxFrameBytes || need > streamReadBytes && !c.allocated { // a request is short, and who has no allocation sends nothing else
 		return false
 	}
 	if need > len(c.buf) {
@@ -150,7 +150,7 @@ func (c *client) push(head, b, tail []byte) (dropped int) {
 	}
 	c.mu.Lock()
 	switch {
-	case c.closed || c.ending || c.overrun || len(head) < 4:
+	case c.closed || c.ending || c.overrun || len(head) < 4 || len(head)+len(b)+len(tail) > maxFrameBytes:
 		dropped = 1
 	case !isPayload(head):
 		if !c.answers.push(head, b, tail) {

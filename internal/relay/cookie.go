@@ -48,6 +48,9 @@ func parseHello(b []byte) (h hello, ok bool) {
 	if end > len(b) || end != helloAt+length || uint24(b[recordHeader+6:]) != 0 || uint24(b[recordHeader+9:]) != length {
 		return h, false
 	}
+	if end <= sessionAt {
+		return h, false
+	}
 	b = b[:end]
 	at := sessionAt + 1 + int(b[sessionAt])
 	if at >= end || at+1+int(b[at]) > end {

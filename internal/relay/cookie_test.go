@@ -87,6 +87,11 @@ func TestNoHello(t *testing.T) {
 			t.Errorf("the first %d of %d bytes are one", i, len(good))
 		}
 	}
+	short := make([]byte, 80) // a ClientHello of no bytes
+	short[0], short[recordHeader-1], short[recordHeader] = typeHandshake, handshakeHeader, typeClientHello
+	if _, ok := parseHello(short); ok {
+		t.Error("one without a session id is one")
+	}
 	for _, at := range []int{0, 3, 4, recordHeader, recordHeader + 3, recordHeader + 8, recordHeader + 11} { // type, epoch, type, length, fragment
 		b := bytes.Clone(good)
 		b[at] ^= 0x40
@@ -101,6 +106,7 @@ func FuzzHello(f *testing.F) {
 	f.Add(clientHello(0xfefd, 0, nil))
 	f.Add(clientHello(0xfefd, 1, bytes.Repeat([]byte("c"), cookieBytes)))
 	f.Add(clientHello(0xfeff, 0, nil))
+	f.Add(append([]byte{typeHandshake, 0xfe, 0xfd, 12: handshakeHeader, 13: typeClientHello}, make([]byte, 66)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, ok := parseHello(b)
 		if !ok {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -50,6 +51,8 @@ type session struct {
 	once     sync.Once // of Close
 	second   []byte    // the ClientHello with our cookie
 	conn     *dtls.Conn
+
+	established atomic.Bool // it has shaken hands
 
 	// owned by the library's goroutine that shakes hands
 	primed bool // it has had its own exchange of cookies
@@ -98,7 +101,7 @@ func (s *sessions) readLoop() {
 // take gives a datagram to its session, or answers who has none. Called with mu held.
 func (s *sessions) take(now time.Time, pair datagram.Pair, b []byte) drop.Reason {
 	at := s.all[pair]
-	if h, ok := parseHello(b); ok && (at == nil || len(h.cookie) > 0) {
+	if h, ok := parseHello(b); ok && (at == nil || at.established.Load() || len(h.cookie) > 0) { // RFC 6347 §4.2.8: it may begin anew
 		return s.hello(now, pair, &h, at)
 	}
 	if at == nil {
@@ -114,7 +117,7 @@ func (s *sessions) hello(now time.Time, pair datagram.Pair, h *hello, at *sessio
 		return drop.DtlsMalformed
 	}
 	if !h.verified(s.secret, now, pair.Remote) {
-		if at != nil {
+		if at != nil && !at.established.Load() {
 			return drop.DtlsMalformed // or a stranger could make the client's ClientHello one of another handshake
 		}
 		s.answer(pair, h.verifyRequest(s.secret, now, pair.Remote))
@@ -150,6 +153,7 @@ func (n *session) serve() {
 	r, source := n.of.relay, n.pair.Remote.Addr()
 	ok := n.handshake()
 	n.of.handshakes.leave(source)
+	n.established.Store(ok)
 	if ok && n.of.finished.enter(source) {
 		r.serve(newClient(r.loop, n.conn, n.pair, false))
 		n.of.finished.leave(source)

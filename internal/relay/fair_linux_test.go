@@ -194,6 +194,26 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
+// Empty datagrams, which have no pieces, are sent too, however many there are.
+func TestEmptyMessages(t *testing.T) {
+	l := &loop{gso: true, fallbacks: fallbacks{}}
+	k := &kernel{refuse: func(int) unix.Errno { return 0 }}
+	w := newWriter(l)
+	w.write = k.write
+	s := &socket{v4: true, local: netip.MustParseAddrPort("192.0.2.9:9")}
+	to := netip.MustParseAddrPort("10.0.0.1:1")
+	const full, empty = maxPieces - 3, maxPieces
+	for range full {
+		w.add(s, netip.AddrPort{}, to, nil, []byte("body"), nil)
+	}
+	for range empty {
+		w.add(s, netip.AddrPort{}, to, nil, nil, nil)
+	}
+	if w.flush(); l.stats.Sent != full+empty {
+		t.Errorf("%+v", l.stats)
+	}
+}
+
 // The loop of sockets allocates nothing for a datagram that it relays from a listener back to a client.
 func TestNoAllocation(t *testing.T) {
 	l := &loop{gso: true, fallbacks: fallbacks{}}

@@ -95,6 +95,18 @@ func TestSlowClientLosesOldestPayload(t *testing.T) {
 	}
 }
 
+// What is longer than a frame is not queued: the rings could not tell where it ends.
+func TestLongFrame(t *testing.T) {
+	c := newClient(nil, nil, pair, true)
+	head := []byte{0x00, 0x17, 0xff, 0xfc, 0x21, 0x12, 0xa4, 0x42}
+	if n := c.push(head, make([]byte, maxFrameBytes-len(head)+1), nil); n != 1 {
+		t.Errorf("%d dropped", n)
+	}
+	if chunk, _ := c.take(make([]byte, 0, chunkBytes)); len(chunk) != 0 {
+		t.Errorf("%d bytes are to be written", len(chunk))
+	}
+}
+
 // A client that asks and does not read its answers is given up.
 func TestClientThatReadsNoAnswers(t *testing.T) {
 	c := newClient(nil, nil, pair, true)

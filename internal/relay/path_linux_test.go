@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -302,6 +303,31 @@ func TestHelloFlood(t *testing.T) {
 	}
 	if s := r.Stats(); s.Received-before.Received != 100 || s.Sent-before.Sent != 100 || s.Streams != 0 || s.Drops.String() != "" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A client that has lost its association without a farewell gets another one from the same port (RFC 6347 §4.2.8).
+func TestClientBeginsAnew(t *testing.T) {
+	cfg := config(t)
+	cfg.DTLS = []netip.AddrPort{loopback}
+	cert := certificate(t)
+	cfg.Certificate = func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{cert}} }
+	r := open(t, cfg)
+	at := "127.0.0.1:0"
+	for i := range 2 {
+		here := listenPacket(t, at)
+		at = here.LocalAddr().String()
+		c, err := dtls.ClientWithOptions(here, net.UDPAddrFromAddrPort(r.DTLS()[0]), dtls.WithInsecureSkipVerify(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := c.HandshakeContext(ctx); err != nil {
+			t.Errorf("handshake %d: %v", i, err)
+		}
+		here.Close() // the program has been killed
+		c.Close()
 	}
 }
 

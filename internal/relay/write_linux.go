@@ -37,7 +37,7 @@ func newWriter(l *loop) *writer {
 
 // add takes a datagram for s, whose parts must stay as they are until the next flush. From is a listener's address that it is to come from.
 func (w *writer) add(s *socket, from, to netip.AddrPort, head, b, tail []byte) {
-	if w.s != s || w.np+3 > maxPieces {
+	if w.s != s || w.np+3 > maxPieces || w.nd == len(w.datagrams) { // an empty datagram has no piece
 		w.flush()
 		w.s = s
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/auth/authtest"
+	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
@@ -348,4 +349,29 @@ func published(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// What is relayed is counted by participant where tokens say who that is, and by address where nobody does.
+func TestWhoseICEServers(t *testing.T) {
+	source := netip.MustParseAddr("2001:db8:0:7::9")
+	for _, c := range []struct {
+		keys           func() auth.Keys
+		room, identity string
+	}{
+		{nil, "", "2001:db8:0:7::"},
+		{func() auth.Keys { return nil }, "tea", "ann"},
+	} {
+		b := local.New()
+		var room, identity string
+		s := signal.New(signal.Config{Bus: b, Keys: c.keys, ICEServers: func(r, i string) []wire.ICEServer {
+			room, identity = r, i
+			return nil
+		}})
+		s.ICEServers(source, "tea", "ann")
+		if room != c.room || identity != c.identity {
+			t.Errorf("counted as %q in %q, want %q in %q", identity, room, c.identity, c.room)
+		}
+		s.Close()
+		b.Close()
+	}
 }

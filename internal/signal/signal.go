@@ -25,6 +25,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -104,8 +105,12 @@ func (s *Service) Source(r *http.Request) netip.Addr {
 	return a.Addr()
 }
 
-// ICEServers returns what a participant is given for its PeerConnection; never nil.
-func (s *Service) ICEServers(room, identity string) []wire.ICEServer {
+// ICEServers returns what a participant is given for its PeerConnection; never nil. In open mode whoever asks says himself who he is and where, so
+// what is relayed is counted by the address that he has asked from.
+func (s *Service) ICEServers(source netip.Addr, room, identity string) []wire.ICEServer {
+	if !s.TokenMode() {
+		room, identity = "", datagram.Source(source).String()
+	}
 	if s.config.ICEServers == nil {
 		return []wire.ICEServer{}
 	}

@@ -99,6 +99,9 @@ func (s *Server) FromPeer(now time.Time, relay RelayID, from netip.AddrPort, b [
 	if _, ok := s.reach(from, outside); !ok {
 		return drop.TurnForbidden
 	}
+	if len(b) > maxPayload {
+		return drop.Oversized
+	}
 	if !s.mayRelay(at, a, fromPeers, len(b)) {
 		return drop.TurnRate
 	}

@@ -115,8 +115,8 @@ func (w *answer) padding(size int) {
 	if w.to.fingerprint {
 		n -= 8
 	}
-	w.Bytes(stun.Padding, zeros[:max(n, 0)])
+	w.Bytes(stun.Padding, zeros[:min(max(n, 0), len(zeros))])
 }
 
-// zeros is what PADDING is made of.
+// zeros is what PADDING is made of. Requests that came in fragments are longer, and get no more.
 var zeros [datagram.MaxBytes]byte

@@ -162,6 +162,14 @@ func TestResponsePort(t *testing.T) {
 	}
 }
 
+// A request that came in fragments is answered, by no more than a datagram may have here.
+func TestLongPadding(t *testing.T) {
+	ann := discovering(t).client(4000)
+	if _, r, _ := ann.discover(t, value(stun.Padding, make([]byte, 3000)...)); r == nil || len(r.Raw) > len(ann.last) || len(r.Raw) < datagram.MaxBytes {
+		t.Errorf("%+v", r)
+	}
+}
+
 // PADDING in a request is in its answer, which is as long as the request and no longer (RFC 5780 §6.1, §7.6).
 func TestPadding(t *testing.T) {
 	for _, n := range []int{0, 4, 64, 1500, 1900} {

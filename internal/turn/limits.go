@@ -29,6 +29,10 @@ const (
 	MinSecret = 16
 )
 
+// maxPayload is what a Data indication has room for beside its header and its largest other attribute, padded: its length is told in 16 bits. It is
+// the bound of ChannelData too, so that a peer finds the same whichever way the client has chosen.
+const maxPayload = 0xffff - 3 - 4 - 24
+
 // Channel numbers. RFC 8656 §12 ends them at 0x4FFF, so that nobody who also receives DTLS-SRTP takes them for that; RFC 5766 clients, coturn's own among
 // them, take any up to here, and nothing else that comes to a server begins like these.
 const (
@@ -53,10 +57,12 @@ type Limits struct {
 
 	Permissions int // of one allocation; beyond it: 508
 	Channels    int // of one allocation, at most 255; beyond it: 508
-	Connections int // to peers, of one TCP allocation; beyond it: 508
+	Connections int // to peers, of one TCP allocation; beyond it, and the next: 508
+	// AllConnections are those of all TCP allocations. Each takes a descriptor, as its client's own does.
+	AllConnections int
 
-	// Bytes of payload a second that an allocation, and all of a user, relay in each direction. What is more is dropped. Negative: as
-	// many as come.
+	// Bytes a second that an allocation, and all of a user, relay in each direction, 28 for each datagram's headers among them. What is more is
+	// dropped. Negative: as many as come.
 	AllocationRate int
 	UserRate       int
 
@@ -67,7 +73,7 @@ type Limits struct {
 
 // DefaultLimits are for a server of one organisation.
 var DefaultLimits = Limits{
-	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, Connections: 64,
+	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, Connections: 64, AllConnections: 2000,
 	AllocationRate: -1, UserRate: -1, Challenges: 10,
 }
 
@@ -80,6 +86,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Permissions, &DefaultLimits.Permissions},
 		{&l.Channels, &DefaultLimits.Channels},
 		{&l.Connections, &DefaultLimits.Connections},
+		{&l.AllConnections, &DefaultLimits.AllConnections},
 		{&l.AllocationRate, &DefaultLimits.AllocationRate},
 		{&l.UserRate, &DefaultLimits.UserRate},
 		{&l.Challenges, &DefaultLimits.Challenges},

@@ -121,8 +121,8 @@ func TestPermissionAndChannelLimits(t *testing.T) {
 	}
 }
 
-// A rate is held to a tenth, in each direction by itself, for one allocation and for all of a user, whatever is sent at it; what is slower is not
-// touched.
+// A rate is held to a tenth, with 28 bytes of headers for each datagram, in each direction by itself, for one allocation and for all of a user, whatever
+// is sent at it; what is slower is not touched.
 func TestRates(t *testing.T) {
 	const rate = 125000 // 1 Mbit/s
 	for _, c := range []struct {
@@ -171,6 +171,7 @@ func shaped(sc *scene, clients, size, burst, rate int, d time.Duration) (up, dow
 		}
 	}
 	b := append([]byte{0x40, 0, byte(size >> 8), byte(size)}, make([]byte, size)...)
+	size += 28
 	every := time.Duration(size*burst) * time.Second / time.Duration(rate)
 	for end := sc.now.Add(d); sc.now.Before(end); sc.now = sc.now.Add(every) {
 		for i := range clients {
@@ -190,6 +191,35 @@ func shaped(sc *scene, clients, size, burst, rate int, d time.Duration) (up, dow
 		}
 	}
 	return up * int(time.Second) / int(d), down * int(time.Second) / int(d)
+}
+
+// Datagrams without payload cost what their headers take, and one that is more than a rate's burst goes through when its time has come.
+func TestRateOfExtremes(t *testing.T) {
+	const rate = 2800
+	sc := newScene(t, func(cfg *turn.Config) { cfg.Limits = turn.Limits{AllocationRate: rate} })
+	if up, down := shaped(sc, 1, 0, 10, 10*rate, 20*time.Second); up > rate*11/10 || down > rate*11/10 || up < rate*9/10 || down < rate*9/10 {
+		t.Errorf("empty: %d up and %d down bytes/s, want %d", up, down, rate)
+	}
+	sc = newScene(t, func(cfg *turn.Config) { cfg.Limits = turn.Limits{AllocationRate: rate} })
+	if up, down := shaped(sc, 1, 1400, 1, 10*rate, 60*time.Second); up > rate*11/10 || down > rate*11/10 || up < rate*9/10 || down < rate*9/10 {
+		t.Errorf("large: %d up and %d down bytes/s, want %d", up, down, rate)
+	}
+}
+
+// What a peer sends in fragments may be more than a Data indication can carry.
+func TestLargePayload(t *testing.T) {
+	sc := newScene(t)
+	ann := sc.client(4000)
+	relay := ann.allocate()
+	ann.permit(peer)
+	for _, n := range []int{1400, 65504} {
+		if b, r := sc.from(relay, peer, make([]byte, n)); r != drop.None || len(b)%4 != 0 || len(b)-20 > 65535 {
+			t.Errorf("%d bytes: %d, %v", n, len(b), r)
+		}
+	}
+	if b, r := sc.from(relay, peer, make([]byte, 65505)); r != drop.Oversized {
+		t.Errorf("%d, %v", len(b), r)
+	}
 }
 
 // A Server cannot be made without what it needs.

@@ -19,6 +19,7 @@ var specials4 = []special{
 	block("10.0.0.0/8", false),         // private use (RFC 1918)
 	block("100.64.0.0/10", false),      // shared address space (RFC 6598)
 	block("127.0.0.0/8", false),        // loopback (RFC 1122 §3.2.1.3)
+	block("168.63.129.16/32", false),   // not IANA's: where Azure's machines find their host
 	block("169.254.0.0/16", false),     // link local (RFC 3927)
 	block("172.16.0.0/12", false),      // private use (RFC 1918)
 	block("192.0.0.0/24", false),       // IETF protocol assignments (RFC 6890 §2.1)

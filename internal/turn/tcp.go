@@ -74,9 +74,9 @@ func (s *Server) mayConnect(peer netip.AddrPort) bool {
 	})
 }
 
-// connection makes a connection of an allocation; nil: it has as many as it may.
+// connection makes a connection of an allocation; nil: it has as many as it may, or all together have.
 func (s *Server) connection(now instant, a *allocation, peer netip.AddrPort) *connection {
-	if len(a.connections) >= s.limits.Connections {
+	if len(a.connections) >= s.limits.Connections || len(s.connections) >= s.limits.AllConnections {
 		return nil
 	}
 	if s.lastConn++; s.lastConn == 0 {

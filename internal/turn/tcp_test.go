@@ -226,6 +226,23 @@ func TestMayConnect(t *testing.T) {
 	}
 }
 
+// All allocations together have so many connections.
+func TestAllConnectionsLimit(t *testing.T) {
+	sc := newScene(t, func(c *turn.Config) { c.Limits.AllConnections = 2 })
+	ann, bob := sc.tcpClient(), sc.streamClient(4001)
+	bob.want(0, stun.Allocate, tcp)
+	at := func(port uint16) attr { return toward(netip.AddrPortFrom(peer.Addr(), port)) }
+	ann.request(stun.Connect, at(1))
+	bob.request(stun.Connect, at(2))
+	ann.want(stun.InsufficientCapacity, stun.Connect, at(3))
+	sc.reset()
+	sc.s.Closed(sc.now, bob.pair, &sc.out)
+	sc.work()
+	if did := ann.request(stun.Connect, at(3)); len(did) != 1 || did[0].Do != turn.Dial {
+		t.Errorf("where one has ended: %+v", did)
+	}
+}
+
 // An allocation has so many connections, of either kind; they end with it.
 func TestConnectionLimit(t *testing.T) {
 	sc := newScene(t, func(c *turn.Config) { c.Limits.Connections = 2 })

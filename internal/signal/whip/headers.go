@@ -87,8 +87,8 @@ func matches(ifMatch, tag string) bool {
 }
 
 // link adds a Link header for each ICE server (RFC 9725 §4.6).
-func (c *Carrier) link(head http.Header, room, identity string) {
-	for _, s := range c.service.ICEServers(room, identity) {
+func (c *Carrier) link(head http.Header, r *http.Request, room, identity string) {
+	for _, s := range c.service.ICEServers(c.service.Source(r), room, identity) {
 		for _, uri := range s.URLs {
 			l := "<" + uri + `>; rel="ice-server"`
 			if s.Username != "" {

@@ -133,7 +133,7 @@ func (c *Carrier) post(w http.ResponseWriter, r *http.Request, t target) {
 	head.Set("ETag", `"`+call.Tag()+`"`)
 	head.Set("Content-Type", sdpType)
 	head.Set("Cache-Control", "no-store")
-	c.link(head, t.room, call.Identity())
+	c.link(head, r, t.room, call.Identity())
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // a client that has gone is found out by its silence
 }
@@ -235,7 +235,7 @@ func (c *Carrier) options(w http.ResponseWriter, r *http.Request, t target, allo
 		if t.id == "" {
 			head.Set("Accept-Post", sdpType)
 			if token, _ := token(r); c.service.Admits(token, t.room) {
-				c.link(head, t.room, "")
+				c.link(head, r, t.room, "")
 			}
 		} else {
 			head.Set("Accept-Patch", fragmentType)
