@@ -12,6 +12,8 @@ const (
 const (
 	// maxClockError is how far a clock may be off. Tokens allow for a minute between two clocks (auth.MaxSkew).
 	maxClockError = 10 * time.Second
+	// maxClockStep is more than a clock that is slewed, or read late, is off after some seconds.
+	maxClockStep = 100 * time.Millisecond
 	// littleMemory is what a server with one full room comfortably runs in.
 	littleMemory = 256 << 20
 )

@@ -143,6 +143,19 @@ func (s *System) clock() Finding {
 	return f
 }
 
+// Stepped is the finding where the clock and the time that has passed disagree: somebody sets it. It reports false where they do not.
+func Stepped(byClock, passed time.Duration) (f Finding, stepped bool) {
+	d := byClock - passed
+	if d.Abs() < maxClockStep {
+		return f, false
+	}
+	return Finding{
+		Area: "clock", Level: Warning, Text: fmt.Sprintf("it was set by %v while the doctor looked", d.Round(time.Millisecond)),
+		Cause: "something sets the clock instead of slewing it: tokens and certificates come and go with it",
+		Next:  "let one program alone keep it, such as chrony or systemd-timesyncd; in a virtual machine, not the guest tools besides",
+	}, true
+}
+
 // aes: media is encrypted once for each receiver.
 func (s *System) aes() Finding {
 	switch s.AES {

@@ -78,3 +78,15 @@ func TestLookAtSystem(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A clock that goes on as time does is well; one that was set meanwhile, forward or back, is told of.
+func TestStepped(t *testing.T) {
+	for byClock, want := range map[time.Duration]string{
+		10 * time.Second: "", 10*time.Second + 50*time.Millisecond: "", 12 * time.Second: "by 2s", 9 * time.Second: "by -1s",
+	} {
+		f, stepped := Stepped(byClock, 10*time.Second)
+		if stepped != (want != "") || !strings.Contains(f.Text, want) || stepped && (f.Level != Warning || f.Cause == "" || f.Next == "") {
+			t.Errorf("%v: %+v", byClock, f)
+		}
+	}
+}

@@ -41,6 +41,7 @@ func portFinding(ctx context.Context, listen string) (f doctor.Finding, running 
 	}
 	if version, ok := parleyAt(ctx, listen); ok && len(taken) == 2 {
 		f.Text = fmt.Sprintf("Parley %s is running on TCP and UDP %d", version, number)
+		f.More = []string{"its page /doctor tells visitors whether calls work from their browser, and if not, why"}
 		return f, true
 	}
 	f.Level, f.Text = doctor.Fault, fmt.Sprintf("%s %d is taken", strings.ToUpper(strings.Join(taken, " and ")), number)

@@ -3,6 +3,7 @@
 // It owns the files below dist: each with its type, an entity tag, and a compressed form made when it is first asked for.
 //
 //	/ and /r/{room}   the app
+//	/doctor           the same, for who wonders whether calls work
 //	/assets/…         its scripts and styles; their names contain their hash, so they never change
 //	/sdk/parley.js    the SDK, for pages of any origin; /sdk/ shows the smallest use of it
 package webui
@@ -122,10 +123,12 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // locate finds the file for a path, or where else to go. Every room is the same page.
 func locate(p string) (name string, moved bool) {
 	switch room, isRoom := strings.CutPrefix(p, "/r/"); {
-	case p == "/", isRoom && room != "" && !strings.Contains(room, "/"):
+	case p == "/", p == "/doctor", isRoom && room != "" && !strings.Contains(room, "/"):
 		return "/index.html", false
 	case isRoom && strings.IndexByte(room, '/') == len(room)-1 && len(room) > 1:
 		return strings.TrimSuffix(p, "/"), true
+	case p == "/doctor/":
+		return "/doctor", true
 	case p == "/r", isRoom && room == "":
 		return "/", true
 	case p == "/favicon.ico": // what browsers ask for where a page names no icon

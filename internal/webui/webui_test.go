@@ -56,6 +56,8 @@ func TestPaths(t *testing.T) {
 		{"/r/caf%C3%A9%20noir/?a=b", "/r/caf%C3%A9%20noir?a=b", "", 307},
 		{"/r/tea/more", "", "", 404},
 		{"/r/tea//", "", "", 404},
+		{"/doctor", "", "text/html; charset=utf-8", 200},
+		{"/doctor/", "/doctor", "", 307},
 		{"/sdk", "/sdk/", "", 307},
 		{"/sdk/", "", "text/html; charset=utf-8", 200},
 		{"/sdk/parley.js", "", "text/javascript; charset=utf-8", 200},

@@ -14,6 +14,7 @@ import { resetView, shortSide } from "./view.js";
 
 export type Screen =
   | { readonly at: "start" }
+  | { readonly at: "doctor" }
   | { readonly at: "lobby"; readonly room: string; readonly joining: boolean; readonly problem: Advice | undefined }
   | { readonly at: "call"; readonly call: Call }
   | { readonly at: "ended"; readonly room: string; readonly advice: Advice };
@@ -31,6 +32,10 @@ let joining: AbortController | undefined;
 /** Shows what the address names. */
 export function openAddress(): void {
   endWhatGoesOn();
+  if (location.pathname === "/doctor") {
+    screen.value = { at: "doctor" };
+    return;
+  }
   const room = roomOfPath(location.pathname);
   if (room === undefined) {
     screen.value = { at: "start" };

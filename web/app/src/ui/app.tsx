@@ -1,6 +1,7 @@
 import { useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { screen, type Screen } from "../state/app.js";
+import { DoctorScreen } from "./doctor.js";
 import { EndedScreen } from "./end.js";
 import { Lobby } from "./lobby.js";
 import { RoomScreen } from "./room.js";
@@ -25,6 +26,8 @@ function screenOf(now: Screen): JSX.Element {
   switch (now.at) {
     case "start":
       return <StartScreen />;
+    case "doctor":
+      return <DoctorScreen />;
     case "lobby":
       return <Lobby key={now.room} room={now.room} joining={now.joining} problem={now.problem} />;
     case "call":
@@ -38,6 +41,8 @@ function titleOf(now: Screen): string {
   switch (now.at) {
     case "start":
       return "Parley";
+    case "doctor":
+      return "Will calls work? · Parley";
     case "call":
       return `${now.call.room} · Parley`;
     default:
