@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/parley-rtc/parley/internal/datagram"
 )
 
@@ -40,6 +42,9 @@ type client struct {
 
 func newClient(l *loop, conn net.Conn, pair datagram.Pair, stream bool) *client {
 	_, secure := conn.(interface{ ConnectionState() tls.ConnectionState })
+	if below, ok := innermost(conn).(*net.TCPConn); ok {
+		tune(below)
+	}
 	return &client{
 		loop: l, conn: conn, pair: pair, stream: stream, together: stream && !secure,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), free: make(chan struct{}, 1),
@@ -258,16 +263,31 @@ func (c *client) close() {
 
 // abort ends the connection without a farewell, which could block.
 func (c *client) abort() {
-	below := c.conn
-	for {
-		outer, ok := below.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		below = outer.NetConn()
+	if c.stream {
+		_ = innermost(c.conn).Close()
 	}
-	_ = below.Close()
 	c.close()
+}
+
+// innermost returns the connection that carries the others.
+func innermost(c net.Conn) net.Conn {
+	for {
+		outer, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return c
+		}
+		c = outer.NetConn()
+	}
+}
+
+// tune keeps what waits for a client in its rings, where the oldest can be dropped, instead of in the kernel.
+func tune(c *net.TCPConn) {
+	_ = c.SetWriteBuffer(streamSendBuffer)
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, streamUnsent)
+		})
+	}
 }
 
 // fromClient gives the core the frames that a client's reader has handed over. Its buffer is free at the next flush.

@@ -63,6 +63,9 @@ const (
 	answerRingBytes = 64 << 10
 	ringStart       = 4 << 10  // what a ring begins with when it is first used
 	chunkBytes      = 16 << 10 // what one write takes out of the rings
+	// Kernel buffers of connections: what waits should wait in the rings.
+	streamSendBuffer = 256 << 10
+	streamUnsent     = 32 << 10
 
 	// FirstTimeout: a connection that has not sent a whole frame by then is closed.
 	FirstTimeout = 10 * time.Second
