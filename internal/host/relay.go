@@ -168,6 +168,7 @@ func reportRelay(s *obs.Samples, r *relay.Relay) {
 		{"turn_send_full_datagrams_total", "Datagrams dropped because a socket's send buffer was full.", x.SendFull},
 		{"turn_send_failed_datagrams_total", "Datagrams that the kernel refused to send.", x.SendFailed},
 		{"turn_gso_fallbacks_total", "Runs that the kernel refused as one message.", x.GSOFallbacks},
+		{"turn_refused_connections_total", "Connections of clients refused by a limit.", x.Refused},
 		{"turn_faults_total", "Internal faults of the STUN and TURN server, each of which has cost a datagram.", x.Panics},
 		{"turn_kernel_dropped_datagrams_total", "Datagrams that the kernel dropped because a receive buffer was full.", x.KernelDrops},
 	} {
