@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -75,13 +76,16 @@ func (f *relayFlags) config(realm string, credentials turn.Credentials, log *slo
 			Realm: realm, Secret: secret, Credentials: credentials,
 			Policy: turn.Policy{Allow: f.AllowPeer, Deny: f.DenyPeer},
 			Limits: turn.Limits{
-				Allocations: f.Allocations, PerUser: f.PerUser, PerSource: f.PerSource,
+				Allocations: cmp.Or(f.Allocations, halfOf(fileLimit(), turn.DefaultLimits.Allocations)), PerUser: f.PerUser, PerSource: f.PerSource,
 				AllocationRate: bytesPerKilobit * f.Rate, UserRate: bytesPerKilobit * f.UserRate,
 			},
 		},
 		FirstPort: f.RelayPorts.first, LastPort: f.RelayPorts.last, Log: log,
 	}
 }
+
+// halfOf is as many as wanted, or half of the files that may be open where that is less: the others are for connections.
+func halfOf(files uint64, wanted int) int { return int(min(uint64(wanted), max(files/2, 1))) }
 
 // relayAddresses are where relayed sockets are bound where --advertise names what others see: an address that this machine has itself, or
 // that of a router, which translates it to the first fitting one here. Of a family without, they are where the client has come to.

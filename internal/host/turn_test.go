@@ -233,3 +233,15 @@ func TestRelayAddresses(t *testing.T) {
 		}
 	}
 }
+
+// Where few files may be open, relayed addresses leave half of them to others.
+func TestHalfOf(t *testing.T) {
+	for _, c := range []struct {
+		files uint64
+		want  int
+	}{{0, 1}, {1024, 512}, {40_000, 20_000}, {1 << 62, 20_000}} {
+		if got := halfOf(c.files, 20_000); got != c.want {
+			t.Errorf("%d of %d files, want %d", got, c.files, c.want)
+		}
+	}
+}

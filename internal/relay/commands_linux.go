@@ -87,7 +87,10 @@ func (l *loop) open(o *turn.Open) turn.Opened {
 			return opened
 		}
 		if !errors.Is(err, unix.EADDRINUSE) {
-			l.cfg.Log.Warn("a relayed address could not be opened", "error", err)
+			if l.now.Sub(l.warned) >= faultsEvery { // a client can ask for it at any rate
+				l.warned = l.now
+				l.cfg.Log.Warn("a relayed address could not be opened", "error", err)
+			}
 			return refused
 		}
 		// Another program has it: then another one.

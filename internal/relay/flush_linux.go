@@ -10,9 +10,7 @@ import (
 
 // flush sends all that the core has made of this turn. Then the buffers that it was received in are free again.
 func (l *loop) flush() {
-	l.toPeers()
-	l.toClients()
-	l.out.Reset()
+	l.send()
 	l.rd.used = 0
 	for _, s := range l.closing {
 		l.forget(s)
@@ -26,6 +24,13 @@ func (l *loop) flush() {
 		c.free <- struct{}{} // has room: a client waits for it
 	}
 	l.served = l.served[:0]
+}
+
+// send sends all that the core has made, and leaves the buffers that it was received in.
+func (l *loop) send() {
+	l.toPeers()
+	l.toClients()
+	l.out.Reset()
 }
 
 // toPeers sends what leaves relayed addresses, socket by socket: what goes to one peer is then next to each other, whichever way it came in.

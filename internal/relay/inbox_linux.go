@@ -95,6 +95,9 @@ func (l *loop) takeInbox() {
 	}
 	for _, c := range i.taken.clients {
 		l.fromClient(c)
+		if len(l.out.Peers)+len(l.out.Clients) > maxUnsent {
+			l.send()
+		}
 	}
 	l.takeMedia(i.taken.media)
 	l.flush() // before the memory that it came in is others' again

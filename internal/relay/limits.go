@@ -51,6 +51,9 @@ const (
 	maxBatches = 64
 	// maxFromMedia bounds what waits of this process's own media for relayed addresses, in bytes.
 	maxFromMedia = 1 << 20
+	// maxUnsent is after how many datagrams that wait to be sent those of the next connection wait for that. One connection has maxFrameBytes/4 at
+	// most, in empty ChannelData.
+	maxUnsent = 4096
 	// egressBytes is what is gathered for the port before it is sent.
 	egressBytes = 128 << 10
 

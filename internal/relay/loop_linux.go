@@ -63,6 +63,7 @@ type loop struct {
 	ready     int
 	gathering gathering
 	reported  time.Time // when a fault was logged
+	warned    time.Time // when one was that a relayed address could not be opened
 	stats     Stats
 	drops     drop.Counts
 	stopping  bool

@@ -134,9 +134,23 @@ type Out struct {
 	buf      []byte // chunks are never moved: a full one is left to those who alias it, and a new one begun
 }
 
+// keepOut is how many of a kind an Out keeps memory for, and keepBytes how many bytes of its own: what a peak has taken is given back.
+const (
+	keepOut   = 8192
+	keepBytes = 1 << 20
+)
+
 // Reset empties o and keeps its memory.
 func (o *Out) Reset() {
-	o.Clients, o.Peers, o.Commands, o.buf = o.Clients[:0], o.Peers[:0], o.Commands[:0], o.buf[:0]
+	o.Clients, o.Peers, o.Commands, o.buf = kept(o.Clients, keepOut), kept(o.Peers, keepOut), kept(o.Commands, keepOut), kept(o.buf, keepBytes)
+}
+
+// kept is s, empty, or nothing where it is too large.
+func kept[T any](s []T, most int) []T {
+	if cap(s) > most {
+		return nil
+	}
+	return s[:0]
 }
 
 // Pending reports whether there is anything in o.

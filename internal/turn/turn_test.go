@@ -101,3 +101,13 @@ func TestAllocateAgain(t *testing.T) {
 	}
 	ann.want(stun.AllocationMismatch, stun.Allocate, udp)
 }
+
+// An Out that has been large gives its memory back.
+func TestOutShrinks(t *testing.T) {
+	var o turn.Out
+	o.Peers = make([]turn.ToPeer, 10, 100_000)
+	o.Clients = make([]turn.ToClient, 10, 100)
+	if o.Reset(); cap(o.Peers) != 0 || cap(o.Clients) != 100 || o.Pending() {
+		t.Errorf("%d and %d are kept", cap(o.Peers), cap(o.Clients))
+	}
+}
