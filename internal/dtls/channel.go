@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type Inbox interface {
 type channel struct {
 	// static after construction; opened and patience once it is open
 	association *Association
+	link        *link
 	kind        Channel
 	dc          *datachannel.DataChannel
 	ctx         context.Context // over with the channel, or with SCTP
@@ -68,6 +70,8 @@ type channel struct {
 	late    *time.Timer   // ends the channel; nil: it is not behind
 	taken   int           // of bytes, since late was set
 	writing bool          // there is a goroutine that does
+	reading bool          // likewise
+	arrived bool          // something may have, since the reader looked last
 	ended   bool
 	reason  string // why it has
 	lost    int    // messages that waited when the client was given up as too slow
@@ -159,8 +163,8 @@ func (c *channel) catchUp() {
 	}
 }
 
-// work starts a goroutine where there is something to write, or to close, and none that does. The caller holds mu, and the reader of an open
-// channel does not end before the channel: so the association waits for what is started here.
+// work starts a goroutine where there is something to write, or to close, and none that does. The caller holds mu, and SCTP does not end
+// before its channels: so the association waits for what is started here.
 func (c *channel) work() {
 	if c.opened && !c.writing && (c.ended || len(c.waiting) > 0) {
 		c.writing = true
@@ -233,34 +237,61 @@ func (c *channel) write() {
 	}
 }
 
-// read passes on what the client sends. Once the channel is over it discards what still comes, which would fill the receive window
+// poll starts a goroutine that reads what may have come, where there is none. A channel on which nothing comes has none.
+func (c *channel) poll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.arrived = true
+	if !c.reading {
+		c.reading = true
+		c.association.start(c.read)
+	}
+}
+
+// expects reports whether something may have come since it was asked before. Where not, the reader is over.
+func (c *channel) expects() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading, c.arrived = c.arrived, false
+	return c.reading
+}
+
+// read passes on what the client has sent. Once the channel is over it discards what still comes, which would fill the receive window
 // of the other one, until the client has closed it too.
-func (c *channel) read(l *link) {
+func (c *channel) read() {
 	short := make([]byte, readBytes)
-	for {
-		buf, long := short, (*[longestBytes]byte)(nil)
-		n, _, err := c.dc.ReadDataChannel(buf)
-		if errors.Is(err, io.ErrShortBuffer) { // the message is still there
-			long = longBuffers.Get().(*[longestBytes]byte)
-			buf = long[:]
-			n, _, err = c.dc.ReadDataChannel(buf)
-		}
-		switch {
-		case err != nil:
-			c.end("closed by the client")
-			return
-		case n > MaxMessage:
-			c.end("a message is too long")
-		case !c.isOver():
-			if err := c.association.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
-				c.end("closed")
-			}
-		}
-		l.window.read(n)
-		if long != nil {
-			longBuffers.Put(long)
+	for c.expects() {
+		for c.readOne(short) {
 		}
 	}
+}
+
+// readOne passes on a message. It reports false when there is none for now, or will be none any more.
+func (c *channel) readOne(short []byte) bool {
+	buf := short
+	n, _, err := c.dc.ReadDataChannel(buf)
+	if errors.Is(err, io.ErrShortBuffer) { // the message is still there
+		long := longBuffers.Get().(*[longestBytes]byte)
+		defer longBuffers.Put(long)
+		buf = long[:]
+		n, _, err = c.dc.ReadDataChannel(buf)
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return false
+	case err != nil:
+		c.end("closed by the client")
+		c.link.forget(c)
+		return false
+	case n > MaxMessage:
+		c.end("a message is too long")
+	case !c.isOver():
+		if err := c.association.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
+			c.end("closed")
+		}
+	}
+	c.link.window.read(n)
+	return true
 }
 
 // longBuffers are for messages that are longer than most.
@@ -272,8 +303,8 @@ func (c *channel) isOver() bool {
 	return c.ended
 }
 
-// accept waits for a stream's opening message and runs the channel, if it is one of the two and not open already. It is read on another
-// goroutine: the library has 16 KiB of stack for the opening message.
+// accept waits for a stream's opening message and opens the channel, if it is one of the two and not open already. From then on reads
+// do not wait: a deadline that is over lets them have what is there.
 func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct{}) {
 	cfg := &datachannel.Config{LoggerFactory: silent}
 	dc, err := datachannel.Server(stream, cfg)
@@ -283,7 +314,7 @@ func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct
 		return
 	}
 	kind, known := channelOf(cfg)
-	c := &channel{association: a, kind: kind, dc: dc}
+	c := &channel{association: a, link: l, kind: kind, dc: dc}
 	c.ctx, c.over = context.WithCancel(l.ctx)
 	dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
 	dc.OnBufferedAmountLow(c.again)
@@ -293,10 +324,8 @@ func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct
 		c.end("refused")
 		a.refuse(stream)
 	}
-	a.start(func() {
-		defer c.end("internal fault") // by now there is another reason, unless this panics
-		c.read(l)
-	})
+	_ = dc.SetReadDeadline(time.Now())
+	l.remember(c)
 }
 
 // open reports false if there is such a channel already.

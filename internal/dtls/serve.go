@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"context"
+	"encoding/binary"
 	"net"
 	"slices"
 	"sync"
@@ -20,9 +21,11 @@ type link struct {
 	more        sync.Cond // with mu
 
 	// guarded by mu
-	mu      sync.Mutex
-	waiting [][]byte // packets for SCTP
-	closed  bool
+	mu       sync.Mutex
+	waiting  [][]byte // packets for SCTP
+	channels []*channel
+	news     bool // SCTP was given more than acknowledgements since the channels looked
+	closed   bool
 }
 
 func (a *Association) newLink() *link {
@@ -43,10 +46,13 @@ func (l *link) put(b []byte) {
 	}
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. SCTP asks for the next packet when it has dealt with those before: what they have brought can be read by then.
 func (l *link) Read(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.news {
+		l.poll()
+	}
 	for len(l.waiting) == 0 && !l.closed {
 		l.more.Wait()
 	}
@@ -55,7 +61,35 @@ func (l *link) Read(b []byte) (int, error) {
 	}
 	n := copy(b, l.waiting[0])
 	l.waiting = slices.Delete(l.waiting, 0, 1)
+	l.news = l.news || !acknowledges(b[:n])
 	return n, nil
+}
+
+// acknowledges reports whether a packet is nothing but that.
+func acknowledges(b []byte) bool {
+	return len(b) >= firstChunk+4 && b[firstChunk] == sackChunk && firstChunk+int(binary.BigEndian.Uint16(b[firstChunk+2:])) >= len(b)
+}
+
+// poll lets the channels read. The caller holds mu.
+func (l *link) poll() {
+	l.news = false
+	for _, c := range l.channels {
+		c.poll()
+	}
+}
+
+// remember lets a channel be read, from now on and until forget.
+func (l *link) remember(c *channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.channels = append(l.channels, c)
+	c.poll()
+}
+
+func (l *link) forget(c *channel) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.channels = slices.DeleteFunc(l.channels, func(x *channel) bool { return x == c })
 }
 
 // Write implements net.Conn.
@@ -115,6 +149,11 @@ func (a *Association) start(f func()) {
 // associate runs SCTP and starts a goroutine for every stream.
 func (a *Association) associate(l *link) {
 	defer l.Close()
+	defer func() { // the channels have their end to read
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.poll()
+	}()
 	assoc, err := sctp.ServerWithOptions(
 		sctp.WithNetConn(l), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU),
 		sctp.WithMaxReceiveBufferSize(receiveBytes), sctp.WithMaxMessageSize(MaxMessage),
