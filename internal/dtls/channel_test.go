@@ -512,3 +512,26 @@ func TestPanicEndsOneAssociation(t *testing.T) {
 		}
 	})
 }
+
+// What only acknowledges brings the channels nothing to read; what comes with it may.
+func TestAcknowledges(t *testing.T) {
+	packet := func(chunks ...byte) []byte { return append(make([]byte, firstChunk), chunks...) }
+	sack := []byte{sackChunk, 0, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0}
+	data := []byte{dataChunk, 3, 0, 17, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 51, 'x', 0, 0, 0}
+	for _, c := range []struct {
+		b    []byte
+		want bool
+	}{
+		{packet(sack...), true},
+		{packet(append(bytes.Clone(sack), data...)...), false},
+		{packet(data...), false},
+		{packet(append(bytes.Clone(data), sack...)...), false},
+		{packet(), false},
+		{packet(sackChunk, 0, 0), false},
+		{nil, false},
+	} {
+		if got := acknowledges(c.b); got != c.want {
+			t.Errorf("%x: %v", c.b, got)
+		}
+	}
+}

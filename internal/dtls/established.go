@@ -100,7 +100,7 @@ func cut(b []byte) (record, rest []byte, ok bool) {
 func (a *Association) heed(kind byte, content []byte, answer *[]byte) drop.Reason {
 	switch {
 	case kind == applicationData:
-		a.inside(bytes.Clone(content))
+		return a.inside(bytes.Clone(content))
 	case kind == handshake && len(content) > 0 && content[0] == finished:
 		// The client repeats its last flight until it has heard ours: it gets that again, to the byte, as if the network had been slow.
 		*answer = a.epoch.flight

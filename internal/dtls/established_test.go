@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -327,5 +328,32 @@ func TestMaxEarly(t *testing.T) {
 			s.dial(assoc, 1, "parley", 0)
 			s.want(Connected, ChannelOpened)
 		})
+	}
+}
+
+// Limit: for an SCTP that does not keep up queueDatagrams packets wait; more are dropped, as are those that come when it is over.
+func TestPacketsForSCTP(t *testing.T) {
+	a := &Association{ctx: t.Context()}
+	l := a.newLink()
+	for range queueDatagrams {
+		if r := l.put([]byte{1}); r != drop.None {
+			t.Fatal(r)
+		}
+	}
+	if r := l.put([]byte{1}); r != drop.DtlsQueueFull {
+		t.Error(r)
+	}
+	if n, err := l.Read(make([]byte, 9)); n != 1 || err != nil {
+		t.Error(n, err)
+	}
+	if r := l.put([]byte{1}); r != drop.None {
+		t.Error(r)
+	}
+	_ = l.Close()
+	if r := l.put([]byte{1}); r != drop.DtlsClosed {
+		t.Error(r)
+	}
+	if _, err := l.Read(make([]byte, 9)); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/pion/sctp"
 )
 
@@ -37,13 +38,18 @@ func (a *Association) newLink() *link {
 }
 
 // put gives SCTP a packet, and keeps it. When SCTP does not keep up it is lost, as in a network.
-func (l *link) put(b []byte) {
+func (l *link) put(b []byte) drop.Reason {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed && len(l.waiting) < queueDatagrams {
-		l.waiting = append(l.waiting, b)
-		l.more.Signal()
+	switch {
+	case l.closed:
+		return drop.DtlsClosed
+	case len(l.waiting) == queueDatagrams:
+		return drop.DtlsQueueFull
 	}
+	l.waiting = append(l.waiting, b)
+	l.more.Signal()
+	return drop.None
 }
 
 // Read implements net.Conn. SCTP asks for the next packet when it has dealt with those before: what they have brought can be read by then.
@@ -129,13 +135,13 @@ func (l *link) SetReadDeadline(time.Time) error { return nil }
 func (l *link) SetWriteDeadline(time.Time) error { return nil }
 
 // inside gives SCTP a packet, and keeps it. The first starts SCTP; clients without data channels send none. The caller holds mu.
-func (a *Association) inside(b []byte) {
+func (a *Association) inside(b []byte) drop.Reason {
 	if a.link == nil {
 		l := a.newLink()
 		a.link = l
 		a.start(func() { a.associate(l) })
 	}
-	a.link.window.receive(b)
+	return a.link.window.receive(b)
 }
 
 // start starts a goroutine that the association waits for at its end.

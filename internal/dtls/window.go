@@ -3,6 +3,8 @@ package dtls
 import (
 	"sync"
 	"time"
+
+	"github.com/parley-rtc/parley/internal/drop"
 )
 
 // window opens SCTP's receive window again after it was shut.
@@ -40,13 +42,13 @@ const (
 )
 
 // receive gives SCTP a packet, and keeps it if it brings data.
-func (w *window) receive(b []byte) {
+func (w *window) receive(b []byte) drop.Reason {
 	if len(b) > firstChunk && b[firstChunk] == dataChunk {
 		w.mu.Lock()
 		w.last, w.at, w.freed = b, time.Now(), 0
 		w.mu.Unlock()
 	}
-	w.link.put(b)
+	return w.link.put(b)
 }
 
 // read notes that so many bytes were read. It tells the client of the window when it is half as wide again; to a client that has sent
