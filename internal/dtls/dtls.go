@@ -140,24 +140,25 @@ func (a *Association) Deliver(b []byte) drop.Reason {
 	case len(b) > maxDatagram:
 		return drop.Oversized
 	}
-	var (
-		r      drop.Reason
-		answer []byte
-	)
-	a.mu.Lock()
-	switch {
-	case a.ending:
-		r = drop.DtlsClosed
-	case a.epoch == nil:
-		r = a.queue(b)
-	default:
-		r, answer = a.receive(b)
-	}
-	a.mu.Unlock()
+	r, answer := a.take(b)
 	if answer != nil {
 		a.send(answer)
 	}
 	return r
+}
+
+// take gives a datagram to the handshake, or opens it after that. A fault in it must not leave mu locked: it is the shard's goroutine, which closes
+// the association then.
+func (a *Association) take(b []byte) (r drop.Reason, answer []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.ending:
+		return drop.DtlsClosed, nil
+	case a.epoch == nil:
+		return a.queue(b), nil
+	}
+	return a.receive(b)
 }
 
 // queue gives the loop of the handshake a datagram. The caller holds mu.

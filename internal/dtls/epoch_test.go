@@ -200,6 +200,20 @@ func TestNothingIsSaidAfterGoodbye(t *testing.T) {
 	})
 }
 
+// Of a datagram full of forged records only the first few cost something: what follows them is not looked at, and is not the client's.
+func TestForgedRecordsAreBounded(t *testing.T) {
+	s, o := direction(16)
+	a := &Association{epoch: &epoch{in: *o, flight: []byte("flight")}}
+	forged := record(applicationData, 1, 1000, make([]byte, overhead))
+	for n, heard := range map[int]bool{maxForged: false, maxForged - 1: true} {
+		own, _ := s.seal(nil, handshake, []byte{finished})
+		r, answer := a.receive(append(bytes.Repeat(forged, n), own...))
+		if r != drop.DtlsAuth || heard != (answer != nil) {
+			t.Errorf("after %d: %v, answered %v", n, r, answer != nil)
+		}
+	}
+}
+
 // Whatever a datagram holds, only what the client has sealed is heeded, however often and in whatever company it comes.
 func FuzzReceive(f *testing.F) {
 	stranger, _ := direction(32)
@@ -218,10 +232,11 @@ func FuzzReceive(f *testing.F) {
 		if r, answer := a.receive(b); r == drop.None || answer != nil || a.link != nil || a.ending {
 			t.Fatalf("%x is taken for the client's", b)
 		}
-		whole := true
-		for rest := b; whole && len(rest) > 0; {
+		whole, records := true, 0
+		for rest := b; whole && len(rest) > 0; records++ {
 			_, rest, whole = cut(rest)
 		}
+		whole = whole && records < maxForged
 		if _, answer := a.receive(append(bytes.Clone(b), own...)); whole && string(answer) != "flight" {
 			t.Fatalf("after %x the client's own is not heard", b)
 		}
@@ -238,5 +253,21 @@ func BenchmarkRecord(b *testing.B) {
 		if _, why := o.open(opened, r); why != drop.None {
 			b.Fatal(why)
 		}
+	}
+}
+
+// A fault in opening a datagram leaves no lock behind: the shard recovers from it, and closes the association.
+func TestFaultLeavesNoLock(t *testing.T) {
+	a := &Association{epoch: &epoch{}, ctx: t.Context()}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no fault")
+			}
+		}()
+		a.Deliver(record(applicationData, 1, 1000, make([]byte, overhead)))
+	}()
+	if !a.mu.TryLock() {
+		t.Error("it is still locked")
 	}
 }

@@ -63,7 +63,7 @@ var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
 func (a *Association) receive(b []byte) (r drop.Reason, answer []byte) {
 	buf := buffers.Get().(*[maxDatagram]byte)
 	defer buffers.Put(buf)
-	for {
+	for forged := 0; ; {
 		record, rest, ok := cut(b)
 		switch {
 		case a.ending:
@@ -78,7 +78,10 @@ func (a *Association) receive(b []byte) (r drop.Reason, answer []byte) {
 		if why != drop.None {
 			r = why
 		}
-		if b = rest; len(b) == 0 {
+		if why == drop.DtlsAuth {
+			forged++
+		}
+		if b = rest; len(b) == 0 || forged == maxForged {
 			return r, answer
 		}
 	}
@@ -99,6 +102,7 @@ func cut(b []byte) (record, rest []byte, ok bool) {
 // heed acts on a record that is the client's. The caller holds mu.
 func (a *Association) heed(kind byte, content []byte, answer *[]byte) drop.Reason {
 	switch {
+	case kind == applicationData && len(content) == 0: // RFC 5246 §6.2.1 allows it
 	case kind == applicationData:
 		return a.inside(bytes.Clone(content))
 	case kind == handshake && len(content) > 0 && content[0] == finished:

@@ -31,6 +31,7 @@ const (
 	readBytes          = 256                    // enough for most messages; there are many channels, and each has a buffer
 	longestBytes       = receiveBytes + mtu     // more cannot wait to be read: the longest message there is
 	maxRefused         = 64                     // channels beyond the two, without a known label, or closed for being slow, until SCTP is given up
+	maxForged          = 4                      // records of one datagram that are not the client's, after which the rest is not looked at
 	maxPendingChannels = 8                      // streams whose opening message has not come
 	sendBytes          = 1 << 20                // of messages that wait for one channel
 	resumeBytes        = sendBytes / 4 * 3      // of them, from which on the client is behind, and below which a channel that was full takes more

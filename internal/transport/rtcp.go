@@ -101,10 +101,14 @@ func (t *Transport) blocks(now time.Time, packet []byte) {
 	}
 }
 
-// measured takes a measurement of the round-trip time.
+// measured takes a measurement of the round-trip time. The first one counts alone: what was assumed before would take many to forget.
 func (t *Transport) measured(rtt time.Duration) {
-	if rtt < maxRTT {
-		t.rtt += (max(rtt, minRTT) - t.rtt) / 4
+	switch rtt = max(rtt, minRTT); {
+	case rtt >= maxRTT:
+	case !t.rttKnown:
+		t.rtt, t.rttKnown = rtt, true
+	default:
+		t.rtt += (rtt - t.rtt) / 4
 	}
 }
 

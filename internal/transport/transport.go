@@ -115,6 +115,7 @@ type Transport struct {
 	bandwidth bandwidth
 	portions  portions
 	rtt       time.Duration
+	rttKnown  bool // else rtt is initialRTT
 	asked     asked
 }
 

@@ -27,6 +27,8 @@ const drainMs = 200;
 const mediaPathMs = 10_000;
 /** For how long a server that answers may send nothing of what it should, on top of what makes a stall, before its path counts as blocked. */
 const blockedMs = 1_400;
+/** How seldom it is taken for blocked: whose only sender stops now and then, and where nothing else comes either, would restart ICE each time. */
+const blockedPauseMs = 30_000;
 /** How long media may not get through before that is told. */
 const mediaPatienceMs = 10_000;
 /** What browsers take for a user's doing something (HTML, section 6.4.1): of a mouse when it goes down, of a finger when it goes up. */
@@ -47,6 +49,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly #ending = new AbortController();
   readonly #stalls = new StallDetector();
   readonly #upgrades = new UpgradeClock();
+  #blockedAt = -blockedPauseMs;
   readonly #blocked = new BlockedElements(() => emit(this.#room, "playbackallowed", {}));
   readonly #media: Media;
   #joined: Joined;
@@ -527,10 +530,12 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
    * comes of what should, then their path is blocked: ICE finds another one, and sooner than a browser would give up the old one.
    */
   async #stalled(): Promise<void> {
-    const newest = this.#media.newestPacket();
+    const [newest, before] = [this.#media.newestPacket(), await this.#media.received()];
     if (await this.#session.check()) {
-      await pause(blockedMs);
+      await pause(blockedMs * (1 + Math.random() / 2)); // or everybody who watches one that falls silent would ask at once
       if (this.#ending.signal.aborted || this.#media.newestPacket() !== newest || !this.#expectsMedia()) return;
+      if ((await this.#media.received()) !== before || performance.now() - this.#blockedAt < blockedPauseMs) return;
+      this.#blockedAt = performance.now();
     }
     this.#media.networkChanged();
   }
@@ -544,7 +549,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   async #findMediaPath(): Promise<void> {
     const path = this.#path === "connected" ? await this.#media.path() : undefined;
-    if (this.#upgrades.isDue(path, performance.now())) this.#media.networkChanged();
+    if (this.#ending.signal.aborted) return;
+    if (this.#connectionState === "connected" && this.#upgrades.isDue(path, performance.now())) this.#media.networkChanged();
     if (path === this.#mediaPath) return;
     this.#mediaPath = path;
     emit(this.#room, "mediapath", { path });

@@ -164,3 +164,17 @@ export function asParleyError(reason: unknown, code: ErrorCode = "internal"): Pa
   const message = reason instanceof Error ? reason.message : String(reason);
   return new ParleyError(code, message, { cause: reason });
 }
+
+/** Whether what was refused with this may succeed later. */
+export function isPassing(error: ParleyError): boolean {
+  switch (error.code) {
+    case "connection":
+    case "timeout":
+    case "rate":
+    case "overloaded":
+    case "internal":
+      return true;
+    default:
+      return false;
+  }
+}

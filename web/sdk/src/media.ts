@@ -3,7 +3,7 @@
 
 import { Channels, type DataMessage } from "./channels.js";
 import { chooseCodec, sendCodecs, slotCodecs } from "./codecs.js";
-import { ConnectionError, MediaError, type ParleyError } from "./errors.js";
+import { ConnectionError, isPassing, MediaError, type ParleyError } from "./errors.js";
 import { chooseLayers, Demand, type Layers, layersFor, offeredLayers, type Picture, refit, sendEncodings, streamsOf, tune } from "./layers.js";
 import { type MediaPath, mediaPathOf } from "./media-path.js";
 import type { LocalPublication } from "./publication.js";
@@ -115,6 +115,16 @@ export class Media implements TransportOwner {
 
   networkChanged(): void {
     this.#transport.networkChanged();
+  }
+
+  /** What has come from the server on any pair: bytes, and answers to checks where the browser counts them. It grows while there is a path. */
+  async received(): Promise<number> {
+    const report = await this.peerConnection.getStats().catch(() => undefined);
+    let sum = 0;
+    report?.forEach((s: { readonly type: string; readonly bytesReceived?: number; readonly responsesReceived?: number }) => {
+      if (s.type === "candidate-pair") sum += (s.bytesReceived ?? 0) + (s.responsesReceived ?? 0);
+    });
+    return sum;
   }
 
   /** When the newest packet of sound or pictures came, in milliseconds as of performance.now(); 0: none has, or it cannot be known. */
@@ -411,18 +421,4 @@ function picture({ source, options }: LocalPublication, codec: string, track: Me
 
 function newLine(use: Line["use"], kind: Kind, streams: number): Line {
   return { use, kind, streams, transceiver: undefined, publication: undefined, layers: undefined, tuned: Promise.resolve() };
-}
-
-/** Whether the same offer may be taken later. */
-function isPassing(error: ParleyError): boolean {
-  switch (error.code) {
-    case "connection":
-    case "timeout":
-    case "rate":
-    case "overloaded":
-    case "internal":
-      return true;
-    default:
-      return false;
-  }
 }

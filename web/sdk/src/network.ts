@@ -30,6 +30,7 @@ export class StallDetector {
 /** When it is tried for the first time whether there is a better path than TCP or a relay, and how seldom it may become. */
 const firstUpgradeMs = 20_000;
 const maxUpgradeMs = 600_000;
+const steadyUdpMs = 60_000;
 
 /**
  * Tells when to look for a better path: what blocked UDP may have been for a moment, or of another network, and ICE does not look again
@@ -38,15 +39,19 @@ const maxUpgradeMs = 600_000;
 export class UpgradeClock {
   #pause = firstUpgradeMs;
   #next: number | undefined;
+  #udpSince: number | undefined;
 
   /** Takes the path that media travel by now; true where ICE should begin again. */
   isDue(path: MediaPath | undefined, nowMs: number): boolean {
     if (path === undefined) return false;
     if (path === "udp") {
-      this.#pause = firstUpgradeMs;
+      // Some networks let a flow live for seconds: only a UDP that has lasted longer than it took to be tried makes a new beginning.
+      this.#udpSince ??= nowMs;
+      if (nowMs - this.#udpSince > Math.max(this.#pause, steadyUdpMs)) this.#pause = firstUpgradeMs;
       this.#next = undefined;
       return false;
     }
+    this.#udpSince = undefined;
     this.#next ??= nowMs + this.#pause;
     if (nowMs < this.#next) return false;
     this.#pause = Math.min(2 * this.#pause, maxUpgradeMs);

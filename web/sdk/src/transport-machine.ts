@@ -24,7 +24,7 @@ export type TransportState =
 export type Happening =
   | { readonly is: "changed" } // m-lines have to be offered
   | { readonly is: "answered" }
-  | { readonly is: "refused"; readonly usable: boolean } // usable: the description before this offer still holds
+  | { readonly is: "refused"; readonly usable: boolean; readonly passing: boolean } // usable: the description before this offer still holds
   | { readonly is: "ice"; readonly state: RTCIceConnectionState }
   | { readonly is: "network" } // the client's network has changed
   | { readonly is: "dtls-failed" }
@@ -56,7 +56,7 @@ export function step(state: TransportState, happening: Happening): Step {
     case "answered":
       return answered(state);
     case "refused":
-      return happening.usable ? answered(state) : lost();
+      return happening.usable ? answered(state) : refused(state, happening.passing);
     case "ice":
       return ice(state, happening.state);
     case "network": // the old path goes on until there is a new one, if it still works
@@ -76,6 +76,12 @@ type Living = Exclude<TransportState, { at: "over" }>;
 
 function lost(): Step {
   return [{ at: "over", why: "lost" }, [{ do: "no-alarm" }, { do: "tell", path: "broken" }, { do: "replace" }]];
+}
+
+/** A path that works is not given up because a search for a better one was refused for now: ICE restarts once more. */
+function refused(state: Living, passing: boolean): Step {
+  if (!passing || state.path !== "connected") return lost();
+  return [{ at: "idle", path: "shaky" }, [{ do: "alarm", afterMs: patienceMs }, { do: "tell", path: "shaky" }]];
 }
 
 /** Offers now, or after the answer that is awaited: offers are never two at a time, and many changes become one. */

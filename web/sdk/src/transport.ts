@@ -1,6 +1,6 @@
 // One RTCPeerConnection to the server: does what the machine in transport-machine.ts says, and tells it what happens.
 
-import { asParleyError, type ParleyError } from "./errors.js";
+import { asParleyError, isPassing, type ParleyError } from "./errors.js";
 import { type Action, type Happening, initial, type Path, step, type TransportState } from "./transport-machine.js";
 
 /** Who the transport works for. */
@@ -110,9 +110,10 @@ export class Transport {
     } catch (reason) {
       if (this.#state.at === "over") return;
       const usable = await this.#rollBack();
-      this.#owner.refused(asParleyError(reason, "sdp"));
+      const error = asParleyError(reason, "sdp");
+      this.#owner.refused(error);
       // Without a first answer there is nothing to go back to.
-      this.#happens({ is: "refused", usable: usable && !answered && pc.remoteDescription !== null && !iceRestart });
+      this.#happens({ is: "refused", usable: usable && !answered && pc.remoteDescription !== null && !iceRestart, passing: !answered && isPassing(error) });
     }
   }
 

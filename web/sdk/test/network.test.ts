@@ -37,7 +37,19 @@ test("who is not on UDP tries to get there, first soon and then more and more se
   assert.deepEqual(upgrades((second) => (second < 5 ? undefined : "tcp"), 100), [25, 65]);
 });
 
-test("who is on UDP stays there, and begins anew once he no longer is", () => {
+test("who is on UDP stays there, and begins anew once he no longer is, where it had lasted", () => {
   assert.deepEqual(upgrades(() => "udp", 3_000), []);
-  assert.deepEqual(upgrades((second) => (second === 150 ? "udp" : "tcp"), 200), [20, 60, 140, 171]);
+  assert.deepEqual(upgrades((second) => (second > 30 && second < 100 ? "udp" : "tcp"), 200), [20, 120, 160]);
+});
+
+test("a UDP that never lasts is tried more and more seldom", () => {
+  let udpUntil = 0;
+  const clock = new UpgradeClock();
+  const tries: number[] = [];
+  for (let second = 0; second < 3_600; second += 10) {
+    if (!clock.isDue(second < udpUntil ? "udp" : "tcp", second * 1000)) continue;
+    tries.push(second);
+    udpUntil = second + 15;
+  }
+  assert.ok(tries.length <= 10, `${tries.join()}`);
 });

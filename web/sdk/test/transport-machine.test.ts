@@ -76,9 +76,18 @@ test("an answer that does not come is waited for: signalling is down", () => {
   assert.deepEqual(run(...up, ice("failed"), waited, waited).did.slice(7), [`alarm ${connectMs}`, `alarm ${connectMs}`]);
 });
 
+test("a path that works survives that a restart is refused for now, once", () => {
+  const network: Happening = { is: "network" };
+  const passing: Happening = { is: "refused", usable: false, passing: true };
+  assert.deepEqual(run(...up, network, passing).did.slice(4), ["offer restart", `alarm ${patienceMs}`, "shaky"]);
+  assert.deepEqual(run(...up, network, passing, waited).did.slice(7), [`alarm ${connectMs}`, "broken", "offer restart"]);
+  assert.equal(run(...up, network, passing, waited, passing).state.at, "over");
+  assert.equal(run(changed, passing).state.at, "over");
+});
+
 test("a refused offer is taken back where that is possible, else the connection is lost", () => {
-  assert.deepEqual(run(...up, changed, { is: "refused", usable: true }).state, { at: "idle", path: "connected" });
-  assert.deepEqual(run(changed, { is: "refused", usable: false }).did, ["offer", "no-alarm", "broken", "replace"]);
+  assert.deepEqual(run(...up, changed, { is: "refused", usable: true, passing: false }).state, { at: "idle", path: "connected" });
+  assert.deepEqual(run(changed, { is: "refused", usable: false, passing: false }).did, ["offer", "no-alarm", "broken", "replace"]);
 });
 
 test("what cannot be mended by ICE needs another connection, once", () => {

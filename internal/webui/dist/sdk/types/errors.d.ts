@@ -67,3 +67,5 @@ export declare function forbidden(grant: Grant): PermissionError;
 export declare function fromWire(e: wire.Error): ParleyError;
 /** Any thrown value as a ParleyError. */
 export declare function asParleyError(reason: unknown, code?: ErrorCode): ParleyError;
+/** Whether what was refused with this may succeed later. */
+export declare function isPassing(error: ParleyError): boolean;

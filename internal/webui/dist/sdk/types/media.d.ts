@@ -39,6 +39,8 @@ export declare class Media implements TransportOwner {
     }): void;
     serverSays(state: string): void;
     networkChanged(): void;
+    /** What has come from the server on any pair: bytes, and answers to checks where the browser counts them. It grows while there is a path. */
+    received(): Promise<number>;
     /** When the newest packet of sound or pictures came, in milliseconds as of performance.now(); 0: none has, or it cannot be known. */
     newestPacket(): number;
     growSlots(wanted: SlotCount): void;

@@ -19,6 +19,7 @@ export type Happening = {
 } | {
     readonly is: "refused";
     readonly usable: boolean;
+    readonly passing: boolean;
 } | {
     readonly is: "ice";
     readonly state: RTCIceConnectionState;
