@@ -47,7 +47,7 @@ deps-web: $(STAMPS)
 	@cd $* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null
 	@touch $@
 
-build:
+build: ## build bin/parley
 	@mkdir -p bin
 	@CGO_ENABLED=0 go build -trimpath -o bin/parley ./cmd/parley
 

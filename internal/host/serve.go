@@ -58,7 +58,7 @@ func (n *node) summary(codes bool) *summary {
 		container: inContainer(), codes: codes, certified: n.certs.certified(),
 	}
 	if n.turn != nil {
-		s.turn = n.turn.where(s.port)
+		s.turn, s.turnHidden = n.turn.where(s.port), len(n.turnHosts()) == 0
 	}
 	if n.certs.ca != nil {
 		s.authority = fingerprint(n.certs.ca.cert.Raw)

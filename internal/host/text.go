@@ -15,16 +15,18 @@ import (
 
 // summary is what the start text tells.
 type summary struct {
-	cfg       *Config
-	port      uint16
-	turn      string // where STUN and TURN are; empty: nowhere
-	loopback  bool   // --listen names a loopback address
-	offers    []offer
-	certified []string // names and addresses of --cert
-	keys      string
-	authority string // fingerprint of the private certificate authority; empty: none
-	container bool
-	codes     bool // draw a QR code
+	cfg  *Config
+	port uint16
+	turn string // where STUN and TURN are; empty: nowhere
+	// turnHidden: clients are not told of them.
+	turnHidden bool
+	loopback   bool // --listen names a loopback address
+	offers     []offer
+	certified  []string // names and addresses of --cert
+	keys       string
+	authority  string // fingerprint of the private certificate authority; empty: none
+	container  bool
+	codes      bool // draw a QR code
 }
 
 // write prints the start text: where to go, on what, and what might go wrong.
@@ -47,7 +49,11 @@ func (s *summary) write(out io.Writer) {
 	}
 	fmt.Fprintf(w, "  media\tUDP and TCP %d\n", s.port)
 	if s.turn != "" {
-		fmt.Fprintf(w, "  relay\t%s\tSTUN and TURN\n", s.turn)
+		note := "STUN and TURN"
+		if s.turnHidden {
+			note += ", of which clients are not told: no relay is needed on loopback"
+		}
+		fmt.Fprintf(w, "  relay\t%s\t%s\n", s.turn, note)
 	}
 	for _, o := range s.offers {
 		verb := "  offered\t"

@@ -43,7 +43,7 @@ func (turnCommand) Help() string {
 	return `A STUN and TURN server (RFC 8489, 8656) for clients of any service, by UDP, TCP and TLS on one port. Without --user and --secret it answers STUN and
 relays nothing. Flags can be seen by everybody on this machine: PARLEY_TURN_USER and PARLEY_TURN_SECRET take the same, one a line.
 
-Clients reach public addresses through it and no others: not this machine, nor networks that are private or reserved. --allow-peer and --deny-peer
+Clients reach public addresses through it, and each other's relayed ones: not this machine, nor networks that are private or reserved. --allow-peer and --deny-peer
 change that.`
 }
 
@@ -56,6 +56,9 @@ func (l *secretLines) UnmarshalText(b []byte) error {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			*l = append(*l, obs.NewSecret(line))
 		}
+	}
+	if len(*l) == 0 {
+		return errors.New("there is none: is the variable that it comes from empty?")
 	}
 	return nil
 }

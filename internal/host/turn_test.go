@@ -103,7 +103,7 @@ func TestTurnText(t *testing.T) {
 			"[::]:3478", home,
 			[]string{
 				"clients turn:192.168.1.20:3478?transport=tcp", "access 1 user, holders of time-limited credentials, by 2 secrets, in realm home",
-				"peers public addresses only", "192.168.1.20 is no public address", "--advertise PUBLIC-IP", "Secret number 1 is short",
+				"peers public addresses, and each other's relayed ones", "192.168.1.20 is no public address", "--advertise PUBLIC-IP", "Secret number 1 is short",
 				"on the address that the client has come to",
 			},
 			[]string{"Secret number 2", "ann:"},
@@ -120,7 +120,7 @@ func TestTurnText(t *testing.T) {
 			"0.0.0.0:5000", home,
 			[]string{
 				"clients turn:203.0.113.7:5000 ", "relayed ports 50000-50100 on 192.168.1.20, which peers see as 203.0.113.7", "access 2 users",
-				"peers public addresses, and 10.0.0.0/8, without 9.0.0.0/8",
+				"peers public addresses, each other's relayed ones, and 10.0.0.0/8, without 9.0.0.0/8",
 			},
 			nil,
 		},

@@ -119,9 +119,9 @@ func (s *standalone) access() string {
 }
 
 func (s *standalone) peers() string {
-	text := "public addresses only"
+	text := "public addresses, and each other's relayed ones"
 	if list := prefixes(s.cmd.AllowPeer); list != "" {
-		text = "public addresses, and " + list
+		text = "public addresses, each other's relayed ones, and " + list
 	}
 	if list := prefixes(s.cmd.DenyPeer); list != "" {
 		text += ", without " + list

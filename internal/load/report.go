@@ -177,7 +177,11 @@ func summarize(p *Plan, all []outcome, c circumstances) *Report {
 		pictures = append(pictures, o.result.FirstPictures...)
 		sounds = append(sounds, o.result.FirstSounds...)
 		r.FirstPicture.Failed += o.result.Unseen
-		r.FirstSound.Failed += o.result.Unheard
+		if o.isDeaf() {
+			r.FirstSound.Failed += o.result.Unheard
+		} else if o.result.Unheard > 0 {
+			t.withheld[louder] += o.result.Unheard
+		}
 		video.Merge(&o.result.Video)
 		audio.Merge(&o.result.Sound)
 		late.Merge(&o.late)
@@ -237,8 +241,7 @@ func (o *outcome) troubles() []fault {
 	if m.Unseen > 0 {
 		all = append(all, fault{"no picture", errors.New("publications were forwarded by name, but never a whole picture")})
 	}
-	// Of many who speak, a server may forward the loudest alone.
-	if m.Unheard > 0 && len(m.FirstSounds) == 0 {
+	if o.isDeaf() {
 		all = append(all, fault{"no sound", errors.New("publications were forwarded by name, but nothing of them")})
 	}
 	if m.Misdirected > 0 {
@@ -246,6 +249,12 @@ func (o *outcome) troubles() []fault {
 	}
 	return all
 }
+
+// louder is why voices are withheld from who hears some: of many who speak a server may forward the loudest alone.
+const louder = "others are louder"
+
+// isDeaf reports whether a client has heard nobody, though somebody's sound was forwarded by name.
+func (o *outcome) isDeaf() bool { return o.result.Unheard > 0 && len(o.result.FirstSounds) == 0 }
 
 // tally counts what went wrong.
 type tally struct {

@@ -159,6 +159,11 @@ func TestSomeUnheard(t *testing.T) {
 	if faults := o.troubles(); len(faults) != 0 {
 		t.Error(faults)
 	}
+	r := summarize(plan(), []outcome{o}, circumstances{})
+	table, _ := rendered(t, r)
+	if r.FirstSound.Failed != 0 || r.Withheld[louder] != 5 || !strings.Contains(table, "5 subscriptions, by the server: others are louder") {
+		t.Error(table)
+	}
 }
 
 // However many kinds of faults there are, so many are told apart.
