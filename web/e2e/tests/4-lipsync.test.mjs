@@ -41,6 +41,7 @@ describe('lip-sync', () => {
     }, name);
     const [through, directly] = await viewer.evaluate(async (name) => {
       const video = await e2e.play(e2e.room.participants.get(name).stream);
+      await e2e.sleep(4000); // a receiver brings sound and picture together step by step, once both have come for a while
       try {
         return await e2e.lipSync([video, e2e.directly[name]]);
       } finally {
