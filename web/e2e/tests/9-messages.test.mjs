@@ -13,8 +13,22 @@ describe('data messages in numbers', () => {
   before(async () => {
     call = await Call.start('messages', [['ann', 'chromium', 1], ['bob', 'chromium', 2], ['eve', 'firefox', 3]]);
     await call.meet('tea');
+    await allHear();
   }, { timeout: 180_000 });
   after(() => call?.close());
+
+  /** Waits until everybody's data channels are open: what is sent before somebody's is not for him. */
+  const allHear = async () => {
+    for (const person of call.people) {
+      await person.evaluate(() => e2e.room.addEventListener('data', () => { e2e.hears = true; }, { once: true }));
+    }
+    const hears = () => Promise.all(call.people.map((person) => person.evaluate(() => e2e.hears === true)));
+    for (let tries = 100; !(await hears()).every(Boolean); tries--) {
+      assert.ok(tries > 0, 'somebody hears nothing');
+      for (const person of call.people) await person.evaluate(() => e2e.room.send('hello'));
+      await pause(100);
+    }
+  };
 
   /** Lets everybody but one count the numbered messages of that one. */
   const count = (from) => Promise.all(call.people.filter((p) => p !== from).map((p) => p.evaluate((name) => {
