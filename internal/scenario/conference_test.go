@@ -15,10 +15,15 @@ import (
 // Eight people see and hear one another over links with 5 % loss and 80 ms delay each way. Every subscriber's video numbers are
 // without holes within a second; audio numbers mirror the publisher's, with a hole for each loss and no other; every hole has a
 // cause; somebody who subscribes to nothing is sent nothing; nothing is left running.
+//
+// A request and its repair both arrive in 0.95² of the cases, and five of them fit in a second: of 110,000 holes one stays open for
+// longer by chance alone, and here are about 10,000. So one run in twenty has one, and one in 20,000 has more than lateByChance.
 func TestScenarioConference(t *testing.T) { conference(t, 1) }
 
 // The same, with the room spread over two shards: nobody can tell.
 func TestScenarioConferenceOnTwoShards(t *testing.T) { conference(t, 2) }
+
+const lateByChance = 2
 
 func conference(t *testing.T, shards int) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -37,7 +42,7 @@ func conference(t *testing.T, shards int) {
 			}
 		}
 		sums := p.FinishMedia()
-		if sums.Streams != 8*7*2 || sums.Packets < 8*7*20*(90+45) || sums.Late > 0 || sums.GivenUp > 0 {
+		if sums.Streams != 8*7*2 || sums.Packets < 8*7*20*(90+45) || sums.Late > lateByChance || sums.GivenUp > 0 {
 			p.Errorf("%d streams, %d packets, %d late, %d given up", sums.Streams, sums.Packets, sums.Late, sums.GivenUp)
 		}
 	})

@@ -70,22 +70,25 @@
 
   /**
    * When a context's frames are heard: timeOf gives the time (ms, performance.now()) at which the card plays one. A single
-   * reading jitters by the card's buffer, so it is the median of two seconds of them.
+   * reading jitters by the card's buffer, so it is the median of the readings within a second of the frame. Later ones do not
+   * count: a card that a busy machine lets run dry goes on with the next frame later, so that frames and time move apart.
    */
   const card = (context) => {
-    const begins = [];
-    const delays = [];
+    const readings = [];
     const read = () => {
       const { contextTime, performanceTime } = context.getOutputTimestamp();
       if (performanceTime === 0) return;
-      begins.push(performanceTime - 1000 * contextTime);
-      delays.push(1000 * (context.currentTime - contextTime));
-      for (const list of [begins, delays]) if (list.length > 40) list.shift();
+      const begin = performanceTime - 1000 * contextTime;
+      readings.push({ at: context.currentTime, begin, delay: 1000 * (context.currentTime - contextTime) });
     };
     const timer = setInterval(read, 50);
+    const near = (at) => {
+      const within = readings.filter((reading) => Math.abs(reading.at - at) < 1);
+      return within.length > 0 ? within : readings.slice(-20);
+    };
     return {
-      timeOf: (frame) => median(begins) + (1000 * frame) / context.sampleRate,
-      delay: () => median(delays), // ms from a frame's making to its playing
+      timeOf: (at) => median(near(at).map((reading) => reading.begin)) + 1000 * at,
+      delayOf: (at) => median(near(at).map((reading) => reading.delay)), // ms from a frame's making to its playing
       stop: () => clearInterval(timer),
     };
   };
@@ -143,8 +146,12 @@
     const frames = [];
     const stopListening = await onsets(context, new MediaStream(stream.getAudioTracks()), (frame) => frames.push(frame));
     const times = async () => {
-      const extra = late + clock.delay() - ((await playoutDelay()) ?? clock.delay());
-      return frames.map((frame) => clock.timeOf(frame) - extra);
+      const playout = await playoutDelay();
+      return frames.map((frame) => {
+        const at = frame / context.sampleRate;
+        const extra = late + clock.delayOf(at) - (playout ?? clock.delayOf(at));
+        return clock.timeOf(at) - extra;
+      });
     };
     return { times, stop: () => (clock.stop(), stopListening()) };
   };
