@@ -18,6 +18,9 @@ const (
 	CodeUnsupportedCodec Code = "unsupported-codec" // no codec in common
 	CodeOverloaded       Code = "overloaded"        // the server has no room for it now
 	CodeDraining         Code = "draining"          // the server is going down and takes nobody new
+	CodeConflict         Code = "conflict"          // the record has another version or incarnation
+	CodeNoProvider       Code = "no-provider"       // nobody provides this RPC, or all have rejected the call
+	CodeRPCFailed        Code = "rpc-failed"        // the provider answered with a failure
 	CodeSessionExpired   Code = "session-expired"   // there is nothing to resume: join again
 	CodeSlowReader       Code = "slow-reader"       // the client read too slowly, even after a resync
 	CodeReplaced         Code = "replaced"          // the same identity joined again
@@ -36,6 +39,8 @@ type Error struct {
 	Next string `json:"next,omitempty"`
 	// RetrySeconds: when it may go better; absent: no sooner than something changes.
 	RetrySeconds int `json:"retrySeconds,omitempty"`
+	// Current is the record as it is, where a write or deletion was refused with the code conflict and may be read.
+	Current *RecordState `json:"current,omitempty"`
 }
 
 // Error implements error.

@@ -16,6 +16,14 @@ var roomRequests = []string{
 	wire.TypeChat, wire.TypeKick,
 }
 
+// stateRequests are those of shared state, which this server does not keep yet.
+var stateRequests = []string{
+	wire.TypeRecordSubscribe, wire.TypeRecordUnsubscribe, wire.TypeRecordRead, wire.TypeRecordWrite, wire.TypeRecordDelete,
+	wire.TypeEventSubscribe, wire.TypeEventUnsubscribe, wire.TypeEventPublish, wire.TypeRPCProvide, wire.TypeRPCUnprovide,
+	wire.TypeRPCRequest, wire.TypeRPCAccept, wire.TypeRPCReject, wire.TypeRPCAnswer, wire.TypeListen, wire.TypeUnlisten,
+	wire.TypeListenReject, wire.TypePresenceSubscribe, wire.TypePresenceUnsubscribe, wire.TypePresenceRead, wire.TypeLogRead,
+}
+
 // receive carries out one request of the client, or answers why it cannot even be read. It runs on the read goroutine of a.
 func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) error {
 	s.service.counts.requests.Add(1)
@@ -108,6 +116,8 @@ func (s *Session) expire() {
 func (s *Session) permit(r wire.Request) *wire.Error {
 	c := s.seat.permit
 	switch {
+	case slices.Contains(stateRequests, r.Type):
+		return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "")
 	case !slices.Contains(roomRequests, r.Type):
 		return wire.NewError(wire.CodeBadRequest, "there is no request of type "+printable(r.Type), "see docs/protocol.md, section 15.1")
 	case r.Type == wire.TypeUpdate && !c.UpdateOwn:

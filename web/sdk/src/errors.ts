@@ -144,6 +144,9 @@ export function fromWire(e: wire.Error): ParleyError {
     case "slow-reader":
       return new EndedError(e.code, e.message, details);
     case "timeout":
+    case "conflict":
+    case "no-provider":
+    case "rpc-failed":
     case "bad-request":
     case "protocol":
     case "internal":

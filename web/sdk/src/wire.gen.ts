@@ -2,6 +2,50 @@
 
 /** Numbers that a client can rely on. */
 export const limits = {
+  /** name of a record, event or RPC, and a pattern */
+  maxStateNameBytes: 256,
+  /** a record's document in JSON */
+  maxRecordBytes: 262144,
+  /** nesting of a document */
+  maxRecordDepth: 24,
+  /** a path within a record */
+  maxPathBytes: 1024,
+  /** keys and places in a path */
+  maxPathSteps: 24,
+  /** of one write */
+  maxWriteOperations: 256,
+  /** of each object and array in a document */
+  maxElements: 16384,
+  /** places that a write may leave empty before the one that it sets */
+  maxArrayGap: 1024,
+  /** in one request */
+  maxBulkNames: 256,
+  /** of values in one reply */
+  maxBulkBytes: 393216,
+  /** after which a record can be told to go */
+  maxTTLSeconds: 31536000,
+  /** earlier versions of a record that can be read */
+  maxHistory: 32,
+  /** an event's value */
+  maxEventBytes: 65536,
+  /** a request's or an answer's value */
+  maxRPCBytes: 65536,
+  /** of one session: records, paths, events and identities */
+  maxStateSubscriptions: 2048,
+  /** RPCs that one session provides */
+  maxProvided: 256,
+  /** patterns of one session */
+  maxListens: 64,
+  /** RPC requests of one session that have no result yet */
+  maxOpenCalls: 256,
+  /** writes of one session that have no reply yet */
+  maxWritesUnderway: 256,
+  /** of one session, after a burst */
+  stateRequestsPerSecond: 200,
+  /** of state requests */
+  maxStateBurst: 500,
+  /** in one reply */
+  maxLogEntries: 256,
   /** Protocol is the version that this package describes. A server refuses any other with CodeProtocol. */
   protocol: 1,
   /** before the session is authenticated */
@@ -70,6 +114,9 @@ export type Code =
   | "unsupported-codec" // no codec in common
   | "overloaded" // the server has no room for it now
   | "draining" // the server is going down and takes nobody new
+  | "conflict" // the record has another version or incarnation
+  | "no-provider" // nobody provides this RPC, or all have rejected the call
+  | "rpc-failed" // the provider answered with a failure
   | "session-expired" // there is nothing to resume: join again
   | "slow-reader" // the client read too slowly, even after a resync
   | "replaced" // the same identity joined again
@@ -96,6 +143,34 @@ export type Layers =
   | "simulcast"
   | "svc";
 
+/** Scope says whose state is meant. */
+export type Scope =
+  | "room" // the room's; the default
+  | "server"; // shared by all rooms of the server
+
+/** OperationKind says what an operation does. */
+export type OperationKind =
+  | "set" // path becomes value; missing parents are made
+  | "erase" // what is at path is taken away; what follows it in an array moves up
+  | "insert" // a list's entry value, at place at; absent or too large: at its end
+  | "remove" // a list's entry value, the one nearest to place at; absent: the first
+  | "move" // a list's entry value, the one nearest to place at, to place to
+  | "entries"; // a list becomes value, as far as it differs from its version base
+
+/** ListenKind is what a pattern is about. */
+export type ListenKind =
+  | "record"
+  | "event";
+
+/** SubscriptionKind is what was subscribed to. */
+export type SubscriptionKind =
+  | "record"
+  | "event"
+  | "presence" // without a name: of all
+  | "rpc"
+  | "listen-record" // name is the pattern
+  | "listen-event";
+
 /** Error is the body of an error reply, and the error that Go code passes on its way there. */
 export interface Error {
   code: Code;
@@ -105,6 +180,8 @@ export interface Error {
   next?: string;
   /** retrySeconds: when it may go better; absent: no sooner than something changes. */
   retrySeconds?: number;
+  /** current is the record as it is, where a write or deletion was refused with the code conflict and may be read. */
+  current?: RecordState;
 }
 
 /** Snapshot is everything that a participant may know of a room. */
@@ -500,6 +577,370 @@ export type Ping = Record<string, never>;
 /** OK is the body of replies that carry nothing. */
 export type OK = Record<string, never>;
 
+/** Operation is a part of a write. In what the server tells, insert, remove and move have the exact places. */
+export interface Operation {
+  op: OperationKind;
+  /** path in the document; absent: its root. */
+  path?: string;
+  value?: unknown;
+  at?: number;
+  to?: number;
+  /** base is the version that entries was made from; absent: the present one. */
+  base?: number;
+}
+
+/** RecordName names a record, or a part of it. */
+export interface RecordName {
+  name: string;
+  /** path to the part that is meant; absent: the whole. */
+  path?: string;
+}
+
+/** RecordSubscribe subscribes to records, whether they exist or not, and reads them. */
+export interface RecordSubscribe {
+  scope?: Scope;
+  records: RecordHave[];
+}
+
+/** RecordHave names what to subscribe to, and what the client has of it. */
+export interface RecordHave {
+  name: string;
+  path?: string;
+  /** incarnation and Version that the client has; where they are the present ones, the reply leaves the value out. */
+  incarnation?: number;
+  version?: number;
+}
+
+/** RecordUnsubscribe ends subscriptions. */
+export interface RecordUnsubscribe {
+  scope?: Scope;
+  records: RecordName[];
+}
+
+/** RecordRead reads records once. */
+export interface RecordRead {
+  scope?: Scope;
+  records: RecordWanted[];
+}
+
+/** RecordWanted names what to read of a record. */
+export interface RecordWanted {
+  name: string;
+  path?: string;
+  /** version of the present incarnation to read from the history; absent: the present one. */
+  version?: number;
+  /** head: only incarnation and version. */
+  head?: boolean;
+}
+
+/** Records answers item by item, in the order of the request. */
+export interface Records {
+  results: RecordResult[];
+}
+
+/** RecordResult is a record, or why there is none. */
+export interface RecordResult {
+  record?: RecordState;
+  error?: Error;
+}
+
+/** RecordState is a record, or a part of it, as it is at a version. */
+export interface RecordState {
+  name: string;
+  path?: string;
+  /** incarnation grows with each creation of a record in the scope. Clients keep it from applications. */
+  incarnation: number;
+  /** 0: there is no such record */
+  version: number;
+  /** value is absent where there is none, where only the head was asked for, and with Same. */
+  value?: unknown;
+  /** same: it is what the client has. */
+  same?: boolean;
+  /** provided: a pattern's provider is active for this name. */
+  provided?: boolean;
+  /** expires is when it goes, unless it is written before. */
+  expires?: string;
+}
+
+/** RecordWrite writes a record, all of it or nothing. What is not there is created. */
+export interface RecordWrite {
+  scope?: Scope;
+  name: string;
+  operations: Operation[];
+  /** version that the record must have; 0: it must not exist; absent: any. */
+  version?: number;
+  /** incarnation that the record must have; absent: any, and with 0 as version: none. */
+  incarnation?: number;
+  /** ttlSeconds after its last write the record goes; 0: never; absent: as it was said before. */
+  ttlSeconds?: number;
+  /** durable: stored, if this write creates the record; absent: as is usual in the scope. */
+  durable?: boolean;
+  /** history is how many earlier versions can be read; absent: as it was said before, 8 at first. */
+  history?: number;
+}
+
+/** Written answers RecordWrite. */
+export interface Written {
+  incarnation: number;
+  version: number;
+}
+
+/** RecordDelete deletes a record. */
+export interface RecordDelete {
+  scope?: Scope;
+  name: string;
+  /** version and Incarnation that the record must have; absent: any. */
+  version?: number;
+  incarnation?: number;
+}
+
+/** EventNames are events to subscribe to. */
+export interface EventNames {
+  scope?: Scope;
+  names: string[];
+}
+
+/** Subscribed answers item by item, in the order of the request. */
+export interface Subscribed {
+  results: NameResult[];
+}
+
+/** NameResult says whether a name was subscribed to. */
+export interface NameResult {
+  name: string;
+  error?: Error;
+}
+
+/** EventPublish tells all subscribers of an event but the sender. */
+export interface EventPublish {
+  scope?: Scope;
+  name: string;
+  value?: unknown;
+}
+
+/** RPCNames are RPCs that the session provides. */
+export interface RPCNames {
+  scope?: Scope;
+  names: string[];
+}
+
+/** RPCRequest asks a provider. The event rpc-result follows. */
+export interface RPCRequest {
+  scope?: Scope;
+  name: string;
+  /** call is chosen by the client, unique in its session. */
+  call: number;
+  value?: unknown;
+}
+
+/** RPCAccept says that the provider takes a call. It begins after the reply. */
+export interface RPCAccept {
+  scope?: Scope;
+  call: number;
+}
+
+/** RPCReject leaves a call to the next provider. */
+export interface RPCReject {
+  scope?: Scope;
+  call: number;
+}
+
+/** RPCAnswer answers a call that the provider has accepted. */
+export interface RPCAnswer {
+  scope?: Scope;
+  call: number;
+  value?: unknown;
+  /** failure says what went wrong, in place of a value. */
+  failure?: string;
+}
+
+/** Listen makes the session an active provider: it is told which names of the pattern somebody is subscribed to. */
+export interface Listen {
+  scope?: Scope;
+  kind: ListenKind;
+  pattern: string;
+}
+
+/** Unlisten ends that. */
+export interface Unlisten {
+  scope?: Scope;
+  kind: ListenKind;
+  pattern: string;
+}
+
+/** ListenReject leaves a name to the next provider. */
+export interface ListenReject {
+  scope?: Scope;
+  kind: ListenKind;
+  name: string;
+}
+
+/** PresenceSubscribe subscribes to who is there. */
+export interface PresenceSubscribe {
+  scope?: Scope;
+  /** identities to be told of; absent: all. */
+  identities?: string[];
+}
+
+/** PresenceUnsubscribe ends such subscriptions. */
+export interface PresenceUnsubscribe {
+  scope?: Scope;
+  identities?: string[];
+}
+
+/** PresenceRead asks who is there. */
+export interface PresenceRead {
+  scope?: Scope;
+  identities?: string[];
+}
+
+/** Present lists those who are there, of those who were asked for, by name. */
+export interface Present {
+  identities: string[];
+}
+
+/** LogRead reads the room's log. */
+export interface LogRead {
+  /** after is the cursor of the last entry that the client has; 0: from the oldest that is kept. */
+  after: number;
+  /** limit of entries; absent: MaxLogEntries. */
+  limit?: number;
+}
+
+/** Log answers LogRead. */
+export interface Log {
+  entries: LogEntry[];
+  /** first is the cursor of the oldest entry that is kept. If it is above After + 1, entries are gone. */
+  first: number;
+  /** last is the cursor of the newest. */
+  last: number;
+}
+
+/** LogEntry is one thing that happened in a room, as the event of that type tells it. */
+export interface LogEntry {
+  cursor: number;
+  at: string;
+  type: string;
+  body: unknown;
+}
+
+/** RecordChanged tells who is subscribed to a whole record what was written. It applies to the version before. */
+export interface RecordChanged {
+  scope: Scope;
+  name: string;
+  incarnation: number;
+  /** 1: the record was created, and the operations begin with nothing */
+  version: number;
+  operations: Operation[];
+  /** whose identity wrote it */
+  by?: string;
+}
+
+/** RecordPart tells who is subscribed to a path that the value there has changed. */
+export interface RecordPart {
+  scope: Scope;
+  name: string;
+  path: string;
+  incarnation: number;
+  version: number;
+  /** value is absent where there is nothing any more. */
+  value?: unknown;
+  by?: string;
+}
+
+/** RecordDeleted tells that a record was deleted, or that its time is over. Subscriptions stay. */
+export interface RecordDeleted {
+  scope: Scope;
+  name: string;
+  incarnation: number;
+  /** its last */
+  version: number;
+  expired?: boolean;
+  by?: string;
+}
+
+/** RecordProvided tells a record's subscribers whether a pattern's provider is active for it. */
+export interface RecordProvided {
+  scope: Scope;
+  name: string;
+  provided: boolean;
+}
+
+/** EventPublished is an event as its subscribers get it. */
+export interface EventPublished {
+  scope: Scope;
+  name: string;
+  value?: unknown;
+  from?: string;
+}
+
+/** RPCCall asks a provider to accept or to reject, and then to answer. */
+export interface RPCCall {
+  scope: Scope;
+  name: string;
+  /** unique in the scope */
+  call: number;
+  value?: unknown;
+  from?: string;
+}
+
+/** RPCResult ends a call: with a value, or with an error. */
+export interface RPCResult {
+  scope: Scope;
+  /** as in rpc-request */
+  call: number;
+  value?: unknown;
+  error?: Error;
+}
+
+/**
+ * ListenStart tells the provider of a pattern that somebody has subscribed to this name, which is now its to
+ * provide.
+ */
+export interface ListenStart {
+  scope: Scope;
+  kind: ListenKind;
+  pattern: string;
+  name: string;
+}
+
+/** ListenStop tells that nobody is subscribed any more. */
+export interface ListenStop {
+  scope: Scope;
+  kind: ListenKind;
+  pattern: string;
+  name: string;
+}
+
+/** PresenceJoined tells that an identity has its first connection. */
+export interface PresenceJoined {
+  scope: Scope;
+  identity: string;
+}
+
+/** PresenceLeft tells that an identity has lost its last connection. */
+export interface PresenceLeft {
+  scope: Scope;
+  identity: string;
+}
+
+/** StateUnsubscribed tells that the rules do not allow something any more. */
+export interface StateUnsubscribed {
+  scope: Scope;
+  kind: SubscriptionKind;
+  name?: string;
+  path?: string;
+  error?: Error;
+}
+
+/**
+ * StateLost tells that all subscriptions, provided RPCs and patterns of the session in this scope are gone,
+ * because messages about them were. The client makes them again.
+ */
+export interface StateLost {
+  scope: Scope;
+}
+
 /** Every request by its type: its body, and the type and body of its reply. */
 export interface Requests {
   join: { body: Join; reply: "joined"; replyBody: Joined };
@@ -514,6 +955,27 @@ export interface Requests {
   chat: { body: Chat; reply: "ok"; replyBody: OK };
   kick: { body: Kick; reply: "ok"; replyBody: OK };
   ping: { body: Ping; reply: "ok"; replyBody: OK };
+  "record-subscribe": { body: RecordSubscribe; reply: "records"; replyBody: Records };
+  "record-unsubscribe": { body: RecordUnsubscribe; reply: "ok"; replyBody: OK };
+  "record-read": { body: RecordRead; reply: "records"; replyBody: Records };
+  "record-write": { body: RecordWrite; reply: "written"; replyBody: Written };
+  "record-delete": { body: RecordDelete; reply: "ok"; replyBody: OK };
+  "event-subscribe": { body: EventNames; reply: "subscribed"; replyBody: Subscribed };
+  "event-unsubscribe": { body: EventNames; reply: "ok"; replyBody: OK };
+  "event-publish": { body: EventPublish; reply: "ok"; replyBody: OK };
+  "rpc-provide": { body: RPCNames; reply: "subscribed"; replyBody: Subscribed };
+  "rpc-unprovide": { body: RPCNames; reply: "ok"; replyBody: OK };
+  "rpc-request": { body: RPCRequest; reply: "ok"; replyBody: OK };
+  "rpc-accept": { body: RPCAccept; reply: "ok"; replyBody: OK };
+  "rpc-reject": { body: RPCReject; reply: "ok"; replyBody: OK };
+  "rpc-answer": { body: RPCAnswer; reply: "ok"; replyBody: OK };
+  listen: { body: Listen; reply: "ok"; replyBody: OK };
+  unlisten: { body: Unlisten; reply: "ok"; replyBody: OK };
+  "listen-reject": { body: ListenReject; reply: "ok"; replyBody: OK };
+  "presence-subscribe": { body: PresenceSubscribe; reply: "present"; replyBody: Present };
+  "presence-unsubscribe": { body: PresenceUnsubscribe; reply: "ok"; replyBody: OK };
+  "presence-read": { body: PresenceRead; reply: "present"; replyBody: Present };
+  "log-read": { body: LogRead; reply: "log"; replyBody: Log };
 }
 
 /** Every reply by its type. */
@@ -522,6 +984,11 @@ export interface Replies {
   resumed: Resumed;
   ok: OK;
   answer: Answer;
+  records: Records;
+  written: Written;
+  subscribed: Subscribed;
+  present: Present;
+  log: Log;
   error: Error;
 }
 
@@ -544,6 +1011,19 @@ export interface Events {
   draining: Draining;
   resync: Resync;
   ended: Ended;
+  "record-changed": RecordChanged;
+  "record-part": RecordPart;
+  "record-deleted": RecordDeleted;
+  "record-provided": RecordProvided;
+  event: EventPublished;
+  "rpc-call": RPCCall;
+  "rpc-result": RPCResult;
+  "listen-start": ListenStart;
+  "listen-stop": ListenStop;
+  "presence-joined": PresenceJoined;
+  "presence-left": PresenceLeft;
+  "state-unsubscribed": StateUnsubscribed;
+  "state-lost": StateLost;
 }
 
 /**
