@@ -27,6 +27,7 @@ type childOrder struct {
 	Flood    *floodOrder     `json:",omitempty"`
 	Messages *messagesOrder  `json:",omitempty"`
 	Call     *netip.AddrPort `json:",omitempty"` // of the server
+	Relay    []string        `json:",omitempty"` // the command line of a server with a relay
 	Main     []string        `json:",omitempty"` // of the command line
 }
 
@@ -46,6 +47,8 @@ func TestMain(m *testing.M) {
 		err = o.Messages.run()
 	case o.Call != nil:
 		err = callChild(*o.Call)
+	case o.Relay != nil:
+		err = relayChild(o.Relay)
 	case o.Main != nil:
 		_ = os.Unsetenv(childVariable) // which is no setting
 		os.Exit(Main(o.Main))

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/doctor"
 )
@@ -147,6 +151,23 @@ func (l *natLab) ip(name string, lines ...string) error {
 	return execute(strings.Join(lines, "\n")+"\n", "ip", "-n", l.prefix+name, "-batch", "-")
 }
 
+// inside runs f on a thread that is in a namespace: the sockets that f opens are there as long as they are open.
+func (l *natLab) inside(name string, f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this goroutine, and nothing else ever runs in the namespace
+		fd, err := unix.Open("/run/netns/"+l.prefix+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			err = errors.Join(unix.Setns(fd, unix.CLONE_NEWNET), unix.Close(fd))
+		}
+		if err == nil {
+			err = f()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
 // execute runs a program, and puts into the error what it said.
 func execute(input, program string, args ...string) error {
 	cmd := exec.Command(program, args...)
@@ -188,10 +209,7 @@ func (l *natLab) client(number int, k natKind) {
 // start runs a program in the server's namespace until the test ends, and waits until it listens on all four endpoints.
 func (l *natLab) start(cmd *exec.Cmd) {
 	l.t.Helper()
-	ip, err := exec.LookPath("ip")
-	l.must(err)
-	cmd.Args = append([]string{"ip", "netns", "exec", l.prefix + "server", cmd.Path}, cmd.Args[1:]...)
-	cmd.Path = ip
+	l.must(moveInto(l.prefix+"server", cmd))
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	l.must(cmd.Start())
@@ -221,11 +239,17 @@ func (l *natLab) start(cmd *exec.Cmd) {
 	l.t.Fatalf("%v does not listen:\n%s", cmd.Args, &said)
 }
 
+// moveInto lets a command run in a namespace.
+func moveInto(namespace string, cmd *exec.Cmd) (err error) {
+	cmd.Args = append([]string{"ip", "netns", "exec", namespace, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path, err = exec.LookPath("ip")
+	return err
+}
+
 // doctorIn runs the doctor in a namespace.
 func doctorIn(namespace string, args ...string) (r doctor.Report, exit int, err error) {
 	cmd := child(childOrder{Main: append([]string{"doctor"}, args...)})
-	cmd.Args = append([]string{"ip", "netns", "exec", namespace, cmd.Path}, cmd.Args[1:]...)
-	if cmd.Path, err = exec.LookPath("ip"); err != nil {
+	if err := moveInto(namespace, cmd); err != nil {
 		return r, 0, err
 	}
 	out, err := cmd.Output()
