@@ -1,27 +1,27 @@
-// A call between two pages without any server: what browsers do by themselves, to tell it from what Parley does.
+// A call from one page to another whose media go by no server, unless it is one that relays them: what browsers do by themselves.
 
 /** In the page: a connection that sends the page's e2e.source, and its offer with all candidates. */
-const offer = async () => {
-  const connection = (e2e.direct = new RTCPeerConnection());
+const offer = async (configuration) => {
+  const connection = (e2e.direct = new RTCPeerConnection(configuration));
   for (const track of e2e.source.stream.getTracks()) connection.addTrack(track, e2e.source.stream);
   await connection.setLocalDescription();
-  await e2e.until(() => connection.iceGatheringState === 'complete', 'candidates');
+  await e2e.until(() => connection.iceGatheringState === 'complete', 'candidates', 30_000);
   return connection.localDescription.sdp;
 };
 
 /** In the page: answers; what arrives plays in an element that e2e.directly holds by name. */
-const answer = async (name, sdp) => {
-  const connection = new RTCPeerConnection();
+const answer = async (name, sdp, configuration) => {
+  const connection = (e2e.direct = new RTCPeerConnection(configuration));
   const arrived = new Promise((done) => (connection.ontrack = ({ streams }) => done(streams[0])));
   await connection.setRemoteDescription({ type: 'offer', sdp });
   await connection.setLocalDescription();
   (e2e.directly ??= {})[name] = await e2e.play(await arrived);
-  await e2e.until(() => connection.iceGatheringState === 'complete', 'candidates');
+  await e2e.until(() => connection.iceGatheringState === 'complete', 'candidates', 30_000);
   return connection.localDescription.sdp;
 };
 
-/** Sends the source of one person straight to another, who plays it in e2e.directly[from.name]. */
-export async function callDirectly(from, to) {
-  const sdp = await to.evaluate(answer, from.name, await from.evaluate(offer));
+/** Sends the source of one person straight to another, who plays it in e2e.directly[from.name]. Each may be given a configuration. */
+export async function callDirectly(from, to, [offering, answering] = [{}, {}]) {
+  const sdp = await to.evaluate(answer, from.name, await from.evaluate(offer, offering), answering);
   await from.evaluate((sdp) => e2e.direct.setRemoteDescription({ type: 'answer', sdp }), sdp);
 }

@@ -260,7 +260,7 @@
     return undefined;
   };
 
-  /** The selected candidate pair's protocol, type and addresses, as the page's first connected connection has it. */
+  /** The selected candidate pair's protocol, types and addresses, as the page's first connected connection has it. */
   e2e.path = async () => {
     for (const connection of e2e.connections) {
       if (connection.connectionState !== 'connected') continue;
@@ -271,7 +271,8 @@
         const local = stats.get(s.localCandidateId);
         const remote = stats.get(s.remoteCandidateId);
         return {
-          protocol: local?.protocol, tcpType: remote?.tcpType, type: local?.candidateType, local: local?.address, remote: remote?.address, port: remote?.port,
+          protocol: local?.protocol, tcpType: remote?.tcpType, type: local?.candidateType, relayProtocol: local?.relayProtocol, local: local?.address,
+          remoteType: remote?.candidateType, remote: remote?.address, port: remote?.port,
         };
       }
     }
