@@ -2,6 +2,7 @@ package turn
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/stun"
@@ -171,6 +172,22 @@ func (a *allocation) permitted(addr netip.Addr) *permission {
 		}
 	}
 	return nil
+}
+
+// hasRoom reports whether an allocation may have permissions for all these addresses beside those in force.
+func (a *allocation) hasRoom(now instant, addrs []netip.Addr, most int) bool {
+	n := 0
+	for i := range a.permissions {
+		if now < a.permissions[i].until {
+			n++
+		}
+	}
+	for i, addr := range addrs {
+		if p := a.permitted(addr); (p == nil || now >= p.until) && !slices.Contains(addrs[:i], addr) {
+			n++
+		}
+	}
+	return n <= most
 }
 
 // permit makes a permission, or prolongs it. Channels of the address follow. It reports false where there are as many as there may be.

@@ -3,6 +3,7 @@ package turn_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,6 +118,46 @@ func TestPermissionAndChannelLimits(t *testing.T) {
 	for i := range 255 {
 		if d, r := many.channel(uint16(0x4000+64*i), []byte("x")); r != drop.None || d.Peer.Port() != uint16(1+i) {
 			t.Fatalf("channel %d: %v", i, r)
+		}
+	}
+}
+
+// RFC 8656 §10.2: a CreatePermission makes permissions for all its addresses or for none, whatever is wrong with one of them and wherever that stands;
+// nor does one that is refused prolong what there is.
+func TestPermissionsForAllOrNone(t *testing.T) {
+	at := func(i byte) netip.AddrPort { return netip.AddrPortFrom(netip.AddrFrom4([4]byte{20, 1, 1, i}), 7) }
+	private := netip.MustParseAddrPort("10.0.0.1:7")
+	for _, c := range []struct {
+		name string
+		with attr
+		want stun.Code
+	}{
+		{"forbidden", toward(private), stun.Forbidden},
+		{"of a family that the allocation has not", toward(peer6), stun.PeerFamilyMismatch},
+		{"no address", value(stun.XORPeerAddress, 0, 1, 2), stun.BadRequest},
+		{"too many", toward(at(4)), stun.InsufficientCapacity},
+	} {
+		for place := range 3 {
+			sc := newScene(t, func(cfg *turn.Config) { cfg.Limits.Permissions = 3 })
+			ann := sc.client(4000)
+			ann.allocate()
+			ann.permit(at(1))
+			sc.pass(turn.PermissionLifetime - time.Second)
+			attrs := slices.Insert([]attr{toward(at(1)), toward(at(2))}, place, c.with)
+			if c.want == stun.InsufficientCapacity {
+				attrs = append(attrs, toward(at(3)))
+			}
+			ann.want(c.want, stun.CreatePermission, attrs...)
+			for _, p := range []netip.AddrPort{at(2), at(3), at(4), private} {
+				if _, r := ann.send(p, []byte("x")); r != drop.TurnNoPermission {
+					t.Errorf("%s, place %d: to %v: %v", c.name, place, p, r)
+				}
+			}
+			sc.pass(time.Second)
+			if _, r := ann.send(at(1), []byte("x")); r != drop.TurnNoPermission {
+				t.Errorf("%s, place %d: prolonged: %v", c.name, place, r)
+			}
+			ann.permit(at(1), at(2), at(3), at(2), at(1)) // as many as there may be
 		}
 	}
 }

@@ -68,10 +68,11 @@ func (s *Server) createPermission(q *request, a *allocation) drop.Reason {
 			return q.refuse(s, stun.Forbidden)
 		}
 	}
+	if !a.hasRoom(q.at, addrs[:n], s.limits.Permissions) {
+		return q.refuse(s, stun.InsufficientCapacity)
+	}
 	for _, addr := range addrs[:n] {
-		if !a.permit(q.at, addr, s.outside(addr), s.limits.Permissions) {
-			return q.refuse(s, stun.InsufficientCapacity)
-		}
+		a.permit(q.at, addr, s.outside(addr), s.limits.Permissions)
 	}
 	w := q.answer(stun.Success)
 	return w.end(s)
