@@ -122,9 +122,9 @@ func (s *Server) schedule(a *allocation) {
 
 // expired closes the addresses whose time is over, and the allocation with the last of them.
 func (a *allocation) expired(s *Server, now instant, out *Out) {
-	for i := range a.relays {
-		if r := &a.relays[i]; r.there() && r.until <= now {
-			s.closeRelay(r, out)
+	for f := range a.relays {
+		if r := &a.relays[f]; r.there() && r.until <= now {
+			s.closeRelay(a, f, out)
 		}
 	}
 	s.endOrSchedule(a, out)
@@ -139,7 +139,14 @@ func (s *Server) endOrSchedule(a *allocation, out *Out) {
 	s.schedule(a)
 }
 
-func (s *Server) closeRelay(r *relayed, out *Out) {
+// closeRelay ends the relayed address of a family, with the connections to peers that are its own; those of the other go on.
+func (s *Server) closeRelay(a *allocation, f int, out *Out) {
+	for _, c := range slices.Clone(a.connections) {
+		if family(c.peer.Addr()) == f {
+			s.end(c, out)
+		}
+	}
+	r := &a.relays[f]
 	s.relays[r.id] = nil
 	out.Commands = append(out.Commands, Command{Do: CloseRelay, Relay: r.id})
 	*r = relayed{}
@@ -150,9 +157,9 @@ func (s *Server) remove(a *allocation, out *Out) {
 	for len(a.connections) > 0 {
 		s.hangUp(a.connections[0], out)
 	}
-	for i := range a.relays {
-		if r := &a.relays[i]; r.there() {
-			s.closeRelay(r, out)
+	for f := range a.relays {
+		if a.relays[f].there() {
+			s.closeRelay(a, f, out)
 		}
 	}
 	if a.mobile == nil || !a.mobile.detached {

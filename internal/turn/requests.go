@@ -24,7 +24,7 @@ func (s *Server) refresh(q *request, a *allocation) drop.Reason {
 		switch {
 		case one && f != only || !r.there():
 		case lifetime == 0:
-			s.closeRelay(r, q.out)
+			s.closeRelay(a, f, q.out)
 		default:
 			r.until = q.at + lifetime
 		}

@@ -104,7 +104,10 @@ func (s *Server) hangUp(c *connection, out *Out) {
 }
 
 // expired ends a connection that is not there in time, or with which the client has done nothing (RFC 6062 §5.2, §5.3: 30 s).
-func (c *connection) expired(s *Server, _ instant, out *Out) {
+func (c *connection) expired(s *Server, _ instant, out *Out) { s.end(c, out) }
+
+// end ends a connection whose client is still there: a Connect that waits for it is answered.
+func (s *Server) end(c *connection, out *Out) {
 	if c.asked != nil {
 		c.answer(s, stun.ConnectionTimeoutOrFailure, out)
 	}

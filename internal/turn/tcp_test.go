@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -177,6 +178,57 @@ func TestPeerConnects(t *testing.T) {
 	}
 	if id, r := sc.s.Accepted(sc.now, 9, peer, &sc.out); id != 0 || r != drop.TurnNoAllocation {
 		t.Errorf("%d %v", id, r)
+	}
+}
+
+// An allocation of two families loses, with the address of one, the connections of that one, those that are dialed with an answer, and no others:
+// whether its client ends it (RFC 8656 §8.2), or its time is over.
+func TestConnectionsOfOneFamily(t *testing.T) {
+	four, six := value(stun.RequestedAddressFamily, stun.IPv4, 0, 0, 0), value(stun.RequestedAddressFamily, stun.IPv6, 0, 0, 0)
+	other6 := netip.AddrPortFrom(peer6.Addr(), 1)
+	for _, expires := range []bool{false, true} {
+		sc := newScene(t)
+		ann := sc.streamClient(4000)
+		ann.want(0, stun.Allocate, tcp, value(stun.AdditionalAddressFamily, stun.IPv6, 0, 0, 0))
+		ann.permit(peer, peer6)
+		if expires {
+			ann.want(0, stun.Refresh, four, lifetime(time.Hour))
+			sc.pass(turn.DefaultLifetime - time.Second)
+			ann.permit(peer, peer6)
+		}
+		var ids [2]turn.ConnID
+		for i, from := range []netip.AddrPort{peer, peer6} {
+			sc.reset()
+			ids[i], _ = sc.s.Accepted(sc.now, turn.RelayID(i), from, &sc.out)
+			id, _ := ann.told()
+			ann.data(uint16(5000+i)).want(0, stun.ConnectionBind, connectionID(id))
+		}
+		dialed := ann.request(stun.Connect, toward(other6))[0].Conn
+		sc.reset()
+		if expires {
+			sc.now = sc.now.Add(time.Second)
+			sc.s.Timeout(sc.now, &sc.out)
+		} else {
+			sc.s.Handle(sc.now, ann.pair, ann.message(stun.TypeOf(stun.Refresh, stun.Request), six, lifetime(0)), &sc.out)
+		}
+		var refused reply
+		if refused.Parse(bytes.Clone(sc.out.Clients[0].Head)) != drop.None || refused.Type != stun.TypeOf(stun.Connect, stun.Error) {
+			t.Errorf("expires: %v: who waits for a connection is told %v", expires, refused.Type)
+		}
+		var closed []turn.ConnID
+		for _, c := range sc.work() {
+			if c.Do == turn.CloseConn {
+				closed = append(closed, c.Conn)
+			}
+		}
+		if !slices.Equal(closed, []turn.ConnID{ids[1], dialed}) || sc.s.Stats().Connections != 1 {
+			t.Errorf("expires: %v: connections %v end, want %v", expires, closed, []turn.ConnID{ids[1], dialed})
+		}
+		ann.want(stun.PeerFamilyMismatch, stun.Refresh, six)
+		ann.want(0, stun.Refresh, four, lifetime(0))
+		if sc.s.Stats().Connections != 0 || len(sc.m.live) != 0 {
+			t.Errorf("%+v, %d addresses", sc.s.Stats(), len(sc.m.live))
+		}
 	}
 }
 
