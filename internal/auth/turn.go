@@ -90,7 +90,8 @@ func checkTURNText(what, s string) error {
 
 // Key appends the keys of a username to dst and says what quotas count it by; it reports false for whom it does not know, or whose time is
 // over. A key is MD5, or SHA-256, of username:realm:password (RFC 8489 §9.2.2). There is one for each secret, one after the other: only a
-// message's integrity tells which secret its sender's password was made with.
+// message's integrity tells which secret its sender's password was made with. Holders of time-limited credentials are counted by their name with a colon
+// before it, which no name of a user with a password has: whoever a service calls "ann" is not the operator's ann.
 func (t *TURN) Key(dst []byte, now time.Time, username []byte, strong bool) (keys []byte, user string, ok bool) {
 	if k := t.users[string(username)]; k != nil {
 		if strong {
@@ -109,7 +110,7 @@ func (t *TURN) Key(dst []byte, now time.Time, username []byte, strong bool) (key
 	for _, s := range t.secrets {
 		dst = stun.AppendLongTermKey(dst, by, string(username), t.realm, turnPassword(s, string(username)))
 	}
-	return dst, string(who), true
+	return dst, ":" + string(who), true
 }
 
 // timeLimited takes a time-limited username apart. One without a user is its own, as Prosody's are.

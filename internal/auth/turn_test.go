@@ -66,7 +66,7 @@ func TestTURNUserKey(t *testing.T) {
 }
 
 // Time-limited credentials have one key for each secret, as `openssl dgst -sha1 -hmac` and `openssl dgst -md5` or -sha256 make them; who they are counted for
-// is what stands after the time, or the whole name where nothing does.
+// is what stands after the time, or the whole name where nothing does, with a colon before it: never the user with a password of the same name.
 func TestTURNTimeLimitedKey(t *testing.T) {
 	k := newTURN(t, "example.org", map[string]string{"ann": "ann's"}, "north", "south")
 	for _, c := range []struct {
@@ -77,11 +77,14 @@ func TestTURNTimeLimitedKey(t *testing.T) {
 		{true, "8a84b03ceb6b75210cb6cf2a30f606c1b3be9504612c0155d949f395b5a1057d" + "36a0ebec369ee28354d1c500f353c4473e4f86be2dc43a1f4dca9f209067c8ea"},
 	} {
 		key, user, ok := k.Key(nil, turnNow, []byte("1795770000:ann"), c.strong)
-		if fmt.Sprintf("%x", key) != c.want || user != "ann" || !ok {
+		if fmt.Sprintf("%x", key) != c.want || user != ":ann" || !ok {
 			t.Errorf("%x, %s, %v", key, user, ok)
 		}
 	}
-	for name, want := range map[string]string{"1795770000": "1795770000", "1795770000:": "1795770000:", "1795770000:a:b": "a:b"} {
+	if _, user, ok := k.Key(nil, turnNow, []byte("ann"), false); user != "ann" || !ok {
+		t.Errorf("ann with a password is counted for %q, %v", user, ok)
+	}
+	for name, want := range map[string]string{"1795770000": ":1795770000", "1795770000:": ":1795770000:", "1795770000:a:b": ":a:b"} {
 		if _, user, ok := k.Key(nil, turnNow, []byte(name), false); user != want || !ok {
 			t.Errorf("%s is counted for %q, %v", name, user, ok)
 		}

@@ -55,7 +55,7 @@ type OwnAddresses interface {
 type Credentials interface {
 	// Key returns the long-term key of a username as it came (RFC 8489 §9.2.2): MD5, or SHA-256 where wanted, of user:realm:password, appended to
 	// dst; where several secrets may have made the password, a key for each, one after the other. User is what quotas count by: of time-limited
-	// names the part after the expiry. It reports false for whom it does not know, or whose time is over.
+	// names the part after the expiry, told apart from users of the same name. It reports false for whom it does not know, or whose time is over.
 	Key(dst []byte, now time.Time, username []byte, sha256 bool) (key []byte, user string, ok bool)
 }
 
