@@ -54,7 +54,7 @@ func newClient(l *loop, conn net.Conn, pair datagram.Pair, stream bool) *client 
 
 // serve reads and writes until the connection ends or close. It is called once.
 func (c *client) serve() {
-	if !c.loop.call(func() { c.loop.clients[c.pair] = c }) {
+	if !c.loop.call(func() { c.loop.came(c) }) {
 		c.close()
 		return
 	}
@@ -313,6 +313,16 @@ func (l *loop) fromClient(c *client) {
 		c.used += n
 	}
 	c.allocated = l.core.Has(c.pair)
+}
+
+// came notes a client. Where another one has come from the same address before, whose end has not been told yet, that one is gone, and what it had is
+// not who comes now.
+func (l *loop) came(c *client) {
+	if l.clients[c.pair] != nil {
+		l.core.Closed(l.now, c.pair, &l.out)
+		l.obey()
+	}
+	l.clients[c.pair] = c
 }
 
 // left notes that a client's connection has ended.

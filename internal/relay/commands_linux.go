@@ -27,8 +27,6 @@ func (l *loop) obey() {
 			l.hangUp(c.Conn)
 		case turn.CloseClient:
 			l.hangUpClient(c.Pair)
-		case turn.MovedClients:
-			l.hangUpClient(c.Old)
 		}
 	}
 	l.out.Commands = l.out.Commands[:0]

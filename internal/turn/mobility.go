@@ -78,10 +78,10 @@ func (s *Server) move(q *request, a *allocation, value []byte) drop.Reason {
 	case moving.mobile.ticket != ticket(value):
 		return q.refuse(s, stun.BadRequest) // it has moved on
 	}
-	old := moving.pair
 	s.last = nil
-	if !moving.mobile.detached {
-		delete(s.clients, old)
+	if !moving.mobile.detached { // else somebody else may be there now
+		delete(s.clients, moving.pair)
+		q.out.Commands = append(q.out.Commands, Command{Do: CloseClient, Pair: moving.pair})
 	}
 	s.clients[q.pair] = moving
 	moving.pair, moving.mobile.detached = q.pair, false
@@ -89,7 +89,6 @@ func (s *Server) move(q *request, a *allocation, value []byte) drop.Reason {
 	moving.source = datagram.Source(q.pair.Remote.Addr())
 	s.sources[moving.source]++
 	s.issue(moving)
-	q.out.Commands = append(q.out.Commands, Command{Do: MovedClients, Pair: q.pair, Old: old})
 	return s.refresh(q, moving)
 }
 

@@ -85,8 +85,7 @@ const (
 	Dial                       // connect from a relayed TCP address to Peer (RFC 6062 §5.2); answered by Dialed, at any later time
 	JoinConn                   // carry bytes between client connection Pair and connection Conn once the answer is out (RFC 6062 §5.4): no more STUN on it
 	CloseConn                  // close, or stop dialing, the connection Conn to a peer, with its client's
-	CloseClient                // close the stream connection of Pair
-	MovedClients               // client's Pair is now another (RFC 8016): Old's stream connection, where it is one, is closed
+	CloseClient                // close the connection of Pair, where there is one: its client is elsewhere now (RFC 8016)
 )
 
 // Command asks the runtime to do something.
@@ -95,7 +94,6 @@ type Command struct {
 	Relay RelayID // CloseRelay, Dial
 	Conn  ConnID  // Dial, JoinConn, CloseConn
 	Pair  datagram.Pair
-	Old   datagram.Pair
 	Peer  netip.AddrPort
 	Open  Open
 }

@@ -1,0 +1,158 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/stun"
+	"github.com/parley-rtc/parley/internal/turn"
+)
+
+// member is a client of a loop that does not run: what it sends is dealt with at once.
+type member struct {
+	t     *testing.T
+	l     *loop
+	pair  datagram.Pair
+	nonce []byte
+	ids   uint64
+}
+
+// serving is a stopped loop with a core, and a client of it by TCP on loopback who may relay to loopback.
+func serving(t *testing.T, change ...func(*turn.Config)) (*loop, *member) {
+	t.Helper()
+	l := stopped(t)
+	l.now = time.Now()
+	credentials, err := auth.NewTURN("test", map[string]string{"ann": "secret of ann"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := turn.Config{
+		Realm: "test", Secret: bytes.Repeat([]byte("s"), turn.MinSecret), Credentials: credentials, Own: l.own,
+		Policy: turn.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	if l.core, err = turn.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	at := datagram.Pair{Local: netip.MustParseAddrPort("127.0.0.1:3478"), Remote: netip.MustParseAddrPort("127.0.0.1:4000"), Proto: datagram.TCP}
+	return l, &member{t: t, l: l, pair: at}
+}
+
+// ask sends a request, with credentials once it has been told a nonce, and returns the answer.
+func (m *member) ask(method stun.Method, with func(*stun.Builder)) (answer stun.Message, code stun.Code) {
+	m.t.Helper()
+	for range 2 {
+		m.ids++
+		w := stun.Begin(nil, stun.TypeOf(method, stun.Request), binary.BigEndian.AppendUint64([]byte("test"), m.ids))
+		with(&w)
+		if m.nonce != nil {
+			w.Text(stun.Username, "ann")
+			w.Text(stun.Realm, "test")
+			w.Bytes(stun.Nonce, m.nonce)
+			w.Integrity(hmac.New(sha1.New, stun.AppendLongTermKey(nil, stun.MD5, "ann", "test", "secret of ann")))
+		}
+		m.l.out.Reset()
+		m.l.handle(m.pair, w.Message())
+		if len(m.l.out.Clients) != 1 {
+			m.t.Fatalf("method %#x: %d answers, dropped %v", method, len(m.l.out.Clients), m.l.drops)
+		}
+		if r := answer.Parse(slices.Clone(m.l.out.Clients[0].Head)); r != drop.None {
+			m.t.Fatal(r)
+		}
+		m.l.out.Reset()
+		value, refused := answer.Find(stun.ErrorCode)
+		if !refused {
+			return answer, 0
+		}
+		if code = stun.CodeIn(value); code != stun.Unauthenticated {
+			return answer, code
+		}
+		nonce, _ := answer.Find(stun.Nonce)
+		m.nonce = slices.Clone(nonce)
+	}
+	m.t.Fatalf("method %#x: not authenticated", method)
+	return answer, code
+}
+
+// allocate makes an allocation, for which more is asked.
+func (m *member) allocate(more func(*stun.Builder)) stun.Message {
+	m.t.Helper()
+	answer, code := m.ask(stun.Allocate, func(w *stun.Builder) {
+		w.Bytes(stun.RequestedTransport, []byte{17, 0, 0, 0})
+		more(w)
+	})
+	if code != 0 {
+		m.t.Fatal("allocate: ", code)
+	}
+	return answer
+}
+
+// connection is a connection of the client.
+func (m *member) connection() *client {
+	here, there := net.Pipe()
+	m.t.Cleanup(func() {
+		here.Close()
+		there.Close()
+	})
+	return newClient(m.l, here, m.pair, true)
+}
+
+// Whoever comes from an address whose last client's end has not been told yet is somebody else: he does not have that one's allocation, and when that
+// one has moved (RFC 8016), it is not he whose connection is closed.
+func TestStrangerAtAnOldAddress(t *testing.T) {
+	for _, mobile := range []bool{false, true} {
+		l, ann := serving(t)
+		l.came(ann.connection())
+		allocated := ann.allocate(func(w *stun.Builder) {
+			if mobile {
+				w.Bytes(stun.MobilityTicket, nil)
+			}
+		})
+		stranger := ann.connection()
+		l.came(stranger)
+		if l.core.Has(ann.pair) {
+			t.Errorf("mobile: %v: the stranger has the allocation", mobile)
+		}
+		if n := l.core.Stats().Allocations; (n == 1) != mobile {
+			t.Errorf("mobile: %v: %d allocations", mobile, n)
+		}
+		if !mobile {
+			continue
+		}
+		ticket, _ := allocated.Find(stun.MobilityTicket)
+		away := &member{t: t, l: l, pair: ann.pair}
+		away.pair.Remote = netip.MustParseAddrPort("127.0.0.1:5000")
+		if _, code := away.ask(stun.Refresh, func(w *stun.Builder) { w.Bytes(stun.MobilityTicket, ticket) }); code != 0 {
+			t.Fatal("move: ", code)
+		}
+		if stranger.closed || l.clients[ann.pair] != stranger || !l.core.Has(away.pair) {
+			t.Errorf("the stranger is closed: %v", stranger.closed)
+		}
+	}
+}
+
+// Where a client that moves is still connected from where it was, that connection is closed.
+func TestOldConnectionIsClosed(t *testing.T) {
+	l, ann := serving(t)
+	old := ann.connection()
+	l.came(old)
+	allocated := ann.allocate(func(w *stun.Builder) { w.Bytes(stun.MobilityTicket, nil) })
+	ticket, _ := allocated.Find(stun.MobilityTicket)
+	away := &member{t: t, l: l, pair: ann.pair}
+	away.pair.Remote = netip.MustParseAddrPort("127.0.0.1:5000")
+	if _, code := away.ask(stun.Refresh, func(w *stun.Builder) { w.Bytes(stun.MobilityTicket, ticket) }); code != 0 || !old.closed {
+		t.Errorf("%d, closed: %v", code, old.closed)
+	}
+}
