@@ -38,34 +38,10 @@ type portsOf struct {
 	tcp  bool
 }
 
-// addressFor returns the address that an allocation is made on: a configured one, the client's own if there are several; or the one that the
-// client has come to.
-func (l *loop) addressFor(o *turn.Open) (at Address, ok bool) {
-	for _, a := range l.cfg.Relays {
-		if a.Bind.Is6() != o.IPv6 {
-			continue
-		}
-		if a.Bind == o.Local || a.Advertise == o.Local {
-			return a, true
-		}
-		if !ok {
-			at, ok = a, true
-		}
-	}
-	local := o.Local.WithZone("")
-	if !ok && local.IsValid() && !local.IsUnspecified() && local.Is6() == o.IPv6 && !local.IsLinkLocalUnicast() {
-		return Address{Bind: local}, true
-	}
-	if !ok {
-		at.Bind, ok = l.own.any(o.IPv6, local.IsLoopback())
-	}
-	return at, ok
-}
-
 // open opens a relayed address.
 func (l *loop) open(o *turn.Open) turn.Opened {
 	refused := turn.Opened{Token: o.Token, Failed: true}
-	at, ok := l.addressFor(o)
+	at, ok := l.own.relayedOn(o.Local, o.IPv6)
 	if !ok {
 		return refused
 	}

@@ -11,8 +11,9 @@ import (
 // own knows this process's addresses. It implements turn.OwnAddresses.
 type own struct {
 	// static after construction
-	fixed []netip.Addr // relayed addresses as peers see them, and those under which a router makes this machine reachable
-	media func(netip.AddrPort) bool
+	fixed  []netip.Addr // relayed addresses as peers see them, and those under which a router makes this machine reachable
+	chosen []Address    // where relayed addresses are
+	media  func(netip.AddrPort) bool
 
 	// owned by the loop
 	relays   map[netip.AddrPort]*socket
@@ -24,7 +25,10 @@ type own struct {
 }
 
 func newOwn(cfg *Config) *own {
-	o := &own{media: cfg.Media, relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{}, fixed: append([]netip.Addr(nil), cfg.Own...)}
+	o := &own{
+		fixed: append([]netip.Addr(nil), cfg.Own...), chosen: cfg.Relays, media: cfg.Media,
+		relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{},
+	}
 	for _, a := range cfg.Relays {
 		o.fixed = append(o.fixed, a.Bind)
 		if a.Advertise.IsValid() {
@@ -69,6 +73,36 @@ func (o *own) here(a netip.Addr) bool {
 	}
 	_, ok := (*o.addrs.Load())[a]
 	return ok
+}
+
+// HasFamily implements turn.OwnAddresses.
+func (o *own) HasFamily(local netip.Addr, v6 bool) bool {
+	_, ok := o.relayedOn(local, v6)
+	return ok
+}
+
+// relayedOn returns the address that an allocation is made on: a configured one, the client's own if there are several; or the one that the client has
+// come to.
+func (o *own) relayedOn(local netip.Addr, v6 bool) (at Address, ok bool) {
+	for _, a := range o.chosen {
+		if a.Bind.Is6() != v6 {
+			continue
+		}
+		if a.Bind == local || a.Advertise == local {
+			return a, true
+		}
+		if !ok {
+			at, ok = a, true
+		}
+	}
+	local = local.WithZone("")
+	if !ok && local.IsValid() && !local.IsUnspecified() && local.Is6() == v6 && !local.IsLinkLocalUnicast() {
+		return Address{Bind: local}, true
+	}
+	if !ok {
+		at.Bind, ok = o.any(v6, local.IsLoopback())
+	}
+	return at, ok
 }
 
 // any returns an address of this machine of a family: a loopback one for clients on loopback, for others one that others can reach, rather a

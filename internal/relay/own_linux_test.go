@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"bytes"
 	"net/netip"
 	"testing"
 
+	"github.com/parley-rtc/parley/internal/stun"
 	"github.com/parley-rtc/parley/internal/turn"
 )
 
@@ -56,7 +58,7 @@ func TestPlaces(t *testing.T) {
 
 // An allocation is on a configured address, rather the one that the client has come to; else on that; and of another family on one that others can
 // reach.
-func TestAddressFor(t *testing.T) {
+func TestRelayedOn(t *testing.T) {
 	a := netip.MustParseAddr
 	for _, c := range []struct {
 		name   string
@@ -74,14 +76,42 @@ func TestAddressFor(t *testing.T) {
 		{"configured, of several", []Address{{Bind: a("10.0.0.5")}, {Bind: a("192.0.2.1")}}, "192.0.2.1", false, "192.0.2.1", ""},
 		{"configured for the other family", []Address{{Bind: a("10.0.0.5")}}, "2001:db8::1", true, "2001:db8::1", ""},
 	} {
-		l := &loop{cfg: Config{Relays: c.relays}, own: machine(netip.AddrPort{}, "127.0.0.1", "::1", "10.0.0.5", "192.0.2.1", "2001:db8::1", "fe80::1")}
-		at, ok := l.addressFor(&turn.Open{IPv6: c.v6, Local: a(c.local)})
+		o := machine(netip.AddrPort{}, "127.0.0.1", "::1", "10.0.0.5", "192.0.2.1", "2001:db8::1", "fe80::1")
+		o.chosen = c.relays
+		at, ok := o.relayedOn(a(c.local), c.v6)
 		if !ok || at.Bind != a(c.want) || at.Advertise.IsValid() != (c.seen != "") || c.seen != "" && at.Advertise != a(c.seen) {
 			t.Errorf("%s: %v, %v", c.name, at, ok)
 		}
 	}
-	l := &loop{own: machine(netip.AddrPort{}, "127.0.0.1", "::1", "192.0.2.1", "fe80::1")}
-	if at, ok := l.addressFor(&turn.Open{IPv6: true, Local: a("192.0.2.1")}); ok {
+	if at, ok := machine(netip.AddrPort{}, "127.0.0.1", "::1", "192.0.2.1", "fe80::1").relayedOn(a("192.0.2.1"), true); ok {
 		t.Errorf("on a machine without IPv6: %v", at)
+	}
+}
+
+// RFC 8656 §7.2: who asks for a family that this machine has no address of is told 440; who asks for it beside the other gets that, and is told 440 in
+// ADDRESS-ERROR-CODE; and when the machine has such an address, it is had.
+func TestFamilyOfTheMachine(t *testing.T) {
+	l, ann := serving(t)
+	only := func(addrs ...string) { l.own.addrs.Store(machine(netip.AddrPort{}, addrs...).addrs.Load()) }
+	six := func(attr stun.Attr) func(*stun.Builder) {
+		return func(w *stun.Builder) {
+			w.Bytes(stun.RequestedTransport, []byte{17, 0, 0, 0})
+			w.Bytes(attr, []byte{stun.IPv6, 0, 0, 0})
+		}
+	}
+	only("127.0.0.1")
+	if _, code := ann.ask(stun.Allocate, six(stun.RequestedAddressFamily)); code != stun.FamilyNotSupported {
+		t.Errorf("IPv6: %d", code)
+	}
+	answer, code := ann.ask(stun.Allocate, six(stun.AdditionalAddressFamily))
+	failed, _ := answer.Find(stun.AddressErrorCode)
+	if code != 0 || !bytes.Equal(failed, []byte{stun.IPv6, 0, 4, 40}) {
+		t.Errorf("IPv6 beside IPv4: %d, failed %x", code, failed)
+	}
+	only("127.0.0.1", "::1")
+	bob := &member{t: t, l: l, pair: ann.pair}
+	bob.pair.Remote = netip.MustParseAddrPort("127.0.0.1:4001")
+	if answer, code = bob.ask(stun.Allocate, six(stun.RequestedAddressFamily)); code != 0 {
+		t.Errorf("IPv6 where there is some: %d", code)
 	}
 }

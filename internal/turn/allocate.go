@@ -92,14 +92,13 @@ func (w *wanted) families(s *Server, q *request) stun.Code {
 	if !ok1 || !ok2 || requested && additional || additional && also != 1 {
 		return stun.BadRequest // §7.2: an additional one can only be IPv6
 	}
-	lacks := [2]bool{s.cfg.NoIPv4, s.cfg.NoIPv6}
 	w.family[one] = true
 	if additional {
 		w.family[1] = true
 	}
 	some := false
 	for i := range w.family {
-		if w.family[i] && lacks[i] {
+		if w.family[i] && !s.cfg.Own.HasFamily(q.pair.Local.Addr(), i == 1) {
 			w.family[i], w.fails[i] = false, stun.FamilyNotSupported
 		}
 		some = some || w.family[i]

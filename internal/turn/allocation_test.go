@@ -15,10 +15,10 @@ import (
 func TestAllocate(t *testing.T) {
 	family := func(t stun.Attr, f byte) attr { return value(t, f, 0, 0, 0) }
 	for _, c := range []struct {
-		name   string
-		attrs  []attr
-		change func(*turn.Config)
-		want   stun.Code
+		name  string
+		attrs []attr
+		lacks [2]bool
+		want  stun.Code
 	}{
 		{name: "UDP", attrs: []attr{udp}},
 		// "If the REQUESTED-TRANSPORT attribute is not included or is malformed, the server rejects the request with a 400"
@@ -29,10 +29,14 @@ func TestAllocate(t *testing.T) {
 		{name: "no family", attrs: []attr{udp, family(stun.RequestedAddressFamily, 3)}, want: stun.BadRequest},
 		{
 			name: "IPv6 where there is none", attrs: []attr{udp, family(stun.RequestedAddressFamily, 2)},
-			change: func(c *turn.Config) { c.NoIPv6 = true }, want: stun.FamilyNotSupported,
+			lacks: [2]bool{false, true}, want: stun.FamilyNotSupported,
 		},
 		// "If the REQUESTED-ADDRESS-FAMILY attribute is absent and the server does not support the IPv4 address family": 440
-		{name: "IPv4 where there is none", attrs: []attr{udp}, change: func(c *turn.Config) { c.NoIPv4 = true }, want: stun.FamilyNotSupported},
+		{name: "IPv4 where there is none", attrs: []attr{udp}, lacks: [2]bool{true, false}, want: stun.FamilyNotSupported},
+		{
+			name: "both where there is none", attrs: []attr{udp, family(stun.AdditionalAddressFamily, 2)},
+			lacks: [2]bool{true, true}, want: stun.FamilyNotSupported,
+		},
 		// "The server checks if the request contains both REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY attributes": 400
 		{
 			name:  "both family attributes",
@@ -44,10 +48,8 @@ func TestAllocate(t *testing.T) {
 		{name: "an EVEN-PORT of two bytes", attrs: []attr{udp, value(stun.EvenPort, 0, 0)}, want: stun.BadRequest},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.change == nil {
-				c.change = func(*turn.Config) {}
-			}
-			sc := newScene(t, c.change)
+			sc := newScene(t)
+			sc.m.lacks = c.lacks
 			ann := sc.client(4000)
 			r := ann.want(c.want, stun.Allocate, c.attrs...)
 			if (len(sc.m.live) == 1) != (c.want == 0) {
@@ -195,14 +197,15 @@ func TestTwoFamilies(t *testing.T) {
 // Of two families one may fail: the answer is a success, and ADDRESS-ERROR-CODE says what failed (RFC 8656 §7.2).
 func TestOneOfTwoFamilies(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		change func(*turn.Config)
-		want   uint32
+		name  string
+		lacks [2]bool
+		want  uint32
 	}{
-		{"no IPv6", func(c *turn.Config) { c.NoIPv6 = true }, 0x02000428},
-		{"no IPv4", func(c *turn.Config) { c.NoIPv4 = true }, 0x01000428},
+		{"no IPv6", [2]bool{false, true}, 0x02000428},
+		{"no IPv4", [2]bool{true, false}, 0x01000428},
 	} {
-		sc := newScene(t, c.change)
+		sc := newScene(t)
+		sc.m.lacks = c.lacks
 		r := sc.client(4000).want(0, stun.Allocate, udp, value(stun.AdditionalAddressFamily, stun.IPv6, 0, 0, 0))
 		v, _ := r.Find(stun.AddressErrorCode)
 		if len(v) != 4 || binary.BigEndian.Uint32(v) != c.want || len(sc.m.live) != 1 {

@@ -54,7 +54,8 @@ func TestReservation(t *testing.T) {
 		t.Error(r)
 	}
 	sc.client(4003).want(stun.InsufficientCapacity, stun.Allocate, udp, claim)
-	onlySix := newScene(t, func(c *turn.Config) { c.NoIPv4 = true })
+	onlySix := newScene(t)
+	onlySix.m.lacks[0] = true
 	six := onlySix.client(4000).want(0, stun.Allocate, udp, evenNext, value(stun.RequestedAddressFamily, stun.IPv6, 0, 0, 0))
 	token, _ = six.Find(stun.ReservationToken)
 	onlySix.client(4001).want(0, stun.Allocate, udp, askTicket, value(stun.ReservationToken, token...))

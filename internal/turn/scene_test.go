@@ -40,10 +40,15 @@ type machine struct {
 	free  []turn.RelayID
 	next  turn.RelayID
 	ports uint16
-	full  bool // no more addresses
+	full  bool    // no more addresses
+	lacks [2]bool // IPv4, IPv6
 }
 
 func (m *machine) IsOwn(a netip.Addr) bool { return a == own4 || a == own6 }
+
+func (m *machine) HasFamily(local netip.Addr, v6 bool) bool {
+	return local == server.Addr() && !(v6 && m.lacks[1]) && !(!v6 && m.lacks[0])
+}
 
 var media = netip.AddrPortFrom(own4, 8443)
 

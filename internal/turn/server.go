@@ -27,8 +27,6 @@ type Config struct {
 	Own         OwnAddresses
 	Policy      Policy
 	Limits      Limits
-	// NoIPv4 and NoIPv6 say that relayed addresses of a family cannot be had (440).
-	NoIPv4, NoIPv6 bool
 	// NoTCP says that the runtime does not carry connections to peers (442).
 	NoTCP bool
 	// NoMobility says that allocations stay with the address for which they were made (405).

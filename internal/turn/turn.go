@@ -49,6 +49,8 @@ type OwnAddresses interface {
 	IsOwn(netip.Addr) bool
 	// PlaceOf tells what an address and port is: Elsewhere where the address is not own.
 	PlaceOf(netip.AddrPort) Place
+	// HasFamily reports whether there is an address, IPv6 or IPv4, for the relayed one of a client that has come to local. It may come and go.
+	HasFamily(local netip.Addr, v6 bool) bool
 }
 
 // Credentials tells keys of users. auth implements it. It must not block.
@@ -80,12 +82,12 @@ type Do uint8
 
 // Commands. The runtime carries each out before it gives the Server anything else, and answers those that say so.
 const (
-	OpenRelay    Do = iota + 1 // bind a relayed address; answered by Opened
-	CloseRelay                 // close it, with what waits on it
-	Dial                       // connect from a relayed TCP address to Peer (RFC 6062 §5.2); answered by Dialed, at any later time
-	JoinConn                   // carry bytes between client connection Pair and connection Conn once the answer is out (RFC 6062 §5.4): no more STUN on it
-	CloseConn                  // close, or stop dialing, the connection Conn to a peer, with its client's
-	CloseClient                // close the connection of Pair, where there is one: its client is elsewhere now (RFC 8016)
+	OpenRelay   Do = iota + 1 // bind a relayed address; answered by Opened
+	CloseRelay                // close it, with what waits on it
+	Dial                      // connect from a relayed TCP address to Peer (RFC 6062 §5.2); answered by Dialed, at any later time
+	JoinConn                  // carry bytes between client connection Pair and connection Conn once the answer is out (RFC 6062 §5.4): no more STUN on it
+	CloseConn                 // close, or stop dialing, the connection Conn to a peer, with its client's
+	CloseClient               // close the connection of Pair, where there is one: its client is elsewhere now (RFC 8016)
 )
 
 // Command asks the runtime to do something.
