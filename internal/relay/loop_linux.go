@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -69,7 +70,8 @@ type loop struct {
 	stopping  bool
 
 	// guarded by itself
-	inbox inbox
+	inbox   inbox
+	binding sync.Mutex // held while a listener's port is shared
 
 	// atomic
 	asleep atomic.Bool

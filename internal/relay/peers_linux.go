@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -30,16 +31,49 @@ type connection struct {
 	client *client            // nil: not joined
 }
 
-// shared lets connections leave from an address that is listened on, as those of RFC 6062 §5.2 do.
-func shared(_, _ string, c syscall.RawConn) error {
-	var err error
-	if cerr := c.Control(func(fd uintptr) {
-		err = errors.Join(unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-	}); cerr != nil {
-		return cerr
+// with calls f with the descriptor of a socket.
+func with(c syscall.RawConn, f func(fd int) error) (err error) {
+	if called := c.Control(func(fd uintptr) { err = f(int(fd)) }); called != nil {
+		return called
 	}
 	return err
+}
+
+// leaveFrom binds a socket to the address that s listens at, since connections of RFC 6062 §5.2 leave from there. Linux has two at one address only where both
+// say that they share it (SO_REUSEPORT); but then any other program of the same user may listen there too, and is given peers that are the client's. So the
+// listener says it no longer than this takes.
+func (l *loop) leaveFrom(s *socket, c syscall.RawConn) error {
+	l.binding.Lock()
+	defer l.binding.Unlock()
+	share := func(value int) func(fd int) error {
+		return func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, value) }
+	}
+	listener, err := s.listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return err
+	}
+	if err := with(listener, share(1)); err != nil {
+		return err
+	}
+	err = with(c, func(fd int) error {
+		return errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), share(1)(fd), unix.Bind(fd, sockaddr(s.local)), share(0)(fd))
+	})
+	err = errors.Join(err, with(listener, share(0)))
+	unshare(s.local.Port())
+	return err
+}
+
+// unshare lets Linux forget that a port has been shared: it remembers that of the last socket that was bound to the port, and lets the next one that would share it
+// have it without looking at the others. So one that would not is bound to the port, at an address that is nobody's. Where that fails the port is as safe as
+// the programs of this user are.
+func unshare(number uint16) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	_ = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, byte(rand.Uint32()), byte(rand.Uint32()), byte(2 + rand.Uint32N(253))}, Port: int(number)})
+	unix.Close(fd)
 }
 
 // network is "tcp" with the family of an address.
@@ -53,7 +87,8 @@ func network(a netip.Addr) string {
 // relayTCP opens a relayed TCP address.
 func (l *loop) relayTCP(at Address, number uint16) (*socket, error) {
 	local := netip.AddrPortFrom(at.Bind, number)
-	lc := net.ListenConfig{Control: shared}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
 	listener, err := lc.Listen(l.ctx, network(at.Bind), local.String())
 	if err != nil {
 		return nil, fmt.Errorf("listen on TCP %s: %w", local, err)
@@ -111,11 +146,9 @@ func (l *loop) dial(c *turn.Command) {
 	ctx, cancel := context.WithTimeout(l.ctx, DialTimeout)
 	to := &connection{id: c.Conn, cancel: cancel}
 	l.conns[to.id] = to
-	d := net.Dialer{Control: shared}
-	if s := l.sockets[c.Relay]; s != nil {
-		d.LocalAddr = net.TCPAddrFromAddrPort(s.local)
-	}
-	peer := c.Peer
+	s, peer := l.sockets[c.Relay], c.Peer
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return l.leaveFrom(s, c) }}
+	d.SetMultipathTCP(false)
 	l.start(func() {
 		conn, err := d.DialContext(ctx, network(peer.Addr()), peer.String())
 		cancel()

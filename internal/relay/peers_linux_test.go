@@ -2,12 +2,17 @@ package relay_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	pion "github.com/pion/turn/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/relay"
 )
@@ -116,6 +121,53 @@ func TestPeerConnects(t *testing.T) {
 	both(t, [2]net.Conn{peer, data})
 	if s := r.Stats(); s.Drops.String() == "" {
 		t.Error("nobody was sent away")
+	}
+}
+
+// sharing listens at an address that others may listen at too, if they say so.
+func sharing(at string) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		cerr := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+		return errors.Join(cerr, err)
+	}}
+	return lc.Listen(context.Background(), "tcp", at)
+}
+
+// A relayed TCP address is its client's alone, though connections leave from it: nobody else of the same user can listen there and be given the client's
+// peers, and it is not one where somebody listens who would share it.
+func TestRelayedTCPAddressIsNotShared(t *testing.T) {
+	_, _, a := tcpAllocation(t)
+	peer, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	for i := range 3 {
+		if l, err := sharing(a.Addr().String()); !errors.Is(err, unix.EADDRINUSE) {
+			l.Close()
+			t.Errorf("after %d connections somebody else listens at the relayed address: %v", i, err)
+		}
+		data, err := a.Dial("tcp", peer.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer data.Close()
+		if peer, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { // one connection to each
+			t.Fatal(err)
+		}
+		defer peer.Close()
+	}
+	theirs, err := sharing("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	cfg := config(t)
+	cfg.FirstPort = uint16(theirs.Addr().(*net.TCPAddr).Port)
+	cfg.LastPort = cfg.FirstPort
+	conn, server := dial(t, open(t, cfg), "tcp", "127.0.0.1:0")
+	if _, err := client(t, conn, server).AllocateTCP(); err == nil || !strings.Contains(err.Error(), "508") {
+		t.Errorf("an allocation at the only port, which somebody else listens at: %v", err)
 	}
 }
 

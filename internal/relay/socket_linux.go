@@ -58,11 +58,7 @@ func openUDP(local netip.AddrPort, relayed, dual bool) (*socket, error) {
 
 // bind binds s and notes what it has been bound to.
 func (s *socket) bind(local netip.AddrPort) error {
-	var sa unix.Sockaddr = &unix.SockaddrInet6{Addr: local.Addr().As16(), Port: int(local.Port()), ZoneId: zoneIndex(local.Addr())}
-	if s.v4 {
-		sa = &unix.SockaddrInet4{Addr: local.Addr().As4(), Port: int(local.Port())}
-	}
-	if err := unix.Bind(s.fd, sa); err != nil {
+	if err := unix.Bind(s.fd, sockaddr(local)); err != nil {
 		return fmt.Errorf("listen on UDP %s: %w", local, err)
 	}
 	s.local = local
@@ -79,6 +75,14 @@ func (s *socket) bind(local netip.AddrPort) error {
 		}
 	}
 	return nil
+}
+
+// sockaddr is an address as system calls take it.
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: a.Addr().As4(), Port: int(a.Port())}
+	}
+	return &unix.SockaddrInet6{Addr: a.Addr().As16(), Port: int(a.Port()), ZoneId: zoneIndex(a.Addr())}
 }
 
 func (s *socket) setOptions() error {
