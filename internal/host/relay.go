@@ -25,7 +25,7 @@ type relayFlags struct {
 	Allocations int            `name:"allocations" default:"0" placeholder:"N" help:"Relayed addresses in all. Default: 20000."`
 	PerUser     int            `name:"user-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one user. Default: 64."`
 	PerSource   int            `name:"source-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one IPv4 address, or IPv6 /64. Default: 1024."`
-	Rate        int            `name:"allocation-rate" default:"0" placeholder:"KBIT" help:"Kilobits a second that go each way through one relayed address; what is more is dropped. Default: no limit."`
+	Rate        int            `name:"allocation-rate" default:"0" placeholder:"KBIT" help:"Kilobits a second that go each way through one relayed address; datagrams beyond it are dropped, TCP is slowed. Default: no limit."`
 	UserRate    int            `name:"user-rate" default:"0" placeholder:"KBIT" help:"The same for all relayed addresses of one user together. Default: no limit."`
 }
 
@@ -153,6 +153,9 @@ func reportRelay(s *obs.Samples, r *relay.Relay) {
 	for direction, traffic := range map[string]turn.Traffic{"to_peer": x.Turn.ToPeers, "to_client": x.Turn.ToClients} {
 		s.Counter("turn_relayed_packets_total", "Datagrams relayed, by where to.", float64(traffic.Packets), "direction", direction)
 		s.Counter("turn_relayed_bytes_total", "Bytes of their payloads.", float64(traffic.Bytes), "direction", direction)
+	}
+	for direction, bytes := range map[string]uint64{"to_peer": x.CarriedToPeers, "to_client": x.CarriedToClients} {
+		s.Counter("turn_carried_bytes_total", "Bytes carried by TCP between clients and peers (RFC 6062), by where to.", float64(bytes), "direction", direction)
 	}
 	for code, count := range x.Turn.Refused {
 		const help = "Error answers, by code; 401 and 438 are also the first step of those who then say who they are."

@@ -3,8 +3,11 @@ package relay
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/netip"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,6 +207,54 @@ func TestStalledClient(t *testing.T) {
 			t.Errorf("closed after %v", d)
 		}
 		client.Close()
+	})
+}
+
+// Bytes of a connection wait as long as the core says, piece by piece, none is lost, and what waits is not idle.
+func TestSpliceWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, sender := net.Pipe()
+		far, receiver := net.Pipe()
+		var active atomic.Int64
+		var carried atomic.Uint64
+		active.Store(time.Now().UnixNano())
+		var pieces []int
+		w := way{active: &active, carried: &carried, piece: 100, stop: make(chan struct{}), pace: func(n int) time.Duration {
+			pieces = append(pieces, n)
+			return 2 * SpliceIdleTimeout
+		}}
+		start := time.Now()
+		sent := bytes.Repeat([]byte("0123456789"), 25)
+		go func() {
+			_, _ = sender.Write(sent[10:])
+			sender.Close()
+		}()
+		done := make(chan []byte)
+		go func() {
+			got, _ := io.ReadAll(receiver)
+			done <- got
+		}()
+		w.carry(far, near, sent[:10])
+		far.Close()
+		if got := <-done; !bytes.Equal(got, sent) || carried.Load() != 250 {
+			t.Errorf("%d bytes of %d, counted %d", len(got), len(sent), carried.Load())
+		}
+		if want := []int{10, 100, 100, 40}; !slices.Equal(pieces, want) || time.Since(start) != 8*SpliceIdleTimeout {
+			t.Errorf("pieces of %v after %v", pieces, time.Since(start))
+		}
+	})
+}
+
+// Bytes that wait do not keep a connection that has ended.
+func TestSpliceEndsWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		w := way{stop: stop, active: &atomic.Int64{}, piece: 100, pace: func(int) time.Duration { return time.Hour }}
+		start := time.Now()
+		time.AfterFunc(time.Second, func() { close(stop) })
+		if w.write(nil, []byte("x")) || time.Since(start) != time.Second {
+			t.Errorf("after %v", time.Since(start))
+		}
 	})
 }
 

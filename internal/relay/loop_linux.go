@@ -74,7 +74,8 @@ type loop struct {
 	binding sync.Mutex // held while a listener's port is shared
 
 	// atomic
-	asleep atomic.Bool
+	asleep  atomic.Bool
+	carried [2]atomic.Uint64 // bytes on joined connections, to peers and to clients
 }
 
 // newLoop opens what every loop has. Listeners come by listen, the rest by run.

@@ -29,6 +29,7 @@ type connection struct {
 	conn   net.Conn           // nil: it is dialed
 	cancel context.CancelFunc // ends that
 	client *client            // nil: not joined
+	piece  int                // of its bytes, since there is a rate; 0: there is none
 }
 
 // with calls f with the descriptor of a socket.
@@ -182,7 +183,7 @@ func (l *loop) join(c *turn.Command) {
 		l.core.Ended(l.now, c.Conn)
 		return
 	}
-	to.client, client.joined = client, to
+	to.client, client.joined, to.piece = client, to, l.core.Piece()
 }
 
 // hangUp closes a connection to a peer, with the client's that is joined with it.
@@ -210,20 +211,31 @@ func (l *loop) hangUpClient(pair datagram.Pair) {
 	}
 }
 
+// pace asks the core how long bytes of a connection wait in one direction.
+func (l *loop) pace(id turn.ConnID, toPeer bool) func(n int) time.Duration {
+	return func(n int) (wait time.Duration) {
+		l.ask(func() { wait = l.core.Pace(l.now, id, toPeer, n) })
+		return wait
+	}
+}
+
 // splice carries bytes both ways until both ways have ended, or one has failed, or neither has carried any for SpliceIdleTimeout. One way is read
 // no faster than the other end takes it.
 func (to *connection) splice(c *client) {
 	var active atomic.Int64
 	active.Store(time.Now().UnixNano())
+	up := way{active: &active, carried: &c.loop.carried[toPeers], piece: to.piece, pace: c.loop.pace(to.id, true), stop: c.stop}
+	back := up
+	back.carried, back.pace = &c.loop.carried[toClients], c.loop.pace(to.id, false)
 	down := make(chan struct{})
 	go func() {
 		defer close(down)
-		if !carry(c.conn, to.conn, nil, &active) {
+		if !back.carry(c.conn, to.conn, nil) {
 			c.abort()
 			to.conn.Close()
 		}
 	}()
-	if !carry(to.conn, c.conn, c.buf[c.used:c.have], &active) {
+	if !up.carry(to.conn, c.conn, c.buf[c.used:c.have]) {
 		c.abort()
 		to.conn.Close()
 	}
@@ -237,33 +249,80 @@ func (to *connection) splice(c *client) {
 	})
 }
 
+// Ways of loop.carried.
+const (
+	toPeers = iota
+	toClients
+)
+
+// way is one direction of a joined connection.
+type way struct {
+	active  *atomic.Int64  // when something was last carried, either way, in Unix nanoseconds; in the future while something waits
+	carried *atomic.Uint64 // bytes
+	piece   int            // what pace is asked for at once; 0: it is not asked
+	pace    func(n int) time.Duration
+	stop    <-chan struct{}
+}
+
 // carry writes first and then what it reads from one connection to another, until there is no more, which it tells the other; or reports false.
-func carry(to, from net.Conn, first []byte, active *atomic.Int64) bool {
-	write := func(b []byte) bool {
-		active.Store(time.Now().UnixNano())
-		_ = to.SetWriteDeadline(time.Now().Add(SpliceIdleTimeout))
-		_, err := to.Write(b)
-		return err == nil
-	}
-	if len(first) > 0 && !write(first) {
+func (w *way) carry(to, from net.Conn, first []byte) bool {
+	if !w.write(to, first) {
 		return false
 	}
 	buf := make([]byte, spliceBytes)
 	for {
-		_ = from.SetReadDeadline(time.Unix(0, active.Load()).Add(SpliceIdleTimeout))
+		_ = from.SetReadDeadline(time.Unix(0, w.active.Load()).Add(SpliceIdleTimeout))
 		n, err := from.Read(buf)
-		if n > 0 && !write(buf[:n]) {
+		if !w.write(to, buf[:n]) {
 			return false
 		}
 		switch {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if time.Since(time.Unix(0, active.Load())) >= SpliceIdleTimeout {
+			if time.Since(time.Unix(0, w.active.Load())) >= SpliceIdleTimeout {
 				return false
 			}
 		default:
 			half, ok := to.(interface{ CloseWrite() error })
 			return errors.Is(err, io.EOF) && ok && half.CloseWrite() == nil
 		}
+	}
+}
+
+// write writes all of b, each piece when its time has come.
+func (w *way) write(to net.Conn, b []byte) bool {
+	for len(b) > 0 {
+		n := len(b)
+		if w.piece > 0 {
+			n = min(n, w.piece)
+			if !w.wait(w.pace(n)) {
+				return false
+			}
+		}
+		now := time.Now()
+		w.active.Store(now.UnixNano())
+		w.carried.Add(uint64(n))
+		_ = to.SetWriteDeadline(now.Add(SpliceIdleTimeout))
+		if _, err := to.Write(b[:n]); err != nil {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// wait waits, and reports false where the connection ends meanwhile.
+func (w *way) wait(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	w.active.Store(time.Now().Add(d).UnixNano())
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-w.stop:
+		return false
 	}
 }

@@ -28,6 +28,12 @@ type allocation interface {
 func tcpAllocation(t *testing.T) (*relay.Relay, *pion.Client, allocation) {
 	t.Helper()
 	r := open(t, config(t))
+	c, a := allocateTCP(t, r)
+	return r, c, a
+}
+
+func allocateTCP(t *testing.T, r *relay.Relay) (*pion.Client, allocation) {
+	t.Helper()
 	conn, server := dial(t, r, "tcp", "127.0.0.1:0")
 	c := client(t, conn, server)
 	a, err := c.AllocateTCP()
@@ -35,10 +41,19 @@ func tcpAllocation(t *testing.T) (*relay.Relay, *pion.Client, allocation) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { a.Close() })
-	return r, c, a
+	return c, a
 }
 
-// both sends a megabyte each way between two ends of a relayed connection, ends one way, then the other, and proves that both ends hear of it.
+// hearsEnd proves that an end of a relayed connection hears that the other has closed.
+func hearsEnd(t *testing.T, of [2]net.Conn) {
+	t.Helper()
+	of[1].Close()
+	if n, err := of[0].Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("after the other end has closed: %d, %v", n, err)
+	}
+}
+
+// both sends a megabyte each way between two ends of a relayed connection.
 func both(t *testing.T, ends [2]net.Conn) {
 	t.Helper()
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
@@ -58,10 +73,6 @@ func both(t *testing.T, ends [2]net.Conn) {
 		if err := <-results; err != nil {
 			t.Fatal(err)
 		}
-	}
-	ends[1].Close()
-	if n, err := ends[0].Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("after the other end has closed: %d, %v", n, err)
 	}
 }
 
@@ -90,6 +101,41 @@ func TestConnectToPeer(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	both(t, [2]net.Conn{data, peer})
+	hearsEnd(t, [2]net.Conn{data, peer})
+}
+
+// What a connection carries is held to the rate of its allocation each way, is counted, and arrives whole.
+func TestConnectionIsHeldToTheRate(t *testing.T) {
+	const rate = 4 << 20 // so that a megabyte does not go as one burst, of rate/4
+	cfg := config(t)
+	cfg.Turn.Limits.AllocationRate = rate
+	r := open(t, cfg)
+	_, a := allocateTCP(t, r)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	data, err := a.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	start := time.Now()
+	both(t, [2]net.Conn{data, peer})
+	both(t, [2]net.Conn{data, peer})
+	const sent = 2 << 20
+	if d, least := time.Since(start), time.Second*(sent-rate/4)/rate; d < least {
+		t.Errorf("%d bytes each way in %v, not at least %v", sent, d, least)
+	}
+	if s := r.Stats(); s.CarriedToPeers != sent || s.CarriedToClients != sent {
+		t.Errorf("%d bytes counted to the peer and %d back", s.CarriedToPeers, s.CarriedToClients)
+	}
 }
 
 // RFC 6062 §4.4, §5.3: a peer with a permission connects to the relayed address, and one without is sent away.
@@ -119,6 +165,7 @@ func TestPeerConnects(t *testing.T) {
 	}
 	defer data.Close()
 	both(t, [2]net.Conn{peer, data})
+	hearsEnd(t, [2]net.Conn{peer, data})
 	if s := r.Stats(); s.Drops.String() == "" {
 		t.Error("nobody was sent away")
 	}

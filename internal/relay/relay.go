@@ -89,6 +89,8 @@ type Stats struct {
 	Turns, Waits uint64
 	// Relays are relayed addresses now, Streams connections of clients, Peers connections to peers (RFC 6062).
 	Relays, Streams, Peers int
+	// CarriedToPeers and CarriedToClients are bytes on connections that are joined with those to peers.
+	CarriedToPeers, CarriedToClients uint64
 	// Panics are broken invariants, each of which has cost a datagram.
 	Panics uint64
 	// Refused connections by a limit.

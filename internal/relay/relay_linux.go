@@ -223,6 +223,7 @@ func (l *loop) look() Stats {
 	s.Relays = len(l.own.relays) + len(l.own.tcp)
 	s.Streams = len(l.clients)
 	s.Peers = len(l.conns)
+	s.CarriedToPeers, s.CarriedToClients = l.carried[toPeers].Load(), l.carried[toClients].Load()
 	return s
 }
 

@@ -61,8 +61,8 @@ type Limits struct {
 	// AllConnections are those of all TCP allocations. Each takes a descriptor, as its client's own does.
 	AllConnections int
 
-	// Bytes a second that an allocation, and all of a user, relay in each direction, 28 for each datagram's headers among them. What is more is
-	// dropped. Negative: as many as come.
+	// Bytes a second that an allocation, and all of a user, relay in each direction, 28 for each datagram's headers among them. Datagrams beyond it are
+	// dropped; what comes on connections waits. Negative: as many as come.
 	AllocationRate int
 	UserRate       int
 
@@ -98,6 +98,14 @@ func (l Limits) withDefaults() Limits {
 	l.Channels = min(l.Channels, 255)
 	return l
 }
+
+// A connection's bytes are counted against a rate by pieces: as many as go in pieceFor, within bounds, so that small rates flow evenly and large ones
+// cost little.
+const (
+	pieceFor = 20 * time.Millisecond
+	minPiece = 512
+	maxPiece = 16 << 10
+)
 
 // strangers is the size of the table by which answers to strangers are limited: sources that fall on one place share its limit. It takes
 // 128 KiB, whoever asks.

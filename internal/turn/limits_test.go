@@ -1,6 +1,7 @@
 package turn_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -232,6 +233,143 @@ func shaped(sc *scene, clients, size, burst, rate int, d time.Duration) (up, dow
 		}
 	}
 	return up * int(time.Second) / int(d), down * int(time.Second) / int(d)
+}
+
+// joined makes a TCP allocation with so many joined connections, and returns them.
+func (sc *scene) joined(port uint16, n int) (all []turn.ConnID) {
+	sc.t.Helper()
+	ann := sc.streamClient(port)
+	ann.want(0, stun.Allocate, tcp)
+	ann.permit(peer)
+	relay := sc.m.next - 1
+	for i := range n {
+		sc.reset()
+		id, _ := sc.s.Accepted(sc.now, relay, netip.AddrPortFrom(peer.Addr(), uint16(1+i)), &sc.out)
+		ann.data(port+1000+uint16(i)).want(0, stun.ConnectionBind, connectionID(binary.BigEndian.AppendUint32(nil, uint32(id))))
+		all = append(all, id)
+	}
+	return all
+}
+
+// paced lets each connection carry as much as it may for a time, as a runtime does that reads the next piece when it has written one, and calls each with
+// the time in between. It returns the bytes a second of each that were written.
+func (sc *scene) paced(conns []turn.ConnID, toPeer bool, d time.Duration, each func()) (rates []int) {
+	sc.t.Helper()
+	piece := sc.s.Piece()
+	next := make([]time.Time, len(conns)) // when a connection has written its piece
+	for i := range next {
+		next[i] = sc.now
+	}
+	rates = make([]int, len(conns))
+	read := make([]int, len(conns)) // what waits
+	for end := sc.now.Add(d); sc.now.Before(end); sc.now = sc.now.Add(time.Millisecond) {
+		for i, c := range conns {
+			for range 1000 {
+				if next[i].After(sc.now) {
+					break
+				}
+				rates[i] += read[i]
+				read[i], next[i] = piece, sc.now.Add(sc.s.Pace(sc.now, c, toPeer, piece))
+			}
+		}
+		each()
+	}
+	for i := range rates {
+		rates[i] = rates[i] * int(time.Second) / int(d)
+	}
+	return rates
+}
+
+func sum(all []int) (n int) {
+	for _, x := range all {
+		n += x
+	}
+	return n
+}
+
+// What goes by connections (RFC 6062) is held to the same rates, to a tenth, in each direction by itself, and by waiting: each connection gets on.
+func TestRatesOfConnections(t *testing.T) {
+	for _, rate := range []int{12500, 125000, 12500000} {
+		for _, c := range []struct {
+			name        string
+			limits      turn.Limits
+			allocations int
+			want        int
+		}{
+			{"allocation", turn.Limits{AllocationRate: rate}, 2, 2 * rate},
+			{"user", turn.Limits{UserRate: rate}, 2, rate},
+			{"the user's is the smaller", turn.Limits{AllocationRate: 2 * rate, UserRate: rate}, 2, rate},
+		} {
+			for _, n := range []int{1, 4, 32} {
+				for _, toPeer := range []bool{false, true} {
+					sc := newScene(t, func(cfg *turn.Config) { cfg.Limits = c.limits })
+					var conns []turn.ConnID
+					for i := range c.allocations {
+						conns = append(conns, sc.joined(uint16(4000+100*i), n)...)
+					}
+					rates := sc.paced(conns, toPeer, 20*time.Second, func() {})
+					if got := sum(rates); got < c.want*9/10 || got > c.want*11/10 {
+						t.Errorf("%s, %d bytes/s, %d connections, to the peer: %v: %d bytes/s, want %d", c.name, rate, len(conns), toPeer, got, c.want)
+					}
+					for _, got := range rates {
+						if got < c.want/len(conns)*8/10 {
+							t.Errorf("%s, %d bytes/s, %d connections: one has %d bytes/s", c.name, rate, len(conns), got)
+						}
+					}
+				}
+			}
+		}
+	}
+	sc := newScene(t)
+	if n := sc.s.Piece(); n != 0 {
+		t.Errorf("without a rate: pieces of %d", n)
+	}
+	if d := sc.s.Pace(sc.now, 99, true, 1e6); d != 0 {
+		t.Errorf("a connection that has ended waits %v", d)
+	}
+}
+
+// Of a user's rate, connections and datagrams have half each when there is too much of both, however many connections there are and however long only one of
+// the kinds was there, and one has what the other leaves.
+func TestRateOfBothKinds(t *testing.T) {
+	const rate, size = 125000, 1000
+	for _, n := range []int{1, 32} {
+		sc := newScene(t, func(cfg *turn.Config) { cfg.Limits = turn.Limits{UserRate: rate} })
+		conns := sc.joined(4000, n)
+		bob := sc.client(3000)
+		bob.allocate()
+		bob.bind(0x4000, peer)
+		b := append([]byte{0x40, 0, byte(size >> 8), byte(size & 0xff)}, make([]byte, size)...)
+		datagrams := 0
+		send := func(every int) func() {
+			at := 0
+			return func() {
+				if at++; at%every != 0 {
+					return
+				}
+				sc.reset()
+				if sc.s.Handle(sc.now, bob.pair, b, &sc.out) == drop.None {
+					datagrams += size + 28
+				}
+			}
+		}
+		check := func(what string, streams, wantStreams, wantDatagrams int) {
+			t.Helper()
+			got := datagrams / 20
+			if streams < wantStreams*9/10 || streams > wantStreams*11/10 || got < wantDatagrams*9/10 || got > wantDatagrams*11/10 {
+				t.Errorf("%d connections, %s: %d bytes/s by them and %d by datagrams, want %d and %d", n, what, streams, got, wantStreams, wantDatagrams)
+			}
+			datagrams = 0
+		}
+		both := func() int { return sum(sc.paced(conns, true, 20*time.Second, send(2))) } // datagrams at four times the rate
+		check("alone", sum(sc.paced(conns, true, 20*time.Second, func() {})), rate, 0)
+		check("after connections alone", both(), rate/2, rate/2)
+		sc.paced(nil, true, 20*time.Second, send(2))
+		check("none", 0, 0, rate)
+		check("after datagrams alone", both(), rate/2, rate/2)
+		few := sum(sc.paced(conns, true, 20*time.Second, send(40))) // datagrams at a fifth of the rate
+		check("few datagrams", few, rate-1028*25, 1028*25)
+	}
 }
 
 // Datagrams without payload cost what their headers take, and one that is more than a rate's burst goes through when its time has come.
