@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
@@ -154,5 +156,43 @@ func TestOldConnectionIsClosed(t *testing.T) {
 	away.pair.Remote = netip.MustParseAddrPort("127.0.0.1:5000")
 	if _, code := away.ask(stun.Refresh, func(w *stun.Builder) { w.Bytes(stun.MobilityTicket, ticket) }); code != 0 || !old.closed {
 		t.Errorf("%d, closed: %v", code, old.closed)
+	}
+}
+
+// What many connections have sent at once is relayed as they are read, when more than maxUnsent datagrams wait: the last connection's do not wait for all, and
+// none is lost.
+func TestUnsentIsBounded(t *testing.T) {
+	l, ann := serving(t)
+	waited, sent := []int{}, 0 // of each time that something was sent
+	l.wr.write = func(_ int, msgs []mmsghdr) (int, unix.Errno) {
+		if n := len(l.out.Peers); len(waited) == 0 || waited[len(waited)-1] != n {
+			waited = append(waited, n)
+		}
+		sent += len(msgs)
+		return len(msgs), 0
+	}
+	const frames = maxUnsent/2 + 100 // two connections are more than the limit, one is not
+	for i := range 3 {
+		m := &member{t: t, l: l, pair: ann.pair}
+		m.pair.Remote = netip.AddrPortFrom(ann.pair.Remote.Addr(), uint16(5000+i))
+		c := m.connection()
+		l.came(c)
+		m.allocate(func(*stun.Builder) {})
+		if _, code := m.ask(stun.ChannelBind, func(w *stun.Builder) {
+			w.Bytes(stun.ChannelNumber, []byte{0x40, 0, 0, 0})
+			w.Address(stun.XORPeerAddress, netip.MustParseAddrPort("127.0.0.1:9"))
+		}); code != 0 {
+			t.Fatal(code)
+		}
+		c.buf = bytes.Repeat([]byte{0x40, 0, 0, 0}, frames)
+		c.have = len(c.buf)
+		l.post(func(w *waiting) bool {
+			w.clients = append(w.clients, c)
+			return true
+		})
+	}
+	l.takeInbox()
+	if want := []int{2 * frames, frames}; !slices.Equal(waited, want) || sent != 3*frames {
+		t.Errorf("sent when %v datagrams waited, want %v; %d in all of %d", waited, want, sent, 3*frames)
 	}
 }
