@@ -3,10 +3,12 @@ package doctor
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,48 +19,50 @@ import (
 // defaultSTUNPort is that of STUN and TURN (RFC 8489 §18.6).
 const defaultSTUNPort = "3478"
 
-// ExamineNAT adds what is to be found out about the NAT between this machine and a STUN server, HOST or HOST:PORT. status is told what is
-// waited for. An error says that the server could not be asked.
-func (r *Report) ExamineNAT(ctx context.Context, server string, status func(string)) error {
-	at, err := lookUp(ctx, server)
-	if err != nil {
-		return err
+// FindServer finds a STUN server's address, given as HOST or HOST:PORT, IPv4 first: there are hardly NATs elsewhere.
+func FindServer(ctx context.Context, server string) (netip.AddrPort, error) {
+	if strings.Contains(server, "/") {
+		return netip.AddrPort{}, errors.New("that is a URL")
 	}
-	status(fmt.Sprintf("NAT: asking %v", at))
-	x, err := askNAT(ctx, at)
-	if err != nil {
-		return err
-	}
-	tcp := false
-	if x.result.Fault == natcheck.NoAnswer {
-		status(fmt.Sprintf("NAT: no answer by UDP; asking %v by TCP", at))
-		tcp = AnswersSTUN(ctx, "tcp", at)
-	}
-	facts := x.facts(at, tcp)
-	r.NAT = &facts
-	r.Add(x.finding(at, tcp))
-	return nil
-}
-
-// lookUp finds a server's address, IPv4 first: there are hardly NATs elsewhere.
-func lookUp(ctx context.Context, server string) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(server)
 	if err != nil {
-		host, port = server, defaultSTUNPort
+		host, port = strings.Trim(server, "[]"), defaultSTUNPort
 	}
 	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("--server %s: %w", server, err)
+		return netip.AddrPort{}, err
 	}
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("--server %s: %w", server, err)
+		return netip.AddrPort{}, err
 	}
 	best := found[0]
 	if i := slices.IndexFunc(found, func(a netip.Addr) bool { return a.Unmap().Is4() }); i >= 0 {
 		best = found[i]
 	}
 	return netip.AddrPortFrom(best.Unmap(), uint16(number)), nil
+}
+
+// ExamineNAT adds what is to be found out about the NAT between this machine and a STUN server. status is told what is waited for. Nothing is
+// added where ctx ends.
+func (r *Report) ExamineNAT(ctx context.Context, server netip.AddrPort, status func(string)) {
+	status(fmt.Sprintf("NAT: asking %v", server))
+	x, err := askNAT(ctx, server)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		r.Add(Finding{Area: areaNAT, Level: Fault, Text: fmt.Sprintf("%v cannot be asked", server), Cause: err.Error(), Next: findWay})
+		return
+	}
+	tcp := false
+	if x.result.Fault == natcheck.NoAnswer {
+		status(fmt.Sprintf("NAT: no answer by UDP; asking %v by TCP", server))
+		tcp = AnswersSTUN(ctx, "tcp", server)
+	}
+	facts := x.facts(server, tcp)
+	r.NAT = &facts
+	r.Add(x.finding(server, tcp))
 }
 
 // examination is a Check with its sockets.
@@ -112,7 +116,7 @@ func askNAT(ctx context.Context, server netip.AddrPort) (*examination, error) {
 	}
 	x.run(ctx, check)
 	x.result = check.Result()
-	return x, ctx.Err()
+	return x, nil
 }
 
 // localAddress is the address of this machine that leads to another. Nothing is sent.

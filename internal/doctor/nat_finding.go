@@ -55,6 +55,9 @@ const areaNAT = "NAT"
 // twoAddresses is where a server that can tell is to be had.
 const twoAddresses = "ask one with two addresses: parley turn --alt-address SECOND-IP on a machine that has two, or coturn"
 
+// findWay is what to do where nothing could be sent.
+const findWay = "see that this machine has a way to the server (ip route get), and lets UDP out (nft list ruleset)"
+
 // finding is the result for people.
 func (x *examination) finding(server netip.AddrPort, tcp bool) Finding {
 	r := x.result
@@ -121,7 +124,7 @@ func (x *examination) unanswered(server netip.AddrPort, tcp bool) Finding {
 		f.Next = "let UDP out; until then media take TCP, which works and is worse"
 	case x.failed != nil:
 		f.Cause = x.failed.Error()
-		f.Next = "see that this machine has a way to the server (ip route get), and lets UDP out (nft list ruleset)"
+		f.Next = findWay
 	default:
 		f.Cause = "nor by TCP: there is no STUN server, or a firewall is between"
 		f.Next = "try another server; one that answers by TCP too, as Parley does, tells a firewall from a dead server"

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -33,7 +34,7 @@ func answer(b []byte, from netip.AddrPort, refused stun.Code) []byte {
 }
 
 // serveUDP answers on a loopback address until the test ends.
-func serveUDP(t *testing.T, refused stun.Code) string {
+func serveUDP(t *testing.T, refused stun.Code) netip.AddrPort {
 	t.Helper()
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -55,7 +56,7 @@ func serveUDP(t *testing.T, refused stun.Code) string {
 		c.Close()
 		<-done
 	})
-	return c.LocalAddr().String()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
 // A server with one address tells that there is no NAT, and not what the filter is; the finding says so, and what to do. Nothing is left
@@ -64,9 +65,7 @@ func TestServerWithOneAddress(t *testing.T) {
 	server := serveUDP(t, 0)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	r := NewReport("test")
-	if err := r.ExamineNAT(t.Context(), server, func(string) {}); err != nil {
-		t.Fatal(err)
-	}
+	r.ExamineNAT(t.Context(), server, func(string) {})
 	f := r.Findings[0]
 	if !r.OK || f.Level != Warning || f.Text != "no NAT" || !strings.Contains(f.Cause, "one address only") || !strings.Contains(f.Next, "parley turn") {
 		t.Errorf("%+v", f)
@@ -79,11 +78,24 @@ func TestServerWithOneAddress(t *testing.T) {
 // A server that wants to know who asks is a fault with its code.
 func TestServerThatRefuses(t *testing.T) {
 	r := NewReport("test")
-	if err := r.ExamineNAT(t.Context(), serveUDP(t, stun.Unauthenticated), func(string) {}); err != nil {
-		t.Fatal(err)
-	}
+	r.ExamineNAT(t.Context(), serveUDP(t, stun.Unauthenticated), func(string) {})
 	if f := r.Findings[0]; r.OK || f.Level != Fault || !strings.Contains(f.Text, "401") {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A server to which there is no way is a fault with its cause; whoever does not want to wait is told nothing.
+func TestServerOutOfReach(t *testing.T) {
+	r := NewReport("test")
+	r.ExamineNAT(t.Context(), netip.MustParseAddrPort("[fe80::1%nowhere]:3478"), func(string) {})
+	if f := r.Findings[0]; r.OK || f.Level != Fault || f.Cause == "" || f.Next == "" || !strings.Contains(f.Text, "fe80::1") {
+		t.Errorf("%+v", f)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	r = NewReport("test")
+	if r.ExamineNAT(ended, serveUDP(t, 0), func(string) {}); len(r.Findings) > 0 || r.NAT != nil {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -131,7 +143,7 @@ func TestAnswersSTUN(t *testing.T) {
 	if AnswersSTUN(t.Context(), "tcp", netip.MustParseAddrPort("127.0.0.1:1")) {
 		t.Error("nobody answers")
 	}
-	if !AnswersSTUN(t.Context(), "udp", netip.MustParseAddrPort(serveUDP(t, 0))) {
+	if !AnswersSTUN(t.Context(), "udp", serveUDP(t, 0)) {
 		t.Error("a server that answers by UDP is not heard")
 	}
 }
@@ -246,14 +258,18 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// A server is HOST or HOST:PORT; without a port it is that of STUN.
-func TestLookUp(t *testing.T) {
-	for server, want := range map[string]string{"127.0.0.1": "127.0.0.1:3478", "127.0.0.1:99": "127.0.0.1:99", "[::1]:99": "[::1]:99", "::1": "[::1]:3478"} {
-		if got, err := lookUp(t.Context(), server); err != nil || got.String() != want {
+// A server is HOST or HOST:PORT, without a port that of STUN; what cannot be one is refused.
+func TestFindServer(t *testing.T) {
+	for server, want := range map[string]string{
+		"127.0.0.1": "127.0.0.1:3478", "127.0.0.1:99": "127.0.0.1:99", "[::1]:99": "[::1]:99", "::1": "[::1]:3478", "[::1]": "[::1]:3478",
+	} {
+		if got, err := FindServer(t.Context(), server); err != nil || got.String() != want {
 			t.Errorf("%s: %v, %v", server, got, err)
 		}
 	}
-	if got, err := lookUp(t.Context(), "127.0.0.1:nothing"); err == nil || !strings.Contains(err.Error(), "--server") {
-		t.Errorf("%v, %v", got, err)
+	for server, want := range map[string]string{"127.0.0.1:nothing": "nothing", "https://127.0.0.1:8443": "a URL"} {
+		if got, err := FindServer(t.Context(), server); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", server, got, err)
+		}
 	}
 }

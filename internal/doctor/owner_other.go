@@ -3,4 +3,4 @@
 package doctor
 
 // OwnerOf is known on Linux only.
-func OwnerOf(string, uint16) string { return "" }
+func OwnerOf(string, uint16) (o Owner, ok bool) { return o, false }

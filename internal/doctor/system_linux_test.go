@@ -1,14 +1,15 @@
 package doctor
 
 import (
-	"fmt"
 	"net"
 	"os"
-	"strings"
+	"slices"
+	"strconv"
 	"testing"
 )
 
-// Whoever listens on a port is named, by TCP and UDP; a connection through a port is not somebody who listens on it.
+// Whoever listens on a port is named, by TCP and UDP, with the TCP ports that it has; a connection through a port is not somebody who listens
+// on it.
 func TestOwnerOf(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -25,16 +26,19 @@ func TestOwnerOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	me := fmt.Sprintf("(process %d)", os.Getpid())
-	for network, x := range map[string]struct {
-		port int
-		own  bool
+	listens := uint16(l.Addr().(*net.TCPAddr).Port)
+	for _, x := range []struct {
+		network string
+		port    int
+		own     bool
 	}{
-		"tcp": {l.Addr().(*net.TCPAddr).Port, true}, "udp": {c.LocalAddr().(*net.UDPAddr).Port, true},
-		"tcp ": {out.LocalAddr().(*net.TCPAddr).Port, false},
+		{"tcp", l.Addr().(*net.TCPAddr).Port, true},
+		{"udp", c.LocalAddr().(*net.UDPAddr).Port, true},
+		{"tcp", out.LocalAddr().(*net.TCPAddr).Port, false},
 	} {
-		if got := OwnerOf(strings.TrimSpace(network), uint16(x.port)); strings.HasSuffix(got, me) != x.own {
-			t.Errorf("%s %d: %q", network, x.port, got)
+		o, ok := OwnerOf(x.network, uint16(x.port))
+		if own := o.PID == strconv.Itoa(os.Getpid()); ok && own != x.own || ok && own && !slices.Contains(o.TCP, listens) || x.own && !ok {
+			t.Errorf("%s %d: %+v, %v", x.network, x.port, o, ok)
 		}
 	}
 }

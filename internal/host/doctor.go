@@ -3,6 +3,8 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	ossignal "os/signal"
 	"syscall"
@@ -15,7 +17,7 @@ type doctorCommand struct {
 	Config `embed:""`
 
 	NAT      bool   `name:"nat" group:"Doctor" help:"Look at nothing but the NAT between this machine and --server."`
-	Server   string `group:"Doctor" placeholder:"HOST[:PORT]" help:"STUN server with two addresses, by which the NAT in front of this machine is found out: parley turn --alt-address, or coturn. Default: the NAT is not looked at."`
+	Server   string `group:"Doctor" placeholder:"HOST[:PORT]" help:"STUN server with two addresses elsewhere, by which the NAT in front of this machine is found out: parley turn --alt-address, or coturn. Default: the NAT is not looked at."`
 	Loopback bool   `default:"true" negatable:"" group:"Doctor" help:"Call the server on this machine by every path. Default: yes, where nothing else is broken."`
 	JSON     bool   `name:"json" group:"Doctor" help:"Print what was found as JSON."`
 }
@@ -34,11 +36,12 @@ With --server it also names the behaviour of the NAT in front of this machine, i
 
 // doctor looks for what is wrong and prints it.
 func (p process) doctor(c *doctorCommand, origins Origins) error {
-	if c.NAT && c.Server == "" {
-		return &usageError{errors.New("--nat: name a STUN server with two addresses by --server, such as one that runs parley turn --alt-address")}
-	}
 	ctx, stop := ossignal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	stun, err := c.stunServer(ctx)
+	if err != nil {
+		return &usageError{err}
+	}
 	began := time.Now()
 	progress := doctor.NewProgress(p.stderr, isTerminal(p.stderr))
 	r := doctor.NewReport(Version())
@@ -58,18 +61,37 @@ func (p process) doctor(c *doctorCommand, origins Origins) error {
 		}
 		progress.Clear()
 	}
-	if c.Server != "" {
-		err := r.ExamineNAT(ctx, c.Server, progress.Show)
+	if stun.IsValid() {
+		r.ExamineNAT(ctx, stun, progress.Show)
 		progress.Clear()
-		if err != nil {
-			return err
-		}
+	}
+	if ctx.Err() != nil {
+		return errors.New("doctor: it was interrupted, and has not looked at everything")
 	}
 	// Round takes the reading of the clock that nobody sets away (package time).
 	if f, stepped := doctor.Stepped(time.Now().Round(0).Sub(began.Round(0)), time.Since(began)); stepped {
 		r.Add(f)
 	}
 	return p.conclude(c, r)
+}
+
+// stunServer finds the server of --server; invalid: there is none. It is looked for before anything else is looked at, which takes a while.
+func (c *doctorCommand) stunServer(ctx context.Context) (at netip.AddrPort, err error) {
+	const wanted = "a STUN server with two addresses, such as one that runs parley turn --alt-address"
+	switch {
+	case c.Server != "":
+	case c.NAT:
+		return at, errors.New("--nat: name " + wanted + ", by --server")
+	default:
+		return at, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	if at, err = doctor.FindServer(ctx, c.Server); err != nil {
+		err = fmt.Errorf("--server %s: %w; give HOST or HOST:PORT of %s. It is asked about the NAT alone: the server that the doctor looks at "+
+			"is the one of this machine, by its flags", c.Server, err, wanted)
+	}
+	return at, err
 }
 
 // conclude prints what is left to print.

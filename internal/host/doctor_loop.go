@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -45,13 +46,53 @@ func (c *doctorCommand) examinePaths(ctx context.Context, env environment, runni
 			return
 		}
 	}
+	hasTURN := true
 	for _, path := range trialPaths {
+		if path.TURN() && !hasTURN {
+			r.Paths = append(r.Paths, doctor.PathFacts{Path: string(path)})
+			continue
+		}
 		status(fmt.Sprintf("%s: a call through the server", path))
 		report, err := load.Run(ctx, trialPlan(at, path), load.Options{Token: token})
-		if ctx.Err() != nil || !addPath(r, path, report, err) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && slices.ContainsFunc(report.Errors, func(c load.Cause) bool { return c.Cause == load.CauseNoTURN }) {
+			hasTURN = false
+			r.Paths = append(r.Paths, doctor.PathFacts{Path: string(path)})
+			r.Add(c.withoutTURN(answersTURN(ctx, at)))
+			continue
+		}
+		if !addPath(r, path, report, err) {
 			return
 		}
 	}
+}
+
+// answersTURN reports whether a server on this machine answers STUN, and so TURN, at its one port.
+func answersTURN(ctx context.Context, listen string) bool {
+	host, number, _ := splitListen(listen)
+	return doctor.AnswersSTUN(ctx, "tcp", reached(host, number))
+}
+
+// withoutTURN says why the server tells clients of no TURN server: it answers as one and keeps that to itself, or does not.
+func (c *doctorCommand) withoutTURN(answers bool) doctor.Finding {
+	f := doctor.Finding{Area: "TURN", Level: doctor.Note, Text: "not offered, neither by UDP nor by TCP or TLS"}
+	switch {
+	case answers:
+		f.Cause = "the server has it, and tells clients nothing of it: it has loopback addresses alone, where no relay is needed"
+		f.Next = "nothing, unless others are to reach the server: then --listen on more than loopback"
+	case !c.TURN:
+		f.Cause = "--no-turn"
+		f.Next = "nothing, unless some clients are behind firewalls that let nothing else out: then leave it out"
+	case runtime.GOOS != "linux":
+		f.Cause = "the server has it on Linux only"
+		f.Next = "nothing, unless some clients are behind firewalls that let nothing else out: then run parley turn on a Linux machine, and name it with --ice-server"
+	default:
+		f.Level, f.Cause = doctor.Warning, "the running server was started with --no-turn, or is an older one, and the settings that the doctor was given say otherwise"
+		f.Next = "give the doctor the settings of the server"
+	}
+	return f
 }
 
 // startOwn starts a server as it is set up, with what it makes in a folder that goes away.
@@ -97,7 +138,7 @@ func addPath(r *doctor.Report, path load.Path, report *load.Report, err error) (
 	}
 	f := pathFinding(path, report)
 	facts := doctor.PathFacts{
-		Path: string(path), Offered: f.Level != doctor.Note, OK: f.Level == doctor.OK || f.Level == doctor.Warning, RTT: report.RTT, Joined: report.Joins.P50,
+		Path: string(path), Offered: true, OK: f.Level == doctor.OK || f.Level == doctor.Warning, RTT: report.RTT, Joined: report.Joins.P50,
 	}
 	if facts.OK {
 		facts.LostPercent, facts.Mbit = report.Video.LostPercent, float64(report.Received.Median)/1e6
@@ -111,14 +152,7 @@ func addPath(r *doctor.Report, path load.Path, report *load.Report, err error) (
 func pathFinding(path load.Path, report *load.Report) doctor.Finding {
 	area := string(path)
 	if len(report.Errors) > 0 {
-		cause := report.Errors[0]
-		if cause.Cause == load.CauseNoTURN {
-			return doctor.Finding{
-				Area: area, Level: doctor.Note, Text: "not offered", Cause: "the server is set up without (--no-turn), or has loopback addresses alone",
-				Next: "nothing, unless some clients are behind firewalls that let nothing else out",
-			}
-		}
-		return failed(area, "no call by this path", cause, pathNext(path))
+		return failed(area, "no call by this path", report.Errors[0], pathNext(path))
 	}
 	if report.Video == nil || report.FirstPicture.Failed+report.FirstPicture.Done == 0 || report.FirstPicture.Failed > 0 {
 		return failed(area, "connected, and no picture came", load.Cause{Example: "nothing was forwarded within " + trialTime.String()}, pathNext(path))

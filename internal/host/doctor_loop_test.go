@@ -19,7 +19,8 @@ import (
 func TestScenarioDoctorCallsARunningServer(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	data := t.TempDir()
-	n := startNode(t, "--listen", "0.0.0.0:0", "--auth", "token", "--data", data) // relays have no use for loopback addresses alone
+	n := startNode(t, "--listen", "0.0.0.0:0", "--auth", "token", "--data", data, // relays have no use for loopback addresses alone
+		"--ice-server", "turn:192.0.2.1,ann,hunter2") // somebody else's is not what is tried
 	defer n.stop()
 	at := fmt.Sprintf("0.0.0.0:%d", n.port.Local().Port())
 	r, exit, stderr := examine(t, nil, "--listen", at, "--auth", "token", "--data", data)
@@ -70,6 +71,47 @@ func TestScenarioDoctorStartsAServer(t *testing.T) {
 	}
 }
 
+// A server that is running without TURN, which the doctor was not told, is told from one that has it and offers it to nobody.
+func TestScenarioDoctorFindsOtherSettings(t *testing.T) {
+	data := t.TempDir()
+	n := startNode(t, "--listen", "127.0.0.1:0", "--no-turn", "--data", data)
+	defer n.stop()
+	at := n.port.Local().String()
+	for _, c := range []struct {
+		flags []string
+		level doctor.Level
+		text  string
+	}{
+		{nil, doctor.Warning, "started with --no-turn"},
+		{[]string{"--no-turn"}, doctor.Note, "why --no-turn"},
+	} {
+		r, exit, stderr := examine(t, nil, append([]string{"--listen", at, "--data", data}, c.flags...)...)
+		i := slices.IndexFunc(r.Findings, func(f doctor.Finding) bool { return f.Area == "TURN" })
+		if exit != 0 || i < 0 || len(r.Paths) != len(trialPaths) {
+			t.Fatalf("exit %d, %s, %+v", exit, stderr, r)
+		}
+		check(t, r.Findings[i], c.level, c.text)
+	}
+}
+
+// Why there is no TURN is told by whether the server answers, and by the settings.
+func TestFindingsWithoutTURN(t *testing.T) {
+	for _, c := range []struct {
+		turn, answers bool
+		level         doctor.Level
+		text          string
+	}{
+		{true, true, doctor.Note, "loopback addresses alone"},
+		{false, true, doctor.Note, "loopback addresses alone"}, // it is the running server that counts
+		{false, false, doctor.Note, "why --no-turn"},
+		{true, false, doctor.Warning, "the settings that the doctor was given say otherwise"},
+	} {
+		cmd := &doctorCommand{}
+		cmd.TURN = c.turn
+		check(t, cmd.withoutTURN(c.answers), c.level, c.text)
+	}
+}
+
 // What goes wrong with a call is told by what it is, with a next step; whether others make sense depends on it.
 func TestFindingsOfCalls(t *testing.T) {
 	good := func() *load.Report {
@@ -94,9 +136,6 @@ func TestFindingsOfCalls(t *testing.T) {
 		{"no TCP", load.PathTURNTLS, func(r *load.Report) {
 			r.Errors = []load.Cause{{Cause: "media", Example: "not connected after 6s"}}
 		}, doctor.Fault, "closes the TCP port", true},
-		{"no TURN", load.PathTURNUDP, func(r *load.Report) {
-			r.Errors = []load.Cause{{Cause: load.CauseNoTURN, Example: "none"}}
-		}, doctor.Note, "not offered", true},
 		{"no picture", load.PathWHIP, func(r *load.Report) { r.FirstPicture = load.Times{Failed: 1} }, doctor.Fault, "no picture came", true},
 		{"refused", load.PathUDP, func(r *load.Report) {
 			r.Errors = []load.Cause{{Cause: "join", Example: "unauthorized", Next: "bring a token"}}

@@ -45,16 +45,40 @@ func portFinding(ctx context.Context, listen string) (f doctor.Finding, running 
 		return f, true
 	}
 	f.Level, f.Text = doctor.Fault, fmt.Sprintf("%s %d is taken", strings.ToUpper(strings.Join(taken, " and ")), number)
-	f.Cause, f.Next = occupant(taken[0], number), "end it, or choose another port with --listen"
+	who := occupantOf(ctx, taken[0], number)
+	f.Cause, f.Next = who.text, who.next("--listen")
 	return f, false
 }
 
-// occupant says who has a port.
-func occupant(network string, number uint16) string {
-	if owner := doctor.OwnerOf(network, number); owner != "" {
-		return owner + " listens there"
+// occupant is who has a port.
+type occupant struct {
+	text   string
+	parley bool   // it is one of ours
+	port   uint16 // the one port of the server that it is; 0: it is not known to be a server
+}
+
+func occupantOf(ctx context.Context, network string, number uint16) occupant {
+	owner, ok := doctor.OwnerOf(network, number)
+	if !ok {
+		return occupant{text: "another program listens there, which this user may not look at"}
 	}
-	return "another program listens there, which this user may not look at"
+	for _, at := range owner.TCP {
+		if version, ok := parleyAt(ctx, fmt.Sprintf(":%d", at)); ok {
+			return occupant{fmt.Sprintf("Parley %s, which is running on port %d, listens there: %v", version, at, owner), true, at}
+		}
+	}
+	return occupant{text: owner.String() + " listens there", parley: owner.Name == "parley"}
+}
+
+// next is what to do where a port of a flag is taken.
+func (o occupant) next(flag string) string {
+	switch {
+	case o.port != 0:
+		return fmt.Sprintf("if you mean that server, give the doctor its settings, --listen :%d among them; for another one beside it, choose another port with %s", o.port, flag)
+	case o.parley:
+		return "if it is the server that you mean, give the doctor its settings; if not, choose another port with " + flag
+	}
+	return "end it, or choose another port with " + flag
 }
 
 // turnPort is a further port of the server, for STUN and TURN.
@@ -72,7 +96,7 @@ func (c *Config) turnPorts() (all []turnPort) {
 	for _, at := range c.TURNListen {
 		all = append(all, turnPort{at, []string{"tcp", "udp"}, false})
 	}
-	if host, number, err := splitListen(c.Listen); err == nil && len(c.TURNListen) == 0 && number != usualTURN {
+	if host, number, err := splitListen(c.Listen); err == nil && len(c.TURNListen) == 0 && number != usualTURN && number != 0 { // 0: see openRelay
 		all = append(all, turnPort{netip.AddrPortFrom(host, usualTURN).String(), []string{"udp"}, true})
 	}
 	return all
@@ -105,11 +129,12 @@ func (p turnPort) finding(ctx context.Context, network string, running bool) doc
 	case errors.Is(err, syscall.EADDRINUSE) && running && doctor.AnswersSTUN(ctx, network, reached(host, number)):
 		f.Text = name + " answers"
 	case errors.Is(err, syscall.EADDRINUSE) && p.usual:
-		f.Level, f.Text, f.Cause = doctor.Warning, name+" is taken", occupant(network, number)
-		f.Next = "end it, or choose another port with --turn-listen; without, STUN and TURN answer at the one port alone"
+		who := occupantOf(ctx, network, number)
+		f.Level, f.Text, f.Cause = doctor.Warning, name+" is taken", who.text
+		f.Next = who.next(flag) + "; without, STUN and TURN answer at the one port alone"
 	case errors.Is(err, syscall.EADDRINUSE):
-		f.Level, f.Text, f.Cause = doctor.Fault, name+" is taken", occupant(network, number)
-		f.Next = "end it, or choose another port with " + flag
+		who := occupantOf(ctx, network, number)
+		f.Level, f.Text, f.Cause, f.Next = doctor.Fault, name+" is taken", who.text, who.next(flag)
 	default:
 		f.Level, f.Text, f.Cause, f.Next = doctor.Fault, "a server cannot listen on "+name, err.Error(), portHint(flag, err)
 	}

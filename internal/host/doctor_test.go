@@ -213,8 +213,47 @@ func TestDoctorLooksAtPortsOfTURN(t *testing.T) {
 			t.Errorf("%s, want %s", got, text)
 		}
 	}
-	if got := (&Config{Listen: ":8443"}).turnPorts(); got != nil {
-		t.Errorf("%v without TURN", got)
+	for _, cfg := range []Config{{Listen: ":8443"}, {Listen: ":0", TURN: true}} {
+		if got := cfg.turnPorts(); got != nil {
+			t.Errorf("%+v: %v", cfg, got)
+		}
+	}
+}
+
+// A port that a Parley has is no other program's: the doctor says which one it is, and does not advise to end it.
+func TestDoctorRecognisesParley(t *testing.T) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	at := turnPort{c.LocalAddr().String(), []string{"udp"}, true}
+	check(t, at.finding(t.Context(), "udp", false), doctor.Warning, fmt.Sprintf("(process %d) listens there next end it", os.Getpid()))
+
+	n := startNode(t) // in this process: the port is now one of a server's
+	defer n.stop()
+	f := at.finding(t.Context(), "udp", false)
+	check(t, f, doctor.Warning, fmt.Sprintf("why Parley %s, which is running on port %d, listens there", Version(), n.port.Local().Port()))
+	check(t, f, doctor.Warning, fmt.Sprintf("give the doctor its settings, --listen :%d", n.port.Local().Port()))
+	check(t, f, doctor.Warning, "choose another port with --turn-listen; without, STUN and TURN answer at the one port alone")
+	at.usual = false
+	f = at.finding(t.Context(), "udp", false)
+	if check(t, f, doctor.Fault, "give the doctor its settings"); strings.Contains(f.Next, "end it") {
+		t.Error(f.Next)
+	}
+}
+
+// Whoever names no server that can be asked is told before anything else is looked at.
+func TestDoctorWantsServer(t *testing.T) {
+	for want, args := range map[string][]string{
+		"--nat: name a STUN server with two addresses": {"--nat"},
+		"that is a URL; give HOST or HOST:PORT":        {"--server", "https://127.0.0.1:8443"},
+		"--server 127.0.0.1:nothing":                   {"--server", "127.0.0.1:nothing"},
+	} {
+		out, stderr, exit := run(nil, append([]string{"doctor"}, args...)...)
+		if exit != 2 || out != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%v: exit %d, %q, %q", args, exit, out, stderr)
+		}
 	}
 }
 
@@ -266,10 +305,8 @@ func TestDoctorLooksAtSettings(t *testing.T) {
 		}
 		check(t, r.Findings[0], doctor.Fault, c.want)
 	}
-	for _, args := range [][]string{{"--nothing"}, {"--nat"}} {
-		if _, exit, stderr := examine(t, nil, args...); exit != 2 || stderr == "" {
-			t.Errorf("%v: exit %d, %q", args, exit, stderr)
-		}
+	if _, exit, stderr := examine(t, nil, "--nothing"); exit != 2 || stderr == "" {
+		t.Errorf("exit %d, %q", exit, stderr)
 	}
 }
 

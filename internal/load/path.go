@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,8 @@ func relayCause(err error) string {
 	return "media"
 }
 
-func (p Path) turn() bool { return strings.HasPrefix(string(p), "TURN/") }
+// TURN reports whether it leads through a TURN server.
+func (p Path) TURN() bool { return strings.HasPrefix(string(p), "TURN/") }
 
 // patience is how long joining may take.
 func (p *Plan) patience() time.Duration {
@@ -62,7 +64,7 @@ func (c *client) settle(ctx context.Context, s *webrtc.SettingEngine) (webrtc.Co
 	case path == PathTCP:
 		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
 		s.DisableActiveTCP(false)
-	case path.turn():
+	case path.TURN():
 		server, err := c.relay(ctx)
 		if err != nil {
 			return config, err
@@ -86,7 +88,7 @@ func (c *client) relay(ctx context.Context) (webrtc.ICEServer, error) {
 	if err := c.get(ctx, "/v1/ice-servers?for=participant", &told); err != nil {
 		return webrtc.ICEServer{}, err
 	}
-	for _, s := range told.ICEServers {
+	for _, s := range slices.Backward(told.ICEServers) { // its own is behind those of others
 		for _, url := range s.URLs {
 			rest, isTURN := strings.CutPrefix(url, "turn:")
 			at, udp := strings.CutSuffix(rest, "?transport=udp")
@@ -200,7 +202,7 @@ func (c *client) measurePing(ctx context.Context) {
 // astray says where media go another way than they should.
 func (p Path) astray(pair *webrtc.ICECandidatePair) error {
 	relayed, tcp := pair.Local.Typ == webrtc.ICECandidateTypeRelay, pair.Local.Protocol == webrtc.ICEProtocolTCP
-	if p == "" || relayed == p.turn() && tcp == (p == PathTCP) {
+	if p == "" || relayed == p.TURN() && tcp == (p == PathTCP) {
 		return nil
 	}
 	return fmt.Errorf("media go by %v to %v, and not by %s", pair.Local, pair.Remote, p)
