@@ -9,6 +9,8 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -105,6 +107,7 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Resolvers(s),
 		kong.Vars{"version": "parley " + Version()},
+		kong.KindMapper(reflect.Int, mapper("a whole number", strconv.Atoi)),
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper("a duration, such as 30s or 5m", time.ParseDuration)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), mapper("a level: debug, info, warn or error", parseLevel)),
 		kong.TypeMapper(reflect.TypeFor[netip.Addr](), mapper("an IP address, such as 203.0.113.7; a name will not do", netip.ParseAddr)),
@@ -127,7 +130,7 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		err = s.failed
 	}
 	if err != nil {
-		err = negative(unknownCommand(err, args, k.Model))
+		err = missing(unknownCommand(err, args, k.Model))
 		if s.failed != nil || s.origins.blame(err.Error()) != err.Error() {
 			err = &settingsError{err}
 		}
@@ -159,16 +162,24 @@ func unknownCommand(fault error, args []string, app *kong.Application) error {
 	return fmt.Errorf("unknown command %q: there are %s; `parley --help` tells more", args[0], strings.Join(commands, ", "))
 }
 
-// negativeValue is how kong tells of a value that it takes for a flag.
-var negativeValue = regexp.MustCompile(`^(--[a-z-]+): expected \w+ value but got "(-[0-9][^"]*)"`)
+// missingValue is how kong tells of what stands where a value is expected.
+var missingValue = regexp.MustCompile(`^(--[a-z-]+): expected \w+ value but got "([^"]*)"`)
 
-// negative says that a value is, in place of how to write it: none may be.
-func negative(fault error) error {
-	if m := negativeValue.FindStringSubmatch(fault.Error()); m != nil {
+// missing says what is wrong in place of how to write it: what is taken for the next flag may be a negative number, which no value may be.
+func missing(fault error) error {
+	m := missingValue.FindStringSubmatch(fault.Error())
+	switch {
+	case m == nil:
+		return fault
+	case negativeNumber.MatchString(m[2]):
 		return fmt.Errorf("%s: %s is negative", m[1], m[2])
+	case strings.HasPrefix(m[2], "-"):
+		return fmt.Errorf("%s: its value is missing: %s is the next flag", m[1], m[2])
 	}
-	return fault
+	return fmt.Errorf("%s: its value is missing", m[1])
 }
+
+var negativeNumber = regexp.MustCompile(`^-[0-9]`)
 
 func parseLevel(text string) (level slog.Level, err error) {
 	err = level.UnmarshalText([]byte(text))
@@ -245,11 +256,13 @@ func (p process) run(cli *program, verb string, origins Origins) error {
 	return nil
 }
 
-// show writes the settings in the form that --config reads.
+// show writes the settings in the form that --config reads, with what the server makes of those that nobody has set.
 func (p process) show(c *showCommand, origins Origins) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	raiseFileLimit(slog.New(slog.DiscardHandler)) // as the server does: a default depends on it
 	var cli program
 	cli.Config.Show = *c
+	cli.Config.Show.fill()
 	k, err := kong.New(&cli)
 	if err != nil {
 		return err
@@ -267,15 +280,25 @@ func (p process) show(c *showCommand, origins Origins) error {
 			if err != nil {
 				return err
 			}
-			line := f.Name + ": " + strings.TrimSpace(string(text))
+			value := strings.TrimSpace(string(text))
+			line := f.Name + ": " + value
 			if c.Origin {
 				line += "\t# " + origin
+			}
+			if told := toldDefault.FindStringSubmatch(f.Help); c.Origin && origin == "default" && told != nil && slices.Contains(noValues, value) {
+				line += ": " + told[1]
 			}
 			fmt.Fprintln(w, line)
 		}
 	}
 	return w.Flush()
 }
+
+// noValues are those in place of which something is done that the help of a flag tells.
+var (
+	noValues    = []string{`""`, "[]", "null", "0"}
+	toldDefault = regexp.MustCompile(`Default: (.+)\.$`)
+)
 
 // shown is a value as a file would have it.
 func shown(v any) any {

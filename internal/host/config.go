@@ -88,6 +88,12 @@ func (c *Config) shards() int {
 	return min(runtime.GOMAXPROCS(0), ice.MaxShards)
 }
 
+// fill puts in the place of zeros what the server makes of them.
+func (c *Config) fill() {
+	c.Shards = c.shards()
+	c.Relay.fill()
+}
+
 // public reports whether the server is set up to be reached from elsewhere by name: then strangers will come.
 func (c *Config) public() bool { return len(c.Domain) > 0 || c.Cert != "" || len(c.Behind) > 0 }
 

@@ -2,15 +2,20 @@ package host
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/parley-rtc/parley/internal/ice"
+	"github.com/parley-rtc/parley/internal/turn"
 )
 
 // run starts the command line with a table for an environment.
@@ -108,6 +113,40 @@ func TestShowIsAFile(t *testing.T) {
 	}
 }
 
+// A default is shown as what the server makes of it: as many media loops as cores, as many relayed addresses as there may be; and where there is
+// no value, what is done without one.
+func TestShownDefaults(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want map[string]string
+	}{
+		{nil, map[string]string{
+			"shards":                  fmt.Sprintf("%d # default", min(runtime.GOMAXPROCS(0), ice.MaxShards)),
+			"turn-allocations":        fmt.Sprintf("%d # default", halfOf(fileLimit(), turn.DefaultLimits.Allocations)),
+			"turn-user-allocations":   fmt.Sprintf("%d # default", turn.DefaultLimits.PerUser),
+			"turn-source-allocations": fmt.Sprintf("%d # default", turn.DefaultLimits.PerSource),
+			"turn-allocation-rate":    "0 # default: no limit",
+			"turn-user-rate":          "0 # default: no limit",
+			"turn-dtls":               "[] # default: none",
+			"acme-ca":                 `"" # default: Let's Encrypt`,
+			"drain":                   "30s # default",
+			"log-level":               "INFO # default",
+		}},
+		{[]string{"--turn-user-rate=0", "--drain=0s"}, map[string]string{"turn-user-rate": "0 # flag --turn-user-rate", "drain": "0s # flag --drain"}},
+	} {
+		got := map[string]string{}
+		for line := range strings.Lines(stdout(t, nil, append([]string{"config", "show", "--origin"}, c.args...)...)) {
+			name, text, _ := strings.Cut(line, ": ")
+			got[name] = strings.Join(strings.Fields(text), " ")
+		}
+		for name, want := range c.want {
+			if got[name] != want {
+				t.Errorf("%v: %s: %s, want %s", c.args, name, got[name], want)
+			}
+		}
+	}
+}
+
 // Settings that do not exist, or contradict each other, are refused by name and with a next step; the exit status is 2.
 func TestRefusedSettings(t *testing.T) {
 	for _, c := range []struct {
@@ -151,6 +190,11 @@ func TestRefusedSettings(t *testing.T) {
 		{args: []string{"--drain", "30"}, want: `--drain: "30" is not a duration, such as 30s`},
 		{args: []string{"--drain", "-5s"}, want: "--drain: -5s is negative"},
 		{args: []string{"--shards", "-1"}, want: "--shards: -1 is negative"},
+		{args: []string{"--shards", "many"}, want: `--shards: "many" is not a whole number`},
+		{args: []string{"--shards", "1.5"}, want: `--shards: "1.5" is not a whole number`},
+		{args: []string{"--turn-allocations"}, want: "--turn-allocations: its value is missing\n"},
+		{args: []string{"--drain", "--turn"}, want: "--drain: its value is missing: --turn is the next flag"},
+		{env: map[string]string{"PARLEY_SHARDS": "two"}, want: `PARLEY_SHARDS: "two" is not a whole number`},
 		{args: []string{"--log-level", "loud"}, want: `--log-level: "loud" is not a level: debug, info, warn or error`},
 		{args: []string{"--domain", "10.1.2.3"}, want: "--domain 10.1.2.3: give a public name"},
 		{env: map[string]string{"PARLEY_DRAIN": "25h"}, want: "PARLEY_DRAIN 25h0m0s: give"},

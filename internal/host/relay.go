@@ -66,8 +66,16 @@ func (f *relayFlags) check(prefix string) error {
 	return nil
 }
 
+// fill puts defaults in the place of zeros, which for rates mean that there is no limit.
+func (f *relayFlags) fill() {
+	d := &turn.DefaultLimits
+	f.Allocations = cmp.Or(f.Allocations, halfOf(fileLimit(), d.Allocations))
+	f.PerUser, f.PerSource = cmp.Or(f.PerUser, d.PerUser), cmp.Or(f.PerSource, d.PerSource)
+}
+
 // config is what a relay is opened with.
-func (f *relayFlags) config(realm string, credentials turn.Credentials, log *slog.Logger) relay.Config {
+func (f relayFlags) config(realm string, credentials turn.Credentials, log *slog.Logger) relay.Config {
+	f.fill()
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails
 	const bytesPerKilobit = 1000 / 8
@@ -76,7 +84,7 @@ func (f *relayFlags) config(realm string, credentials turn.Credentials, log *slo
 			Realm: realm, Secret: secret, Credentials: credentials,
 			Policy: turn.Policy{Allow: f.AllowPeer, Deny: f.DenyPeer},
 			Limits: turn.Limits{
-				Allocations: cmp.Or(f.Allocations, halfOf(fileLimit(), turn.DefaultLimits.Allocations)), PerUser: f.PerUser, PerSource: f.PerSource,
+				Allocations: f.Allocations, PerUser: f.PerUser, PerSource: f.PerSource,
 				AllocationRate: bytesPerKilobit * f.Rate, UserRate: bytesPerKilobit * f.UserRate,
 			},
 		},

@@ -8,7 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"rsc.io/qr"
 )
@@ -31,50 +31,77 @@ type summary struct {
 
 // write prints the start text: where to go, on what, and what might go wrong.
 func (s *summary) write(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nParley %s\n\n", Version())
+	fmt.Fprintf(out, "\nParley %s\n\n", Version())
+	s.table().write(out)
+	for _, hint := range s.hints() {
+		fmt.Fprintf(out, "\n  %s\n", hint)
+	}
+	if phones := s.phones(); s.codes && phones != "" {
+		drawCode(out, phones)
+	}
+	fmt.Fprintln(out)
+}
+
+// table is what the start text tells line by line.
+func (s *summary) table() (t table) {
 	for _, host := range s.hosts() {
-		fmt.Fprintf(w, "  meet\t%s\n", s.url(host))
+		t.add("meet", s.url(host))
 	}
 	if host, ok := s.localHost(); ok {
-		fmt.Fprintf(w, "  meet\thttp://%s\ton this machine\n", net.JoinHostPort(host, strconv.Itoa(int(s.port))))
+		t.add("meet", "http://"+net.JoinHostPort(host, strconv.Itoa(int(s.port))), "on this machine")
 	}
-	phones := s.phones()
-	if phones != "" {
+	if phones := s.phones(); phones != "" {
 		note := "the browser warns once; " + phones + "/trust makes it stop"
 		if s.cfg.Cert != "" {
 			note = "if --cert names this address"
 		}
-		fmt.Fprintf(w, "  others\t%s\t%s\n", phones, note)
+		t.add("others", phones, note)
 	}
-	fmt.Fprintf(w, "  media\tUDP and TCP %d\n", s.port)
+	t.add("media", fmt.Sprintf("UDP and TCP %d", s.port))
 	if s.turn != "" {
 		note := "STUN and TURN"
 		if s.turnHidden {
 			note += ", of which clients are not told: no relay is needed on loopback"
 		}
-		fmt.Fprintf(w, "  relay\t%s\t%s\n", s.turn, note)
+		t.add("relay", s.turn, note)
 	}
 	for _, o := range s.offers {
-		verb := "  offered\t"
+		verb := "offered"
 		if !o.offered {
-			verb = "  kept back\t"
+			verb = "kept back"
 		}
-		fmt.Fprintf(w, "%s%s\t%s\t%s\n", verb, o.address, o.place, o.why)
+		t.add(verb, o.address.String(), o.place, o.why)
 	}
-	fmt.Fprintf(w, "  access\t%s\n", s.access())
-	fmt.Fprintf(w, "  keys\t%s\tparley token%s --room ROOM --name NAME\n", s.keys, s.dataFlag())
+	t.add("access", s.access())
+	t.add("keys", s.keys, fmt.Sprintf("parley token%s --room ROOM --name NAME", s.dataFlag()))
 	if s.authority != "" {
-		fmt.Fprintf(w, "  authority\t%s\tSHA-256, to compare at /trust\n", s.authority)
+		t.add("authority", s.authority+" (SHA-256, to compare at /trust)")
 	}
-	_ = w.Flush()
-	for _, hint := range s.hints() {
-		fmt.Fprintf(out, "\n  %s\n", hint)
+	return t
+}
+
+// table is the lines of a start text. What is last in one is as long as it likes; whatever else is in a column is as wide as the widest there.
+type table [][]string
+
+func (t *table) add(cells ...string) { *t = append(*t, cells) }
+
+func (t table) write(out io.Writer) {
+	var widths []int
+	for _, cells := range t {
+		for i, cell := range cells[:len(cells)-1] {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
 	}
-	if s.codes && phones != "" {
-		drawCode(out, phones)
+	for _, cells := range t {
+		last := len(cells) - 1
+		for i, cell := range cells[:last] {
+			fmt.Fprintf(out, "  %-*s", widths[i], cell)
+		}
+		fmt.Fprintf(out, "  %s\n", cells[last])
 	}
-	fmt.Fprintln(out)
 }
 
 // dataFlag is what `parley token` needs to find this server's keys.

@@ -142,6 +142,56 @@ func TestStartText(t *testing.T) {
 	}
 }
 
+// What a note stands behind is as wide in every line, however long other lines are, and lines without one; nothing is padded at the end.
+func TestStartTextColumns(t *testing.T) {
+	var out strings.Builder
+	s := &summary{
+		cfg: &Config{Listen: ":8443", Auth: "open"}, port: 8443, turn: "UDP and TCP 8443", keys: "/root/.local/share/parley/keys.yaml",
+		authority: strings.Repeat("AB:", 31) + "AB", offers: chooseAddresses(netip.IPv6Unspecified(), home, nil),
+	}
+	s.write(&out)
+	at := map[int][]string{}
+	for _, note := range []string{"on this machine", "the browser warns once", "STUN and TURN", "eth0", "docker0", "parley token"} {
+		found := 0
+		for line := range strings.Lines(out.String()) {
+			if i := strings.Index(line, "  "+note); i >= 0 {
+				at[i] = append(at[i], note)
+				found++
+			}
+			if strings.HasSuffix(line, " \n") {
+				t.Errorf("%q", line)
+			}
+		}
+		if found == 0 {
+			t.Errorf("no %q in\n%s", note, out.String())
+		}
+	}
+	if want := len("  kept back  /root/.local/share/parley/keys.yaml"); len(at) != 1 || at[want] == nil {
+		t.Errorf("notes begin at %v, want %d, in\n%s", at, want, out.String())
+	}
+}
+
+// A server that has loopback addresses alone says that it tells clients of no relay, and why; one that others reach does not.
+func TestStartTextOfHiddenRelay(t *testing.T) {
+	n := startNode(t)
+	defer n.stop()
+	text := func() string {
+		var out strings.Builder
+		n.summary(false).write(&out)
+		return strings.Join(strings.Fields(out.String()), " ")
+	}
+	told := fmt.Sprintf("relay UDP and TCP %d STUN and TURN", n.port.Local().Port())
+	hidden := told + ", of which clients are not told: no relay is needed on loopback"
+	if got := text(); !strings.Contains(got, hidden) {
+		t.Errorf("no %q in %s", hidden, got)
+	}
+	others := chooseAddresses(netip.IPv6Unspecified(), home, nil)
+	n.offers.Store(&others)
+	if got := text(); !strings.Contains(got, told) || strings.Contains(got, hidden) {
+		t.Errorf("with %v: %s", others, got)
+	}
+}
+
 // A QR code is drawn for terminals, square, with its quiet zone; escape codes never reach a file.
 func TestQRCode(t *testing.T) {
 	var out strings.Builder

@@ -164,7 +164,10 @@ func TestLoadInterrupted(t *testing.T) {
 func TestLoadRefusals(t *testing.T) {
 	for args, want := range map[string]string{
 		"--rooms 0":                             "--rooms 0: give 1 to 500",
-		"--bitrate much":                        "is no bitrate",
+		"--bitrate much":                        "--bitrate: \"much\" is no bitrate: give bit/s, such as 1.5M",
+		"--ramp x":                              "--ramp: \"x\" is no rate: give how many a second, such as 5/s",
+		"--rooms x":                             "--rooms: \"x\" is not a whole number",
+		"--fps":                                 "--fps: its value is missing",
 		"--video h265":                          "must be one of",
 		"--url http://localhost:8443/r/tea":     "--room names the rooms",
 		"--publishers 20 --subscribers 1000":    "--subscribers 1000: give 0 to 999",

@@ -5,38 +5,41 @@ import (
 	"io"
 	"net/netip"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/parley-rtc/parley/internal/auth"
 )
 
 // write prints the start text of a STUN and TURN server: what to tell clients, who may use it, and what might go wrong.
 func (s *standalone) write(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nParley %s, STUN and TURN\n\n", Version())
-	for _, at := range s.listeners.udp {
-		fmt.Fprintf(w, "  listens\tUDP and TCP %s\t%s\n", at, s.tlsNote())
-	}
-	for _, at := range s.dtls {
-		fmt.Fprintf(w, "  listens\tUDP %s\tDTLS\n", at)
-	}
-	for _, a := range s.alternates {
-		fmt.Fprintf(w, "  second\tUDP %s\tNAT behaviour (RFC 5780)\n", netip.AddrPortFrom(a.Local[1], a.Ports[1]))
-	}
-	for _, uri := range s.uris() {
-		fmt.Fprintf(w, "  clients\t%s\n", uri)
-	}
-	fmt.Fprintf(w, "  relayed\tports %s\t%s\n", s.cmd.RelayPorts, s.relayedNote())
-	fmt.Fprintf(w, "  access\t%s\n", s.access())
-	fmt.Fprintf(w, "  peers\t%s\n", s.peers())
-	if s.metrics.IsValid() {
-		fmt.Fprintf(w, "  metrics\thttp://%s/metrics\n", s.metrics)
-	}
-	_ = w.Flush()
+	fmt.Fprintf(out, "\nParley %s, STUN and TURN\n\n", Version())
+	s.table().write(out)
 	for _, hint := range s.hints() {
 		fmt.Fprintf(out, "\n  %s\n", hint)
 	}
 	fmt.Fprintln(out)
+}
+
+// table is what the start text tells line by line.
+func (s *standalone) table() (t table) {
+	for _, at := range s.listeners.udp {
+		t.add("listens", fmt.Sprintf("UDP and TCP %v", at), s.tlsNote())
+	}
+	for _, at := range s.dtls {
+		t.add("listens", fmt.Sprintf("UDP %v", at), "DTLS")
+	}
+	for _, a := range s.alternates {
+		t.add("second", fmt.Sprintf("UDP %v", netip.AddrPortFrom(a.Local[1], a.Ports[1])), "NAT behaviour (RFC 5780)")
+	}
+	for _, uri := range s.uris() {
+		t.add("clients", uri)
+	}
+	t.add("relayed", fmt.Sprintf("ports %v", s.cmd.RelayPorts), s.relayedNote())
+	t.add("access", s.access())
+	t.add("peers", s.peers())
+	if s.metrics.IsValid() {
+		t.add("metrics", fmt.Sprintf("http://%v/metrics", s.metrics))
+	}
+	return t
 }
 
 func (s *standalone) tlsNote() string {
