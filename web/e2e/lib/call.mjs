@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Person, outFolder } from './browser.mjs';
+import { Lab } from './lab.mjs';
 import { Server, origin } from './server.mjs';
 
 export class Call {
@@ -21,6 +22,33 @@ export class Call {
     try {
       call.server = await Server.startAt(at, name, ...flags);
       for (const [who, kind, number, namespace] of people) await call.person(who, kind, number, namespace);
+    } catch (error) {
+      await call.close();
+      throw error;
+    }
+    return call;
+  }
+
+  /** The same with the server in a lab, which ends with the call: peopleOf(lab) gives who is there. */
+  static async startInLab(name, peopleOf) {
+    const lab = new Lab();
+    try {
+      await lab.connect();
+      const call = await Call.startAt(lab, name, peopleOf(lab));
+      call.lab = lab;
+      return call;
+    } catch (error) {
+      lab.close();
+      throw error;
+    }
+  }
+
+  /** Ann, with a browser of this kind, behind the router of a lab, and bob beside its server: they see and hear each other. */
+  static async acrossLab(name, kind) {
+    const call = await Call.startInLab(name, (lab) => [['ann', kind, 1], ['bob', 'chromium', 2, lab.server]]);
+    try {
+      await call.meet('tea');
+      await call.allSeeAndHear();
     } catch (error) {
       await call.close();
       throw error;
@@ -61,6 +89,12 @@ export class Call {
     });
   }
 
+  /** What everybody has connected and published: another text once something was connected or published anew. */
+  async identity() {
+    const all = this.people.map((person) => person.evaluate(() => [e2e.connections.length, ...Object.values(e2e.published).map((p) => p.id)].join()));
+    return (await Promise.all(all)).join('; ');
+  }
+
   /** Leaves a picture of every page in out/, and what the pages said, for a person who looks for the cause of a failure. */
   async #evidence() {
     mkdirSync(outFolder, { recursive: true });
@@ -76,5 +110,6 @@ export class Call {
     await this.#evidence();
     await Promise.all(this.people.map((person) => person.close()));
     await this.server?.stop();
+    this.lab?.close();
   }
 }

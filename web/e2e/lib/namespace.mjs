@@ -59,7 +59,7 @@ function processes(name) {
 function removeAbandoned() {
   if (!existsSync('/run/netns')) return;
   for (const name of readdirSync('/run/netns')) {
-    const pid = name.startsWith(prefix) && name.slice(prefix.length);
+    const pid = name.startsWith(prefix) && parseInt(name.slice(prefix.length), 10); // a lab adds a letter to its own
     if (pid && !existsSync(`/proc/${pid}`)) removeNamespace(name);
   }
 }

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Call } from '../lib/call.mjs';
-import { Lab } from '../lib/lab.mjs';
 
 const timeout = 240_000;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -14,19 +13,11 @@ const rounds = Number(process.env.PARLEY_E2E_ROUNDS ?? 10);
 
 for (const kind of kinds) {
   describe(`a ${kind} whose network changes`, () => {
-    let lab;
     let call;
     before(async () => {
-      lab = new Lab();
-      await lab.connect();
-      call = await Call.startAt(lab, `network-${kind}`, [['ann', kind, 1], ['bob', 'chromium', 2, lab.server]]);
-      await call.meet('tea');
-      await call.allSeeAndHear();
+      call = await Call.acrossLab(`network-${kind}`, kind);
     }, { timeout });
-    after(async () => {
-      await call?.close();
-      lab?.close();
-    });
+    after(() => call?.close());
 
     /** Notes when packets of sound come, until it is stopped; then gives the longest time without any. */
     const watch = (person) => person.evaluate(() => {
@@ -66,23 +57,19 @@ for (const kind of kinds) {
       return gaps;
     };
 
-    const identity = () => Promise.all(call.people.map((person) => person.evaluate(() => [
-      e2e.connections.length, ...[...Object.values(e2e.published)].map((p) => p.id),
-    ].join())));
-
     test('another address of the same network is followed within 300 ms', { timeout }, async (t) => {
-      const before = await identity();
-      const gaps = await measure(() => lab.rebind(), 4000);
+      const before = await call.identity();
+      const gaps = await measure(() => call.lab.rebind(), 4000);
       for (const [who, all] of Object.entries(gaps)) t.diagnostic(`${who} heard nothing for ${all.join(', ')} ms`);
-      assert.deepEqual(await identity(), before, 'something was published or connected anew');
+      assert.equal(await call.identity(), before, 'something was published or connected anew');
       for (const all of Object.values(gaps)) assert.ok(Math.max(...all) <= 300, `a gap of ${Math.max(...all)} ms`);
     });
 
     test('another network: everything goes on within 2 s (95th percentile), in the same session', { timeout }, async (t) => {
-      const before = await identity();
-      const gaps = await measure((i) => (i % 2 === 0 ? lab.handOver() : lab.handBack()), 8000);
+      const before = await call.identity();
+      const gaps = await measure((i) => (i % 2 === 0 ? call.lab.handOver() : call.lab.handBack()), 8000);
       for (const [who, all] of Object.entries(gaps)) t.diagnostic(`${who} heard nothing for ${all.join(', ')} ms`);
-      assert.deepEqual(await identity(), before, 'something was published or connected anew');
+      assert.equal(await call.identity(), before, 'something was published or connected anew');
       for (const all of Object.values(gaps)) assert.ok(percentile(all, 0.95) <= 2000, `95 % of gaps are within ${percentile(all, 0.95)} ms`);
       await call.allSeeAndHear();
     });

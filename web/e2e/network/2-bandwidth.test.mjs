@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Call } from '../lib/call.mjs';
-import { Lab } from '../lib/lab.mjs';
 
 const timeout = 240_000;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -66,20 +65,14 @@ const stood = () => {
 };
 
 describe('a viewer whose bandwidth changes', () => {
-  let lab;
   let call;
   before(async () => {
-    lab = new Lab();
-    await lab.connect();
-    call = await Call.startAt(lab, 'bandwidth', [['studio', 'chromium', 1, lab.server]]);
+    call = await Call.startInLab('bandwidth', (lab) => [['studio', 'chromium', 1, lab.server]]);
     await call.studio.evaluate(publish, 'bandwidth', width, height);
   }, { timeout });
-  after(async () => {
-    await call?.close();
-    lab?.close();
-  });
+  after(() => call?.close());
 
-  const down = async () => JSON.parse(await lab.link('stats')).down;
+  const down = async () => JSON.parse(await call.lab.link('stats')).down;
 
   /** Lets time pass, and returns for each second what was sent and what arrived, in b/s, and how long packets waited at most, in ms. */
   const seconds = async (n) => {
@@ -101,23 +94,23 @@ describe('a viewer whose bandwidth changes', () => {
 
   for (const [i, kind] of kinds.entries()) {
     test(`${kind} gets what fits, and more when there is more`, { timeout }, async (t) => {
-      await lab.link('both delay=20ms');
+      await call.lab.link('both delay=20ms');
       const viewer = await call.person(kind, kind, i + 2);
       await viewer.evaluate(watch, 'bandwidth', kind, width);
       await viewer.evaluate((w) => e2e.until(async () => (await e2e.width()) === w, `a picture of ${w}`, 30_000), width).catch(async (error) => {
         throw new Error(`${error.message}: ${await viewer.evaluate(() => e2e.width())}, ${await call.studio.evaluate(sends)}`);
       });
-      await lab.link('down rate=2M,queue=200ms,delay=20ms');
+      await call.lab.link('down rate=2M,queue=200ms,delay=20ms');
       const steady = await seconds(20);
       t.diagnostic(`at 2 Mb/s: ${list(steady, 'sent', 1000)} kb/s sent`);
       await viewer.evaluate(stood);
 
-      await lab.link('down rate=300k,queue=200ms,delay=20ms');
+      await call.lab.link('down rate=300k,queue=200ms,delay=20ms');
       const fallen = await seconds(15);
       const still = await viewer.evaluate(stood);
       t.diagnostic(`at 300 kb/s: ${list(fallen, 'sent', 1000)} kb/s sent; packets wait ${list(fallen, 'waits', 1)} ms; still for ${still} ms`);
 
-      await lab.link('down rate=2M,queue=200ms,delay=20ms');
+      await call.lab.link('down rate=2M,queue=200ms,delay=20ms');
       const risen = await seconds(20);
       t.diagnostic(`at 2 Mb/s again: ${list(risen, 'came', 1000)} kb/s came; still for ${await viewer.evaluate(stood)} ms`);
       await viewer.evaluate(() => e2e.viewer.leave());

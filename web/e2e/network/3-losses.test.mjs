@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Call } from '../lib/call.mjs';
-import { Lab } from '../lib/lab.mjs';
 
 const timeout = 240_000;
 const length = 20_000; // ms of a row
@@ -54,28 +53,22 @@ const watch = async (name) => {
 };
 
 describe('a viewer whose network loses packets', () => {
-  let lab;
   let call;
   before(async () => {
-    lab = new Lab();
-    await lab.connect();
-    await lab.link('both delay=20ms');
-    call = await Call.startAt(lab, 'losses', [['ann', 'chromium', 1, lab.server], ...kinds.map((kind, i) => [kind, kind, i + 2])]);
+    call = await Call.startInLab('losses', (lab) => [['ann', 'chromium', 1, lab.server], ...kinds.map((kind, i) => [kind, kind, i + 2])]);
+    await call.lab.link('both delay=20ms');
     await call.meet('tea');
     for (const kind of kinds) await call[kind].evaluate(watch, 'ann');
   }, { timeout });
-  after(async () => {
-    await call?.close();
-    lab?.close();
-  });
+  after(() => call?.close());
 
   for (const { loss, burst = 1, still, concealed } of rows) {
     test(`${loss} % of packets${burst > 1 ? `, ${burst} in a row` : ''}`, { timeout }, async (t) => {
-      await lab.link(`down delay=20ms,loss=${loss}%,burst=${burst}`);
+      await call.lab.link(`down delay=20ms,loss=${loss}%,burst=${burst}`);
       await new Promise((done) => setTimeout(done, 5000)); // until redundancy has begun
       const all = await Promise.all(kinds.map((kind) => call[kind].evaluate((ms) => e2e.quality(ms), length)));
-      await lab.link('down delay=20ms');
-      const { Late: late } = JSON.parse(await lab.link('stats')).down;
+      await call.lab.link('down delay=20ms');
+      const { Late: late } = JSON.parse(await call.lab.link('stats')).down;
       kinds.forEach((kind, i) => t.diagnostic(`${kind}: still for ${all[i].still.toFixed(1)} % of the time, `
         + `${Math.round(all[i].longest)} ms at most; ${all[i].concealed.toFixed(1)} % of sound made up; the link was late by ${Math.round(late)} ms`));
       if (still === undefined) return;
