@@ -1,5 +1,6 @@
 // A call with people who are not there.
 
+import type { MediaPath } from "@parley-rtc/sdk";
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "../src/state/call.js";
 import type { Capture } from "../src/state/capture.js";
@@ -26,9 +27,11 @@ export class FakeCall implements Call {
   readonly room: string;
   readonly microphone: Capture;
   readonly camera: Capture;
+  readonly #path: MediaPath;
 
-  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture) {
+  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture, path: MediaPath) {
     this.room = room;
+    this.#path = path;
     this.microphone = microphone;
     this.camera = camera;
     this.connection = signal(connection);
@@ -60,7 +63,7 @@ export class FakeCall implements Call {
 
   async statistics(): Promise<Statistics> {
     return {
-      path: "udp",
+      path: this.#path,
       rttMs: 23.4,
       sending: { bitsPerSecond: 1_840_000, loss: 0.002 },
       receiving: { bitsPerSecond: 4_230_000, loss: 0 },

@@ -1,14 +1,19 @@
 // Every screen without a server: go run ./internal/tools/webbuild -fixture localhost:8099, then open
 //
 //	/?scene=call&people=5&share=1&panel=chat&connection=reconnecting
+//	/?scene=call&panel=statistics&path=turn/tls
 //	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=left   /?scene=ended&code=kicked
+//	/?scene=doctor   /?scene=doctor&at=work   /?scene=doctor&at=end
 //
 // It is for development and is not part of what is shipped.
 
+import type { MediaPath } from "@parley-rtc/sdk";
 import { render } from "preact";
 import { endAdvice, leftAdvice, type FailureCause } from "../src/pure/advice.js";
+import { bandwidthFinding, codecFinding, type Finding, natFinding, relayFinding, wayFinding } from "../src/pure/examination.js";
 import { camera, microphone, ownName, screen } from "../src/state/app.js";
 import type { Connection } from "../src/state/call.js";
+import { examination } from "../src/state/examination.js";
 import { speakingWhileMuted } from "../src/state/muted-hint.js";
 import { rememberRoom } from "../src/state/storage.js";
 import { say } from "../src/state/toasts.js";
@@ -32,6 +37,9 @@ function showScene(): void {
     case "left":
       screen.value = { at: "ended", room, advice: leftAdvice(room, !query.has("alone")) };
       return;
+    case "doctor":
+      screen.value = { at: "doctor" };
+      return showExamination();
     case "ended":
       screen.value = { at: "ended", room, advice: endAdvice(query.get("code") ?? "kicked", "the session is over", undefined) };
       return;
@@ -41,6 +49,22 @@ function showScene(): void {
 }
 
 const problemOf = (code: string | null): ReturnType<typeof endAdvice> | undefined => (code ? endAdvice(code, "refused", undefined) : undefined);
+
+function showExamination(): void {
+  const found = [
+    wayFinding("udp", undefined),
+    bandwidthFinding({ bitsPerSecond: 240_000, lost: 0.012 }),
+    wayFinding("tcp", { rtt: 41, took: 380 }),
+    relayFinding("turn:h?transport=tcp", { rtt: 43, took: 410 }),
+    natFinding([], false),
+  ];
+  const first: Finding[] = [
+    { area: "Camera", level: "ok", text: "FaceTime HD Camera (Built-in) (05ac:8514) works.", next: "" },
+    codecFinding(["opus", "VP8", "H264", "VP9", "AV1"], ["opus", "G722", "VP8", "H264", "VP9", "AV1"]),
+  ];
+  if (query.get("at") === "work") examination.value = { at: "work", step: "Connecting by UDP", findings: first };
+  if (query.get("at") === "end") examination.value = { at: "end", findings: [...first, ...found] };
+}
 
 function showFailure(): void {
   const cause = query.get("failure");
@@ -52,7 +76,7 @@ function showFailure(): void {
 }
 
 function showCall(): void {
-  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera);
+  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath);
   microphone.on.value = !query.has("muted");
   screen.value = { at: "call", call };
   panel.value = (query.get("panel") ?? "none") as Panel;
