@@ -56,6 +56,7 @@ type channel struct {
 	association *Association
 	link        *link
 	kind        Channel
+	stream      uint16
 	dc          *datachannel.DataChannel
 	ctx         context.Context // over with the channel, or with SCTP
 	over        context.CancelFunc
@@ -283,9 +284,11 @@ func (c *channel) readOne(short []byte) bool {
 		c.end("closed by the client")
 		c.link.forget(c)
 		return false
+	case c.isOver():
 	case n > MaxMessage:
 		c.end("a message is too long")
-	case !c.isOver():
+		c.association.count(func(n *Counts) { n.Refused++ })
+	default:
 		if err := c.association.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
 			c.end("closed")
 		}
@@ -303,6 +306,13 @@ func (c *channel) isOver() bool {
 	return c.ended
 }
 
+// isOpen reports whether messages of the channel are passed on: it was not refused, and is not over.
+func (c *channel) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened && !c.ended
+}
+
 // accept waits for a stream's opening message and opens the channel, if it is one of the two and not open already. From then on reads
 // do not wait: a deadline that is over lets them have what is there.
 func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct{}) {
@@ -314,7 +324,7 @@ func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct
 		return
 	}
 	kind, known := channelOf(cfg)
-	c := &channel{association: a, link: l, kind: kind, dc: dc}
+	c := &channel{association: a, link: l, kind: kind, stream: stream.StreamIdentifier(), dc: dc}
 	c.ctx, c.over = context.WithCancel(l.ctx)
 	dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
 	dc.OnBufferedAmountLow(c.again)

@@ -513,25 +513,114 @@ func TestPanicEndsOneAssociation(t *testing.T) {
 	})
 }
 
-// What only acknowledges brings the channels nothing to read; what comes with it may.
-func TestAcknowledges(t *testing.T) {
-	packet := func(chunks ...byte) []byte { return append(make([]byte, firstChunk), chunks...) }
+// What only acknowledges brings no channel anything to read, data bring it to their own, and what else there is to any.
+func TestNews(t *testing.T) {
+	packet := func(chunks ...[]byte) []byte { return append(make([]byte, firstChunk), bytes.Join(chunks, nil)...) }
 	sack := []byte{sackChunk, 0, 0, 16, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0}
-	data := []byte{dataChunk, 3, 0, 17, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 51, 'x', 0, 0, 0}
+	data := func(stream byte) []byte {
+		return []byte{dataChunk, 3, 0, 17, 1, 2, 3, 4, 0, stream, 0, 0, 0, 0, 0, 51, 'x', 0, 0, 0}
+	}
+	reset := []byte{130, 0, 0, 8, 0, 13, 0, 4}
 	for _, c := range []struct {
-		b    []byte
-		want bool
+		b         []byte
+		some, all bool
+		streams   []uint16
 	}{
-		{packet(sack...), true},
-		{packet(append(bytes.Clone(sack), data...)...), false},
-		{packet(data...), false},
-		{packet(append(bytes.Clone(data), sack...)...), false},
-		{packet(), false},
-		{packet(sackChunk, 0, 0), false},
-		{nil, false},
+		{packet(sack), false, false, nil},
+		{packet(sack, data(7)), true, false, []uint16{7}},
+		{packet(data(7), data(9), sack, data(7)), true, false, []uint16{7, 9, 7}},
+		{packet(data(7), reset, data(8)), true, true, []uint16{7, 8}},
+		{packet(reset), true, true, nil},
+		{packet(data(7)[:dataHeader-1]), true, true, nil},                        // cut off
+		{packet([]byte{dataChunk, 3, 0xff, 0xff}), true, true, nil},              // longer than the packet
+		{packet([]byte{dataChunk, 3, 0, 0}, data(7)), true, false, []uint16{258, 7}}, // of no length: SCTP refuses it
+		{packet(), false, false, nil},
+		{packet([]byte{sackChunk, 0, 0}), false, false, nil},
+		{make([]byte, 5), false, false, nil},
+		{nil, false, false, nil},
 	} {
-		if got := acknowledges(c.b); got != c.want {
-			t.Errorf("%x: %v", c.b, got)
+		n := news{some: true, all: true, streams: []uint16{1, 2, 3}}
+		if n.take(c.b); n.some != c.some || n.all != c.all || !slices.Equal(n.streams, c.streams) {
+			t.Errorf("%x: %+v", c.b, n)
 		}
 	}
+}
+
+// Channels that were refused, and that the client does not close, cost nothing while it sends on the one that is open: each message lets one
+// channel read, and not all that there are. What comes on them is read, or it would fill the window.
+func TestRefusedChannelsCostNothing(t *testing.T) {
+	talk(t, func(s *scene, assoc *sctp.Association) {
+		dc := s.dial(assoc, 1000, "parley", 0)
+		s.want(ChannelOpened)
+		var refused *datachannel.DataChannel
+		for i := range uint16(maxRefused - 1) {
+			refused = s.dial(assoc, i, "no", 0)
+			time.Sleep(time.Second)
+		}
+		l := s.a.link
+		looked := func(f func()) (n int) {
+			s.t.Helper()
+			l.mu.Lock()
+			for _, c := range l.channels { // as if each had a reader already: it is only noted that something has come
+				c.mu.Lock()
+				c.reading, c.arrived = c.stream != 1000, false
+				c.mu.Unlock()
+			}
+			l.mu.Unlock()
+			f()
+			time.Sleep(time.Second)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if len(l.channels) != maxRefused {
+				s.t.Errorf("%d channels are left", len(l.channels))
+			}
+			for _, c := range l.channels {
+				c.mu.Lock()
+				if c.arrived {
+					n++
+				}
+				c.reading = false
+				c.mu.Unlock()
+			}
+			return n
+		}
+		send := func(dc *datachannel.DataChannel) func() {
+			return func() {
+				for range 10 {
+					if _, err := dc.Write(make([]byte, 1000)); err != nil {
+						s.t.Error(err)
+					}
+					time.Sleep(time.Second)
+				}
+			}
+		}
+		if n := looked(send(dc)); n != 0 || len(s.heard()) != 10 {
+			s.t.Errorf("%d refused channels were looked at, or messages are missing", n)
+		}
+		if n := looked(send(refused)); n != 1 {
+			s.t.Errorf("%d refused channels were looked at, for what came on one", n)
+		}
+	})
+}
+
+// Limit: a channel that is closed for a message that is too long counts as one that is refused, or a client could open channels without end.
+func TestTooLongTooOften(t *testing.T) {
+	talk(t, func(s *scene, assoc *sctp.Association) {
+		assoc.SetMaxMessageSize(MaxMessage + 1)
+		for i := range uint16(maxRefused) {
+			dc := s.dial(assoc, i, "parley", 0)
+			s.want(ChannelOpened)
+			if _, err := dc.Write(make([]byte, MaxMessage+1)); err != nil {
+				s.t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			s.want(ChannelClosed)
+			if got := s.a.Counts().Refused; got != uint64(i+1) {
+				s.t.Errorf("%d refused after %d", got, i+1)
+			}
+		}
+		s.dial(assoc, 1000, "parley", 0)
+		time.Sleep(time.Second)
+		s.want()
+	})
 }

@@ -30,7 +30,7 @@ const (
 	receiveBytes       = 96_000                 // of messages that wait to be read: SCTP's receive window; see window.go
 	readBytes          = 256                    // enough for most messages; there are many channels, and each has a buffer
 	longestBytes       = receiveBytes + mtu     // more cannot wait to be read: the longest message there is
-	maxRefused         = 64                     // channels beyond the two, without a known label, or closed for being slow, until SCTP is given up
+	maxRefused         = 16                     // channels that were refused, or closed for being slow or for a message too long, until SCTP is given up
 	maxForged          = 4                      // records of one datagram that are not the client's, after which the rest is not looked at
 	maxPendingChannels = 8                      // streams whose opening message has not come
 	sendBytes          = 1 << 20                // of messages that wait for one channel

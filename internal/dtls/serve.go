@@ -25,7 +25,7 @@ type link struct {
 	mu       sync.Mutex
 	waiting  [][]byte // packets for SCTP
 	channels []*channel
-	news     bool // SCTP was given more than acknowledgements since the channels looked
+	news     news // in what SCTP was given last
 	closed   bool
 }
 
@@ -56,9 +56,7 @@ func (l *link) put(b []byte) drop.Reason {
 func (l *link) Read(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.news {
-		l.poll()
-	}
+	l.pollNews()
 	for len(l.waiting) == 0 && !l.closed {
 		l.more.Wait()
 	}
@@ -67,20 +65,53 @@ func (l *link) Read(b []byte) (int, error) {
 	}
 	n := copy(b, l.waiting[0])
 	l.waiting = slices.Delete(l.waiting, 0, 1)
-	l.news = l.news || !acknowledges(b[:n])
+	l.news.take(b[:n])
 	return n, nil
 }
 
-// acknowledges reports whether a packet is nothing but that.
-func acknowledges(b []byte) bool {
-	return len(b) >= firstChunk+4 && b[firstChunk] == sackChunk && firstChunk+int(binary.BigEndian.Uint16(b[firstChunk+2:])) >= len(b)
+// pollNews lets the channels read for which there may be something: those that are open, if anything has come for any, and others only if
+// something has come for them. A client may keep channels that were refused; they cost nothing while it sends on the others. The caller holds mu.
+func (l *link) pollNews() {
+	if !l.news.some {
+		return
+	}
+	l.news.some = false
+	for _, c := range l.channels {
+		if l.news.of(c.stream) || c.isOpen() {
+			c.poll()
+		}
+	}
 }
 
-// poll lets the channels read. The caller holds mu.
+// poll lets all channels read. The caller holds mu.
 func (l *link) poll() {
-	l.news = false
 	for _, c := range l.channels {
 		c.poll()
+	}
+}
+
+// news is what a packet may have brought to read.
+type news struct {
+	some, all bool // for some stream, for all of them
+	streams   []uint16
+}
+
+func (n *news) of(stream uint16) bool { return n.all || slices.Contains(n.streams, stream) }
+
+// take reads the chunks of a packet. Data are for one stream, acknowledgements bring nothing; what else there is, a reset above all, may
+// concern any. Whether it is in order is for SCTP to say.
+func (n *news) take(b []byte) {
+	*n = news{streams: n.streams[:0]}
+	for b = b[min(firstChunk, len(b)):]; len(b) >= chunkHeader; {
+		switch {
+		case b[0] == sackChunk:
+		case b[0] == dataChunk && len(b) >= dataHeader:
+			n.some, n.streams = true, append(n.streams, binary.BigEndian.Uint16(b[8:]))
+		default:
+			n.some, n.all = true, true
+		}
+		length := max(int(binary.BigEndian.Uint16(b[2:])), chunkHeader)
+		b = b[min((length+3)&^3, len(b)):] // padded (RFC 9260 §3.2)
 	}
 }
 

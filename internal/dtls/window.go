@@ -34,11 +34,14 @@ const maxUnread = 1 << 15
 // stillness is how long a client must have sent nothing to be taken for one that waits: less than its first pause (RFC 9260 §16: 1 s).
 const stillness = 200 * time.Millisecond
 
-// Where SCTP's first chunk begins, and the types of those with data and with acknowledgements (RFC 9260 §3).
+// Where SCTP's first chunk begins, how long the headers of all and of data are, and the types of those with data and with
+// acknowledgements (RFC 9260 §3).
 const (
-	firstChunk = 12
-	dataChunk  = 0
-	sackChunk  = 3
+	firstChunk  = 12
+	chunkHeader = 4
+	dataHeader  = 16
+	dataChunk   = 0
+	sackChunk   = 3
 )
 
 // receive gives SCTP a packet, and keeps it if it brings data.
