@@ -95,6 +95,7 @@ type Association struct {
 	epoch    *epoch      // nil: the handshake is not finished
 	link     *link       // nil: no data have come yet
 	ending   bool        // after the handshake
+	broken   bool        // by an alert of the client, to which nothing is said
 	channels [NumChannels]*channel
 	slow     int // channels that were closed because the client did not read them
 	counts   Counts
@@ -114,7 +115,7 @@ type Association struct {
 
 // Counts is what an association has discarded.
 type Counts struct {
-	Refused uint64 // data channels without a known label, or one too many
+	Refused uint64 // data channels without a known label, one too many, or over for a message that was too long
 	Lost    uint64 // datagrams that the sink did not take
 }
 
@@ -140,23 +141,23 @@ func (a *Association) Deliver(b []byte) drop.Reason {
 	case len(b) > maxDatagram:
 		return drop.Oversized
 	}
-	r, answer := a.take(b)
-	if answer != nil {
-		a.send(answer)
+	r, again := a.take(b)
+	if again {
+		_ = a.repeat() // where it is over, so is the client's wait
 	}
 	return r
 }
 
 // take gives a datagram to the handshake, or opens it after that. A fault in it must not leave mu locked: it is the shard's goroutine, which closes
 // the association then.
-func (a *Association) take(b []byte) (r drop.Reason, answer []byte) {
+func (a *Association) take(b []byte) (r drop.Reason, again bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.ending:
-		return drop.DtlsClosed, nil
+		return drop.DtlsClosed, false
 	case a.epoch == nil:
-		return a.queue(b), nil
+		return a.queue(b), false
 	}
 	return a.receive(b)
 }
@@ -233,8 +234,8 @@ func failed(err error) *Event {
 	return &Event{Kind: Failed, Reason: err.Error(), Stranger: errors.Is(err, errNotFingerprint) || errors.Is(err, errNoCertificate)}
 }
 
-// end says goodbye where there has been a handshake, and tells why it ends when all is over that runs; nil: the owner knows. The first end
-// counts. The caller holds mu.
+// end says goodbye where there has been a handshake that the client has not broken, and tells why it ends when all is over that runs; nil:
+// the owner knows. The first end counts. The caller holds mu.
 func (a *Association) end(why *Event) {
 	if a.ending {
 		return
@@ -249,8 +250,8 @@ func (a *Association) end(why *Event) {
 			_ = l.Close()
 		}
 		a.work.Wait()
-		if a.epoch != nil {
-			_ = a.say(alert, []byte{warning, closeNotify}) // to the client's own too (RFC 5246 §7.2.1)
+		if a.epoch != nil && !a.broken { // after a fatal alert both sides are silent (RFC 5246 §7.2.2)
+			_ = a.say(alert, []byte{warning, closeNotify}) // to the client's own too (§7.2.1)
 		}
 		if why != nil {
 			a.tell(*why)

@@ -23,9 +23,8 @@ import (
 //
 //	type (1) | 0xfefd (2) | epoch, number (8) | length (2) | explicit nonce (8) | AES-GCM of the content and its tag (16)
 type epoch struct {
-	in     opener
-	out    sealer
-	flight []byte // our last one of the handshake
+	in  opener
+	out sealer
 }
 
 const (
@@ -136,10 +135,14 @@ func (s *seen) add(number uint64) {
 type sealer struct {
 	mu sync.Mutex
 
+	// static after construction
+	finished []byte // our message of that name
+
 	// guarded by mu
 	half
-	next uint64
-	over bool // our close_notify is out
+	next  uint64
+	plain uint64 // the same for epoch 0
+	over  bool   // our close_notify is out
 }
 
 // seal appends a record to dst. It reports false when the numbers are used up (RFC 6347 §4.1: they must not wrap). The caller holds mu.
@@ -155,6 +158,16 @@ func (s *sealer) seal(dst []byte, kind byte, content []byte) ([]byte, bool) {
 	dst = binary.BigEndian.AppendUint64(dst, number)
 	s.prepare(kind, number, dst[len(dst)-explicitBytes:], len(content))
 	return s.aead.Seal(dst, s.nonce[:], content, s.extra[:]), true
+}
+
+// flight appends our last flight of the handshake to dst, as new records: a message that is sent again keeps its own number, but not that of its
+// record (RFC 6347 §4.2.2), which a client that has had the first one would take for a replay. The caller holds mu.
+func (s *sealer) flight(dst []byte) ([]byte, bool) {
+	dst = append(dst, changeCipherSpec, version>>8, version&0xff)
+	dst = binary.BigEndian.AppendUint64(dst, s.plain)
+	s.plain++
+	dst = append(dst, 0, 1, 1)
+	return s.seal(dst, handshake, s.finished)
 }
 
 // exported is of what pion's State serializes (gob tells fields by their names, and it has no other way out) what the records need.
@@ -176,7 +189,7 @@ var suites = map[pion.CipherSuiteID]struct {
 	pion.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: {32, sha512.New384},
 }
 
-// newEpoch goes on from a finished handshake, of which nothing may be sent after the snapshot.
+// newEpoch goes on from a finished handshake, of which nothing may be sent after the snapshot. flight is the last one of it.
 func newEpoch(snapshot *pion.State, flight []byte) (*epoch, error) {
 	b, err := snapshot.MarshalBinary()
 	if err != nil {
@@ -197,11 +210,29 @@ func newEpoch(snapshot *pion.State, flight []byte) (*epoch, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &epoch{flight: flight}
+	e := &epoch{}
 	e.in.key, e.out.key = bytes.Clone(keys.ClientWriteKey), bytes.Clone(keys.ServerWriteKey)
 	copy(e.in.nonce[:], keys.ClientWriteIV)
 	copy(e.out.nonce[:], keys.ServerWriteIV)
 	e.in.seen.floor, e.in.seen.next = x.RemoteSequenceNumber, x.RemoteSequenceNumber
 	e.out.next = x.SequenceNumber
+	if err := e.out.remember(flight); err != nil {
+		return nil, err
+	}
 	return e, nil
+}
+
+// remember notes what is in our last flight: ChangeCipherSpec, and Finished as the first record of our epoch.
+func (s *sealer) remember(flight []byte) error {
+	first, rest, _ := cut(flight)
+	second, rest, ok := cut(rest)
+	own := opener{half: half{key: s.key, nonce: s.nonce}}
+	if ok && first[0] == changeCipherSpec && second[0] == handshake && len(rest) == 0 {
+		content, why := own.open(nil, second)
+		if why == drop.None && len(content) > 0 && content[0] == finished {
+			s.plain, s.finished = binary.BigEndian.Uint64(first[3:])+1, content
+			return nil
+		}
+	}
+	return errors.New("the handshake has not ended with ChangeCipherSpec and Finished")
 }

@@ -19,7 +19,7 @@ import (
 func (a *Association) establish(won *attempt) error {
 	won.pipe.muted.Store(true)
 	snapshot, ok := won.conn.ConnectionState()
-	flight := won.said.Load()
+	flight := won.flight.Load()
 	if !ok || flight == nil {
 		return errors.New("the DTLS association has no state")
 	}
@@ -58,22 +58,22 @@ func (a *Association) establish(won *attempt) error {
 // buffers are for one record each.
 var buffers = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
 
-// receive opens the records of a datagram. It returns why the last was discarded of which that is so, and what the client is to be
-// sent. The caller holds mu.
-func (a *Association) receive(b []byte) (r drop.Reason, answer []byte) {
+// receive opens the records of a datagram. It returns why the last was discarded of which that is so, and whether the client is to be sent
+// our last flight again. The caller holds mu.
+func (a *Association) receive(b []byte) (r drop.Reason, again bool) {
 	buf := buffers.Get().(*[maxDatagram]byte)
 	defer buffers.Put(buf)
 	for forged := 0; ; {
 		record, rest, ok := cut(b)
 		switch {
 		case a.ending:
-			return drop.DtlsClosed, answer
+			return drop.DtlsClosed, again
 		case !ok:
-			return drop.DtlsMalformed, answer
+			return drop.DtlsMalformed, again
 		}
 		content, why := a.epoch.in.open(buf[:0], record)
 		if why == drop.None {
-			why = a.heed(record[0], content, &answer)
+			why = a.heed(record[0], content, &again)
 		}
 		if why != drop.None {
 			r = why
@@ -82,7 +82,7 @@ func (a *Association) receive(b []byte) (r drop.Reason, answer []byte) {
 			forged++
 		}
 		if b = rest; len(b) == 0 || forged == maxForged {
-			return r, answer
+			return r, again
 		}
 	}
 }
@@ -100,16 +100,16 @@ func cut(b []byte) (record, rest []byte, ok bool) {
 }
 
 // heed acts on a record that is the client's. The caller holds mu.
-func (a *Association) heed(kind byte, content []byte, answer *[]byte) drop.Reason {
+func (a *Association) heed(kind byte, content []byte, again *bool) drop.Reason {
 	switch {
 	case kind == applicationData && len(content) == 0: // RFC 5246 §6.2.1 allows it
 	case kind == applicationData:
 		return a.inside(bytes.Clone(content))
 	case kind == handshake && len(content) > 0 && content[0] == finished:
-		// The client repeats its last flight until it has heard ours: it gets that again, to the byte, as if the network had been slow.
-		*answer = a.epoch.flight
+		*again = true // the client repeats its last flight until it has heard ours (RFC 6347 §4.2.4)
 	case kind == alert && len(content) == 2:
 		if content[0] == fatal || content[1] == closeNotify {
+			a.broken = content[0] == fatal
 			a.end(&Event{Kind: Closed, Reason: "the client has ended the DTLS association"})
 		}
 	default:
@@ -120,6 +120,14 @@ func (a *Association) heed(kind byte, content []byte, answer *[]byte) drop.Reaso
 
 // say seals and sends a record. A close_notify is the last.
 func (a *Association) say(kind byte, content []byte) error {
+	return a.sealed(kind == alert, func(s *sealer, dst []byte) ([]byte, bool) { return s.seal(dst, kind, content) })
+}
+
+// repeat sends our last flight of the handshake again.
+func (a *Association) repeat() error { return a.sealed(false, (*sealer).flight) }
+
+// sealed sends what seal makes. last: nothing is sent after it.
+func (a *Association) sealed(last bool, seal func(s *sealer, dst []byte) ([]byte, bool)) error {
 	s := &a.epoch.out // which stays, once it is there
 	buf := buffers.Get().(*[maxDatagram]byte)
 	defer buffers.Put(buf)
@@ -128,11 +136,11 @@ func (a *Association) say(kind byte, content []byte) error {
 	if s.over {
 		return net.ErrClosed
 	}
-	record, ok := s.seal(buf[:0], kind, content)
+	b, ok := seal(s, buf[:0])
 	if !ok {
 		return errors.New("the DTLS association is used up")
 	}
-	s.over = kind == alert
-	a.send(record)
+	s.over = last
+	a.send(b)
 	return nil
 }

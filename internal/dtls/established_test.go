@@ -34,20 +34,21 @@ func (s *scene) forge() *sealer {
 	return f
 }
 
-// nonces fails the test where two different records of the association have one number, and so one nonce.
+// nonces fails the test where two records of the association have one number, and so one nonce. In the clear it looks at the last flight alone:
+// each attempt numbers its own.
 func (s *scene) nonces() {
 	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seen := map[uint64][]byte{}
+	seen := map[uint64]bool{}
 	for _, d := range s.sent {
 		for len(d) >= recordHeader {
 			n := recordHeader + int(binary.BigEndian.Uint16(d[11:]))
 			number := binary.BigEndian.Uint64(d[3:])
-			if before := seen[number]; number>>48 > 0 && before != nil && !bytes.Equal(before, d[:n]) {
+			if (number>>48 > 0 || d[0] == changeCipherSpec) && seen[number] {
 				s.t.Errorf("two records are numbered %#x", number)
 			}
-			seen[number], d = d[:n], d[n:]
+			seen[number], d = true, d[n:]
 		}
 	}
 }
@@ -225,7 +226,7 @@ func TestReplays(t *testing.T) {
 	})
 }
 
-// Of the client's own alerts a fatal one ends the association and warnings end nothing (RFC 5246 §7.2). Other records that it may not
+// Of the client's own alerts a fatal one ends the association, without another word, and warnings end nothing (RFC 5246 §7.2). Other records that it may not
 // send are discarded.
 func TestAlerts(t *testing.T) {
 	quiet(t, func(s *scene, client *pion.Conn) {
@@ -250,6 +251,7 @@ func TestAlerts(t *testing.T) {
 		if s.want(); !s.isQuiet() {
 			s.t.Error("not quiet any more")
 		}
+		sent := len(s.sent)
 		b, _ := f.seal(nil, alert, []byte{fatal, 40})
 		b, _ = f.seal(b, applicationData, []byte("afterwards"))
 		if r := s.a.Deliver(b); r != drop.DtlsClosed {
@@ -257,10 +259,13 @@ func TestAlerts(t *testing.T) {
 		}
 		s.want(Closed)
 		<-s.a.Done()
+		if len(s.sent) != sent {
+			s.t.Errorf("a fatal alert is answered with %x", s.sent[sent:])
+		}
 	})
 }
 
-// The client may lose our last flight any number of times: it asks, and gets it again.
+// The client may lose our last flight any number of times: it asks, and gets it again, as records with new numbers (RFC 6347 §4.2.2).
 func TestLastFlightIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t, sha256Of(clientCert))
@@ -276,6 +281,36 @@ func TestLastFlightIsRepeated(t *testing.T) {
 		_ = client.Close()
 		s.want(Closed)
 		s.nonces()
+	})
+}
+
+// What is repeated is the last flight, whatever the library has said after it: an alert, or a record in the clear.
+func TestOnlyTheFlightIsRepeated(t *testing.T) {
+	quiet(t, func(s *scene, _ *pion.Conn) {
+		var flight []byte
+		for _, d := range s.sent {
+			if d[0] == changeCipherSpec {
+				flight = d
+			}
+		}
+		won := new(attempt)
+		for _, b := range [][]byte{flight, record(alert, 1, 9, make([]byte, 26)), record(handshake, 0, 9, make([]byte, 40))} {
+			s.a.speak(won, b)
+		}
+		if got := won.flight.Load(); got == nil || !bytes.Equal(*got, flight) {
+			t.Errorf("%x is taken for the last flight", got)
+		}
+		out := &s.a.epoch.out
+		var again sealer
+		again.key, again.nonce = out.key, out.nonce
+		for _, b := range [][]byte{flight[:len(flight)-1], flight[14:], append(bytes.Clone(flight), flight...), flight[:14], nil} {
+			if again.remember(b) == nil {
+				t.Errorf("%x is taken for a flight", b)
+			}
+		}
+		if err := again.remember(flight); err != nil || !bytes.Equal(again.finished, out.finished) || again.plain != out.plain {
+			t.Error(err)
+		}
 	})
 }
 

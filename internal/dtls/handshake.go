@@ -23,8 +23,8 @@ type attempt struct {
 	conn   *pion.Conn
 
 	// atomic
-	fate atomic.Uint32
-	said atomic.Pointer[[]byte] // the last datagram that it has sent
+	fate   atomic.Uint32
+	flight atomic.Pointer[[]byte] // the last of the handshake that it has sent, in one datagram; nil: it has not
 }
 
 // Fates of an attempt. The second and the third exclude each other, so that a client that is connected is never forgotten.
@@ -216,8 +216,10 @@ func (a *Association) speak(t *attempt, b []byte) {
 	if t == turn {
 		a.send(b)
 	}
-	b = bytes.Clone(b)
-	t.said.Store(&b)
+	if len(b) > 0 && b[0] == changeCipherSpec { // with which it begins
+		b = bytes.Clone(b)
+		t.flight.Store(&b)
+	}
 }
 
 func (a *Association) forget(t *attempt) {
