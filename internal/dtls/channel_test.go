@@ -531,8 +531,8 @@ func TestNews(t *testing.T) {
 		{packet(data(7), data(9), sack, data(7)), true, false, []uint16{7, 9, 7}},
 		{packet(data(7), reset, data(8)), true, true, []uint16{7, 8}},
 		{packet(reset), true, true, nil},
-		{packet(data(7)[:dataHeader-1]), true, true, nil},                        // cut off
-		{packet([]byte{dataChunk, 3, 0xff, 0xff}), true, true, nil},              // longer than the packet
+		{packet(data(7)[:dataHeader-1]), true, true, nil},                            // cut off
+		{packet([]byte{dataChunk, 3, 0xff, 0xff}), true, true, nil},                  // longer than the packet
 		{packet([]byte{dataChunk, 3, 0, 0}, data(7)), true, false, []uint16{258, 7}}, // of no length: SCTP refuses it
 		{packet(), false, false, nil},
 		{packet([]byte{sackChunk, 0, 0}), false, false, nil},
