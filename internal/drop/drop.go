@@ -88,8 +88,8 @@ const (
 	SlotSwitching // the subscriber has not yet blanked its slot
 	CodecMismatch // the subscriber did not negotiate this codec
 	TooLate       // older than what has been sent since the switch
-	NackUnknown   // asked for again, but not in the cache
-	NackTooOften  // asked for again too often or too soon
+	NackUnknown   // missing at the subscriber, but not in the cache
+	NackTooOften  // missing at the subscriber, but sent again too often or too soon, or beyond what may be repaired
 	Consent       // the subscriber's consent has expired
 	NotLoudest    // others in the room are louder
 	LayerLeftOut  // of a layer that the subscriber does not get at present

@@ -69,7 +69,7 @@ func (t *Transport) repairLost(now time.Time, out *Out) {
 		return
 	}
 	for _, of := range t.bandwidth.sender.Lost() {
-		t.resend(now, t.numbered(uint8(of>>16)-1), uint16(of), out)
+		out.Drops.Add(t.resend(now, t.numbered(uint8(of>>16)-1), uint16(of), out))
 	}
 }
 

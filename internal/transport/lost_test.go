@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bwe"
+	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/rtp"
 )
 
@@ -62,5 +63,28 @@ func TestFeedbackBringsRepairs(t *testing.T) {
 	send(80*ms, 1) // 8
 	if got := hear(60*ms, 6, 8); len(got) != 0 {
 		t.Errorf("sent again: %v, but one of two copies has arrived", got)
+	}
+}
+
+// Repairs that feedback brings are bounded as those that are asked for, and what is refused is counted.
+func TestRepairsOfFeedbackAreBounded(t *testing.T) {
+	c := newMeasuredCall(t)
+	const packets, bytes = 201, 1000
+	for seq := range uint16(packets) {
+		c.packet(t, start, 10+seq, mid0, large(seq == 0, seq, bytes))
+	}
+	c.forward(start)
+	if media, _ := c.sub.received(); len(media) != packets {
+		t.Fatalf("%d packets are sent", len(media))
+	}
+	var arrivals bwe.Arrivals
+	arrivals.Record(0, start)
+	arrivals.Record(packets-1, start)
+	before := c.sub.drops
+	c.sub.sendRTCP(start.Add(60*time.Millisecond), arrivals.AppendFeedback(nil, 1, 5000))
+	media, _ := c.sub.received()
+	sent, refused := len(repaired(media)), int(c.sub.drops[drop.NackTooOften]-before[drop.NackTooOften])
+	if sent+refused != packets-2 || refused == 0 || sent < (128<<10)/bytes/2 || sent > (128<<10)/bytes {
+		t.Errorf("%d are sent again and %d refused, of %d", sent, refused, packets-2)
 	}
 }
