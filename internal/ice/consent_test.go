@@ -392,6 +392,38 @@ func TestRestartTwice(t *testing.T) {
 	s.wantSelected(udp(1))
 }
 
+// A restart while the client checks with the credentials of another, which have nominated nothing: those are void, the pair that was selected
+// before both goes on, and what is nominated with the newest is selected, be it a pair that the others have checked.
+func TestRestartWhileRestarting(t *testing.T) {
+	s := newScene(t)
+	first, third := check{nominate: true}, check{from: client2, to: ice.Credentials{Ufrag: "third", Pwd: "the-third-password-24-ch"}}
+	s.checked(udp(1), first)
+	if err := s.a.Restart(s.now, server2, client2); err != nil {
+		t.Fatal(err)
+	}
+	second := check{from: client2, to: server2}
+	s.checked(udp(2), second)
+	s.want(ice.Validated, ice.Selected, ice.Validated)
+	if err := s.a.Restart(s.now, third.to, client2); err != nil {
+		t.Fatal(err)
+	}
+	second.nominate = true
+	if _, r := s.send(udp(2), second.build(t)); r != drop.StunIntegrity {
+		t.Errorf("replaced credentials: %v", r)
+	}
+	for range 10 { // as long as the client may need
+		s.pass(5 * time.Second)
+		s.checked(udp(1), first)
+		s.checked(udp(2), third)
+		s.wantSelected(udp(1))
+	}
+	s.want()
+	third.nominate = true
+	s.checked(udp(2), third)
+	s.want(ice.Restarted, ice.Selected)
+	s.wantSelected(udp(2))
+}
+
 // A restart shortly before the end gives the client time to check; media stays stopped until it does.
 func TestRestartGivesTime(t *testing.T) {
 	s := newScene(t)

@@ -92,6 +92,56 @@ func TestScenarioHandOver(t *testing.T) {
 	})
 }
 
+// A client restarts ICE again before it has done anything with the credentials of the restart before, and again, on the same network or on
+// another one. Its session lives, and what it gets and sends goes on within two seconds; pion's part is that it forgets its old pair at once, so
+// there is a gap in any case. So it is for who publishes by WHIP.
+func TestScenarioRestartsInARow(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	link := sim.Link{Delay: 40 * time.Millisecond}
+	scenario.Run(t, scenario.Conditions{Seed: 10, Link: link}, func(p *scenario.Plan) {
+		bob, ann, eve := p.Join("bob", scenario.Options{}), p.Join("ann", scenario.Options{}), p.Whip("eve")
+		watched := map[*scenario.Source]*scenario.Client{}
+		for _, s := range []*scenario.Source{ann.Publish(wire.SourceMicrophone), ann.Publish(wire.SourceCamera)} {
+			watched[s] = bob
+		}
+		watched[bob.Publish(wire.SourceCamera)] = ann
+		for _, s := range eve.Sources() {
+			watched[s] = bob
+		}
+		p.Pass(5 * time.Second)
+		for _, moves := range []bool{false, true, true} {
+			var longest time.Duration
+			for _, c := range []*scenario.Client{ann, eve} {
+				for restarts := 2; restarts <= 5; restarts++ {
+					start := time.Now()
+					if moves {
+						p.Move(c, link)
+					}
+					for range restarts {
+						c.RestartICE()
+					}
+					p.Pass(5 * time.Second)
+					for s, viewer := range watched {
+						gap := viewer.Gap(s, start)
+						longest = max(longest, gap)
+						if gap > 2*time.Second {
+							p.Errorf("%s, %d restarts, moved %v: %s got nothing of a %s for %v", c.Name, restarts, moves, viewer.Name, s.Kind(), gap)
+						}
+					}
+				}
+			}
+			p.Logf("moved %v: nothing for %v at most", moves, longest)
+		}
+		if state := ann.TransportState(); state != "connected" {
+			p.Errorf("ann's transport is %s", state)
+		}
+		p.Finish()
+		if n := p.Counts().Transports; n != 3 {
+			p.Errorf("%d transports", n)
+		}
+	})
+}
+
 // The same for somebody who publishes by WHIP, whose ICE restart is a PATCH: another address of the same network is followed by itself, and
 // another network after the restart, in the same resource.
 func TestScenarioWHIPNetworks(t *testing.T) {
