@@ -1,0 +1,31 @@
+package state
+
+import "github.com/parley-rtc/parley/wire"
+
+// Effect is what a command brings about. Effects are carried out in order, apart from those that wait.
+type Effect interface{ effect() }
+
+// Reply answers a command: with an Error, or with a body of wire.
+type Reply struct {
+	Type  string
+	Body  any
+	Error *wire.Error
+	// Waits: it shows durable records, so it is sent when all is stored that was appended before.
+	Waits bool
+}
+
+// Tell sends one event to sessions.
+type Tell struct {
+	Sessions []string // shared: not to be changed
+	Except   string   // one of them that is not told
+	Type     string   // an event of wire
+	Body     any
+	Waits    bool // as in Reply
+}
+
+// Append is a change of a durable record, to be stored.
+type Append struct{ Entry Entry }
+
+func (Reply) effect()  {}
+func (Tell) effect()   {}
+func (Append) effect() {}

@@ -1,0 +1,110 @@
+package state
+
+import (
+	"encoding/json"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// topic is who is subscribed to an event.
+type topic struct {
+	audience
+	provision
+}
+
+// names carries out one request for several names, and replies item by item.
+func (s *Scope) names(names []string, one func(name string) *wire.Error) *wire.Error {
+	if refused := checkCount(len(names)); refused != nil {
+		return refused
+	}
+	body := wire.Subscribed{Results: make([]wire.NameResult, len(names))}
+	for i, name := range names {
+		refused := checkName(name)
+		if refused == nil {
+			refused = one(name)
+		}
+		body.Results[i] = wire.NameResult{Name: name, Error: refused}
+	}
+	s.emit(Reply{Type: wire.TypeSubscribed, Body: body})
+	return nil
+}
+
+func (s *Scope) eventSubscribe(c EventSubscribe) *wire.Error {
+	p, refused := s.asker(c.By, true)
+	if refused != nil {
+		return refused
+	}
+	return s.names(c.Names, func(name string) *wire.Error {
+		if denied := s.mayUse(p.caller, Events, Subscribe, name, nil); denied != nil {
+			return denied
+		}
+		l := link{kind: wire.SubscribedEvent, name: name}
+		switch {
+		case p.links[l]:
+			return nil
+		case p.subscriptions() >= wire.MaxStateSubscriptions:
+			return beyond(wire.MaxStateSubscriptions, "subscriptions of one session")
+		}
+		p.links[l] = true
+		e := s.events[name]
+		if e == nil {
+			e = &topic{}
+			s.events[name] = e
+			s.assign(wire.ListenEvents, name, &e.provision)
+		}
+		e.add(p.id)
+		return nil
+	})
+}
+
+func (s *Scope) eventUnsubscribe(c EventUnsubscribe) *wire.Error {
+	p, refused := s.asker(c.By, true)
+	if refused != nil {
+		return refused
+	}
+	for _, name := range c.Names {
+		s.unlink(p, link{kind: wire.SubscribedEvent, name: name})
+	}
+	return nil
+}
+
+// leaveTopic takes a session out of an event's subscribers. The link is gone already.
+func (s *Scope) leaveTopic(p *session, name string) {
+	e := s.events[name]
+	if e.remove(p.id); len(e.sessions) == 0 {
+		delete(s.events, name)
+		s.dismiss(wire.ListenEvents, name, &e.provision)
+	}
+}
+
+func (s *Scope) eventPublish(c EventPublish) *wire.Error {
+	if _, refused := s.asker(c.By, false); refused != nil {
+		return refused
+	}
+	if refused := checkName(c.Name); refused != nil {
+		return refused
+	}
+	if refused := checkPayload("event", c.Value, wire.MaxEventBytes); refused != nil {
+		return refused
+	}
+	if denied := s.mayUse(c.By, Events, Publish, c.Name, c.Value); denied != nil {
+		return denied
+	}
+	if e := s.events[c.Name]; e != nil {
+		s.tell(&e.audience, c.By.Session, wire.TypeEventPublished, wire.EventPublished{
+			Scope: s.config.Scope, Name: c.Name, Value: c.Value, From: c.By.Identity,
+		}, false)
+	}
+	return nil
+}
+
+// checkPayload is for values that are passed on as they are.
+func checkPayload(what string, value []byte, maxBytes int) *wire.Error {
+	switch {
+	case len(value) > maxBytes:
+		return tooLarge(what, maxBytes)
+	case len(value) > 0 && !json.Valid(value):
+		return badRequest("the value is not JSON", "")
+	}
+	return nil
+}

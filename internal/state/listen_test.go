@@ -1,0 +1,213 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Rule: a pattern is text with wildcards; all else is literal.
+func TestPattern(t *testing.T) {
+	for _, c := range []struct{ pattern, yes, no string }{
+		{"a", "a", "A,aa,"},
+		{"*", "a,a/b,*,日本", ""},
+		{"a*", "a,ab,a/b", "b,ba"},
+		{"*a", "a,ba,aa", "ab"},
+		{"a*b", "ab,axb,abb,a/b", "a,b,abx,xab"},
+		{"a*b*c", "abc,axbxc,abbcc", "acb,ab,c"},
+		{`\*`, "*", `a,\*,\`},
+		{`a\*b`, "a*b", "axb"},
+		{`\\*`, `\,\x`, "x,*"},
+		{`a\b`, `a\b`, "ab"},
+		{"a.b", "a.b", "axb"},
+		{"[a]", "[a]", "a"},
+		{"**", "a,b", ""},
+		{"a**b", "ab,axb", "a"},
+		{`\`, `\`, "x"},
+		{"*aab", "aaab,aab", "aabx"},
+	} {
+		p := newPattern(c.pattern)
+		for _, name := range strings.Split(c.yes, ",") {
+			if !p.matches(name) {
+				t.Errorf("%s does not match %s", c.pattern, name)
+			}
+		}
+		for _, name := range strings.Split(c.no, ",") {
+			if name != "" && p.matches(name) {
+				t.Errorf("%s matches %s", c.pattern, name)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		letters := rapid.SampledFrom([]string{"a", "b", "*"})
+		text := strings.Join(rapid.SliceOfN(letters, 0, 7).Draw(t, "pattern"), "")
+		name := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b"}), 0, 7).Draw(t, "name"), "")
+		if got, want := newPattern(text).matches(name), plainMatch(text, name); got != want {
+			t.Fatalf("%q matches %q: %v", text, name, got)
+		}
+	})
+}
+
+func plainMatch(text, name string) bool {
+	switch {
+	case text == "":
+		return name == ""
+	case text[0] == '*':
+		return plainMatch(text[1:], name) || name != "" && plainMatch(text, name[1:])
+	}
+	return name != "" && name[0] == text[0] && plainMatch(text[1:], name[1:])
+}
+
+func listen(c *scene, kind wire.ListenKind, pattern string, ids ...string) {
+	c.t.Helper()
+	for _, id := range ids {
+		must[wire.OK](c, Listen{c.by(id), wire.Listen{Kind: kind, Pattern: pattern}})
+	}
+}
+
+// providers returns who provides a name, as the clients were told.
+func providers(c *scene, kind wire.ListenKind, name string) (ids []string) {
+	for id, x := range c.clients {
+		if x.provided[string(kind)+" "+name] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Rule: a pattern's provider is told of a name with its first subscriber and after its last; there is exactly one, also when providers
+// end, come, and reject.
+func TestListen(t *testing.T) {
+	c := room(t, "ann1", "ann2", "pro1", "pro2")
+	listen(c, wire.ListenEvents, "w*", "pro1")
+	listen(c, wire.ListenEvents, "*", "pro2")
+	events(c, "ann1", "wave")
+	if got := fmt.Sprint(providers(c, wire.ListenEvents, "wave")); got != "[pro1]" {
+		t.Fatalf("provided by %s", got) // the narrower pattern
+	}
+	c.events("pro1")
+	events(c, "ann2", "wave")
+	must[wire.OK](c, EventUnsubscribe{c.by("ann1"), wire.EventNames{Names: []string{"wave"}}})
+	if got := c.events("pro1"); len(got) != 0 {
+		t.Errorf("told %v of the second subscriber", got)
+	}
+	must[wire.OK](c, EventUnsubscribe{c.by("ann2"), wire.EventNames{Names: []string{"wave"}}})
+	if got := c.events("pro1"); len(got) != 1 || got[0].Type != wire.TypeListenStop {
+		t.Errorf("told %v after the last", got)
+	}
+	events(c, "ann1", "wave")
+	reject := func(id, name string) Command {
+		return ListenReject{c.by(id), wire.ListenReject{Kind: wire.ListenEvents, Name: name}}
+	}
+	c.refused(wire.CodeNotFound, reject("pro2", "wave"))
+	c.refused(wire.CodeNotFound, reject("pro1", "other"))
+	must[wire.OK](c, reject("pro1", "wave"))
+	delete(c.clients["pro1"].provided, "event wave")
+	if got := fmt.Sprint(providers(c, wire.ListenEvents, "wave")); got != "[pro2]" {
+		t.Fatalf("after a rejection it is provided by %s", got)
+	}
+	c.apply(Detach{"pro2"})
+	if by := c.s.events["wave"].by; by != nil {
+		t.Errorf("asked %s again, which rejected", by.session.id)
+	}
+	c.apply(Detach{"ann1"})
+	events(c, "ann2", "wave") // begins anew
+	if got := fmt.Sprint(providers(c, wire.ListenEvents, "wave")); !strings.Contains(got, "pro1") {
+		t.Errorf("begun anew it is provided by %s", got)
+	}
+	must[wire.OK](c, Unlisten{c.by("pro1"), wire.Unlisten{Kind: wire.ListenEvents, Pattern: "w*"}})
+	must[wire.OK](c, Unlisten{c.by("pro1"), wire.Unlisten{Kind: wire.ListenEvents, Pattern: "w*"}})
+	if by := c.s.events["wave"].by; by != nil {
+		t.Errorf("provided by %s, which does not listen", by.session.id)
+	}
+}
+
+// Rule: record subscribers see whether there is a provider: with the subscription, and whenever that changes.
+func TestRecordProvided(t *testing.T) {
+	c := room(t, "ann1", "pro1", "pro2")
+	c.subscribe("ann1", "stock/x", "")
+	c.subscribe("ann1", "stock/x", "price")
+	flips := func() string {
+		var got []string
+		for _, e := range c.events("ann1") {
+			got = append(got, fmt.Sprint(e.Body.(wire.RecordProvided).Provided))
+		}
+		return strings.Join(got, " ")
+	}
+	listen(c, wire.ListenRecords, "stock/*", "pro1", "pro2")
+	if got := flips(); got != "true" {
+		t.Errorf("with a provider: %q", got)
+	}
+	body := must[wire.Records](c, RecordSubscribe{c.by("pro1"), wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "stock/x"}, {Name: "other"}}}})
+	if !body.Results[0].Record.Provided || body.Results[1].Record.Provided {
+		t.Errorf("subscribed: %+v", body.Results)
+	}
+	c.clients["pro1"].replicas["stock/x"] = &replica{value: nothing{}}
+	c.apply(Detach{providers(c, wire.ListenRecords, "stock/x")[0]})
+	if got := flips(); got != "" {
+		t.Errorf("replaced: %q", got)
+	}
+	c.apply(Detach{"pro1"})
+	c.apply(Detach{"pro2"})
+	if got := flips(); got != "false" {
+		t.Errorf("without: %q", got)
+	}
+}
+
+// Rule: patterns of one session are bounded.
+func TestListenLimits(t *testing.T) {
+	c := room(t, "pro1")
+	for i := range wire.MaxListens {
+		listen(c, wire.ListenEvents, fmt.Sprint("p", i), "pro1")
+	}
+	listen(c, wire.ListenEvents, "p0", "pro1")
+	c.refused(wire.CodeLimit, Listen{c.by("pro1"), wire.Listen{Kind: wire.ListenEvents, Pattern: "p"}})
+	c.refused(wire.CodeBadRequest, Listen{c.by("pro1"), wire.Listen{Kind: "rpc", Pattern: "p"}})
+}
+
+// Rule: one join with the first connection of an identity, one leave with the last; hidden ones do not show.
+func TestPresence(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	c.attachAs(Caller{Session: "hid1", Identity: "hid", Grants: wire.Grants{Hidden: true}}, "")
+	present := func(identities ...string) string {
+		return strings.Join(must[wire.Present](c, PresenceRead{c.by("http"), wire.PresenceRead{Identities: identities}}).Identities, " ")
+	}
+	if got := present() + "|" + present("bob", "cid", "hid"); got != "ann bob|bob" {
+		t.Errorf("present: %s", got)
+	}
+	subscribe := func(id string, identities ...string) {
+		c.clients[id].present = map[string]bool{}
+		for _, x := range must[wire.Present](c, PresenceSubscribe{c.by(id), wire.PresenceSubscribe{Identities: identities}}).Identities {
+			c.clients[id].present[x] = true
+		}
+	}
+	subscribe("ann1")
+	subscribe("ann1", "cid") // told once all the same
+	subscribe("ann1")
+	subscribe("bob1", "cid", "cid", "ann")
+	c.attach("cid1", "cid2", "dan1")
+	c.apply(Detach{"cid1"})
+	c.apply(Detach{"cid1"})
+	if got := c.events("bob1"); len(got) != 1 {
+		t.Errorf("bob was told %v", got)
+	}
+	c.apply(Detach{"cid2"})
+	c.apply(Detach{"hid1"})
+	if got := fmt.Sprint(slices.Sorted(maps.Keys(c.clients["ann1"].present)), slices.Sorted(maps.Keys(c.clients["bob1"].present))); got != "[ann bob dan] [ann]" {
+		t.Errorf("they know of %s", got)
+	}
+	must[wire.OK](c, PresenceUnsubscribe{c.by("ann1"), wire.PresenceUnsubscribe{}})
+	must[wire.OK](c, PresenceUnsubscribe{c.by("bob1"), wire.PresenceUnsubscribe{Identities: []string{"cid", "eve"}}})
+	c.events("ann1")
+	c.events("bob1")
+	c.attach("cid3", "eve1")
+	if got := c.events("ann1"); len(got) != 1 || len(c.events("bob1")) != 0 { // ann still wants cid by name
+		t.Errorf("unsubscribed from all, ann was told %v", got)
+	}
+}

@@ -1,0 +1,289 @@
+package state
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Rule: a path is keys and places; it has one way to be written, and all others mean the same.
+func TestParsePath(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "a": "a", "a.b[1].c": "a.b[1].c", "[0]": "[0]", "[0][1]": "[0][1]", `["a.b"].c`: `["a.b"].c`, `a["b"]`: "a.b", `["a"]`: "a",
+		`a[""]`: `a[""]`, `a["\"]"]`: `a["\"]"]`, "1": "1", "a.1": "a.1", "ä ö.*>": "ä ö.*>", `a["\u0062"]`: "a.b", "a\"b": "a\"b", "[16383]": "[16383]",
+	} {
+		p, refused := ParsePath(in)
+		if refused != nil || p.String() != want {
+			t.Errorf("%s: got %s, %v; want %s", in, p, refused, want)
+		}
+		if again, refused := ParsePath(p.String()); refused != nil || !reflect.DeepEqual(p, again) {
+			t.Errorf("%s: read again it is %v, %v", in, again, refused)
+		}
+	}
+	for _, in := range []string{
+		".", "a.", ".a", "a..b", "[", "]", "a]", "a[", "a[]", "a[1", "a[-1]", "a[01]", "a[+1]", "a[1]b", "a[x]", `a["b]`, `a["b"`, "a.[0]", "a[16384]",
+		"a[99999999999999999999]", "a\xff", "__proto__", "a.constructor", `a["prototype"].b`, `["__pr\u006fto__"]`, "a[ 1]",
+	} {
+		if p, refused := ParsePath(in); refused == nil || refused.Code != wire.CodeBadRequest {
+			t.Errorf("%q: got %v, %v; want bad-request", in, p, refused)
+		}
+	}
+	for _, c := range []struct{ fits, tooLarge string }{
+		{strings.Repeat("x", wire.MaxPathBytes), strings.Repeat("x", wire.MaxPathBytes+1)},
+		{strings.Repeat("[0]", wire.MaxPathSteps), strings.Repeat("[0]", wire.MaxPathSteps+1)},
+	} {
+		if _, refused := ParsePath(c.fits); refused != nil {
+			t.Errorf("%.20s…: %v", c.fits, refused)
+		}
+		if _, refused := ParsePath(c.tooLarge); refused == nil || refused.Code != wire.CodeTooLarge {
+			t.Errorf("%.20s…: got %v, want too-large", c.tooLarge, refused)
+		}
+	}
+}
+
+// Rule: set makes missing parents, arrays where a place follows; erase takes away and lets arrays close up; what is in the way of
+// another kind refuses the write. Each change can be undone.
+func TestOperations(t *testing.T) {
+	for _, c := range []struct {
+		before    string
+		operation wire.Operation
+		after     string // or a code
+	}{
+		{`{}`, set("p.q[1]", `"v"`), `{"p":{"q":[null,"v"]}}`},
+		{`{}`, set("a.b", `1`), `{"a":{"b":1}}`},
+		{`{"a":null}`, set("a.b", `1`), `{"a":{"b":1}}`},
+		{`{"a":[null]}`, set("a[0][0]", `1`), `{"a":[[1]]}`},
+		{`[]`, set("[0].x", `1`), `[{"x":1}]`},
+		{`[1,2]`, set("[1]", `3`), `[1,3]`},
+		{`[1,2]`, set("[2]", `3`), `[1,2,3]`},
+		{`{"a":1}`, set("a", `{"b":2}`), `{"a":{"b":2}}`},
+		{`{"a":1}`, set("", `[1]`), `[1]`},
+		{`{"a":1}`, set("", `1`), "bad-request"},
+		{`{"a":1}`, set("a.b", `1`), "bad-request"},
+		{`{"a":"x"}`, set("a[0]", `1`), "bad-request"},
+		{`{"a":{}}`, set("a[0]", `1`), "bad-request"},
+		{`{"a":[]}`, set("a.b", `1`), "bad-request"},
+		{`{"a":[]}`, set("a.0", `1`), "bad-request"},
+		{`{"a":1,"b":2}`, erase("a"), `{"b":2}`},
+		{`{"a":[1,2,3]}`, erase("a[1]"), `{"a":[1,3]}`},
+		{`{"a":1}`, erase("b"), `{"a":1}`},
+		{`{"a":1}`, erase("a.b.c"), `{"a":1}`},
+		{`{"a":[1]}`, erase("a[1]"), `{"a":[1]}`},
+		{`{"a":null}`, erase("a"), `{}`},
+		{`{"a":1}`, erase(""), "bad-request"},
+		{`[]`, set("[1024]", `1`), `[` + strings.Repeat("null,", 1024) + `1]`},
+		{`[]`, set("[1025]", `1`), "too-large"},
+		{`{}`, set(strings.TrimSuffix(strings.Repeat("a.", 23), "."), `{}`), strings.Repeat(`{"a":`, 23) + "{}" + strings.Repeat("}", 23)},
+		{`{}`, set(strings.TrimSuffix(strings.Repeat("a.", 23), "."), `{"a":[]}`), "too-large"},
+		{`["a"]`, entry(wire.OperationInsert, "b"), `["a","b"]`},
+		{`["a"]`, entry(wire.OperationInsert, "b", 0), `["b","a"]`},
+		{`["a"]`, entry(wire.OperationInsert, "a", 9), `["a","a"]`},
+		{`["a","b","a","a"]`, entry(wire.OperationRemove, "a"), `["b","a","a"]`},
+		{`["a","b","a","c"]`, entry(wire.OperationRemove, "a", 1), `["b","a","c"]`},
+		{`["a","b","c","a"]`, entry(wire.OperationRemove, "a", 2), `["a","b","c"]`},
+		{`["a"]`, entry(wire.OperationRemove, "x"), `["a"]`},
+		{`["a","b","c"]`, entry(wire.OperationMove, "a", 0, 2), `["b","c","a"]`},
+		{`["a","b","c"]`, entry(wire.OperationMove, "c", 9, 0), `["c","a","b"]`},
+		{`["a","b","c"]`, entry(wire.OperationMove, "a", 0, 9), `["b","c","a"]`},
+		{`["a"]`, entry(wire.OperationMove, "a", 0), "bad-request"},
+		{`{}`, entry(wire.OperationInsert, "a"), "bad-request"},
+		{`["a",1]`, entry(wire.OperationInsert, "a"), "bad-request"},
+		{`["a"]`, wire.Operation{Op: wire.OperationInsert, Value: []byte(`1`)}, "bad-request"},
+		{`["a"]`, wire.Operation{Op: wire.OperationInsert, Value: []byte(`"a"`), Path: "a"}, "bad-request"},
+		{`["a"]`, wire.Operation{Op: wire.OperationEntries, Value: []byte(`[1]`)}, "bad-request"},
+		{`["a"]`, entry(wire.OperationInsert, "a", -1), "bad-request"},
+		{`["a"]`, wire.Operation{Op: putBack, Path: "[0]", Value: []byte(`1`)}, "bad-request"},
+		{`["a"]`, wire.Operation{Op: "", Value: []byte(`1`)}, "bad-request"},
+		{`{}`, set("a", ``), "bad-request"},
+		{`["a","b","c","d"]`, entries(0, "d", "a", "x", "c"), `["d","a","x","c"]`},
+	} {
+		before, _ := Parse([]byte(c.before))
+		made := change{value: before}
+		o, refused := readOperation(c.operation)
+		if refused == nil {
+			refused = o.check()
+		}
+		if refused == nil {
+			refused = made.apply(o, func(uint64) Value { return Value{} })
+		}
+		got := string(made.value.JSON())
+		if refused != nil {
+			got = string(refused.Code)
+			if !made.value.Equal(before) {
+				t.Errorf("%s with %+v: refused, and left %s", c.before, c.operation, made.value.JSON())
+			}
+		}
+		if got != c.after {
+			t.Errorf("%s with %s %s %s: got %s, want %s", c.before, c.operation.Op, c.operation.Path, c.operation.Value, got, c.after)
+		}
+		undone := change{value: made.value}
+		for _, o := range made.undo {
+			if refused := undone.revert(o); refused != nil {
+				t.Errorf("undo: %v", refused)
+			}
+		}
+		if !undone.value.Equal(before) || string(before.JSON()) != string(undone.value.JSON()) {
+			t.Errorf("%s with %+v: undone it is %s", c.before, c.operation, undone.value.JSON())
+		}
+	}
+}
+
+// Rule: operations do what their plain description does, leave the document that they began with as it was, and can be undone; sizes
+// stay those of the encoding.
+func TestAnyOperations(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		start := anyJSON(t, 3)
+		first := valueOf(t, start)
+		if !first.root() {
+			t.Skip("no root")
+		}
+		made := change{value: first}
+		for range rapid.IntRange(1, 6).Draw(t, "operations") {
+			o := operation{kind: wire.OperationErase, path: anyPath(t), at: -1, to: -1}
+			if rapid.IntRange(0, 2).Draw(t, "set") > 0 {
+				o.kind, o.value = wire.OperationSet, valueOf(t, anyJSON(t, 2))
+			}
+			before := made.value
+			was, kept := before.Any(), len(made.done)
+			refused := made.apply(o, nil)
+			if !reflect.DeepEqual(before.Any(), was) {
+				t.Fatalf("%v changed a document that others have", o)
+			}
+			for _, done := range made.done[kept:] {
+				was = plainApply(was, done.wire())
+			}
+			if refused != nil && len(made.done) > kept || !reflect.DeepEqual(made.value.Any(), was) {
+				t.Fatalf("%v: got %v, plainly %v (%v)", o, made.value.Any(), was, refused)
+			}
+			if made.value.Size() != len(made.value.JSON()) {
+				t.Fatalf("%v: size %d of %s", o, made.value.Size(), made.value.JSON())
+			}
+		}
+		undone := change{value: made.value}
+		for _, o := range made.undo {
+			if refused := undone.revert(o); refused != nil {
+				t.Fatalf("undo: %v", refused)
+			}
+		}
+		if !undone.value.Equal(first) || undone.value.Size() != first.Size() {
+			t.Fatalf("undone it is %s, and was %s", undone.value.JSON(), first.JSON())
+		}
+	})
+}
+
+// Rule: the difference of two lists leads from one to the other; where few entries are moved, it is few operations.
+func TestDiff(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		entry := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
+		from, to := rapid.SliceOfN(entry, 0, 9).Draw(t, "from"), rapid.SliceOfN(entry, 0, 9).Draw(t, "to")
+		a, b := valueOf(t, from), valueOf(t, to)
+		was, _ := a.list()
+		wanted, _ := b.list()
+		steps, few := diff(was, wanted)
+		if !few {
+			t.Fatalf("gave up")
+		}
+		made := change{value: a}
+		exact := any(a.Any())
+		for _, o := range steps {
+			if refused := made.step(o); refused != nil {
+				t.Fatalf("%v", refused)
+			}
+			exact = plainApply(exact, o.wire())
+		}
+		if !made.value.Equal(b) || !reflect.DeepEqual(exact, b.Any()) {
+			t.Fatalf("%v to %v: %v led to %s", from, to, steps, made.value.JSON())
+		}
+	})
+	for _, c := range []struct {
+		from, to string
+		steps    int
+	}{
+		{"abcdefgh", "bcdefgha", 1},
+		{"abcdefgh", "habcdefg", 1},
+		{"abcd", "abxcd", 1},
+		{"abcd", "acd", 1},
+		{"abcd", "abcd", 0},
+		{"abcdef", "abdcef", 1},
+		{"abcabc", "abcbc", 1},
+	} {
+		from, _ := valueOf(t, strings.Split(c.from, "")).list()
+		to, _ := valueOf(t, strings.Split(c.to, "")).list()
+		if steps, _ := diff(from, to); len(steps) != c.steps {
+			t.Errorf("%s to %s: %d operations, want %d", c.from, c.to, len(steps), c.steps)
+		}
+	}
+}
+
+// Rule: lists that differ in more than MaxDiffEntries are not compared further.
+func TestDiffLimit(t *testing.T) {
+	list := func(n int, x string) []Value {
+		items := make([]Value, n)
+		for i := range items {
+			items[i] = Value{x}
+		}
+		return items
+	}
+	if steps, few := diff(list(MaxDiffEntries, "a"), list(MaxDiffEntries, "b")); !few || len(steps) != 2*MaxDiffEntries {
+		t.Errorf("at the limit: %d steps, %v", len(steps), few)
+	}
+	if _, few := diff(list(MaxDiffEntries+1, "a"), nil); few {
+		t.Error("beyond the limit it did not give up")
+	}
+	if _, few := diff(append(list(5000, "x"), Value{"a"}), append(list(5000, "x"), Value{"b"})); !few {
+		t.Error("a common part counted")
+	}
+}
+
+// Whatever is said to be a path or an operation, it is refused or does what its plain description does.
+func FuzzOperation(f *testing.F) {
+	f.Add(`{"a":[1,{"b":null}]}`, `a[1].b`, `"x"`, `set`)
+	f.Add(`["a","b"]`, ``, `"a"`, `remove`)
+	f.Add(`{"a.b":{"":1}}`, `["a.b"][""]`, `1e5`, `erase`)
+	f.Fuzz(func(t *testing.T, document, path, value, kind string) {
+		before, refused := Parse([]byte(document))
+		if refused != nil || !before.root() {
+			return
+		}
+		if b := before.JSON(); before.Size() != len(b) {
+			t.Fatalf("size %d of %s", before.Size(), b)
+		}
+		p, refused := ParsePath(path)
+		if refused == nil {
+			if again, refused := ParsePath(p.String()); refused != nil || !reflect.DeepEqual(p, again) {
+				t.Fatalf("%q is written %q and read as %v, %v", path, p, again, refused)
+			}
+		}
+		o, refused := readOperation(wire.Operation{Op: wire.OperationKind(kind), Path: path, Value: []byte(value)})
+		if refused == nil {
+			refused = o.check()
+		}
+		if refused != nil {
+			return
+		}
+		made := change{value: before}
+		if made.apply(o, func(uint64) Value { return Value{} }) != nil {
+			return
+		}
+		exact := plain(before.JSON())
+		for _, o := range made.done {
+			exact = plainApply(exact, o.wire())
+		}
+		if !reflect.DeepEqual(plain(made.value.JSON()), exact) || made.value.Size() != len(made.value.JSON()) {
+			t.Fatalf("got %s, plainly %v", made.value.JSON(), exact)
+		}
+		undone := change{value: made.value}
+		for _, o := range made.undo {
+			if refused := undone.revert(o); refused != nil {
+				t.Fatalf("undo: %v", refused)
+			}
+		}
+		if !undone.value.Equal(before) {
+			t.Fatalf("undone it is %s", undone.value.JSON())
+		}
+	})
+}

@@ -1,0 +1,357 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Rule: whatever a crowd does in whatever order, every replica follows the scope write by write, versions are contiguous, parts are
+// told of deep changes and no others, each name has one provider, each call one result, an identity joins once and leaves once, nothing
+// is left of who has gone, and what was stored leads to the same durable records, also from whole copies on. The scene checks it.
+func TestAnyInterleaving(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		durable := rapid.Bool().Draw(t, "durable")
+		c := &crowd{newScene(t, Config{Durable: durable, MaxRecords: 3, MaxBytes: 400}), t, 0}
+		c.come(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"come": c.come, "go": c.goAway, "subscribe": c.subscribes, "write": c.writes, "list": c.lists, "delete": c.deletes, "wait": c.waits,
+			"events": c.eventful, "provide": c.provides, "call": c.calls, "answer": c.answers, "listen": c.listens, "presence": c.presences, "copy": c.copies,
+		})
+		c.checkStored(c.stored)
+		for _, id := range c.ids() {
+			c.leave(id)
+		}
+		if len(c.s.watches)+len(c.s.events)+len(c.s.providers)+len(c.s.calls)+len(c.s.listeners)+len(c.s.present)+len(c.s.somebody) > 0 {
+			t.Fatalf("something is left of those who have gone")
+		}
+	})
+}
+
+// crowd is a scene whose clients do anything.
+type crowd struct {
+	*scene
+	t    *rapid.T
+	came int
+}
+
+var names = rapid.SampledFrom([]string{"a", "b", "*", "a/b"})
+
+func (c *crowd) ids() []string {
+	var ids []string
+	for id := range c.clients {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (c *crowd) some(t *rapid.T) string {
+	if len(c.clients) == 0 {
+		t.Skip("nobody is there")
+	}
+	return rapid.SampledFrom(c.ids()).Draw(t, "who")
+}
+
+func (c *crowd) come(t *rapid.T) {
+	if len(c.clients) == 5 {
+		t.Skip("enough")
+	}
+	c.came++
+	c.attachAs(Caller{
+		Session: fmt.Sprint("s", c.came), Identity: rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "identity"),
+		Grants: wire.Grants{Hidden: rapid.IntRange(0, 4).Draw(t, "hidden") == 0},
+	}, rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node"))
+}
+
+func (c *crowd) leave(id string) {
+	c.t.Helper()
+	// Others may be told because of it, but nobody who is gone.
+	c.clients[id].clear()
+	c.apply(Detach{id})
+	delete(c.clients, id)
+	c.checkProviders()
+}
+
+func (c *crowd) goAway(t *rapid.T) {
+	id := c.some(t)
+	if rapid.Bool().Draw(t, "reset") {
+		c.clients[id].clear()
+		c.apply(Reset{id})
+		if n := len(c.s.sessions[id].links); n > 0 {
+			t.Fatalf("%d links are left after a reset", n)
+		}
+		c.checkProviders()
+		return
+	}
+	c.leave(id)
+}
+
+func (c *crowd) subscribes(t *rapid.T) {
+	id, name := c.some(t), names.Draw(t, "name")
+	path := rapid.SampledFrom([]string{"", "", "a", "a.b", "[0]", "[1].a"}).Draw(t, "path")
+	if rapid.IntRange(0, 3).Draw(t, "end") > 0 {
+		c.subscribe(id, name, path)
+	} else {
+		c.unwatch(id, name, path)
+	}
+	c.checkProviders()
+}
+
+func (c *crowd) unwatch(id, name, path string) {
+	must[wire.OK](c.scene, RecordUnsubscribe{c.by(id), wire.RecordUnsubscribe{Records: []wire.RecordName{{Name: name, Path: path}}}})
+	if path == "" {
+		delete(c.clients[id].replicas, name)
+	} else {
+		delete(c.clients[id].parts, wire.RecordName{Name: name, Path: path})
+	}
+}
+
+// send writes, with or without a version and an incarnation, and checks what comes of it.
+func (c *crowd) send(t *rapid.T, name string, operations []wire.Operation) {
+	w := c.writing(c.some(t), name, operations...)
+	before := c.s.records[name]
+	var was record
+	if before != nil {
+		was = *before
+	}
+	if rapid.Bool().Draw(t, "versioned") {
+		w.Version = version(max(0, was.version-uint64(rapid.IntRange(0, int(min(1, was.version))).Draw(t, "older"))))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "incarnate") == 0 {
+		w.Incarnation = max(1, was.incarnation) - uint64(rapid.IntRange(0, 1).Draw(t, "former"))
+	}
+	if rapid.IntRange(0, 5).Draw(t, "mortal") == 0 {
+		ttl := rapid.IntRange(0, 3).Draw(t, "ttl")
+		w.TTLSeconds = &ttl
+	}
+	body, refused := c.do(w)
+	current := w.Version == nil || *w.Version == was.version
+	current = current && (w.Incarnation == 0 || w.Incarnation == was.incarnation)
+	switch {
+	case refused != nil && refused.Code == wire.CodeConflict:
+		if current || was.version > 0 && (refused.Current == nil || refused.Current.Version != was.version) {
+			t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
+		}
+	case refused != nil:
+		if now := c.s.records[name]; now != before || now != nil && (now.version != was.version || !now.value.Equal(was.value)) {
+			t.Fatalf("a refused write changed the record")
+		}
+	default:
+		if b := body.(wire.Written); !current || b.Version != was.version+1 {
+			t.Fatalf("%+v of %d/%d was written as %+v", w.RecordWrite, was.incarnation, was.version, b)
+		}
+		if was.version > 0 {
+			if now := c.s.records[name]; len(now.past) > 0 && !now.at(was.version).Equal(was.value) {
+				t.Fatalf("version %d is remembered as %s, it was %s", was.version, now.at(was.version).JSON(), was.value.JSON())
+			}
+		}
+	}
+}
+
+func (c *crowd) writes(t *rapid.T) {
+	var operations []wire.Operation
+	for range rapid.IntRange(1, 3).Draw(t, "operations") {
+		o := wire.Operation{Op: wire.OperationErase, Path: anyPath(t).String()}
+		if rapid.IntRange(0, 2).Draw(t, "set") > 0 {
+			b, _ := json.Marshal(anyJSON(t, 2))
+			o.Op, o.Value = wire.OperationSet, b
+		}
+		if o.Op == wire.OperationSet && rapid.IntRange(0, 3).Draw(t, "root") == 0 {
+			o.Path = ""
+		}
+		operations = append(operations, o)
+	}
+	c.send(t, names.Draw(t, "name"), operations)
+}
+
+func (c *crowd) lists(t *rapid.T) {
+	letter := rapid.SampledFrom([]string{"x", "y", "z"})
+	place := rapid.IntRange(0, 4)
+	kind := rapid.SampledFrom([]wire.OperationKind{wire.OperationInsert, wire.OperationRemove, wire.OperationMove, wire.OperationEntries}).Draw(t, "kind")
+	o := entry(kind, letter.Draw(t, "entry"), place.Draw(t, "at"), place.Draw(t, "to"))
+	if kind == wire.OperationEntries {
+		o = entries(uint64(rapid.IntRange(0, 5).Draw(t, "base")), rapid.SliceOfN(letter, 0, 5).Draw(t, "entries")...)
+		if string(o.Value) == "null" {
+			o.Value = json.RawMessage("[]")
+		}
+	}
+	c.send(t, names.Draw(t, "name"), []wire.Operation{o})
+}
+
+func (c *crowd) deletes(t *rapid.T) {
+	_, _ = c.do(RecordDelete{c.by(c.some(t)), wire.RecordDelete{Name: names.Draw(t, "name")}})
+}
+
+func (c *crowd) waits(t *rapid.T) {
+	c.wait(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+	if next := c.s.Next(); !next.IsZero() && !next.After(c.now) {
+		t.Fatalf("something is due after everything was done")
+	}
+}
+
+func (c *crowd) eventful(t *rapid.T) {
+	id, name := c.some(t), names.Draw(t, "name")
+	switch rapid.IntRange(0, 2).Draw(t, "what") {
+	case 0:
+		events(c.scene, id, name)
+	case 1:
+		must[wire.OK](c.scene, EventUnsubscribe{c.by(id), wire.EventNames{Names: []string{name}}})
+	case 2:
+		subscribed := map[string]int{}
+		for other, p := range c.s.sessions {
+			if p.links[link{kind: wire.SubscribedEvent, name: name}] && other != id {
+				subscribed[other] = len(c.clients[other].inbox)
+			}
+		}
+		before := len(c.clients[id].inbox)
+		must[wire.OK](c.scene, publish(c.scene, id, name, `1`))
+		for other, n := range subscribed {
+			if len(c.clients[other].inbox) != n+1 {
+				t.Fatalf("%s was not told", other)
+			}
+		}
+		if len(c.clients[id].inbox) != before {
+			t.Fatalf("the publisher was told")
+		}
+	}
+	c.checkProviders()
+}
+
+func (c *crowd) provides(t *rapid.T) {
+	id, name := c.some(t), names.Draw(t, "name")
+	if rapid.IntRange(0, 3).Draw(t, "end") > 0 {
+		provide(c.scene, name, id)
+	} else {
+		must[wire.OK](c.scene, RPCUnprovide{c.by(id), wire.RPCNames{Names: []string{name}}})
+	}
+}
+
+func (c *crowd) calls(t *rapid.T) {
+	request(c.scene, c.some(t), names.Draw(t, "name"), c.s.lastCall+1000)
+}
+
+func (c *crowd) answers(t *rapid.T) {
+	if c.s.lastCall == 0 {
+		t.Skip("there was no call")
+	}
+	id, call := c.some(t), uint64(rapid.IntRange(1, int(c.s.lastCall)).Draw(t, "call"))
+	if open := c.s.calls[call]; open != nil && rapid.IntRange(0, 3).Draw(t, "stranger") > 0 {
+		id = open.provider.id
+	}
+	_, _ = c.do(rapid.SampledFrom([]Command{
+		accept(c.scene, id, call), accept(c.scene, id, call), answer(c.scene, id, call, `1`), RPCReject{c.by(id), wire.RPCReject{Call: call}},
+	}).Draw(t, "command"))
+	for _, open := range c.s.calls {
+		if open.provider == nil {
+			t.Fatalf("a call waits for nobody")
+		}
+	}
+}
+
+func (c *crowd) listens(t *rapid.T) {
+	id := c.some(t)
+	kind := rapid.SampledFrom([]wire.ListenKind{wire.ListenRecords, wire.ListenEvents}).Draw(t, "kind")
+	pattern := rapid.SampledFrom([]string{"*", "a*", `\*`}).Draw(t, "pattern")
+	switch rapid.IntRange(0, 3).Draw(t, "what") {
+	case 0:
+		must[wire.OK](c.scene, Unlisten{c.by(id), wire.Unlisten{Kind: kind, Pattern: pattern}})
+		for key := range c.clients[id].provided { // it knows by itself what it provides no longer
+			name := key[len(kind)+1:]
+			if key[:len(kind)] == string(kind) && !c.isProvider(id, kind, name) {
+				delete(c.clients[id].provided, key)
+			}
+		}
+	case 1:
+		name := names.Draw(t, "name")
+		if _, refused := c.do(ListenReject{c.by(id), wire.ListenReject{Kind: kind, Name: name}}); refused == nil {
+			delete(c.clients[id].provided, string(kind)+" "+name)
+		}
+	default:
+		listen(c.scene, kind, pattern, id)
+	}
+	c.checkProviders()
+}
+
+func (c *crowd) provision(kind wire.ListenKind, name string) *provision {
+	if w := c.s.watches[name]; w != nil && kind == wire.ListenRecords {
+		return &w.provision
+	}
+	if e := c.s.events[name]; e != nil && kind == wire.ListenEvents {
+		return &e.provision
+	}
+	return nil
+}
+
+func (c *crowd) isProvider(id string, kind wire.ListenKind, name string) bool {
+	v := c.provision(kind, name)
+	return v != nil && v.by != nil && v.by.session.id == id
+}
+
+// checkProviders: every name that is subscribed to and matches a pattern of somebody who has not rejected it has one provider, and that
+// one knows.
+func (c *crowd) checkProviders() {
+	c.t.Helper()
+	for _, kind := range []wire.ListenKind{wire.ListenRecords, wire.ListenEvents} {
+		for _, name := range []string{"a", "b", "*", "a/b"} {
+			v := c.provision(kind, name)
+			told := providers(c.scene, kind, name)
+			if v == nil || v.by == nil {
+				if len(told) > 0 {
+					c.t.Fatalf("%v provide %s %q, and nobody shall", told, kind, name)
+				}
+				if v != nil && slices.ContainsFunc(c.s.listeners, func(l *listener) bool {
+					return l.kind == kind && l.pattern.matches(name) && !slices.Contains(v.rejected, l.session)
+				}) {
+					c.t.Fatalf("nobody provides %s %q", kind, name)
+				}
+				continue
+			}
+			if len(told) != 1 || told[0] != v.by.session.id {
+				c.t.Fatalf("%v provide %s %q, and %s shall", told, kind, name, v.by.session.id)
+			}
+		}
+	}
+}
+
+func (c *crowd) presences(t *rapid.T) {
+	id := c.some(t)
+	identities := rapid.SampledFrom([][]string{nil, {"ann"}, {"ann", "bob"}}).Draw(t, "identities")
+	if rapid.IntRange(0, 3).Draw(t, "end") == 0 {
+		must[wire.OK](c.scene, PresenceUnsubscribe{c.by(id), wire.PresenceUnsubscribe{Identities: identities}})
+		return
+	}
+	body := must[wire.Present](c.scene, PresenceSubscribe{c.by(id), wire.PresenceSubscribe{Identities: identities}})
+	for _, name := range []string{"ann", "bob"} {
+		if len(identities) == 0 || slices.Contains(identities, name) {
+			delete(c.clients[id].present, name)
+		}
+	}
+	for _, name := range body.Identities {
+		c.clients[id].present[name] = true
+	}
+}
+
+// copies takes a whole copy along, as a commit does, and forgets what came before if everything has one.
+func (c *crowd) copies(t *rapid.T) {
+	var entries []Entry
+	whole := 0
+	for _, name := range []string{"a", "b", "*", "a/b"} {
+		if e, ok := c.s.Whole(name); ok {
+			if whole++; rapid.Bool().Draw(t, "copy") {
+				entries = append(entries, e)
+			}
+		}
+	}
+	if len(entries) == whole {
+		c.stored = nil
+	}
+	c.stored = append(c.stored, reencode(t, c.s.Commit(entries)))
+	c.checkStored(c.stored)
+}

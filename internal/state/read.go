@@ -1,0 +1,202 @@
+package state
+
+import (
+	"slices"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// watch is who is subscribed to a record, whether it exists or not.
+type watch struct {
+	whole audience
+	parts []*part // in the order in which they were asked for
+	provision
+}
+
+// part is who is subscribed to what is at a path.
+type part struct {
+	path Path
+	audience
+}
+
+func (w *watch) empty() bool { return len(w.whole.sessions) == 0 && len(w.parts) == 0 }
+
+// recordRead reads records once.
+func (s *Scope) recordRead(c RecordRead) *wire.Error {
+	if _, refused := s.asker(c.By, false); refused != nil {
+		return refused
+	}
+	if refused := checkCount(len(c.Records)); refused != nil {
+		return refused
+	}
+	bulk := s.newBulk(len(c.Records))
+	for _, item := range c.Records {
+		bulk.add(s.read(c.By, item))
+	}
+	bulk.reply()
+	return nil
+}
+
+func (s *Scope) read(by Caller, item wire.RecordWanted) (*wire.RecordState, *wire.Error) {
+	path, refused := s.readName(by, item.Name, item.Path)
+	if refused != nil {
+		return nil, refused
+	}
+	r := s.records[item.Name]
+	if r == nil {
+		return nil, noRecord()
+	}
+	st := r.state(item.Name, path)
+	if w := s.watches[item.Name]; w != nil {
+		st.Provided = w.by != nil
+	}
+	if item.Version > 0 && item.Version != r.version {
+		old := r.at(item.Version)
+		if !old.Exists() {
+			return nil, wire.NewError(wire.CodeNotFound, "the history does not have this version", "")
+		}
+		st.Version, st.Value, st.Expires = item.Version, old.Get(path).JSON(), nil
+	}
+	if item.Head {
+		st.Value = nil
+	}
+	return st, nil
+}
+
+// readName checks what names a record or a part of it, and whether the caller may read that.
+func (s *Scope) readName(by Caller, name, path string) (Path, *wire.Error) {
+	if refused := checkName(name); refused != nil {
+		return nil, refused
+	}
+	p, refused := ParsePath(path)
+	if refused != nil {
+		return nil, refused
+	}
+	return p, s.mayRead(by, name, p.String())
+}
+
+// recordSubscribe subscribes to records, item by item.
+func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
+	p, refused := s.asker(c.By, true)
+	if refused != nil {
+		return refused
+	}
+	if refused := checkCount(len(c.Records)); refused != nil {
+		return refused
+	}
+	bulk := s.newBulk(len(c.Records))
+	for _, item := range c.Records {
+		path, st, refused := s.compare(p, item)
+		if bulk.add(st, refused) {
+			s.watch(p, item.Name, path)
+			st.Provided = s.watches[item.Name].by != nil
+		}
+	}
+	bulk.reply()
+	return nil
+}
+
+// compare reads what a session wants to subscribe to, unless it has that already.
+func (s *Scope) compare(p *session, item wire.RecordHave) (Path, *wire.RecordState, *wire.Error) {
+	path, refused := s.readName(p.caller, item.Name, item.Path)
+	if refused != nil {
+		return nil, nil, refused
+	}
+	if !p.links[link{wire.SubscribedRecord, item.Name, path.String()}] && p.subscriptions() >= wire.MaxStateSubscriptions {
+		return nil, nil, beyond(wire.MaxStateSubscriptions, "subscriptions of one session")
+	}
+	st := s.records[item.Name].state(item.Name, path)
+	if st.Version > 0 && item.Incarnation == st.Incarnation && item.Version == st.Version {
+		st.Value, st.Same = nil, true
+	}
+	return path, st, nil
+}
+
+// watch adds a session to those who are told of a record or a part of it, if it is not there yet.
+func (s *Scope) watch(p *session, name string, path Path) {
+	l := link{wire.SubscribedRecord, name, path.String()}
+	if p.links[l] {
+		return
+	}
+	p.links[l] = true
+	w := s.watches[name]
+	if w == nil {
+		w = &watch{}
+		s.watches[name] = w
+		s.assign(wire.ListenRecords, name, &w.provision)
+	}
+	if len(path) == 0 {
+		w.whole.add(p.id)
+		return
+	}
+	i := slices.IndexFunc(w.parts, func(x *part) bool { return slices.Equal(x.path, path) })
+	if i < 0 {
+		i = len(w.parts)
+		w.parts = append(w.parts, &part{path: path})
+	}
+	w.parts[i].add(p.id)
+}
+
+// unwatch takes a session out again. The link is gone already.
+func (s *Scope) unwatch(p *session, l link) {
+	w := s.watches[l.name]
+	if l.path == "" {
+		w.whole.remove(p.id)
+	} else {
+		i := slices.IndexFunc(w.parts, func(x *part) bool { return x.path.String() == l.path })
+		if w.parts[i].remove(p.id); len(w.parts[i].sessions) == 0 {
+			w.parts = slices.Delete(w.parts, i, i+1)
+		}
+	}
+	if w.empty() {
+		delete(s.watches, l.name)
+		s.dismiss(wire.ListenRecords, l.name, &w.provision)
+	}
+}
+
+// recordUnsubscribe ends subscriptions. What is no subscription is none afterwards either.
+func (s *Scope) recordUnsubscribe(c RecordUnsubscribe) *wire.Error {
+	p, refused := s.asker(c.By, true)
+	if refused != nil {
+		return refused
+	}
+	for _, item := range c.Records {
+		path, refused := ParsePath(item.Path)
+		if refused != nil {
+			return refused
+		}
+		s.unlink(p, link{wire.SubscribedRecord, item.Name, path.String()})
+	}
+	return nil
+}
+
+// bulk collects the results of a request about several records.
+type bulk struct {
+	scope *Scope
+	body  wire.Records
+	bytes int
+	waits bool
+}
+
+func (s *Scope) newBulk(items int) *bulk {
+	return &bulk{scope: s, body: wire.Records{Results: make([]wire.RecordResult, 0, items)}}
+}
+
+// add adds one result, or a refusal in its place. It reports whether there is a record.
+func (b *bulk) add(st *wire.RecordState, refused *wire.Error) bool {
+	if refused == nil && b.bytes+len(st.Value) > wire.MaxBulkBytes {
+		refused = wire.NewError(wire.CodeLimit, "the values in one reply are too large together", "ask for this one in another request")
+	}
+	if refused != nil {
+		b.body.Results = append(b.body.Results, wire.RecordResult{Error: refused})
+		return false
+	}
+	b.bytes += len(st.Value)
+	b.waits = b.waits || b.scope.waits(st.Name)
+	b.body.Results = append(b.body.Results, wire.RecordResult{Record: st})
+	return true
+}
+
+func (b *bulk) reply() {
+	b.scope.emit(Reply{Type: wire.TypeRecords, Body: b.body, Waits: b.waits})
+}

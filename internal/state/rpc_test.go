@@ -1,0 +1,257 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+func provide(c *scene, name string, ids ...string) {
+	c.t.Helper()
+	for _, id := range ids {
+		must[wire.Subscribed](c, RPCProvide{c.by(id), wire.RPCNames{Names: []string{name}}})
+	}
+}
+
+func request(c *scene, id, name string, number uint64) {
+	c.t.Helper()
+	must[wire.OK](c, RPCRequest{c.by(id), wire.RPCRequest{Name: name, Call: number, Value: []byte(`[2,3]`)}})
+}
+
+func accept(c *scene, id string, call uint64) Command {
+	return RPCAccept{c.by(id), wire.RPCAccept{Call: call}}
+}
+
+func answer(c *scene, id string, call uint64, value string) Command {
+	return RPCAnswer{c.by(id), wire.RPCAnswer{Call: call, Value: []byte(value)}}
+}
+
+// asked returns who is asked now, and under which number.
+func asked(c *scene) (id string, call uint64) {
+	c.t.Helper()
+	for id, x := range c.clients {
+		for i, e := range x.inbox {
+			if b, ok := e.Body.(wire.RPCCall); ok {
+				x.inbox = append(x.inbox[:i:i], x.inbox[i+1:]...)
+				return id, b.Call
+			}
+		}
+	}
+	return "", 0
+}
+
+// result is how a call ended: its value, or its code.
+func result(c *scene, id string, number uint64) string {
+	r, ok := c.clients[id].results[number]
+	switch {
+	case !ok:
+		return "none"
+	case r.Error != nil:
+		return string(r.Error.Code)
+	}
+	return string(r.Value)
+}
+
+// Rule: one provider is asked; it accepts, answers, and the caller gets that once.
+func TestRPC(t *testing.T) {
+	c := room(t, "ann1", "bob1", "bob2")
+	provide(c, "add", "bob1", "bob2")
+	request(c, "ann1", "add", 1)
+	who, call := asked(c)
+	if other, _ := asked(c); who == "" || other != "" {
+		t.Fatalf("asked %q and %q", who, other)
+	}
+	other := map[string]string{"bob1": "bob2", "bob2": "bob1"}[who]
+	c.refused(wire.CodeBadRequest, answer(c, who, call, `5`)) // not accepted
+	c.refused(wire.CodeNotFound, accept(c, other, call))
+	must[wire.OK](c, accept(c, who, call))
+	must[wire.OK](c, accept(c, who, call))
+	c.refused(wire.CodeNotFound, answer(c, other, call, `6`))
+	c.refused(wire.CodeBadRequest, answer(c, who, call, `{`))
+	c.refused(wire.CodeTooLarge, answer(c, who, call, `"`+strings.Repeat("x", wire.MaxRPCBytes)+`"`))
+	must[wire.OK](c, answer(c, who, call, `5`))
+	c.refused(wire.CodeNotFound, answer(c, who, call, `6`))
+	if got := result(c, "ann1", 1); got != `5` {
+		t.Errorf("result %s", got)
+	}
+	c.wait(time.Hour)
+
+	request(c, "ann1", "add", 2)
+	who, call = asked(c)
+	must[wire.OK](c, accept(c, who, call))
+	fail := func(text string) Command { return RPCAnswer{c.by(who), wire.RPCAnswer{Call: call, Failure: text}} }
+	c.refused(wire.CodeTooLarge, fail(strings.Repeat("x", MaxFailureBytes+1)))
+	must[wire.OK](c, fail(strings.Repeat("x", MaxFailureBytes)))
+	if got := result(c, "ann1", 2); got != "rpc-failed" {
+		t.Errorf("a failure is %s", got)
+	}
+	if len(c.s.calls) != 0 {
+		t.Errorf("%d calls are left", len(c.s.calls))
+	}
+}
+
+// Rule: who rejects, does not accept in time, or vanishes leaves the call to the next, each asked once; then it ends with the reason.
+func TestRPCNext(t *testing.T) {
+	ids := []string{"bob1", "bob2", "bob3"}
+	for _, c := range []struct {
+		name string
+		then func(c *scene, who string, call uint64)
+		ends string
+	}{
+		{"rejects", func(c *scene, who string, call uint64) {
+			must[wire.OK](c, RPCReject{c.by(who), wire.RPCReject{Call: call}})
+			c.refused(wire.CodeNotFound, accept(c, who, call))
+		}, "no-provider"},
+		{"does not accept in time", func(c *scene, who string, call uint64) {
+			c.wait(DefaultAcceptTime - 1)
+			if next, _ := asked(c); next != "" {
+				c.t.Errorf("%s was asked too early", next)
+			}
+			c.wait(1)
+			c.refused(wire.CodeNotFound, accept(c, who, call)) // too late
+		}, "timeout"},
+		{"vanishes before it accepts", func(c *scene, who string, _ uint64) { c.apply(Detach{who}) }, "no-provider"},
+		{"vanishes after it accepted", func(c *scene, who string, call uint64) {
+			must[wire.OK](c, accept(c, who, call))
+			c.apply(Detach{who})
+		}, "no-provider"},
+		{"loses its messages", func(c *scene, who string, _ uint64) { c.apply(Reset{who}) }, "no-provider"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := room(t, append([]string{"ann1"}, ids...)...)
+			provide(s, "add", ids...)
+			request(s, "ann1", "add", 1)
+			seen := map[string]bool{}
+			for range ids {
+				who, call := asked(s)
+				if who == "" || seen[who] {
+					t.Fatalf("asked %q, before %v", who, seen)
+				}
+				seen[who] = true
+				c.then(s, who, call)
+			}
+			if got := result(s, "ann1", 1); got != c.ends {
+				t.Errorf("ended with %s, want %s", got, c.ends)
+			}
+			if who, _ := asked(s); who != "" {
+				t.Errorf("%s was asked twice", who)
+			}
+		})
+	}
+}
+
+// Rule: nobody else is asked because a provider that accepted is slow; its answer comes too late then.
+func TestRPCAnswerTime(t *testing.T) {
+	c := room(t, "ann1", "bob1", "bob2")
+	provide(c, "add", "bob1", "bob2")
+	request(c, "ann1", "add", 1)
+	who, call := asked(c)
+	c.wait(DefaultAcceptTime / 2)
+	must[wire.OK](c, accept(c, who, call))
+	c.wait(DefaultAnswerTime - 1)
+	if got := result(c, "ann1", 1); got != "none" {
+		t.Errorf("ended early with %s", got)
+	}
+	c.wait(1)
+	if got := result(c, "ann1", 1); got != "timeout" {
+		t.Errorf("ended with %s", got)
+	}
+	c.refused(wire.CodeNotFound, answer(c, who, call, `5`))
+	if next, _ := asked(c); next != "" {
+		t.Errorf("%s was asked", next)
+	}
+}
+
+// Rule: the caller's end ends the call; nobody else is asked for it.
+func TestRPCCallerEnds(t *testing.T) {
+	c := room(t, "ann1", "bob1", "bob2")
+	provide(c, "add", "bob1", "bob2")
+	request(c, "ann1", "add", 1)
+	who, call := asked(c)
+	c.apply(Detach{"ann1"})
+	c.refused(wire.CodeNotFound, accept(c, who, call))
+	c.wait(time.Hour)
+	if next, _ := asked(c); next != "" || len(c.s.calls) != 0 {
+		t.Errorf("%s was asked, %d calls are left", next, len(c.s.calls))
+	}
+}
+
+// Rule: the providers of the caller's node come first, all of them; each of several is chosen at times.
+func TestRPCProviderChoice(t *testing.T) {
+	c := newScene(t, Config{})
+	for id, node := range map[string]string{"ann1": "n1", "far1": "n2", "far2": "n2", "own1": "n1", "own2": "n1"} {
+		c.attachAs(Caller{Session: id, Identity: id[:3]}, node)
+	}
+	provide(c, "add", "far1", "own1", "far2", "own2")
+	first := map[string]int{}
+	for n := range 40 {
+		request(c, "ann1", "add", uint64(n))
+		var order string
+		for range 4 {
+			who, call := asked(c)
+			if order == "" {
+				first[who]++
+			}
+			order += who[:3]
+			must[wire.OK](c, RPCReject{c.by(who), wire.RPCReject{Call: call}})
+		}
+		if order != "ownownfarfar" {
+			t.Fatalf("asked in the order %s", order)
+		}
+	}
+	if first["own1"] < 5 || first["own2"] < 5 {
+		t.Errorf("asked first: %v", first)
+	}
+}
+
+// Rule: without a provider there is none; one that withdrew is none, but answers what it was asked before. One may ask oneself.
+func TestRPCProviders(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	request(c, "ann1", "add", 1)
+	if got := result(c, "ann1", 1); got != "no-provider" {
+		t.Errorf("nobody provides: %s", got)
+	}
+	provide(c, "add", "bob1", "bob1")
+	request(c, "ann1", "add", 2)
+	who, call := asked(c)
+	must[wire.OK](c, RPCUnprovide{c.by("bob1"), wire.RPCNames{Names: []string{"add"}}})
+	request(c, "ann1", "add", 3)
+	if got := result(c, "ann1", 3); got != "no-provider" {
+		t.Errorf("withdrawn: %s", got)
+	}
+	must[wire.OK](c, accept(c, who, call))
+	must[wire.OK](c, answer(c, who, call, `5`))
+	if got := result(c, "ann1", 2); got != `5` {
+		t.Errorf("asked before: %s", got)
+	}
+	provide(c, "self", "ann1")
+	request(c, "ann1", "self", 4)
+	if who, _ := asked(c); who != "ann1" {
+		t.Errorf("asked %q", who)
+	}
+	c.refused(wire.CodeBadRequest, RPCRequest{c.by("ann1"), wire.RPCRequest{Name: "self", Call: 4}})
+	c.refused(wire.CodeSessionExpired, RPCRequest{Caller{}, wire.RPCRequest{Name: "self", Call: 5}})
+}
+
+func TestRPCLimits(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	provide(c, "add", "bob1")
+	for n := range wire.MaxOpenCalls {
+		request(c, "ann1", "add", uint64(n))
+	}
+	c.refused(wire.CodeLimit, RPCRequest{c.by("ann1"), wire.RPCRequest{Name: "add", Call: 9999}})
+	_, call := asked(c)
+	must[wire.OK](c, RPCReject{c.by("bob1"), wire.RPCReject{Call: call}})
+	request(c, "ann1", "add", 9999)
+	c.refused(wire.CodeTooLarge, RPCRequest{c.by("bob1"), wire.RPCRequest{Name: "add", Value: []byte(`"` + strings.Repeat("x", wire.MaxRPCBytes) + `"`)}})
+	for n := range wire.MaxProvided - 1 {
+		provide(c, fmt.Sprint("rpc", n), "bob1")
+	}
+	r := must[wire.Subscribed](c, RPCProvide{c.by("bob1"), wire.RPCNames{Names: []string{"add", "one more"}}}).Results
+	if r[0].Error != nil || r[1].Error == nil || r[1].Error.Code != wire.CodeLimit {
+		t.Errorf("got %+v", r)
+	}
+}

@@ -1,0 +1,514 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// tester is what *testing.T and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// scene is a scope, its clients, and what was stored of it. After every command it checks that replicas follow the scope, that
+// versions are contiguous, that the books agree, and that the stored commits lead to the same records.
+type scene struct {
+	t       tester
+	s       *Scope
+	config  Config
+	now     time.Time
+	clients map[string]*client
+	stored  []Commit
+	heard   []Tell
+}
+
+// client is a session as a client written from the protocol would have it.
+type client struct {
+	caller   Caller
+	inbox    []told
+	replicas map[string]*replica // of whole records
+	parts    map[wire.RecordName]any
+	provided map[string]bool // names of listen-start without listen-stop, with their kind
+	present  map[string]bool
+	results  map[uint64]wire.RPCResult
+}
+
+type told struct {
+	Type string
+	Body any
+}
+
+// replica is a record as a client knows it, in the terms of encoding/json.
+type replica struct {
+	incarnation, version uint64
+	value                any
+}
+
+func newScene(t tester, c Config) *scene {
+	if c.Scope == "" {
+		c.Scope = wire.ScopeRoom
+	}
+	return &scene{t: t, s: New(c), config: c, now: time.Unix(1_800_000_000, 0), clients: map[string]*client{}}
+}
+
+// attach lets sessions in whose identities are their names without the number at the end.
+func (c *scene) attach(ids ...string) {
+	for _, id := range ids {
+		c.attachAs(Caller{Session: id, Identity: id[:3]}, "")
+	}
+}
+
+func (c *scene) attachAs(by Caller, node string) {
+	c.clients[by.Session] = &client{caller: by}
+	c.clients[by.Session].clear()
+	c.apply(Attach{By: by, Node: node})
+}
+
+func (c *client) clear() {
+	c.replicas, c.parts, c.provided = map[string]*replica{}, map[wire.RecordName]any{}, map[string]bool{}
+	c.present, c.results = map[string]bool{}, map[uint64]wire.RPCResult{}
+}
+
+func (c *scene) by(id string) Caller {
+	if x := c.clients[id]; x != nil {
+		return x.caller
+	}
+	return Caller{Identity: id}
+}
+
+// do carries out a request and returns the body of its reply, or its refusal.
+func (c *scene) do(command Command) (any, *wire.Error) {
+	c.t.Helper()
+	replies := c.apply(command)
+	if len(replies) != 1 {
+		c.t.Fatalf("%T: %d replies", command, len(replies))
+	}
+	return replies[0].Body, replies[0].Error
+}
+
+// must carries out a request that succeeds.
+func must[B any](c *scene, command Command) B {
+	c.t.Helper()
+	body, refused := c.do(command)
+	if refused != nil {
+		c.t.Fatalf("%T: %v", command, refused)
+	}
+	b, ok := body.(B)
+	if !ok {
+		c.t.Fatalf("%T: reply has a %T", command, body)
+	}
+	return b
+}
+
+// refused carries out a request that is refused with this code.
+func (c *scene) refused(code wire.Code, command Command) *wire.Error {
+	c.t.Helper()
+	body, refused := c.do(command)
+	if refused == nil || refused.Code != code {
+		c.t.Fatalf("%T: got %v, %v; want %s", command, body, refused, code)
+	}
+	return refused
+}
+
+func (c *scene) apply(command Command) (replies []Reply) {
+	c.t.Helper()
+	var entries []Entry
+	for _, e := range c.s.Apply(c.now, command) {
+		switch e := e.(type) {
+		case Reply:
+			replies = append(replies, e)
+		case Append:
+			entries = append(entries, e.Entry)
+		case Tell:
+			c.heard = append(c.heard, e)
+			for _, id := range e.Sessions {
+				if id != e.Except {
+					c.clients[id].take(c.t, told{e.Type, e.Body})
+				}
+			}
+		}
+	}
+	if len(entries) > 0 {
+		c.stored = append(c.stored, reencode(c.t, c.s.Commit(entries)))
+	}
+	c.check()
+	return replies
+}
+
+func (c *scene) wait(d time.Duration) {
+	c.t.Helper()
+	c.now = c.now.Add(d)
+	c.apply(Tick{})
+}
+
+// reencode is what comes back from the disk.
+func reencode(t tester, commit Commit) (back Commit) {
+	b, err := json.Marshal(commit)
+	if err == nil {
+		err = json.Unmarshal(b, &back)
+	}
+	if err != nil {
+		t.Fatalf("store: %v", err)
+	}
+	return back
+}
+
+// take is what a client does with an event.
+func (c *client) take(t tester, e told) {
+	c.inbox = append(c.inbox, e)
+	switch b := e.Body.(type) {
+	case wire.RecordChanged:
+		r := c.replicas[b.Name]
+		switch {
+		case r == nil:
+			t.Errorf("%s was told of %s, which it is not subscribed to", c.caller.Session, b.Name)
+		case b.Version != 1 && (b.Incarnation != r.incarnation || b.Version != r.version+1):
+			t.Errorf("%s has %d/%d of %s and was told %d/%d", c.caller.Session, r.incarnation, r.version, b.Name, b.Incarnation, b.Version)
+		case b.Version == 1 && r.version != 0:
+			t.Errorf("%s has %s, which is created", c.caller.Session, b.Name)
+		default:
+			r.incarnation, r.version = b.Incarnation, b.Version
+			for _, o := range b.Operations {
+				r.value = plainApply(r.value, o)
+			}
+		}
+	case wire.RecordPart:
+		key := wire.RecordName{Name: b.Name, Path: b.Path}
+		now := plain(b.Value)
+		if before, ok := c.parts[key]; !ok || reflect.DeepEqual(before, now) {
+			t.Errorf("%s was told of %v, whose value is %v as before, or to which it is not subscribed", c.caller.Session, key, now)
+		}
+		c.parts[key] = now
+	case wire.RecordDeleted:
+		if r := c.replicas[b.Name]; r != nil {
+			if r.incarnation != b.Incarnation || r.version != b.Version {
+				t.Errorf("%s has %d/%d of %s and was told that %d/%d is deleted", c.caller.Session, r.incarnation, r.version, b.Name, b.Incarnation, b.Version)
+			}
+			*r = replica{value: nothing{}}
+		}
+		for key := range c.parts {
+			if key.Name == b.Name {
+				c.parts[key] = nothing{}
+			}
+		}
+	case wire.ListenStart:
+		c.provided[string(b.Kind)+" "+b.Name] = true
+	case wire.ListenStop:
+		delete(c.provided, string(b.Kind)+" "+b.Name)
+	case wire.PresenceJoined:
+		if c.present[b.Identity] {
+			t.Errorf("%s joined twice", b.Identity)
+		}
+		c.present[b.Identity] = true
+	case wire.PresenceLeft:
+		if !c.present[b.Identity] {
+			t.Errorf("%s left and was not there", b.Identity)
+		}
+		delete(c.present, b.Identity)
+	case wire.RPCResult:
+		if _, twice := c.results[b.Call]; twice {
+			t.Errorf("call %d has two results", b.Call)
+		}
+		c.results[b.Call] = b
+	}
+}
+
+// subscribe subscribes a client and takes what the reply says.
+func (c *scene) subscribe(id, name, path string) *wire.Error {
+	c.t.Helper()
+	body := must[wire.Records](c, RecordSubscribe{c.by(id), wire.RecordSubscribe{Records: []wire.RecordHave{{Name: name, Path: path}}}})
+	result := body.Results[0]
+	if result.Error != nil {
+		return result.Error
+	}
+	if result.Record.Path == "" {
+		c.clients[id].replicas[name] = &replica{result.Record.Incarnation, result.Record.Version, plain(result.Record.Value)}
+	} else {
+		c.clients[id].parts[wire.RecordName{Name: name, Path: result.Record.Path}] = plain(result.Record.Value)
+	}
+	return nil
+}
+
+func (c *scene) unsubscribe(id, name, path string) {
+	c.t.Helper()
+	must[wire.OK](c, RecordUnsubscribe{c.by(id), wire.RecordUnsubscribe{Records: []wire.RecordName{{Name: name, Path: path}}}})
+	delete(c.clients[id].replicas, name)
+	delete(c.clients[id].parts, wire.RecordName{Name: name, Path: path})
+}
+
+// write writes and returns the version.
+func (c *scene) write(id, name string, operations ...wire.Operation) uint64 {
+	c.t.Helper()
+	return must[wire.Written](c, c.writing(id, name, operations...)).Version
+}
+
+func (c *scene) writing(id, name string, operations ...wire.Operation) RecordWrite {
+	return RecordWrite{c.by(id), wire.RecordWrite{Name: name, Operations: operations}}
+}
+
+// read returns the document at a version (0: the present one) as JSON text.
+func (c *scene) read(name string, version uint64) string {
+	c.t.Helper()
+	body := must[wire.Records](c, RecordRead{c.by("http"), wire.RecordRead{Records: []wire.RecordWanted{{Name: name, Version: version}}}})
+	if r := body.Results[0]; r.Error != nil {
+		return string(r.Error.Code)
+	}
+	return string(body.Results[0].Record.Value)
+}
+
+// events returns what a client was told since it was asked last.
+func (c *scene) events(id string) []told {
+	all := c.clients[id].inbox
+	c.clients[id].inbox = nil
+	return all
+}
+
+// check is what always holds.
+func (c *scene) check() {
+	c.t.Helper()
+	bytes := 0
+	for name, r := range c.s.records {
+		if !r.value.root() || r.value.Size() > wire.MaxRecordBytes || r.value.depth() > wire.MaxRecordDepth {
+			c.t.Fatalf("%s is no document", name)
+		}
+		if n := len(r.value.JSON()); n != r.value.Size() {
+			c.t.Fatalf("%s: size %d, encoded %d: %s", name, r.value.Size(), n, r.value.JSON())
+		}
+		if len(r.past) > r.history || r.pastSize > MaxHistoryBytes {
+			c.t.Fatalf("%s: history of %d, %d bytes", name, len(r.past), r.pastSize)
+		}
+		bytes += r.value.Size()
+	}
+	if bytes != c.s.bytes {
+		c.t.Fatalf("scope has %d bytes, its books say %d", bytes, c.s.bytes)
+	}
+	for id, x := range c.clients {
+		for name, have := range x.replicas {
+			r := c.s.records[name]
+			if r == nil {
+				r = &record{}
+			}
+			if have.version != r.version || have.incarnation != r.incarnation || !reflect.DeepEqual(have.value, plain(r.value.JSON())) {
+				c.t.Fatalf("%s has %s as %+v, it is %d/%d %s", id, name, *have, r.incarnation, r.version, r.value.JSON())
+			}
+		}
+		for key, have := range x.parts {
+			var now Value
+			if r := c.s.records[key.Name]; r != nil {
+				path, _ := ParsePath(key.Path)
+				now = r.value.Get(path)
+			}
+			if !reflect.DeepEqual(have, plain(now.JSON())) {
+				c.t.Fatalf("%s has %v as %v, it is %s", id, key, have, now.JSON())
+			}
+		}
+	}
+	c.checkLinks()
+}
+
+// checkLinks: the tables of the scope and of its sessions say the same.
+func (c *scene) checkLinks() {
+	c.t.Helper()
+	links, calls := 0, 0
+	for id, p := range c.s.sessions {
+		links += len(p.links)
+		for _, x := range p.open {
+			if c.s.calls[x.id] != x || x.caller != p {
+				c.t.Fatalf("%s waits for a call that there is not", id)
+			}
+		}
+		calls += len(p.open)
+	}
+	count := len(c.s.everybody.sessions) + len(c.s.listeners)
+	for _, w := range c.s.watches {
+		count += len(w.whole.sessions)
+		for _, p := range w.parts {
+			count += len(p.sessions)
+		}
+	}
+	for _, e := range c.s.events {
+		count += len(e.sessions)
+	}
+	for _, p := range c.s.providers {
+		count += len(p)
+	}
+	for _, a := range c.s.somebody {
+		count += len(a.sessions)
+	}
+	if links != count || calls != len(c.s.calls) {
+		c.t.Fatalf("%d links and %d calls of sessions, the scope's tables have %d and %d", links, calls, count, len(c.s.calls))
+	}
+}
+
+// checkStored: what was stored leads to the durable records, with their histories.
+func (c *scene) checkStored(commits []Commit) {
+	c.t.Helper()
+	back := New(c.config)
+	for _, commit := range commits {
+		if err := back.Replay(commit); err != nil {
+			c.t.Fatalf("replay: %v", err)
+		}
+	}
+	if err := back.Replayed(); err != nil {
+		c.t.Fatalf("replay: %v", err)
+	}
+	want := map[string]Entry{}
+	for name, r := range c.s.records {
+		if r.durable {
+			want[name] = r.whole()
+		}
+	}
+	got := map[string]Entry{}
+	for name, r := range back.records {
+		got[name] = r.whole()
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		c.t.Fatalf("what was stored leads elsewhere (-there +stored):\n%s", d)
+	}
+	if back.incarnations < c.s.incarnations && len(want) > 0 {
+		for _, r := range c.s.records {
+			if r.durable && r.incarnation > back.incarnations {
+				c.t.Fatalf("stored incarnations %d, record has %d", back.incarnations, r.incarnation)
+			}
+		}
+	}
+}
+
+// nothing is where there is no value, which is not null.
+type nothing struct{}
+
+// plain decodes JSON as encoding/json does.
+func plain(b json.RawMessage) any {
+	if b == nil {
+		return nothing{}
+	}
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// plainApply is what the protocol says of operations, written a second time and without regard to speed.
+func plainApply(v any, o wire.Operation) any {
+	value := plain(o.Value)
+	list := func() []any {
+		if l, ok := v.([]any); ok {
+			return slices.Clone(l)
+		}
+		return []any{}
+	}
+	path, refused := ParsePath(o.Path)
+	if refused != nil {
+		panic(refused)
+	}
+	switch o.Op {
+	case wire.OperationSet:
+		return plainSet(v, path, value)
+	case wire.OperationErase:
+		return plainErase(v, path)
+	case wire.OperationInsert:
+		return slices.Insert(list(), *o.At, value)
+	case wire.OperationRemove, wire.OperationMove:
+		l := list()
+		if l[*o.At] != value {
+			panic(fmt.Sprintf("%v is not at %d of %v", value, *o.At, l))
+		}
+		l = slices.Delete(l, *o.At, *o.At+1)
+		if o.Op == wire.OperationMove {
+			l = slices.Insert(l, *o.To, value)
+		}
+		return l
+	}
+	panic("a client was told " + string(o.Op))
+}
+
+func plainSet(v any, path Path, value any) any {
+	if len(path) == 0 {
+		return value
+	}
+	if path[0].InArray {
+		l, _ := v.([]any)
+		l = slices.Clone(l)
+		for len(l) < path[0].Place {
+			l = append(l, nil)
+		}
+		if path[0].Place == len(l) {
+			l = append(l, nothing{})
+		}
+		l[path[0].Place] = plainSet(l[path[0].Place], path[1:], value)
+		return l
+	}
+	m := map[string]any{}
+	if old, ok := v.(map[string]any); ok {
+		for k, x := range old {
+			m[k] = x
+		}
+	}
+	m[path[0].Key] = plainSet(m[path[0].Key], path[1:], value)
+	return m
+}
+
+func plainErase(v any, path Path) any {
+	switch c := v.(type) {
+	case map[string]any:
+		m := map[string]any{}
+		for k, x := range c {
+			if k != path[0].Key {
+				m[k] = x
+			} else if len(path) > 1 {
+				m[k] = plainErase(x, path[1:])
+			}
+		}
+		return m
+	case []any:
+		l := slices.Clone(c)
+		if len(path) == 1 {
+			return slices.Delete(l, path[0].Place, path[0].Place+1)
+		}
+		l[path[0].Place] = plainErase(l[path[0].Place], path[1:])
+		return l
+	}
+	return v
+}
+
+func set(path, value string) wire.Operation {
+	return wire.Operation{Op: wire.OperationSet, Path: path, Value: json.RawMessage(value)}
+}
+
+func erase(path string) wire.Operation { return wire.Operation{Op: wire.OperationErase, Path: path} }
+
+func entry(kind wire.OperationKind, value string, places ...int) wire.Operation {
+	b, _ := json.Marshal(value)
+	o := wire.Operation{Op: kind, Value: b}
+	if len(places) > 0 {
+		o.At = &places[0]
+	}
+	if len(places) > 1 {
+		o.To = &places[1]
+	}
+	return o
+}
+
+func entries(base uint64, values ...string) wire.Operation {
+	b, _ := json.Marshal(values)
+	return wire.Operation{Op: wire.OperationEntries, Value: b, Base: base}
+}
+
+// room returns a scene with these sessions.
+func room(t *testing.T, ids ...string) *scene {
+	t.Helper()
+	c := newScene(t, Config{})
+	c.attach(ids...)
+	return c
+}

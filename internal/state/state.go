@@ -1,0 +1,184 @@
+// Package state decides what shared state is: records, lists, events, RPC, listeners and presence of one scope, which is a room's
+// or the server's.
+//
+// Scope.Apply is a pure function of the scope, a command and the time; all it brings about is in the effects that it returns. A
+// scope owns its records, with their versions and histories, who is subscribed to what, who provides which RPC, the calls that are
+// under way, and who is present.
+//
+// Records that are durable are stored by whoever calls Apply: Append effects become commits (Commit), and effects that show what
+// they say wait until these are stored (Waits). Replay brings a scope back from its commits.
+//
+// Documents (Value) never change, a write makes new ones that share what is the same; so they may be handed to anybody.
+package state
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Config is what a scope is made of.
+type Config struct {
+	// Scope is told in events.
+	Scope wire.Scope
+	// Durable: what a record is whose creating write does not say.
+	Durable bool
+	// May refuses what a caller is not allowed. It is pure, and asked on every path. Nil: all is allowed.
+	May func(Access) *wire.Error
+	// MaxRecords and MaxBytes of all documents together; 0: DefaultMaxRecords, DefaultMaxBytes.
+	MaxRecords, MaxBytes int
+	// AcceptTime and AnswerTime of a provider; 0: DefaultAcceptTime, DefaultAnswerTime.
+	AcceptTime, AnswerTime time.Duration
+	// Seed of the choice among providers.
+	Seed [32]byte
+}
+
+// Scope is the state of a room, or of the server. It is not safe for concurrent use.
+type Scope struct {
+	// static after construction
+	config Config
+	random *rand.Rand
+
+	// owned by the caller of Apply
+	sessions     map[string]*session
+	records      map[string]*record
+	bytes        int             // of all documents
+	incarnations uint64          // creations so far
+	unsettled    map[string]bool // durable records whose deletion may not be stored yet
+	gaps         map[string]bool // of what is being replayed
+	watches      map[string]*watch
+	events       map[string]*topic
+	providers    map[string][]*session // of each RPC, in the order in which they came
+	calls        map[uint64]*call
+	lastCall     uint64
+	listeners    []*listener
+	present      map[string]int // connections of each identity
+	everybody    audience       // subscribed to the presence of all
+	somebody     map[string]*audience
+	timers       timers
+
+	// of one Apply
+	now time.Time
+	out []Effect
+}
+
+// New returns an empty scope.
+func New(c Config) *Scope {
+	if c.MaxRecords == 0 {
+		c.MaxRecords = DefaultMaxRecords
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.AcceptTime == 0 {
+		c.AcceptTime = DefaultAcceptTime
+	}
+	if c.AnswerTime == 0 {
+		c.AnswerTime = DefaultAnswerTime
+	}
+	return &Scope{
+		config: c, random: rand.New(rand.NewChaCha8(c.Seed)),
+		sessions: map[string]*session{}, records: map[string]*record{}, unsettled: map[string]bool{}, gaps: map[string]bool{}, watches: map[string]*watch{}, events: map[string]*topic{},
+		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, somebody: map[string]*audience{},
+	}
+}
+
+// Apply carries out what is due, then a command, and returns their effects, which the caller owns. A command of wire is answered by
+// exactly one Reply.
+func (s *Scope) Apply(now time.Time, c Command) []Effect {
+	s.now = now
+	s.expire()
+	switch c := c.(type) {
+	case Attach:
+		s.attach(c)
+	case Detach:
+		s.detach(c.Session)
+	case Reset:
+		s.reset(c.Session)
+	case Recheck:
+		s.recheck(c)
+	case Settle:
+		clear(s.unsettled)
+	case Tick:
+	case RecordSubscribe:
+		s.fail(s.recordSubscribe(c))
+	case RecordUnsubscribe:
+		s.done(s.recordUnsubscribe(c))
+	case RecordRead:
+		s.fail(s.recordRead(c))
+	case RecordWrite:
+		s.fail(s.recordWrite(c))
+	case RecordDelete:
+		s.fail(s.recordDelete(c))
+	case EventSubscribe:
+		s.fail(s.eventSubscribe(c))
+	case EventUnsubscribe:
+		s.done(s.eventUnsubscribe(c))
+	case EventPublish:
+		s.done(s.eventPublish(c))
+	case RPCProvide:
+		s.fail(s.rpcProvide(c))
+	case RPCUnprovide:
+		s.done(s.rpcUnprovide(c))
+	case RPCRequest:
+		s.done(s.rpcRequest(c))
+	case RPCAccept:
+		s.done(s.rpcAccept(c))
+	case RPCReject:
+		s.done(s.rpcReject(c))
+	case RPCAnswer:
+		s.done(s.rpcAnswer(c))
+	case Listen:
+		s.done(s.listen(c))
+	case Unlisten:
+		s.done(s.unlisten(c))
+	case ListenReject:
+		s.done(s.listenReject(c))
+	case PresenceSubscribe:
+		s.fail(s.presenceSubscribe(c))
+	case PresenceUnsubscribe:
+		s.done(s.presenceUnsubscribe(c))
+	case PresenceRead:
+		s.fail(s.presenceRead(c))
+	}
+	out := s.out
+	s.out = nil
+	return out
+}
+
+// Next is when something is due, which any Apply carries out; zero: never.
+func (s *Scope) Next() time.Time { return s.timers.next() }
+
+// Sizes counts what the scope holds.
+func (s *Scope) Sizes() (records, bytes, sessions int) {
+	return len(s.records), s.bytes, len(s.sessions)
+}
+
+func (s *Scope) emit(e Effect) { s.out = append(s.out, e) }
+
+// tell tells an audience, unless nobody is in it.
+func (s *Scope) tell(a *audience, except, event string, body any, waits bool) {
+	if to := a.told(); len(to) > 1 || len(to) == 1 && to[0] != except {
+		s.emit(Tell{Sessions: to, Except: except, Type: event, Body: body, Waits: waits})
+	}
+}
+
+func (s *Scope) tellOne(to *session, event string, body any) {
+	s.emit(Tell{Sessions: []string{to.id}, Type: event, Body: body})
+}
+
+// done replies to a command whose reply carries nothing.
+func (s *Scope) done(refused *wire.Error) {
+	if refused == nil {
+		s.emit(Reply{Type: wire.TypeOK, Body: wire.OK{}})
+	}
+	s.fail(refused)
+}
+
+// fail replies to a command that was refused; the others have replied already.
+func (s *Scope) fail(refused *wire.Error) {
+	if refused != nil {
+		s.emit(Reply{Error: refused, Waits: refused.Current != nil && s.waits(refused.Current.Name)})
+	}
+}
