@@ -8,4 +8,6 @@ const (
 	MaxMessageBytes = 16 << 20
 	// MaxQueue is the largest capacity of a subscription.
 	MaxQueue = 1 << 14
+	// MaxStoredBytes of one message of a log.
+	MaxStoredBytes = 4 << 20
 )

@@ -14,6 +14,11 @@ func TestConformance(t *testing.T) {
 	bustest.Run(t, func(*testing.T) bus.Bus { return local.New() })
 }
 
+// Rule: the local log is a log.
+func TestLog(t *testing.T) {
+	bustest.RunLog(t, func(_ *testing.T, maxBytes int) bus.Log { return local.NewLog(maxBytes) })
+}
+
 // Rule: nothing of the local bus outlives its use: a bubble ends only when every goroutine in it has.
 func TestRunsUnderSynctest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

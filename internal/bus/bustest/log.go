@@ -1,0 +1,238 @@
+package bustest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/parley-rtc/parley/internal/bus"
+)
+
+// RunLog runs the suite of logs. open returns a new, empty log that takes about so many bytes.
+func RunLog(t *testing.T, open func(t *testing.T, maxBytes int) bus.Log) {
+	for _, rule := range []struct {
+		name     string
+		maxBytes int
+		test     func(t *testing.T, l bus.Log)
+	}{
+		{"messages are read in the order in which they were appended, subject by subject", 1 << 20, appendsInOrder},
+		{"who does not know the last message appends nothing", 1 << 20, wrongSequence},
+		{"of those who append after the same message one succeeds", 1 << 20, races},
+		{"purged messages are gone, and numbers go on", 1 << 20, purges},
+		{"a full log takes no more, and takes again when there is room", 64 << 10, fullLog},
+		{"a message is the reader's own, and reading ends with the visitor's error", 1 << 20, readsCopies},
+		{"what is not a subject, and what is too large, is refused", 16 << 20, logLimits},
+		{"a call ends with its context", 1 << 20, logContext},
+		{"a closed log refuses everything", 1 << 20, closedLog},
+	} {
+		t.Run(rule.name, func(t *testing.T) {
+			l := open(t, rule.maxBytes)
+			rule.test(t, l)
+			if err := l.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+	}
+}
+
+// store appends, and returns the number.
+func store(t *testing.T, l bus.Log, subject string, after uint64, m string) uint64 {
+	t.Helper()
+	n, err := l.Append(t.Context(), subject, after, []byte(m))
+	if err != nil {
+		t.Fatalf("append %.20q to %s after %d: %v", m, subject, after, err)
+	}
+	return n
+}
+
+// WantLog compares what is stored on a subject behind a number.
+func WantLog(t *testing.T, l bus.Log, subject string, after uint64, want ...string) {
+	t.Helper()
+	var got []string
+	last := after
+	err := l.Read(t.Context(), subject, after, func(m bus.Stored) error {
+		if m.Number <= last || m.At.IsZero() {
+			t.Errorf("message %d of %v came after %d", m.Number, m.At, last)
+		}
+		last = m.Number
+		got = append(got, string(m.Bytes))
+		return nil
+	})
+	if err != nil || fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+		t.Fatalf("%s after %d: got %.200q, %v; want %.200q", subject, after, got, err, want)
+	}
+}
+
+func appendsInOrder(t *testing.T, l bus.Log) {
+	var a, b, middle uint64
+	var want []string
+	for i := range 300 {
+		a = store(t, l, "r.a", a, fmt.Sprint(i))
+		if next := store(t, l, "r.ab", b, "b"); next <= a {
+			t.Fatalf("number %d came after %d", next, a)
+		} else {
+			b = next
+		}
+		if i == 99 {
+			middle = a
+		}
+		want = append(want, fmt.Sprint(i))
+	}
+	store(t, l, "r.a", a, "")
+	want = append(want, "")
+	WantLog(t, l, "r.a", 0, want...)
+	WantLog(t, l, "r.a", middle, want[100:]...)
+	WantLog(t, l, "r.a", a, "")
+	WantLog(t, l, "r.a", a+100)
+	WantLog(t, l, "r.nobody", 0)
+}
+
+func wrongSequence(t *testing.T, l bus.Log) {
+	first := store(t, l, "r.a", 0, "first")
+	second := store(t, l, "r.a", first, "second")
+	store(t, l, "r.b", 0, "of another subject")
+	for _, after := range []uint64{0, first, second + 1, 99} {
+		if _, err := l.Append(t.Context(), "r.a", after, []byte("x")); !errors.Is(err, bus.ErrSequence) {
+			t.Errorf("after %d: got %v, want ErrSequence", after, err)
+		}
+	}
+	if _, err := l.Append(t.Context(), "r.new", first, []byte("x")); !errors.Is(err, bus.ErrSequence) {
+		t.Errorf("on a new subject: got %v, want ErrSequence", err)
+	}
+	store(t, l, "r.a", second, "third")
+	WantLog(t, l, "r.a", 0, "first", "second", "third")
+}
+
+func races(t *testing.T, l bus.Log) {
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	won := 0
+	for i := range 8 {
+		wait.Go(func() {
+			_, err := l.Append(t.Context(), "r.a", 0, fmt.Append(nil, i))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else if !errors.Is(err, bus.ErrSequence) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	wait.Wait()
+	if won != 1 {
+		t.Errorf("%d succeeded", won)
+	}
+}
+
+func purges(t *testing.T, l bus.Log) {
+	a1 := store(t, l, "r.a", 0, "a1")
+	store(t, l, "r.b", 0, "b1")
+	a2 := store(t, l, "r.a", a1, "a2")
+	a3 := store(t, l, "r.a", a2, "a3")
+	for _, below := range []uint64{0, a1, a3, a2} {
+		if err := l.Purge(t.Context(), "r.a", below); err != nil {
+			t.Fatalf("purge: %v", err)
+		}
+	}
+	WantLog(t, l, "r.a", 0, "a3")
+	WantLog(t, l, "r.b", 0, "b1")
+	if a4 := store(t, l, "r.a", a3, "a4"); a4 <= a3 {
+		t.Errorf("number %d after %d", a4, a3)
+	}
+	if err := l.Purge(t.Context(), "r.nobody", 99); err != nil {
+		t.Errorf("purge nothing: %v", err)
+	}
+	WantLog(t, l, "r.a", 0, "a3", "a4")
+}
+
+func fullLog(t *testing.T, l bus.Log) {
+	var last uint64
+	kept := 0
+	for {
+		n, err := l.Append(t.Context(), "r.a", last, make([]byte, 4<<10))
+		if errors.Is(err, bus.ErrFull) {
+			break
+		}
+		if err != nil || kept > 16 {
+			t.Fatalf("after %d messages of 4 KiB in 64: %v", kept, err)
+		}
+		last = n
+		kept++
+	}
+	if kept < 10 {
+		t.Errorf("full after %d messages of 4 KiB in 64", kept)
+	}
+	if err := l.Purge(t.Context(), "r.a", last); err != nil {
+		t.Fatal(err)
+	}
+	store(t, l, "r.a", last, "there is room")
+}
+
+func readsCopies(t *testing.T, l bus.Log) {
+	b := []byte("as it was")
+	if _, err := l.Append(t.Context(), "r.a", 0, b); err != nil {
+		t.Fatal(err)
+	}
+	copy(b, "XX")
+	stop := errors.New("stop")
+	err := l.Read(t.Context(), "r.a", 0, func(m bus.Stored) error {
+		copy(m.Bytes, "YY")
+		return stop
+	})
+	if !errors.Is(err, stop) {
+		t.Errorf("got %v", err)
+	}
+	WantLog(t, l, "r.a", 0, "as it was")
+}
+
+func logLimits(t *testing.T, l bus.Log) {
+	for _, subject := range []string{"", "a.", "a.*", "a.>", ">", "a b", "a\x00", "ä"} {
+		_, appendErr := l.Append(t.Context(), subject, 0, nil)
+		for what, err := range map[string]error{
+			"Append": appendErr, "Purge": l.Purge(t.Context(), subject, 1),
+			"Read": l.Read(t.Context(), subject, 0, func(bus.Stored) error { return nil }),
+		} {
+			if !errors.Is(err, bus.ErrSubject) {
+				t.Errorf("%s on %q: got %v, want ErrSubject", what, subject, err)
+			}
+		}
+	}
+	if _, err := l.Append(t.Context(), "r.a", 0, make([]byte, bus.MaxStoredBytes+1)); !errors.Is(err, bus.ErrTooLarge) {
+		t.Errorf("got %v, want ErrTooLarge", err)
+	}
+	store(t, l, "r.a", 0, string(bytes.Repeat([]byte("x"), bus.MaxStoredBytes)))
+}
+
+func logContext(t *testing.T, l bus.Log) {
+	store(t, l, "r.a", 0, "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, appendErr := l.Append(ctx, "r.a", 1, nil)
+	for what, err := range map[string]error{
+		"Append": appendErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
+func closedLog(t *testing.T, l bus.Log) {
+	store(t, l, "r.a", 0, "x")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, appendErr := l.Append(t.Context(), "r.a", 1, nil)
+	for what, err := range map[string]error{
+		"Append": appendErr, "Purge": l.Purge(t.Context(), "r.a", 1),
+		"Read": l.Read(t.Context(), "r.a", 0, func(bus.Stored) error { return nil }),
+	} {
+		if !errors.Is(err, bus.ErrClosed) {
+			t.Errorf("%s: got %v, want ErrClosed", what, err)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors of logs, perhaps wrapped.
+var (
+	// ErrSequence: something else was appended to the subject than the caller knows of.
+	ErrSequence = errors.New("another message is the last one of the subject")
+	// ErrFull: the log may not grow any more.
+	ErrFull = errors.New("the log is full")
+)
+
+// Log is a stream of messages that are kept, on subjects. Numbers grow in the order in which messages are appended, over all
+// subjects; on one subject they skip. It is safe for concurrent use.
+//
+// What Append says is stored in the way that the Log is made for: on disk, where it outlives the process and the power, or in memory.
+type Log interface {
+	// Append stores b as the next message of the subject, and returns its number when it is stored. after is the number of the
+	// subject's last message, 0: it has none. With any other last message it returns ErrSequence. After an error other than ErrSequence,
+	// ErrFull, ErrSubject, ErrTooLarge and ErrClosed it is not known whether b was stored. b is not kept.
+	Append(ctx context.Context, subject string, after uint64, b []byte) (number uint64, err error)
+
+	// Read visits the messages of the subject that are there now and whose numbers are above after, in order. It returns the error
+	// of visit, if there is one. The message's bytes are the visitor's.
+	Read(ctx context.Context, subject string, after uint64, visit func(Stored) error) error
+
+	// Purge removes the subject's messages with numbers below. Where it cannot, they may be there again later.
+	Purge(ctx context.Context, subject string, below uint64) error
+
+	// Close ends the log. What is called afterwards returns ErrClosed.
+	Close() error
+}
+
+// Stored is a message of a Log.
+type Stored struct {
+	Number uint64
+	At     time.Time // when it was stored
+	Bytes  []byte
+}

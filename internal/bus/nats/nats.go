@@ -1,0 +1,208 @@
+// Package nats keeps logs on disk: NATS JetStream inside this process, which opens no port.
+//
+// A Node owns the server, the one connection to it, and the folder in which everything is. It writes with SyncAlways: what Append
+// says is stored has been synced. Messages share a sync only if they are one message, so whoever appends puts together what waits.
+//
+// NATS has goroutines in real sockets and timers of its own, so it does not run in synctest bubbles; tests there use bus/local.
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/parley-rtc/parley/internal/bus"
+)
+
+// Node is an embedded server.
+type Node struct {
+	// static after construction
+	server *server.Server
+	conn   *nats.Conn
+	stream jetstream.JetStream
+}
+
+// Open starts a server on this folder, which is made if it is not there. One process uses a folder at a time.
+func Open(dir string) (*Node, error) {
+	s, err := server.NewServer(&server.Options{
+		ServerName: "parley", DontListen: true, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: dir, SyncAlways: true,
+		MaxPayload: maxPayload, MaxPending: maxPending, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up the store: %w", err)
+	}
+	s.Start()
+	n := &Node{server: s}
+	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
+		return nil, errors.Join(fmt.Errorf("the store in %s did not start within %v", dir, startTime), n.Close())
+	}
+	if n.conn, err = nats.Connect("", nats.InProcessServer(s), nats.NoReconnect()); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to the store: %w", err), n.Close())
+	}
+	if n.stream, err = jetstream.New(n.conn); err != nil {
+		return nil, errors.Join(fmt.Errorf("use the store: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+// Close ends all logs and the server, and waits for that.
+func (n *Node) Close() error {
+	if n.conn != nil {
+		n.conn.Close()
+	}
+	n.server.Shutdown()
+	n.server.WaitForShutdown()
+	return nil
+}
+
+// Limits of one log. Where Forget is set, it forgets the oldest messages when it is full; else it takes no more.
+type Limits struct {
+	MaxBytes int64
+	MaxAge   time.Duration // 0: forever
+	Forget   bool
+}
+
+// Log opens a log, or makes it. Its name is a token of a subject.
+func (n *Node) Log(ctx context.Context, name string, limits Limits) (*Log, error) {
+	if err := bus.CheckSubject(name); err != nil {
+		return nil, fmt.Errorf("log %q: %w", name, err)
+	}
+	c := jetstream.StreamConfig{
+		Name: name, Subjects: []string{name + ".>"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+		Discard: jetstream.DiscardNew, MaxBytes: limits.MaxBytes, MaxAge: limits.MaxAge, AllowDirect: true,
+	}
+	if limits.Forget {
+		c.Discard = jetstream.DiscardOld
+	}
+	stream, err := n.stream.CreateOrUpdateStream(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", name, err)
+	}
+	return &Log{node: n, name: name, stream: stream}, nil
+}
+
+// Log implements bus.Log.
+type Log struct {
+	// static after construction
+	node   *Node
+	name   string
+	stream jetstream.Stream
+
+	// atomic
+	closed atomic.Bool
+}
+
+// check returns the subject in NATS.
+func (l *Log) check(subject string, b []byte) (string, error) {
+	switch err := bus.CheckSubject(subject); {
+	case l.closed.Load() || l.node.conn.IsClosed():
+		return "", bus.ErrClosed
+	case err != nil:
+		return "", fmt.Errorf("%q: %w", subject, err)
+	case len(b) > bus.MaxStoredBytes:
+		return "", fmt.Errorf("%d bytes on %s: %w", len(b), subject, bus.ErrTooLarge)
+	}
+	return l.name + "." + subject, nil
+}
+
+// Append implements bus.Log.
+func (l *Log) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	s, err := l.check(subject, b)
+	if err != nil {
+		return 0, err
+	}
+	ack, err := l.node.stream.Publish(ctx, s, b, jetstream.WithExpectLastSequencePerSubject(after), jetstream.WithRetryAttempts(0))
+	if err == nil {
+		return ack.Sequence, nil
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch {
+		case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
+			err = bus.ErrSequence
+		case api.Description == tooManyBytes:
+			err = bus.ErrFull
+		}
+	}
+	return 0, fmt.Errorf("append to %s after %d: %w", subject, after, l.closing(err))
+}
+
+// Read implements bus.Log.
+func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+	s, err := l.check(subject, nil)
+	if err != nil {
+		return err
+	}
+	last, err := l.stream.GetLastMsgForSubject(ctx, s)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read %s: %w", subject, l.closing(err))
+	case last.Sequence <= after:
+		return nil
+	}
+	consumer, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{s}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+	})
+	if err != nil {
+		return fmt.Errorf("read %s: %w", subject, l.closing(err))
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", subject, l.closing(err))
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return fmt.Errorf("read %s: %w", subject, l.closing(err))
+		}
+		at, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", subject, err)
+		}
+		if at.Sequence.Stream > last.Sequence {
+			return nil
+		}
+		if err := visit(bus.Stored{Number: at.Sequence.Stream, At: at.Timestamp, Bytes: m.Data()}); err != nil {
+			return err
+		}
+		if at.Sequence.Stream == last.Sequence {
+			return nil
+		}
+	}
+}
+
+// Purge implements bus.Log.
+func (l *Log) Purge(ctx context.Context, subject string, below uint64) error {
+	s, err := l.check(subject, nil)
+	if err != nil || below == 0 {
+		return err
+	}
+	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(s), jetstream.WithPurgeSequence(below)); err != nil {
+		return fmt.Errorf("purge %s below %d: %w", subject, below, l.closing(err))
+	}
+	return nil
+}
+
+// Close implements bus.Log. What was stored stays for the next one that is opened.
+func (l *Log) Close() error {
+	l.closed.Store(true)
+	return nil
+}
+
+// closing says ErrClosed where the connection went away under a call.
+func (l *Log) closing(err error) error {
+	if errors.Is(err, nats.ErrConnectionClosed) {
+		return bus.ErrClosed
+	}
+	return err
+}
