@@ -38,7 +38,7 @@ func (o *overtaken) arrive(now, arrival time.Duration) {
 	for ; o.settled < len(o.passed); o.settled++ {
 		o.passed[o.settled].since = arrival
 	}
-	if by := min(o.top-arrival, maxOvertaken); by > 0 {
+	if by := min(o.top-arrival, maxOvertaken); by > unit { // receivers round to units
 		if by >= o.by/2 {
 			o.at = now
 		}
