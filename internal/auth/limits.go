@@ -12,10 +12,8 @@ const (
 
 // Limits of TURN credentials.
 const (
-	MaxTURNTextBytes = 508            // of a username (RFC 8489 §14.3), and of passwords and secrets
-	MaxTURNSecrets   = 4              // that are valid at once
-	MaxTURNLifetime  = 24 * time.Hour // of credentials that are made here: as long as a token's
-	maxRealmRunes    = 127            // RFC 8489 §14.9
-	maxExpiryDigits  = 12             // until the year 33658
-	memberBytes      = 12             // of the mark that stands for a room's member
+	MaxTURNTextBytes = 508 // of a username (RFC 8489 §14.3), and of passwords and secrets
+	MaxTURNSecrets   = 4   // that others make credentials with, valid at once
+	maxRealmRunes    = 127 // RFC 8489 §14.9
+	maxExpiryDigits  = 12  // until the year 33658
 )

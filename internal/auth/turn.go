@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -138,6 +137,10 @@ func turnPassword(secret Secret, username string) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// Holds reports whether who has an allocation by a username may keep it: always, since users do not change, and a call may outlast the time-limited name
+// that it began with, as with coturn.
+func (t *TURN) Holds(time.Time, []byte) bool { return true }
+
 // Format implements fmt.Formatter: keys are as good as passwords.
 func (t *TURN) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
@@ -149,26 +152,4 @@ func NewTURNSecret(text string) (Secret, error) {
 	}
 	c := []byte(text)
 	return Secret{func() []byte { return c }}, nil
-}
-
-// TURNCredentials makes time-limited credentials for a member of a room, valid until expires, which is MaxTURNLifetime from now at most. The user
-// in them is always the same for the same room and identity, so that quotas count by participant, and tells neither to who watches the network.
-func TURNCredentials(now time.Time, secret Secret, expires time.Time, room, identity string) (username, password string) {
-	if last := now.Add(MaxTURNLifetime); expires.After(last) {
-		expires = last
-	}
-	mac := hmac.New(sha256.New, secret.Reveal())
-	_, _ = io.WriteString(mac, "member\x00"+room+"\x00"+identity) // names have no control characters
-	user := base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:memberBytes])
-	username = strconv.FormatInt(expires.Unix(), 10) + ":" + user
-	return username, turnPassword(secret, username)
-}
-
-// TURNSecret returns what credentials of members are made with by a service that has key pairs anyway: it is as secret as the key, and tells
-// nothing of it.
-func TURNSecret(key Secret) Secret {
-	mac := hmac.New(sha256.New, key.Reveal())
-	_, _ = io.WriteString(mac, "members' TURN credentials")
-	sum := mac.Sum(nil)
-	return Secret{func() []byte { return sum }}
 }

@@ -110,67 +110,6 @@ func TestTURNNoKey(t *testing.T) {
 	}
 }
 
-// A member's credentials have a key as long as they last, which is no longer than the limit; they are counted for the participant, whenever they
-// were made, and for nobody else; and they name neither the room nor who it is.
-func TestTURNCredentials(t *testing.T) {
-	secret := turnSecret(t, "north")
-	k := newTURN(t, "example.org", nil, "south", "north")
-	counted := map[string]string{}
-	for _, c := range []struct {
-		room, identity string
-		lasts, after   time.Duration // when they are used
-		ok             bool
-	}{
-		{"tea", "ann", time.Hour, time.Hour - time.Second, true},
-		{"tea", "ann", time.Minute, time.Second, true},
-		{"tea", "ann", time.Hour, time.Hour, false},
-		{"tea", "ann", 1000 * time.Hour, auth.MaxTURNLifetime - time.Second, true},
-		{"tea", "ann", 1000 * time.Hour, auth.MaxTURNLifetime, false},
-		{"tea", "bob", time.Hour, 0, true},
-		{"teaa", "nn", time.Hour, 0, true},
-		{"tea", "", time.Hour, 0, true},
-	} {
-		username, password := auth.TURNCredentials(turnNow, secret, turnNow.Add(c.lasts), c.room, c.identity)
-		key, user, ok := k.Key(nil, turnNow.Add(c.after), []byte(username), false)
-		if ok != c.ok {
-			t.Errorf("%+v: %v", c, ok)
-		}
-		if !ok {
-			continue
-		}
-		own, _, _ := newTURN(t, "example.org", map[string]string{"x": "y"}, "north").Key(nil, turnNow.Add(c.after), []byte(username), false)
-		if !bytes.Equal(key[16:], own) || len(password) != 28 {
-			t.Errorf("%+v: the second key is not that of the second secret", c)
-		}
-		if strings.Contains(username, "tea") || strings.Contains(username, "ann") {
-			t.Errorf("%+v: %s", c, username)
-		}
-		if who := c.room + "/" + c.identity; counted[user] != "" && counted[user] != who {
-			t.Errorf("%s and %s are counted as one", counted[user], who)
-		} else {
-			counted[user] = who
-		}
-	}
-	if len(counted) != 4 {
-		t.Errorf("4 participants are counted as %d", len(counted))
-	}
-}
-
-// A secret that is made of a key is always the same, and another for another key.
-func TestTURNSecretOfKey(t *testing.T) {
-	key := func(text string) auth.Secret {
-		s, err := auth.NewSecret([]byte(strings.Repeat(text, 32)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	one, again, other := auth.TURNSecret(key("1")), auth.TURNSecret(key("1")), auth.TURNSecret(key("2"))
-	if !bytes.Equal(one.Reveal(), again.Reveal()) || bytes.Equal(one.Reveal(), other.Reveal()) || len(one.Reveal()) != 32 {
-		t.Errorf("%x, %x, %x", one.Reveal(), again.Reveal(), other.Reveal())
-	}
-}
-
 // Names, passwords, realms and secrets that a client would spell otherwise, or that are too long or too many, are refused, and no refusal quotes
 // a password.
 func TestTURNRefusals(t *testing.T) {

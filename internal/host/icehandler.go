@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
@@ -62,10 +61,10 @@ func (h *iceHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 	source := datagram.Source(sourceOf(r))
 	if !h.asked.admit(time.Now(), source) {
-		refuse(w, &wire.Error{Code: wire.CodeRate, Message: "too many requests for ICE servers", Next: "use those that you have: they are valid for hours", RetrySeconds: 1})
+		refuse(w, &wire.Error{Code: wire.CodeRate, Message: "too many requests for ICE servers", Next: "use those that you have, as long as they are valid", RetrySeconds: 1})
 		return
 	}
-	var list func(room, identity string) []wire.ICEServer
+	var list func(room, identity string, until time.Time) []wire.ICEServer
 	switch r.URL.Query().Get("for") {
 	case "server":
 		list = h.node.iceServersFor
@@ -79,7 +78,7 @@ func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		token = ""
 	}
-	room, identity, refused := h.node.signal.Bearer(strings.TrimSpace(token))
+	room, identity, until, refused := h.node.signal.Bearer(strings.TrimSpace(token))
 	if refused != nil {
 		refuse(w, refused)
 		return
@@ -87,11 +86,12 @@ func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 	if room == "" { // open mode: nobody has said who he is
 		identity = source.String()
 	}
+	now := time.Now()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(struct {
 		ICEServers []wire.ICEServer `json:"iceServers"`
 		TTLSeconds int              `json:"ttlSeconds"`
-	}{list(room, identity), int(auth.MaxTURNLifetime.Seconds())})
+	}{list(room, identity, until), int(credentialsEnd(now, until).Sub(now).Seconds())})
 }
 
 // refuse answers with an error as problem details.

@@ -175,50 +175,51 @@ func TestICEServersAreTheParticipants(t *testing.T) {
 		}
 		return user(got.ICEServers)
 	}
-	joined := user(n.iceServersFor("tea", "ann"))
+	joined := user(n.iceServersFor("tea", "ann", time.Time{}))
 	if of("ann") != joined || of("bob") == joined {
 		t.Errorf("ann is %s and %s, bob %s", joined, of("ann"), of("bob"))
 	}
 }
 
-// When key pairs change, credentials made by one that is gone are worth nothing, and new ones are made by the new first.
+// Of however many key pairs all make good credentials, new ones are made by the first, and those of one that is gone are worth nothing.
 func TestTURNKeysChange(t *testing.T) {
-	keys := func(text string) *keyring {
+	ring := func(names string) *keyring {
+		text := ""
+		for _, name := range names {
+			text += fmt.Sprintf("%c: %s\n", name, strings.Repeat(string(name), 32))
+		}
 		k, err := parseKeys([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return &k
 	}
-	one, two := "one: "+strings.Repeat("1", 32)+"\n", "two: "+strings.Repeat("2", 32)+"\n"
 	var s turnServer
 	now := time.Now()
 	holds := func(username, password string) bool {
 		key, _, _ := s.Key(nil, now, []byte(username), false)
-		want := stun.AppendLongTermKey(nil, stun.MD5, username, memberRealm, password)
-		for ; len(key) > 0; key = key[16:] {
-			if string(key[:16]) == string(want) {
-				return true
-			}
-		}
-		return false
+		return string(key) == string(stun.AppendLongTermKey(nil, stun.MD5, username, memberRealm, password))
 	}
-	var username, password string
-	for i, c := range []struct {
-		keys  string
-		holds bool // what the first has made
-	}{{one, true}, {two + one, true}, {two, false}} {
-		if err := s.use(keys(c.keys)); err != nil {
+	made := map[rune][2]string{}
+	for _, first := range "abcdefgh" {
+		if err := s.use(ring(string(first))); err != nil {
 			t.Fatal(err)
 		}
-		if i == 0 {
-			username, password = s.credentials(now, "tea", "ann")
+		username, password := s.credentials(now, now.Add(time.Hour), "tea", "ann")
+		made[first] = [2]string{username, password}
+	}
+	for _, names := range []string{"habcdefg", "ab", "gh"} {
+		if err := s.use(ring(names)); err != nil {
+			t.Fatal(err)
 		}
-		if got := holds(username, password); got != c.holds {
-			t.Errorf("with the keys of step %d: %v", i, got)
+		for name, c := range made {
+			if there := strings.ContainsRune(names, name); holds(c[0], c[1]) != there || s.Holds(now, []byte(c[0])) != there {
+				t.Errorf("of the key pairs %s, credentials by %c: good %v", names, name, !there)
+			}
 		}
-		if newName, newPassword := s.credentials(now, "tea", "ann"); !holds(newName, newPassword) {
-			t.Errorf("with the keys of step %d new credentials are worth nothing", i)
+		username, password := s.credentials(now, now.Add(time.Hour), "tea", "ann")
+		if made[rune(names[0])] != [2]string{username, password} {
+			t.Errorf("of the key pairs %s, it is not the first that makes credentials", names)
 		}
 	}
 }
@@ -227,7 +228,7 @@ func TestTURNKeysChange(t *testing.T) {
 func TestNoTURN(t *testing.T) {
 	n := startNode(t, "--no-turn", "--advertise", "203.0.113.7")
 	defer n.stop()
-	if got := n.iceServersAmong("tea", "ann"); len(got) != 0 || n.turn != nil {
+	if got := n.iceServersAmong("tea", "ann", time.Time{}); len(got) != 0 || n.turn != nil {
 		t.Errorf("%v", got)
 	}
 }

@@ -90,18 +90,19 @@ func (s iceServer) wire() wire.ICEServer {
 }
 
 // iceServersFor returns what a participant is given for its connection to this server: what somebody else has, and this server's own.
-func (n *node) iceServersFor(room, identity string) []wire.ICEServer {
+// Until is when its token ends; zero: it needs none.
+func (n *node) iceServersFor(room, identity string, until time.Time) []wire.ICEServer {
 	given, _ := n.givenICEServers()
-	return append(given, n.ownICEServers(false, room, identity)...)
+	return append(given, n.ownICEServers(false, room, identity, until)...)
 }
 
 // iceServersAmong returns what it is given for connections to others.
-func (n *node) iceServersAmong(room, identity string) []wire.ICEServer {
-	return append(n.cfg.ICEServers.all(), n.ownICEServers(true, room, identity)...)
+func (n *node) iceServersAmong(room, identity string, until time.Time) []wire.ICEServer {
+	return append(n.cfg.ICEServers.all(), n.ownICEServers(true, room, identity, until)...)
 }
 
 // ownICEServers are of this server's own STUN and TURN: by UDP only for connections among participants, for the reason of forServer.
-func (n *node) ownICEServers(among bool, room, identity string) []wire.ICEServer {
+func (n *node) ownICEServers(among bool, room, identity string, until time.Time) []wire.ICEServer {
 	hosts := n.turnHosts()
 	if n.turn == nil || len(hosts) == 0 {
 		return nil
@@ -120,7 +121,7 @@ func (n *node) ownICEServers(among bool, room, identity string) []wire.ICEServer
 			stun.URLs = append(stun.URLs, fmt.Sprintf("stun:%s:%d", host, udp))
 		}
 	}
-	own.Username, own.Credential = n.turn.credentials(time.Now(), room, identity)
+	own.Username, own.Credential = n.turn.credentials(time.Now(), until, room, identity)
 	if !among {
 		return []wire.ICEServer{own}
 	}

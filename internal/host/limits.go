@@ -43,6 +43,9 @@ const (
 	minRelayPort             = 1024          // of --relay-ports
 	turnConnections          = 65536         // TCP connections of `parley turn`
 	turnConnectionsPerSource = 4096
+	openCredentials          = 24 * time.Hour         // of TURN, to who needs no token
+	leastCredentials         = 10 * time.Minute       // though the token ends before: as long as an allocation lives without a Refresh
+	maxSentOut               = 4096                   // participants that were kicked, and may not relay until they are let in again
 	iceServersBurst          = 10                     // requests for ICE servers from one source at once
 	iceServersEvery          = 500 * time.Millisecond // and then one more
 	limitedSources           = 1 << 12                // places of the table of sources, which share them by chance

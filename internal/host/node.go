@@ -220,6 +220,7 @@ func (n *node) buildSessions() error {
 		Fingerprint: n.fingerprint,
 		Linger:      n.cfg.Linger,
 		Random:      rand.Reader,
+		Presence:    n.presence(),
 		Log:         n.log,
 	})
 	if err != nil {
@@ -236,6 +237,14 @@ func (n *node) buildSessions() error {
 	n.signal = signal.New(sessions)
 	n.onStop(n.signal.Close)
 	return nil
+}
+
+// presence is who hears who is in which room: where participants are known, what they may relay depends on it.
+func (n *node) presence() rooms.Presence {
+	if n.turn == nil || n.turn.open {
+		return nil
+	}
+	return n.turn
 }
 
 func (n *node) currentCandidates() []sdp.Candidate { return *n.candidates.Load() }

@@ -52,7 +52,7 @@ func relayChild(args []string) error {
 		}
 		defer n.stop()
 		r = n.turn.relay
-		a.Username, a.Password = n.turn.credentials(time.Now(), "tea", "ann")
+		a.Username, a.Password = n.turn.credentials(time.Now(), time.Time{}, "tea", "ann")
 	}
 	answers := json.NewEncoder(os.Stdout)
 	for lines := bufio.NewScanner(os.Stdin); ; {

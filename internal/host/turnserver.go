@@ -1,11 +1,10 @@
 package host
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/relay"
+	"github.com/parley-rtc/parley/wire"
 )
 
 const (
@@ -28,40 +28,77 @@ type turnServer struct {
 	relay     *relay.Relay
 	listeners listeners
 
-	// atomic
-	members atomic.Pointer[memberKeys]
-}
+	open  bool        // nobody needs a token, or is known
+	marks auth.Secret // what members' marks are made with
 
-// memberKeys are what credentials of members are made with, and told by.
-type memberKeys struct {
-	keys   *auth.TURN
-	secret auth.Secret
+	// atomic
+	keys atomic.Pointer[auth.MemberKeys]
+
+	// guarded by itself
+	members members
 }
 
 // Key implements turn.Credentials.
 func (t *turnServer) Key(dst []byte, now time.Time, username []byte, sha256 bool) (key []byte, user string, ok bool) {
-	return t.members.Load().keys.Key(dst, now, username, sha256)
+	k := t.keys.Load()
+	expires, mark, ok := k.Read(username)
+	if !ok || !t.members.hold(mark, now.Before(expires)) {
+		return dst, "", false
+	}
+	key, ok = k.Key(dst, username, sha256)
+	return key, string(mark[:]), ok
 }
 
-// use takes the secrets of the key pairs that sign tokens: that of the first makes credentials, those of a few others are still good.
-func (t *turnServer) use(k *keyring) error {
-	secrets := []auth.Secret{auth.TURNSecret(k.keys[k.first])}
-	for _, name := range slices.Sorted(maps.Keys(k.keys)) {
-		if name != k.first && len(secrets) < auth.MaxTURNSecrets {
-			secrets = append(secrets, auth.TURNSecret(k.keys[name]))
-		}
+// Holds implements turn.Credentials. What began in time goes on while its member is in the room; where nobody is known, always.
+func (t *turnServer) Holds(now time.Time, username []byte) bool {
+	expires, mark, ok := t.keys.Load().Read(username)
+	return ok && t.members.hold(mark, t.open || now.Before(expires))
+}
+
+// Entered implements rooms.Presence.
+func (t *turnServer) Entered(room, identity string) {
+	k := t.keys.Load()
+	t.members.enter(k.Mark(room, identity), k.Mark(room, ""))
+}
+
+// Left implements rooms.Presence. Who was sent out has nothing any more, at once.
+func (t *turnServer) Left(room, identity string, why wire.Code) {
+	k := t.keys.Load()
+	t.members.leave(k.Mark(room, identity), k.Mark(room, ""))
+	if why == wire.CodeKicked {
+		t.members.sendOut(time.Now(), k.Mark(room, identity))
+		t.relay.Recheck()
 	}
-	keys, err := auth.NewTURN(memberRealm, nil, secrets)
+}
+
+// use takes the key pairs that sign tokens: the first makes credentials, those of all others are good too. What was begun by one that is gone ends.
+func (t *turnServer) use(k *keyring) error {
+	keys, err := auth.NewMemberKeys(memberRealm, k.first, k.keys, t.marks)
 	if err != nil {
 		return fmt.Errorf("keys of TURN: %w", err)
 	}
-	t.members.Store(&memberKeys{keys, secrets[0]})
+	t.keys.Store(keys)
+	if t.relay != nil {
+		t.relay.Recheck()
+	}
 	return nil
 }
 
-// credentials are a member's, for as long as they may last.
-func (t *turnServer) credentials(now time.Time, room, identity string) (username, password string) {
-	return auth.TURNCredentials(now, t.members.Load().secret, now.Add(auth.MaxTURNLifetime), room, identity)
+// credentials are a member's, to begin with until its token ends.
+func (t *turnServer) credentials(now, until time.Time, room, identity string) (username, password string) {
+	k := t.keys.Load()
+	return k.Credentials(credentialsEnd(now, until), k.Mark(room, identity))
+}
+
+// credentialsEnd is when credentials end that are made for a token until it ends; where none is needed that is zero.
+func credentialsEnd(now, until time.Time) time.Time {
+	if until.IsZero() {
+		return now.Add(openCredentials)
+	}
+	if least := now.Add(leastCredentials); until.Before(least) {
+		return least
+	}
+	return until
 }
 
 // udp is the number of the UDP port that clients are told for connections among themselves; 0: the one port's.
@@ -92,7 +129,11 @@ func (n *node) buildRelay() error {
 	if !n.cfg.TURN {
 		return nil
 	}
-	t := &turnServer{}
+	t := &turnServer{open: n.cfg.Auth == "open"}
+	var err error
+	if t.marks, err = auth.MakeSecret(rand.Reader); err != nil {
+		return err
+	}
 	if err := t.use(n.keys.Load()); err != nil {
 		return err
 	}

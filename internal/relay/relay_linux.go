@@ -178,6 +178,14 @@ func (r *Relay) enter(c *client) bool {
 	return true
 }
 
+// Recheck ends what those have whose credentials do not hold any more. It does not wait for that.
+func (r *Relay) Recheck() {
+	r.loop.call(func() {
+		r.loop.core.Recheck(r.loop.now, &r.loop.out)
+		r.loop.obey()
+	})
+}
+
 // Close ends everything and waits for it: no socket is left, nor a goroutine.
 func (r *Relay) Close() error {
 	r.mu.Lock()

@@ -35,6 +35,9 @@ func (*Relay) Serve(net.Conn, datagram.Pair) {}
 // FromMedia has no room.
 func (*Relay) FromMedia(run datagram.Run) (dropped int) { return run.Segments }
 
+// Recheck does nothing.
+func (*Relay) Recheck() {}
+
 // Stats returns nothing.
 func (*Relay) Stats() (s Stats) { return s }
 

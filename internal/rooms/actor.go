@@ -33,15 +33,16 @@ type actor struct {
 	states []media.Event // the newest of each Transport, and about the room, in the order of their first
 
 	// owned by loop
-	room      *room.Room
-	sequences map[string]uint64 // events that each session was sent
-	spread    *spread
-	place     media.Place // for the Transport that the offer opens which is being handled
-	owed      []order     // that a shard could not take; all that follow wait behind it
-	sizes     sizes       // as counted in Service
-	linger    *time.Timer // runs while lingering: the room is empty
-	lingering bool
-	retry     *time.Timer // runs while something is owed
+	room       *room.Room
+	sequences  map[string]uint64 // events that each session was sent
+	identities map[string]string // of each session
+	spread     *spread
+	place      media.Place // for the Transport that the offer opens which is being handled
+	owed       []order     // that a shard could not take; all that follow wait behind it
+	sizes      sizes       // as counted in Service
+	linger     *time.Timer // runs while lingering: the room is empty
+	lingering  bool
+	retry      *time.Timer // runs while something is owed
 }
 
 // call is a request on its way to the loop.
@@ -62,7 +63,7 @@ func newActor(s *Service, name string, id uint64) (*actor, error) {
 		service: s, name: name, id: media.RoomID(id), room: room.New(c),
 		inbox: make(chan call, inboxCapacity), posted: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
-		sequences: map[string]uint64{},
+		sequences: map[string]uint64{}, identities: map[string]string{},
 	}
 	unserve, err := s.config.Bus.Serve(Subject(name), a.serve)
 	if err != nil {
@@ -219,6 +220,9 @@ func (a *actor) finish() {
 			c.Place.Cancel()
 		}
 	}
+	for session := range a.identities { // there was a fault
+		a.leave(session, wire.CodeInternal)
+	}
 	a.spread.end()
 	a.linger.Stop()
 	a.retry.Stop()
@@ -243,8 +247,8 @@ func (a *actor) handle(c call) {
 		c.command = o
 	}
 	a.carryOut(&c, a.room.Apply(time.Now(), c.command))
-	if _, left := c.command.(room.Leave); left {
-		delete(a.sequences, c.session)
+	if leave, left := c.command.(room.Leave); left {
+		a.leave(c.session, leave.Reason)
 	}
 }
 

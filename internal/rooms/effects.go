@@ -45,7 +45,7 @@ func (a *actor) reply(c *call, e room.Reply) {
 		a.service.count(r.Error)
 	case r.Type == wire.TypeJoined:
 		a.service.joins.Add(1)
-		a.sequences[c.session] = 0
+		a.enter(c.session, e.Body.(wire.Joined).Identity)
 	}
 	c.reply <- encode(r)
 }
@@ -56,8 +56,26 @@ func (a *actor) tell(e room.Tell) {
 	for _, session := range e.Sessions {
 		a.publish(session, tail)
 		if e.End {
-			delete(a.sequences, session)
+			a.leave(session, e.Body.(wire.Ended).Code)
 		}
+	}
+}
+
+// enter notes a session that has joined.
+func (a *actor) enter(session, identity string) {
+	a.sequences[session], a.identities[session] = 0, identity
+	if p := a.service.config.Presence; p != nil {
+		p.Entered(a.name, identity)
+	}
+}
+
+// leave forgets a session, if it is there.
+func (a *actor) leave(session string, why wire.Code) {
+	identity, there := a.identities[session]
+	delete(a.sequences, session)
+	delete(a.identities, session)
+	if p := a.service.config.Presence; p != nil && there {
+		p.Left(a.name, identity, why)
 	}
 }
 

@@ -51,7 +51,15 @@ type Config struct {
 	Fingerprint sdp.Fingerprint // of the server's DTLS certificate
 	Linger      time.Duration   // 0: DefaultLinger
 	Random      io.Reader       // crypto/rand.Reader
+	Presence    Presence        // nil: nobody is told
 	Log         *slog.Logger
+}
+
+// Presence is told who is in which room, hidden participants too, by the rooms' goroutines: it must not block. An identity that is replaced leaves and
+// enters.
+type Presence interface {
+	Entered(room, identity string)
+	Left(room, identity string, why wire.Code)
 }
 
 // Service runs the rooms of this node. It is safe for concurrent use.

@@ -2,6 +2,7 @@ package rooms_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -207,6 +208,31 @@ func TestEnds(t *testing.T) {
 		admin.refused(wire.TypeChat, wire.Chat{Text: "x"}, wire.CodeSessionExpired)
 		if reply := admin.do(rooms.Request{Type: wire.TypeJoin, Carrier: rooms.CarrierWS, Join: &rooms.Admission{}}); reply.Error == nil || reply.Error.Code != wire.CodeDraining {
 			t.Errorf("joined a closed service: %+v", reply)
+		}
+	})
+}
+
+// Rule: whoever comes in and goes is told of, with the reason, hidden participants too, and each once.
+func TestPresence(t *testing.T) {
+	run(t, func(t *testing.T, s *scene) {
+		admin := s.session("admin", 256)
+		admin.join(rooms.CarrierWS, rooms.Admission{Identity: "admin", Grants: wire.Grants{Admin: true, Hidden: true}})
+		s.join("ann")
+		again := s.session("again", 256)
+		again.join(rooms.CarrierWS, rooms.Admission{Identity: "ann", Grants: grants})
+		bob := s.join("bob")
+		admin.ask(wire.TypeKick, wire.Kick{Identity: "ann"})
+		again.ask(rooms.TypeGone, rooms.Gone{Reason: wire.CodeTimeout}) // is not there any more
+		bob.ask(wire.TypeLeave, struct{}{})
+		carl := s.join("carl")
+		carl.ask(rooms.TypeGone, rooms.Gone{Reason: wire.CodeTimeout})
+		s.service.Close()
+		want := []string{
+			"tea/admin enters", "tea/ann enters", "tea/ann replaced", "tea/ann enters", "tea/bob enters", "tea/ann kicked", "tea/bob left",
+			"tea/carl enters", "tea/carl timeout", "tea/admin draining",
+		}
+		if !slices.Equal(s.present.said, want) {
+			t.Errorf("told: %q, want %q", s.present.said, want)
 		}
 	})
 }

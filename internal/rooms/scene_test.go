@@ -26,6 +26,31 @@ type scene struct {
 	bus     *local.Bus
 	service *rooms.Service
 	plane   *plane
+	present *present
+}
+
+// present hears who comes and goes.
+type present struct {
+	mu   sync.Mutex
+	said []string
+	here map[string]int // by room and identity
+}
+
+// Entered implements rooms.Presence.
+func (p *present) Entered(room, identity string) { p.note(room+"/"+identity, "enters", 1) }
+
+// Left implements rooms.Presence.
+func (p *present) Left(room, identity string, why wire.Code) {
+	p.note(room+"/"+identity, string(why), -1)
+}
+
+func (p *present) note(who, what string, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said = append(p.said, who+" "+what)
+	if p.here[who] += n; p.here[who] == 0 {
+		delete(p.here, who)
+	}
 }
 
 // plane takes commands as a shard does: into a bounded queue, or not at all. It knows what is open.
@@ -121,10 +146,10 @@ func run(t *testing.T, test func(t *testing.T, s *scene)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{t: t, bus: local.New(), plane: &plane{
 			capacity: -1, sinks: map[media.TransportID]media.Sink{}, closed: map[media.TransportID]bool{},
-		}}
+		}, present: &present{here: map[string]int{}}}
 		var err error
 		s.service, err = rooms.New(rooms.Config{
-			Bus: s.bus, Shards: []rooms.Media{s.plane}, Linger: linger, Random: rand.Reader,
+			Bus: s.bus, Shards: []rooms.Media{s.plane}, Linger: linger, Random: rand.Reader, Presence: s.present,
 			Candidates: func() []sdp.Candidate {
 				return []sdp.Candidate{{Foundation: "1", Priority: 1, Address: "127.0.0.1", Port: 8443}}
 			},
@@ -138,6 +163,9 @@ func run(t *testing.T, test func(t *testing.T, s *scene)) {
 			s.service.Close()
 			if stats := s.service.Stats(); stats.Rooms+stats.Participants+stats.Hidden+stats.Publications != 0 {
 				t.Errorf("left after Close: %+v", stats)
+			}
+			if len(s.present.here) != 0 {
+				t.Errorf("present after Close: %v", s.present.here)
 			}
 		}()
 		test(t, s)

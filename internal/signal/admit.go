@@ -80,19 +80,19 @@ func admitOpen(w wish) (permit, *wire.Error) {
 	}}, nil
 }
 
-// Bearer tells whom a token lets into which room. In open mode it is asked of nobody, and tells nothing.
-func (s *Service) Bearer(token string) (room, identity string, refused *wire.Error) {
+// Bearer tells whom a token lets into which room, and until when. In open mode it is asked of nobody, and tells nothing.
+func (s *Service) Bearer(token string) (room, identity string, until time.Time, refused *wire.Error) {
 	if !s.TokenMode() {
-		return "", "", nil
+		return "", "", time.Time{}, nil
 	}
 	p, refused := s.admit(time.Now(), wish{token: token})
-	return p.Room, p.Identity, refused
+	return p.Room, p.Identity, p.Expires, refused
 }
 
-// Admits reports whether the token lets its holder into the room; in open mode everybody may come in.
-func (s *Service) Admits(token, room string) bool {
-	_, err := s.admit(time.Now(), wish{token: token, room: room})
-	return err == nil
+// Admits reports whether the token lets its holder into the room, and what it says of him: in open mode, where everybody may come in, next to nothing.
+func (s *Service) Admits(token, room string) (auth.Claims, bool) {
+	p, err := s.admit(time.Now(), wish{token: token, room: room})
+	return p.Claims, err == nil
 }
 
 // Recheck ends every session and call whose token was signed with a key pair that Config.Keys does not return any more, with the

@@ -166,6 +166,9 @@ func (c *Call) Room() string { return c.seat.room }
 // Identity is the participant's in the room.
 func (c *Call) Identity() string { return c.as }
 
+// Until is when the token of the call ends; zero: it needs none.
+func (c *Call) Until() time.Time { return c.seat.permit.Expires }
+
 // Tag is the entity tag of the current ICE session, without quotes.
 func (c *Call) Tag() string {
 	c.mu.Lock()

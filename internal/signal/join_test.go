@@ -249,11 +249,15 @@ func TestKeysAreNotKept(t *testing.T) {
 	keys := authtest.Keys()
 	scenario(t, func() auth.Keys { return keys }, func(n *node) {
 		token := authtest.Good(time.Now(), nil)
-		if !n.service.Admits(token, "tea") || n.service.Admits(token, "coffee") || n.service.Admits("", "tea") {
+		admits := func(token, room string) bool {
+			_, ok := n.service.Admits(token, room)
+			return ok
+		}
+		if !admits(token, "tea") || admits(token, "coffee") || admits("", "tea") {
 			t.Error("admits")
 		}
 		keys = auth.Keys{}
-		if n.service.Admits(token, "tea") {
+		if admits(token, "tea") {
 			t.Error("admitted without a key")
 		}
 	})
@@ -363,13 +367,15 @@ func TestWhoseICEServers(t *testing.T) {
 	} {
 		b := local.New()
 		var room, identity string
-		s := signal.New(signal.Config{Bus: b, Keys: c.keys, ICEServers: func(r, i string) []wire.ICEServer {
-			room, identity = r, i
+		var until time.Time
+		s := signal.New(signal.Config{Bus: b, Keys: c.keys, ICEServers: func(r, i string, u time.Time) []wire.ICEServer {
+			room, identity, until = r, i, u
 			return nil
 		}})
-		s.ICEServers(source, "tea", "ann")
-		if room != c.room || identity != c.identity {
-			t.Errorf("counted as %q in %q, want %q in %q", identity, room, c.identity, c.room)
+		ends := time.Unix(1795770000, 0)
+		s.ICEServers(source, "tea", "ann", ends)
+		if room != c.room || identity != c.identity || !until.Equal(ends) {
+			t.Errorf("counted as %q in %q, want %q in %q; until %v", identity, room, c.identity, c.room, until)
 		}
 		s.Close()
 		b.Close()

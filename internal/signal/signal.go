@@ -35,8 +35,8 @@ type Config struct {
 	// Keys returns the key pairs of token mode. Nil: open mode. It is called concurrently, for every token.
 	Keys func() auth.Keys
 	// ICEServers returns what a participant is given for its PeerConnection to this server; without an identity, what anybody in the room
-	// is. Nil: none.
-	ICEServers func(room, identity string) []wire.ICEServer
+	// is. Until is when its token ends; zero: it needs none. Nil: none.
+	ICEServers func(room, identity string, until time.Time) []wire.ICEServer
 	// SourceOf returns the address of the client that a request comes from, behind proxies too. Nil: where the connection comes from.
 	SourceOf func(*http.Request) netip.Addr
 	// Log takes faults of the server. Nil: nothing is logged.
@@ -107,14 +107,14 @@ func (s *Service) Source(r *http.Request) netip.Addr {
 
 // ICEServers returns what a participant is given for its PeerConnection; never nil. In open mode whoever asks says himself who he is and where, so
 // what is relayed is counted by the address that he has asked from.
-func (s *Service) ICEServers(source netip.Addr, room, identity string) []wire.ICEServer {
+func (s *Service) ICEServers(source netip.Addr, room, identity string, until time.Time) []wire.ICEServer {
 	if !s.TokenMode() {
 		room, identity = "", datagram.Source(source).String()
 	}
 	if s.config.ICEServers == nil {
 		return []wire.ICEServer{}
 	}
-	return append([]wire.ICEServer{}, s.config.ICEServers(room, identity)...)
+	return append([]wire.ICEServer{}, s.config.ICEServers(room, identity, until)...)
 }
 
 // Stats returns the counts.

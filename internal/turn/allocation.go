@@ -39,6 +39,14 @@ type relayed struct {
 
 func (r *relayed) there() bool { return r.address.IsValid() }
 
+// first is one of an allocation's relayed addresses, always the same while that lives.
+func (a *allocation) first() RelayID {
+	if a.relays[0].there() {
+		return a.relays[0].id
+	}
+	return a.relays[1].id
+}
+
 // permission lets datagrams of a peer's address through to the client (RFC 8656 §9).
 type permission struct {
 	addr    netip.Addr

@@ -119,14 +119,36 @@ func (q *request) algorithm(offered bool) (stun.Algorithm, bool) {
 	return stun.AlgorithmIn(one)
 }
 
-// key finds the key of a request's username. Who has an allocation keeps the key that he came with: a call may outlast a time-limited name.
+// key finds the key of a request's username. Who has an allocation keeps the key that he came with, as long as that holds: a call may outlast a time-limited
+// name.
 func (s *Server) key(q *request) (ok bool) {
-	if a := s.find(q.pair); a != nil && a.name == string(q.username) && a.keyBy == q.keyBy {
+	if a := s.held(q); a != nil && a.name == string(q.username) && a.keyBy == q.keyBy {
 		q.key, q.user = a.key, a.user.name
-		return true
+		return s.cfg.Credentials.Holds(q.now, q.username)
 	}
 	q.key, q.user, ok = s.cfg.Credentials.Key(nil, q.now, q.username, q.keyBy == stun.SHA256)
 	return ok
+}
+
+// held returns the allocation that a request is about: its 5-tuple's, or the one that comes there (RFC 8016), or that it is a connection of (RFC 6062); nil:
+// there is none. Whose it is is not proven yet.
+func (s *Server) held(q *request) *allocation {
+	if a := s.find(q.pair); a != nil {
+		return a
+	}
+	switch q.Type.Method() {
+	case stun.Refresh:
+		if value, ok := q.Find(stun.MobilityTicket); ok && len(value) == len(ticket{}) {
+			return s.tickets[ticket(value)]
+		}
+	case stun.ConnectionBind:
+		if value, ok := q.Find(stun.ConnectionID); ok && len(value) == 4 {
+			if c := s.connections[ConnID(binary.BigEndian.Uint32(value))]; c != nil {
+				return c.a
+			}
+		}
+	}
+	return nil
 }
 
 // proven verifies the request by one of the keys that its sender may have. The others are forgotten.

@@ -2,6 +2,7 @@ package turn_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func TestAnotherUser(t *testing.T) {
 	}
 }
 
-// Who has an allocation keeps the key that he came with: a call may outlast a time-limited name.
+// Who has an allocation keeps the key that he came with.
 func TestKeyLivesWithTheAllocation(t *testing.T) {
 	sc := newScene(t)
 	ann := sc.client(4000)
@@ -177,6 +178,76 @@ func TestKeyLivesWithTheAllocation(t *testing.T) {
 	if sc.keys.asked == asked {
 		t.Error("a key by another algorithm was not asked for")
 	}
+}
+
+// When a name's time is over, who has an allocation by it goes on with that, from another address too (RFC 8016), and with connections to its peers (RFC 6062);
+// and gets no other.
+func TestAllocationOutlastsTheName(t *testing.T) {
+	sc := newScene(t)
+	ann, mover := sc.tcpClient(), sc.client(4001)
+	ticket := mover.want(0, stun.Allocate, udp, askTicket).ticket()
+	ann.permit(peer)
+	data, late := ann.data(5000), sc.client(4002)
+	sc.keys.over = true
+	sc.reset()
+	conn, _ := sc.s.Accepted(sc.now, 0, peer, &sc.out)
+	data.want(0, stun.ConnectionBind, connectionID(binary.BigEndian.AppendUint32(nil, uint32(conn))))
+	mover.want(0, stun.Refresh)
+	mover.permit(peer)
+	away := mover.at("20.7.7.7:1")
+	ticket = away.want(0, stun.Refresh, ticket).ticket()
+	for i, c := range []*client{late, ann.data(5001), mover.at("20.7.7.8:1")} {
+		c.learn(c.once(stun.Allocate, udp))
+		attrs := [][]attr{{udp}, {connectionID([]byte{0, 0, 0, 99})}, {value(stun.MobilityTicket, make([]byte, 16)...)}}[i]
+		if r := c.once([]stun.Method{stun.Allocate, stun.ConnectionBind, stun.Refresh}[i], attrs...); r.code != stun.Unauthenticated {
+			t.Errorf("%d: %d", i, r.code)
+		}
+	}
+	eve := away.at("20.7.7.9:1") // a ticket is no password
+	eve.password = "another"
+	eve.learn(eve.once(stun.Allocate, udp))
+	if r := eve.once(stun.Refresh, ticket); r.code != stun.Unauthenticated {
+		t.Errorf("a ticket without the password: %d", r.code)
+	}
+}
+
+// Whose credentials do not hold any more is refused whatever it asks, and with the next Recheck it has nothing: neither of two addresses, nor what waits for it to
+// come back, nor connections. Nobody else notices.
+func TestCredentialsThatDoNotHold(t *testing.T) {
+	sc := newScene(t)
+	two, away, streams, bob := sc.client(4000), sc.streamClient(4001), sc.streamClient(4002), sc.client(4003)
+	two.allocate(value(stun.AdditionalAddressFamily, stun.IPv6, 0, 0, 0))
+	two.bind(0x4000, peer)
+	away.want(0, stun.Allocate, udp, askTicket)
+	sc.reset()
+	sc.s.Closed(sc.now, away.pair, &sc.out)
+	streams.want(0, stun.Allocate, tcp)
+	conn := streams.request(stun.Connect, toward(peer))[0].Conn
+	bob.username = "bob"
+	bob.allocate()
+	sc.keys.gone = map[string]bool{"ann": true}
+	for _, m := range []stun.Method{stun.Refresh, stun.CreatePermission, stun.ChannelBind} {
+		if r := two.once(m, toward(peer), number(0x4000)); r.code != stun.Unauthenticated {
+			t.Errorf("method %#x: %d", m, r.code)
+		}
+	}
+	sc.reset()
+	sc.s.Recheck(sc.now, &sc.out)
+	closed := 0
+	for _, c := range sc.work() {
+		if c.Do == turn.CloseConn && c.Conn == conn {
+			closed++
+		}
+	}
+	if st := sc.s.Stats(); len(sc.m.live) != 1 || st.Allocations != 1 || st.Connections != 0 || closed != 1 {
+		t.Errorf("%d addresses, %+v, %d connections closed", len(sc.m.live), st, closed)
+	}
+	if _, r := two.channel(0x4000, []byte("x")); r != drop.TurnNoAllocation {
+		t.Error(r)
+	}
+	bob.want(0, stun.Refresh)
+	sc.s.Recheck(sc.now, &sc.out)
+	bob.want(0, stun.Refresh)
 }
 
 // An unknown attribute that must be understood is refused, with its name, where the rest is authentic (RFC 8489 §6.3.1); one that need not be

@@ -100,12 +100,18 @@ func (m *machine) put(a netip.AddrPort) turn.RelayID {
 }
 
 // keys knows ann, bob and their passwords, and "names" made by the test.
-type keys struct{ asked int }
+type keys struct {
+	asked int
+	over  bool            // there are no keys any more for who has no allocation
+	gone  map[string]bool // whose do not hold any more
+}
+
+func (k *keys) Holds(_ time.Time, username []byte) bool { return !k.gone[string(username)] }
 
 func (k *keys) Key(dst []byte, _ time.Time, username []byte, sha256 bool) ([]byte, string, bool) {
 	k.asked++
 	name := string(username)
-	if name != "ann" && name != "bob" && !bytes.HasPrefix(username, []byte("user")) {
+	if k.over || k.gone[name] || name != "ann" && name != "bob" && !bytes.HasPrefix(username, []byte("user")) {
 		return nil, "", false
 	}
 	alg := stun.MD5

@@ -213,6 +213,19 @@ func (s *Server) Timeout(now time.Time, out *Out) {
 	}
 }
 
+// Recheck ends the allocations of those whose credentials do not hold any more. It is to be called when that may have changed.
+func (s *Server) Recheck(now time.Time, out *Out) {
+	var ends []*allocation // they may be detached, and so in no map but that of relays
+	for id, a := range s.relays {
+		if a != nil && RelayID(id) == a.first() && !s.cfg.Credentials.Holds(now, []byte(a.name)) {
+			ends = append(ends, a)
+		}
+	}
+	for _, a := range ends {
+		s.remove(a, out)
+	}
+}
+
 // Closed says that the stream connection of a client has ended. Its allocation ends with it (RFC 8656 §3.2: a 5-tuple is what it is), unless it may
 // move.
 func (s *Server) Closed(_ time.Time, pair datagram.Pair, out *Out) {

@@ -59,6 +59,8 @@ type Credentials interface {
 	// dst; where several secrets may have made the password, a key for each, one after the other. User is what quotas count by: of time-limited
 	// names the part after the expiry, told apart from users of the same name. It reports false for whom it does not know, or whose time is over.
 	Key(dst []byte, now time.Time, username []byte, sha256 bool) (key []byte, user string, ok bool)
+	// Holds reports whether who has an allocation by a username may keep it, though the time of that may be over. It is asked for each request.
+	Holds(now time.Time, username []byte) bool
 }
 
 // ToClient is a datagram to a client: Head, B and Tail, one after the other. Head and Tail are the Out's; B aliases the datagram it

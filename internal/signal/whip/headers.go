@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -86,9 +87,9 @@ func matches(ifMatch, tag string) bool {
 	return false
 }
 
-// link adds a Link header for each ICE server (RFC 9725 §4.6).
-func (c *Carrier) link(head http.Header, r *http.Request, room, identity string) {
-	for _, s := range c.service.ICEServers(c.service.Source(r), room, identity) {
+// link adds a Link header for each ICE server (RFC 9725 §4.6); until is when the token that was shown ends.
+func (c *Carrier) link(head http.Header, r *http.Request, room, identity string, until time.Time) {
+	for _, s := range c.service.ICEServers(c.service.Source(r), room, identity, until) {
 		for _, uri := range s.URLs {
 			l := "<" + uri + `>; rel="ice-server"`
 			if s.Username != "" {

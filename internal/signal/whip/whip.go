@@ -133,7 +133,7 @@ func (c *Carrier) post(w http.ResponseWriter, r *http.Request, t target) {
 	head.Set("ETag", `"`+call.Tag()+`"`)
 	head.Set("Content-Type", sdpType)
 	head.Set("Cache-Control", "no-store")
-	c.link(head, r, t.room, call.Identity())
+	c.link(head, r, t.room, call.Identity(), call.Until())
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) // a client that has gone is found out by its silence
 }
@@ -234,8 +234,12 @@ func (c *Carrier) options(w http.ResponseWriter, r *http.Request, t target, allo
 		head.Set("Allow", allowed)
 		if t.id == "" {
 			head.Set("Accept-Post", sdpType)
-			if token, _ := token(r); c.service.Admits(token, t.room) {
-				c.link(head, r, t.room, "")
+			token, _ := token(r)
+			if who, ok := c.service.Admits(token, t.room); ok {
+				if t.carrier == rooms.CarrierWHEP {
+					who.Identity = "" // the room makes one for each viewer
+				}
+				c.link(head, r, t.room, who.Identity, who.Expires)
 			}
 		} else {
 			head.Set("Accept-Patch", fragmentType)

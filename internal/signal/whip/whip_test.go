@@ -60,7 +60,7 @@ func newNode(t *testing.T, keys func() auth.Keys) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.service = signal.New(signal.Config{Bus: n.bus, Keys: keys, ICEServers: func(string, string) []wire.ICEServer {
+	n.service = signal.New(signal.Config{Bus: n.bus, Keys: keys, ICEServers: func(string, string, time.Time) []wire.ICEServer {
 		return []wire.ICEServer{{URLs: []string{"turns:parley.example:443?transport=tcp", "turn:parley.example:3478?transport=tcp"}, Username: `1:a"nn`, Credential: "c=="}, {URLs: []string{"turn:open.example"}}}
 	}})
 	mux := http.NewServeMux()

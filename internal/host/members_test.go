@@ -1,0 +1,155 @@
+package host
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/turn/v5"
+
+	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// memberServer makes credentials by one key pair.
+func memberServer(t *testing.T, open bool) *turnServer {
+	t.Helper()
+	k, err := parseKeys([]byte("a: 0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &turnServer{open: open}
+	if err := s.use(&k); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Credentials end with the token, though not before an allocation that is made at once would have to be refreshed. While their member is in the room they are good
+// beyond that, and so are those of anybody in it while somebody is there; where no token is needed, what began in time goes on.
+func TestCredentialsEndWithTheToken(t *testing.T) {
+	now := time.Unix(1795770000, 0)
+	for _, c := range []struct {
+		name         string
+		token        time.Duration // 0: none is needed
+		identity     string
+		enter, leave []string
+		after        time.Duration
+		begins, goes bool // may begin something, and go on
+	}{
+		{name: "in time", token: time.Hour, identity: "ann", after: time.Hour - time.Second, begins: true, goes: true},
+		{name: "too late", token: time.Hour, identity: "ann", after: time.Hour},
+		{name: "a token that is nearly over", token: time.Second, identity: "ann", after: leastCredentials - time.Second, begins: true, goes: true},
+		{name: "and is", token: time.Second, identity: "ann", after: leastCredentials},
+		{name: "in the room", token: time.Hour, identity: "ann", enter: []string{"ann"}, after: 20 * time.Hour, begins: true, goes: true},
+		{name: "somebody else is", token: time.Hour, identity: "ann", enter: []string{"bob"}, after: time.Hour},
+		{name: "has left", token: time.Hour, identity: "ann", enter: []string{"ann", "bob"}, leave: []string{"ann"}, after: time.Hour},
+		{name: "has left in time", token: time.Hour, identity: "ann", enter: []string{"ann"}, leave: []string{"ann"}, begins: true, goes: true},
+		{name: "was replaced", token: time.Hour, identity: "ann", enter: []string{"ann", "ann"}, leave: []string{"ann"}, after: time.Hour, begins: true, goes: true},
+		{name: "anybody, and one is there", token: time.Hour, enter: []string{"ann", "bob"}, leave: []string{"bob"}, after: time.Hour, begins: true, goes: true},
+		{name: "anybody, and nobody is", token: time.Hour, enter: []string{"bob"}, leave: []string{"bob"}, after: time.Hour},
+		{name: "no token is needed", identity: "192.0.2.1", after: openCredentials - time.Second, begins: true, goes: true},
+		{name: "or was", identity: "192.0.2.1", after: openCredentials, goes: true},
+	} {
+		s := memberServer(t, c.token == 0)
+		until := time.Time{}
+		if c.token > 0 {
+			until = now.Add(c.token)
+		}
+		username, _ := s.credentials(now, until, "tea", c.identity)
+		for _, who := range c.enter {
+			s.Entered("tea", who)
+		}
+		for _, who := range c.leave {
+			s.Left("tea", who, wire.CodeLeft)
+		}
+		_, _, begins := s.Key(nil, now.Add(c.after), []byte(username), true)
+		if goes := s.Holds(now.Add(c.after), []byte(username)); begins != c.begins || goes != c.goes {
+			t.Errorf("%s: begins %v, goes on %v", c.name, begins, goes)
+		}
+		if len(c.enter) == len(c.leave) && len(s.members.here) != 0 {
+			t.Errorf("%s: %d marks are left of nobody", c.name, len(s.members.here))
+		}
+	}
+}
+
+// Those who were sent out are noted up to maxSentOut, and no longer than a token lives; the first is forgotten first.
+func TestSentOutIsBounded(t *testing.T) {
+	var m members
+	mark := func(i int) (a auth.Mark) {
+		binary.BigEndian.PutUint64(a[:], uint64(i))
+		return a
+	}
+	now := time.Unix(1795770000, 0)
+	for i := range maxSentOut + 10 {
+		m.sendOut(now.Add(time.Duration(i)), mark(i))
+	}
+	if len(m.out) != maxSentOut || !m.hold(mark(9), true) || m.hold(mark(10), true) || m.hold(mark(maxSentOut+9), true) {
+		t.Errorf("%d are noted", len(m.out))
+	}
+	if m.sendOut(now.Add(auth.MaxLifetime+auth.MaxSkew+time.Hour), mark(0)); len(m.out) != 1 {
+		t.Errorf("%d are noted a day later", len(m.out))
+	}
+}
+
+// Who is kicked has no relayed address any more, at once, and gets none by the credentials that it has, though its token is good; let in again it does. Whoever else
+// relays goes on.
+func TestKickEndsWhatIsRelayed(t *testing.T) {
+	n := startNode(t, "--auth", "token", "--advertise", "203.0.113.7", "--turn-listen", "127.0.0.1:0")
+	defer n.stop()
+	k := n.keys.Load()
+	allocate := func(identity string) error {
+		token, err := auth.Sign(time.Now(), auth.Claims{Key: k.first, Identity: identity, Room: "tea", Expires: time.Now().Add(time.Hour)}, k.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got answered
+		if err := json.Unmarshal(askICE(n, "203.0.113.9:5", "?for=participant", "Authorization", "Bearer "+token).Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.TTLSeconds < 3590 || got.TTLSeconds > 3600 {
+			t.Errorf("credentials for %d s, the token for an hour", got.TTLSeconds)
+		}
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := n.turn.relay.UDP()[0].String()
+		c, err := turn.NewClient(&turn.ClientConfig{
+			STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: got.ICEServers[0].Username, Password: got.ICEServers[0].Credential,
+			LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			c.Close()
+			conn.Close()
+		})
+		if err := c.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Allocate()
+		return err
+	}
+	for _, who := range []string{"ann", "bob"} {
+		n.turn.Entered("tea", who)
+		if err := allocate(who); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.turn.Left("tea", "ann", wire.CodeKicked)
+	if got := n.turn.relay.Stats().Turn.Allocations; got != 1 {
+		t.Errorf("%d allocations, of two, after a kick", got)
+	}
+	if err := allocate("ann"); err == nil {
+		t.Error("who was kicked allocates again")
+	}
+	n.turn.Entered("tea", "ann")
+	if err := allocate("ann"); err != nil {
+		t.Errorf("who was let in again: %v", err)
+	}
+}
