@@ -115,6 +115,28 @@ func TestNear(t *testing.T) {
 	}
 }
 
+// A server on this machine is loaded by all of its addresses, public ones too, and by nobody else's: clients are offered all of them.
+func TestOwnAddresses(t *testing.T) {
+	p := small()
+	p.URL = "localhost"
+	server, err := p.resolve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.close()
+	for _, a := range machineAddresses() {
+		if !server.allowed(a) {
+			t.Errorf("%v is refused", a)
+		}
+	}
+	server.machine = []netip.Addr{netip.MustParseAddr("203.0.113.7")}
+	for text, want := range map[string]bool{"203.0.113.7": true, "::ffff:203.0.113.7": true, "203.0.113.8": false} {
+		if got := server.allowed(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
 // Bitrates and rates are read as they are written.
 func TestUnits(t *testing.T) {
 	for text, want := range map[string]string{

@@ -20,7 +20,8 @@ type target struct {
 	// static after construction
 	url       *url.URL
 	addresses []netip.Addr
-	anywhere  bool // public addresses too
+	anywhere  bool         // public addresses too
+	machine   []netip.Addr // of this machine: also where they are public, nobody else is loaded by them
 	client    *http.Client
 
 	// atomic
@@ -37,7 +38,7 @@ func (p *Plan) resolve(ctx context.Context) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the server: %w", err)
 	}
-	t := &target{url: u, anywhere: p.WithConsent}
+	t := &target{url: u, anywhere: p.WithConsent, machine: machineAddresses()}
 	for _, a := range found {
 		if a = a.Unmap(); !t.allowed(a) {
 			return nil, fmt.Errorf("%s has the public address %v: load on somebody else's server is an attack; with --with-consent you say that its operator has agreed",
@@ -54,7 +55,19 @@ func (p *Plan) resolve(ctx context.Context) (*target, error) {
 }
 
 // allowed reports whether load may go to an address.
-func (t *target) allowed(a netip.Addr) bool { return t.anywhere || near(a) }
+func (t *target) allowed(a netip.Addr) bool {
+	return t.anywhere || near(a) || slices.Contains(t.machine, a.Unmap())
+}
+
+func machineAddresses() (all []netip.Addr) {
+	found, _ := net.InterfaceAddrs() // none: then those that are near are left
+	for _, a := range found {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			all = append(all, p.Addr().Unmap())
+		}
+	}
+	return all
+}
 
 // connect opens a TCP connection to the server, whatever name it was asked for by.
 func (t *target) connect(ctx context.Context, _, _ string) (net.Conn, error) {
