@@ -118,6 +118,22 @@ func TestOwnICEServersAreKeptBack(t *testing.T) {
 	}
 }
 
+// linksOf are the Link headers of WHIP's answer to who asks what there is.
+func linksOf(t *testing.T, n *node) []string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", fmt.Sprintf("http://%s/whip/tea", n.port.Local()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, answer.Body)
+	_ = answer.Body.Close()
+	return answer.Header.Values("Link")
+}
+
 // What is set reaches participants: in joined, and as Link of WHIP; what is not leaves both empty.
 func TestICEServersAreGiven(t *testing.T) {
 	for _, set := range []bool{false, true} {
@@ -133,17 +149,7 @@ func TestICEServersAreGiven(t *testing.T) {
 			t.Fatal(err)
 		}
 		go s.readToEnd()
-		r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", fmt.Sprintf("http://%s/whip/tea", n.port.Local()), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, answer.Body)
-		_ = answer.Body.Close()
-		links := strings.Join(answer.Header.Values("Link"), "\n")
+		links := strings.Join(linksOf(t, n), "\n")
 		if !set && (len(joined.ICEServers) != 0 || links != "") {
 			t.Errorf("none set: %v, %s", joined.ICEServers, links)
 		}

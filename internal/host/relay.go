@@ -171,10 +171,7 @@ func reportRelay(s *obs.Samples, r *relay.Relay) {
 	}
 	s.Gauge("turn_client_connections", "Connections of clients to the STUN and TURN server now.", float64(x.Streams))
 	s.Gauge("turn_peer_connections", "TCP connections between relayed addresses and peers now.", float64(x.Peers))
-	for _, c := range []struct {
-		name, help string
-		value      uint64
-	}{
+	counters(s, []counter{
 		{"turn_received_datagrams_total", "Datagrams received by the relay's own sockets: from peers, and from clients that do not come by the one port.", x.Received},
 		{"turn_received_bytes_total", "Bytes of these datagrams.", x.ReceivedBytes},
 		{"turn_sent_datagrams_total", "Datagrams sent by the relay's own sockets.", x.Sent},
@@ -186,8 +183,6 @@ func reportRelay(s *obs.Samples, r *relay.Relay) {
 		{"turn_refused_connections_total", "Connections of clients refused by a limit.", x.Refused},
 		{"turn_faults_total", "Internal faults of the STUN and TURN server, each of which has cost a datagram.", x.Panics},
 		{"turn_kernel_dropped_datagrams_total", "Datagrams that the kernel dropped because a receive buffer was full.", x.KernelDrops},
-	} {
-		s.Counter(c.name, c.help, float64(c.value))
-	}
+	})
 	reportDropsOf(s, "relay", &x.Drops)
 }

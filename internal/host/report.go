@@ -23,13 +23,22 @@ func (n *node) report(s *obs.Samples) {
 	n.reportSessions(s)
 }
 
+// counter is a metric that only grows.
+type counter struct {
+	name, help string
+	value      uint64
+}
+
+func counters(s *obs.Samples, all []counter) {
+	for _, c := range all {
+		s.Counter(c.name, c.help, float64(c.value))
+	}
+}
+
 func (n *node) reportPort(s *obs.Samples) {
 	p := n.port.Stats()
 	u := &p.UDP
-	for _, c := range []struct {
-		name, help string
-		value      uint64
-	}{
+	counters(s, []counter{
 		{"udp_received_datagrams_total", "Datagrams received.", u.Received},
 		{"udp_received_bytes_total", "Bytes of datagrams received.", u.ReceivedBytes},
 		{"udp_sent_datagrams_total", "Datagrams sent.", u.Sent},
@@ -45,9 +54,7 @@ func (n *node) reportPort(s *obs.Samples) {
 		{"tcp_evicted_connections_total", "TCP connections closed unidentified, to make room.", p.Evicted},
 		{"tcp_unclassified_connections_total", "TCP connections that spoke no protocol of ours.", p.Unclassified},
 		{"tls_failed_handshakes_total", "TLS handshakes that failed.", p.Insecure},
-	} {
-		s.Counter(c.name, c.help, float64(c.value))
-	}
+	})
 	s.Gauge("udp_receive_buffer_bytes", "Receive buffer that the kernel granted.", float64(u.ReceiveBuffer))
 	s.Gauge("udp_send_buffer_bytes", "Send buffer that the kernel granted.", float64(u.SendBuffer))
 	s.Gauge("tcp_connections", "TCP connections now.", float64(p.Connections))
@@ -120,10 +127,7 @@ func (n *node) reportSessions(s *obs.Samples) {
 	s.Gauge("sessions", "Sessions now, also those waiting to be resumed.", float64(c.Sessions))
 	s.Gauge("calls", "WHIP and WHEP calls now.", float64(c.Calls))
 	s.Gauge("unauthenticated_connections", "Signalling connections now that have not joined.", float64(c.Unauthenticated))
-	for _, m := range []struct {
-		name, help string
-		value      uint64
-	}{
+	counters(s, []counter{
 		{"session_joins_total", "Joins that succeeded.", c.Joins},
 		{"session_refused_joins_total", "Joins that were refused.", c.JoinsRefused},
 		{"session_resumes_total", "Sessions resumed over a new connection.", c.Resumes},
@@ -137,9 +141,7 @@ func (n *node) reportSessions(s *obs.Samples) {
 		{"session_slow_readers_total", "Sessions that ended because they read too slowly.", c.SlowReaders},
 		{"session_faults_total", "Sessions and calls that ended by an internal fault.", c.Panics},
 		{"session_timeouts_total", "Sessions that nobody resumed in time.", c.Timeouts},
-	} {
-		s.Counter(m.name, m.help, float64(m.value))
-	}
+	})
 }
 
 func boolean(b bool) float64 {

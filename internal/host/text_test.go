@@ -113,6 +113,22 @@ var startTexts = []struct {
 	{"one address", Config{Listen: "192.168.1.20:8443", Auth: "open"}, home, false, []string{"others https://192.168.1.20:8443"}, []string{"localhost"}},
 }
 
+// checkText compares a start text, whatever its columns, with what it must say and must not.
+func checkText(t *testing.T, text string, want, not []string) {
+	t.Helper()
+	flat := strings.Join(strings.Fields(text), " ")
+	for _, w := range want {
+		if !strings.Contains(flat, w) {
+			t.Errorf("no %q in\n%s", w, text)
+		}
+	}
+	for _, n := range not {
+		if strings.Contains(flat, n) {
+			t.Errorf("%q in\n%s", n, text)
+		}
+	}
+}
+
 // The start text says where to go, which addresses are offered and why, who may join, and what will go wrong.
 func TestStartText(t *testing.T) {
 	for _, c := range startTexts {
@@ -127,17 +143,7 @@ func TestStartText(t *testing.T) {
 				offers: chooseAddresses(listen, c.list, c.cfg.Advertise),
 			}
 			s.write(&out)
-			text := strings.Join(strings.Fields(out.String()), " ")
-			for _, want := range c.want {
-				if !strings.Contains(text, want) {
-					t.Errorf("no %q in\n%s", want, out.String())
-				}
-			}
-			for _, not := range c.not {
-				if strings.Contains(text, not) {
-					t.Errorf("%q in\n%s", not, out.String())
-				}
-			}
+			checkText(t, out.String(), c.want, c.not)
 		})
 	}
 }
@@ -178,18 +184,14 @@ func TestStartTextOfHiddenRelay(t *testing.T) {
 	text := func() string {
 		var out strings.Builder
 		n.summary(false).write(&out)
-		return strings.Join(strings.Fields(out.String()), " ")
+		return out.String()
 	}
 	told := fmt.Sprintf("relay UDP and TCP %d STUN and TURN", n.port.Local().Port())
 	hidden := told + ", of which clients are not told: no relay is needed on loopback"
-	if got := text(); !strings.Contains(got, hidden) {
-		t.Errorf("no %q in %s", hidden, got)
-	}
+	checkText(t, text(), []string{hidden}, nil)
 	others := chooseAddresses(netip.IPv6Unspecified(), home, nil)
 	n.offers.Store(&others)
-	if got := text(); !strings.Contains(got, told) || strings.Contains(got, hidden) {
-		t.Errorf("with %v: %s", others, got)
-	}
+	checkText(t, text(), []string{told}, []string{hidden})
 }
 
 // A QR code is drawn for terminals, square, with its quiet zone; escape codes never reach a file.

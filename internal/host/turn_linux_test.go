@@ -317,17 +317,8 @@ func TestTextOfTURN(t *testing.T) {
 func TestLinkOfTURN(t *testing.T) {
 	n := startNode(t, "--advertise", "203.0.113.7")
 	defer n.stop()
-	r, err := http.NewRequestWithContext(t.Context(), "OPTIONS", fmt.Sprintf("http://%s/whip/tea", n.port.Local()), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
+	links := linksOf(t, n)
 	http.DefaultClient.CloseIdleConnections()
-	links := answer.Header.Values("Link")
 	want := fmt.Sprintf(`<turn:203.0.113.7:%d?transport=tcp>; rel="ice-server"; username="`, n.port.Local().Port())
 	if len(links) != 1 || !strings.HasPrefix(links[0], want) || !strings.HasSuffix(links[0], `credential-type="password"`) {
 		t.Errorf("%q", links)
