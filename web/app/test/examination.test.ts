@@ -27,9 +27,9 @@ test("an answer keeps the candidates of one protocol, and everything else", () =
 
 test("a way that connects tells its times, one that does not what follows from it", () => {
   assert.deepEqual(wayFinding("udp", { rtt: 12.3, took: 150 }), {
-    area: "UDP", level: "ok", text: "Media reach the server by UDP, 12 ms there and back, connected in 150 ms.", next: "",
+    area: "UDP", level: "ok", text: "Media reach the server by UDP, 12\u00a0ms there and back, connected in 150\u00a0ms.", next: "",
   });
-  assert.match(wayFinding("tcp", { rtt: undefined, took: 150 }).text, /by TCP, connected in 150 ms\.$/);
+  assert.match(wayFinding("tcp", { rtt: undefined, took: 150 }).text, /by TCP, connected in 150\sms\.$/);
   for (const way of ["udp", "tcp"] as const) {
     const finding = wayFinding(way, undefined);
     assert.equal(finding.level, "warning");
@@ -72,7 +72,7 @@ test("bandwidth is enough for video, for a small picture, or for nothing", () =>
     return finding.level;
   });
   assert.deepEqual(levels, ["ok", "warning", "warning", "fault"]);
-  assert.match(bandwidthFinding({ bitsPerSecond: 1_234_567, lost: 0.0123 }).text, /1\.23 Mbit\/s .* 1\.2 % was lost/);
+  assert.match(bandwidthFinding({ bitsPerSecond: 1_234_567, lost: 0.0123 }).text, /1\.23\sMbit\/s .* 1\.2\s% was lost/);
 });
 
 test("two ports that see one socket behind different ports see a symmetric NAT", () => {

@@ -11,6 +11,9 @@ export interface Finding {
   readonly next: string;
 }
 
+/** Between a number and its unit, where no line ends. */
+export const gap = "\u00a0";
+
 /** A way for media to the server. */
 export type Way = "udp" | "tcp";
 
@@ -70,8 +73,8 @@ export function relayFinding(url: string, measured: Measured | undefined): Findi
 }
 
 function times({ rtt, took }: Measured): string {
-  const away = rtt === undefined ? "" : `, ${Math.max(1, Math.round(rtt))} ms there and back`;
-  return `${away}, connected in ${Math.round(took)} ms`;
+  const away = rtt === undefined ? "" : `, ${Math.max(1, Math.round(rtt))}${gap}ms there and back`;
+  return `${away}, connected in ${Math.round(took)}${gap}ms`;
 }
 
 /** The last word on connections: of UDP, TCP and the relays, is there any? */
@@ -109,9 +112,9 @@ export interface Bandwidth {
 
 export function bandwidthFinding({ bitsPerSecond, lost }: Bandwidth): Finding {
   const area = "Bandwidth";
-  const percent = lost < 0.0005 ? "nothing" : `${(lost * 100).toFixed(1)} %`;
-  const text = `${(bitsPerSecond / 1e6).toFixed(2)} Mbit/s of video went to the server and back; ${percent} was lost.`;
-  const next = "Go nearer to the Wi-Fi, use a cable, or end downloads in your network. Voices come first: they need 0.05 Mbit/s.";
+  const percent = lost < 0.0005 ? "nothing" : `${(lost * 100).toFixed(1)}${gap}%`;
+  const text = `${(bitsPerSecond / 1e6).toFixed(2)}${gap}Mbit/s of video went to the server and back; ${percent} was lost.`;
+  const next = `Go nearer to the Wi-Fi, use a cable, or end downloads in your network. Voices come first: they need 0.05${gap}Mbit/s.`;
   if (bitsPerSecond < 50_000) return { area, level: "fault", text, next };
   if (bitsPerSecond < 300_000 || lost > 0.05) return { area, level: "warning", text, next };
   return { area, level: "ok", text, next: "" };

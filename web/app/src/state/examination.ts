@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { deviceAdvice, failureOf } from "../pure/advice.js";
-import { bandwidthFinding, codecFinding, type Finding, natFinding, reachFinding, relayFinding, wayFinding } from "../pure/examination.js";
+import { bandwidthFinding, codecFinding, type Finding, gap, natFinding, reachFinding, relayFinding, wayFinding } from "../pure/examination.js";
 import { readInvitation } from "../pure/invitation.js";
 import { ask, gather, publish, receive, relay, watch } from "./connection-tests.js";
 import { takeToken } from "./storage.js";
@@ -102,7 +102,7 @@ async function iceServers(token: string | undefined, add: (finding: Finding) => 
       return undefined;
     }
     const { iceServers } = (await response.json()) as { iceServers: readonly Server[] };
-    add({ area: "Server", level: "ok", text: `The server answers in ${Math.max(1, Math.round(performance.now() - began))} ms.`, next: "" });
+    add({ area: "Server", level: "ok", text: `The server answers in ${Math.max(1, Math.round(performance.now() - began))}${gap}ms.`, next: "" });
     return iceServers;
   } catch {
     add({ area: "Server", level: "fault", text: "The server does not answer.", next: "See that you are online, then reload this page." });

@@ -41,6 +41,7 @@ function Figures({ path, rttMs, sending, receiving, sent, received, codecs, peop
         <Figure term="Path">{path === undefined ? "none yet" : ways[path]}</Figure>
         <Figure term="Round trip">{rttMs === undefined ? "–" : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`}</Figure>
       </dl>
+      {path !== undefined && path !== "udp" && path !== "turn/udp" && <p class="soft">Media travel over TCP, because UDP does not get through. A firewall that lets UDP to the server's port gives better sound and picture.</p>}
       <h3>Sending</h3>
       <dl>
         <Rate rates={sending} />
@@ -65,7 +66,6 @@ function Figures({ path, rttMs, sending, receiving, sent, received, codecs, peop
           </Figure>
         ))}
       </dl>
-      {path !== undefined && path !== "udp" && path !== "turn/udp" && <p class="soft">Media travel over TCP, because UDP does not get through. A firewall that lets UDP to the server's port gives better sound and picture.</p>}
     </div>
   );
 }
