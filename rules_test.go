@@ -67,6 +67,7 @@ var packages = []struct {
 	{"internal/bus/bustest", testOnly},
 	{"internal/bus/local", runtime},
 	{"internal/bus/nats", runtime},
+	{"internal/scopes", runtime},
 	{"internal/relay", runtime},
 	{"internal/media", runtime},
 	{"internal/rooms", runtime},

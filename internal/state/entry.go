@@ -43,6 +43,9 @@ func (s *Scope) Commit(entries []Entry) Commit {
 	return Commit{Incarnations: s.incarnations, Entries: entries}
 }
 
+// Incarnations is how many records the scope has created so far.
+func (s *Scope) Incarnations() uint64 { return s.incarnations }
+
 // Whole is a durable record as an entry that needs none before it.
 func (s *Scope) Whole(name string) (Entry, bool) {
 	r := s.records[name]

@@ -1,0 +1,72 @@
+package scopes
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/state"
+)
+
+// Rule: no commands are taken while as much waits for commits as may.
+func TestFull(t *testing.T) {
+	c := newCommits(0)
+	large := state.Entry{Name: strings.Repeat("x", maxOpenBytes/4-30)}
+	for c.openBytes+maxOpenBytes/4 <= maxOpenBytes {
+		if c.full() {
+			t.Fatalf("full with %d bytes", c.openBytes)
+		}
+		c.append(large)
+	}
+	if c.append(large); !c.full() {
+		t.Errorf("not full with %d bytes", c.openBytes)
+	}
+	c = newCommits(0)
+	c.append(state.Entry{})
+	for range maxHeld {
+		if c.full() {
+			t.Fatalf("full with %d held", len(c.held))
+		}
+		c.let(true, func() {}, nil)
+	}
+	if !c.full() {
+		t.Errorf("not full with %d held", len(c.held))
+	}
+}
+
+// Rule: what is larger than a commit is several, in order, and what waits leaves with the one that has its entry.
+func TestCommitSize(t *testing.T) {
+	l := local.NewLog(1 << 30)
+	o := &Owner{config: Config{Log: l, Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits(0)}
+	left := 0
+	for range 10 {
+		o.commits.append(state.Entry{Name: strings.Repeat("x", maxCommitBytes/4)})
+		o.commits.let(true, func() { left++ }, nil)
+	}
+	for n := 0; !o.commits.idle(); n++ {
+		o.commits.start(o)
+		o.commits.start(o) // one at a time
+		r := <-o.commits.result
+		if r.err != nil || n > 10 {
+			t.Fatalf("commit %d: %v", n, r.err)
+		}
+		o.commits.stored(r)
+		if uint64(left) != o.commits.safe {
+			t.Errorf("%d entries are stored and %d have left", o.commits.safe, left)
+		}
+	}
+	var sizes []int
+	_ = l.Read(t.Context(), "a", 0, func(m bus.Stored) error {
+		var c state.Commit
+		if err := json.Unmarshal(m.Bytes, &c); err != nil || len(m.Bytes) > maxCommitBytes+64 {
+			t.Errorf("a commit of %d bytes: %v", len(m.Bytes), err)
+		}
+		sizes = append(sizes, len(c.Entries))
+		return nil
+	})
+	if len(sizes) != 4 || left != 10 || o.commits.openBytes != 0 {
+		t.Errorf("commits of %v entries, %d left, %d bytes open", sizes, left, o.commits.openBytes)
+	}
+}

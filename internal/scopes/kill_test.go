@@ -1,0 +1,148 @@
+package scopes_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus/nats"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+const (
+	childEnv = "PARLEY_TEST_SCOPES_CHILD"
+	writers  = 64
+)
+
+func childFolder() (string, bool) { return os.LookupEnv(childEnv) }
+
+// disked opens the server's scope in a folder.
+func disked(dir string) (*nats.Node, *scopes.Owner, error) {
+	node, err := nats.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	log, err := node.Log(context.Background(), "STATE", nats.Limits{MaxBytes: 1 << 30})
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := scopes.Open(context.Background(), scopes.Config{
+		State: state.Config{Scope: wire.ScopeServer, Durable: true}, Log: log, Subject: "server",
+		Tell: func(state.Tell, []byte) {}, Logger: slog.Default(),
+	})
+	return node, o, err
+}
+
+// child writes as fast as it can, and says each version that was acknowledged, until it is killed. Each record says its own version.
+func child(dir string) {
+	_, o, err := disked(dir)
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for i := range writers {
+		wait.Go(func() {
+			name := fmt.Sprint("record", i%(writers/2)) // two writers for each
+			for {
+				head := wire.RecordWanted{Name: name, Head: true}
+				r, _ := o.Do(context.Background(), state.RecordRead{RecordRead: wire.RecordRead{Records: []wire.RecordWanted{head}}})
+				version := uint64(0)
+				if have := r.Body.(wire.Records).Results[0].Record; have != nil {
+					version = have.Version
+				}
+				w := set(name, version+1)
+				w.Version = &version
+				if r, _ := o.Do(context.Background(), w); r.Error == nil {
+					mu.Lock()
+					fmt.Println(name, r.Body.(wire.Written).Version)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// Rule: a write that was acknowledged is there after kill -9: 20 times, 64 writers, none is lost and none out of order.
+func TestKill(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 3
+	}
+	dir := t.TempDir()
+	acknowledged := map[string]uint64{}
+	writes := 0
+	for round := range rounds {
+		writes += killed(t, dir, acknowledged)
+		node, o, err := disked(dir)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		for name, version := range acknowledged {
+			r, err := o.Do(t.Context(), read(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := r.Body.(wire.Records).Results[0]
+			if result.Record == nil || result.Record.Version < version {
+				t.Fatalf("round %d: version %d of %s was acknowledged, there is %+v", round, version, name, result)
+			}
+			if got, want := string(result.Record.Value), fmt.Sprintf(`{"n":%d}`, result.Record.Version); got != want {
+				t.Fatalf("round %d: %s has %s, want %s", round, name, got, want)
+			}
+		}
+		if err := o.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := node.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d writes were acknowledged in %d rounds", writes, rounds)
+}
+
+// killed runs a child for a while, kills it, and notes what it said to be acknowledged. Versions of one record grow one by one.
+func killed(t *testing.T, dir string, acknowledged map[string]uint64) (writes int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	kill := func() { _ = cmd.Process.Signal(syscall.SIGKILL) }
+	defer kill()
+	for lines.Scan() {
+		name, number, ok := strings.Cut(lines.Text(), " ")
+		var version uint64
+		if _, err := fmt.Sscan(number, &version); err != nil || !ok || !strings.HasPrefix(name, "record") {
+			t.Fatalf("the child said %q", lines.Text())
+		}
+		if writes == 0 { // it has begun
+			time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, kill)
+		}
+		acknowledged[name] = max(acknowledged[name], version)
+		writes++
+	}
+	if err := cmd.Wait(); err == nil || writes == 0 {
+		t.Fatalf("the child ended by itself after %d writes: %v", writes, err)
+	}
+	return writes
+}

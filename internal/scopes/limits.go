@@ -1,0 +1,23 @@
+package scopes
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+)
+
+// Limits of one owner.
+const (
+	// inboxCapacity is the number of commands that wait for the loop; more wait with whoever asks, until its ctx ends.
+	inboxCapacity = 256
+	// maxCommitBytes of the entries in one commit, unless it is a single one.
+	maxCommitBytes = bus.MaxStoredBytes / 4
+	// maxOpenBytes of entries that wait for the next commits. Beyond it no commands are taken.
+	maxOpenBytes = 4 * maxCommitBytes
+	// maxHeld replies and events may wait for commits. Beyond it no commands are taken.
+	maxHeld = 8192
+	// storeTime is how long a commit may take to be stored. After it nobody knows whether it is.
+	storeTime = 10 * time.Second
+	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.
+	loadTime, loadPause = 30 * time.Second, time.Second
+)

@@ -1,0 +1,284 @@
+// Package scopes runs shared state: an Owner puts the commands to one scope in order, stores what is durable, and lets nothing out
+// before that of which a crash could take back what it shows.
+//
+// An Owner has one goroutine, which owns the scope, and another while a commit is being stored. What is appended meanwhile becomes
+// the next commit, so writers share syncs:
+//
+//	Do ─ inbox ─→ loop: scope.Apply ─ entries ─→ open commit ─ one at a time ─→ bus.Log
+//	                 └ effects: at once, or held until the entries before them are stored
+//
+// Where a commit cannot be stored, the owner forgets what it has in memory, and begins again with what is stored.
+package scopes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// ErrClosed is returned after Close.
+var ErrClosed = errors.New("the scope is closed")
+
+// Config of an Owner.
+type Config struct {
+	State state.Config
+	// Log and Subject are where durable records are. Nobody else appends to the subject.
+	Log     bus.Log
+	Subject string
+	// Tell carries out an event that was encoded once for all sessions. It is called by the loop, in order, and does not wait.
+	Tell   func(t state.Tell, body []byte)
+	Logger *slog.Logger
+}
+
+// Owner runs a scope. Make it with Open. It is safe for concurrent use.
+type Owner struct {
+	// static after construction
+	config Config
+	inbox  chan call
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when the loop has ended
+	closed func()
+
+	// owned by loop
+	scope    *state.Scope
+	attached []state.Attach // in their order
+	commits  commits
+	timer    *time.Timer
+}
+
+// call is a command on its way.
+type call struct {
+	ctx     context.Context
+	command state.Command
+	reply   chan state.Reply // capacity 1
+}
+
+// Open loads a scope and starts its owner.
+func Open(ctx context.Context, c Config) (*Owner, error) {
+	o := &Owner{
+		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), timer: time.NewTimer(0),
+	}
+	o.closed = sync.OnceFunc(func() { close(o.stop) })
+	if err := o.load(ctx); err != nil {
+		return nil, err
+	}
+	go o.run()
+	return o, nil
+}
+
+// Do carries out a command. Of a request it returns the reply, once it may be sent.
+func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, error) {
+	c := call{ctx: ctx, command: command, reply: make(chan state.Reply, 1)}
+	select {
+	case o.inbox <- c:
+	case <-o.done:
+		return state.Reply{}, ErrClosed
+	case <-ctx.Done():
+		return state.Reply{}, ctx.Err()
+	}
+	select {
+	case r := <-c.reply:
+		return r, nil
+	case <-ctx.Done():
+		return state.Reply{}, ctx.Err()
+	case <-o.done:
+	}
+	select {
+	case r := <-c.reply: // at the same moment
+		return r, nil
+	default:
+		return state.Reply{}, ErrClosed
+	}
+}
+
+// Close ends the owner, after what was accepted is stored.
+func (o *Owner) Close() error {
+	o.closed()
+	<-o.done
+	return nil
+}
+
+// run is the loop.
+func (o *Owner) run() {
+	defer close(o.done)
+	defer o.timer.Stop()
+	for {
+		o.commits.start(o)
+		o.arm()
+		inbox := o.inbox
+		if o.commits.full() {
+			inbox = nil
+		}
+		select {
+		case c := <-inbox:
+			o.handle(c)
+			for n := len(o.inbox); n > 0 && !o.commits.full(); n-- { // what is there goes into the same commit
+				o.handle(<-o.inbox)
+			}
+		case r := <-o.commits.result:
+			o.settle(r)
+		case <-o.timer.C:
+			o.carryOut(call{}, o.scope.Apply(time.Now(), state.Tick{}))
+		case <-o.stop:
+			o.finish()
+			return
+		}
+	}
+}
+
+// arm sets the timer to what the scope waits for.
+func (o *Owner) arm() {
+	if next := o.scope.Next(); next.IsZero() {
+		o.timer.Stop()
+	} else {
+		o.timer.Reset(time.Until(next))
+	}
+}
+
+// finish stores what is left to be stored.
+func (o *Owner) finish() {
+	for o.commits.start(o); o.commits.running; o.commits.start(o) {
+		r := <-o.commits.result
+		if r.err != nil {
+			o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
+			o.commits.fail()
+			return
+		}
+		o.release(r)
+	}
+}
+
+// handle applies one command, unless it is a request for which nobody waits any more.
+func (o *Owner) handle(c call) {
+	switch command := c.command.(type) {
+	case state.Attach:
+		o.attached = append(deleteSession(o.attached, command.By.Session), command)
+	case state.Detach:
+		o.attached = deleteSession(o.attached, command.Session)
+	case state.Reset, state.Recheck, state.Tick:
+	default:
+		if c.ctx.Err() != nil {
+			return
+		}
+	}
+	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
+}
+
+// carryOut lets effects out, or holds them until what is before them is stored.
+func (o *Owner) carryOut(c call, effects []state.Effect) {
+	answered := false
+	for _, e := range effects {
+		switch e := e.(type) {
+		case state.Append:
+			o.commits.append(e.Entry)
+		case state.Tell:
+			o.commits.let(e.Waits, func() { o.config.Tell(e, encode(e.Body)) }, nil)
+		case state.Reply:
+			answered = true
+			o.commits.let(e.Waits, func() { c.reply <- e }, func() { c.reply <- state.Reply{Error: notStored()} })
+		}
+	}
+	if !answered && c.reply != nil {
+		c.reply <- state.Reply{}
+	}
+}
+
+// settle deals with the end of a commit.
+func (o *Owner) settle(r result) {
+	if r.err == nil {
+		o.release(r)
+		return
+	}
+	o.config.Logger.Error("a commit was not stored: the scope is loaded again", "subject", o.config.Subject, "error", r.err)
+	o.commits.fail()
+	o.commits = newCommits(o.commits.last)
+	o.reload()
+}
+
+func (o *Owner) release(r result) {
+	o.commits.stored(r)
+	if o.commits.idle() {
+		o.scope.Apply(time.Now(), state.Settle{})
+	}
+}
+
+// reload begins again with what is stored, however long that takes, and tells all sessions that they have lost their subscriptions.
+func (o *Owner) reload() {
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), loadTime)
+		err := o.load(ctx)
+		cancel()
+		if err == nil {
+			break
+		}
+		o.config.Logger.Error("a scope cannot be loaded; it is tried again", "subject", o.config.Subject, "error", err)
+		select {
+		case <-time.After(loadPause):
+		case <-o.stop:
+			return
+		}
+	}
+	var all []string
+	for _, a := range o.attached {
+		o.carryOut(call{}, o.scope.Apply(time.Now(), a))
+		all = append(all, a.By.Session)
+	}
+	if len(all) > 0 {
+		body := wire.StateLost{Scope: o.config.State.Scope}
+		o.config.Tell(state.Tell{Sessions: all, Type: wire.TypeStateLost, Body: body}, encode(body))
+	}
+}
+
+// load makes the scope of what is stored.
+func (o *Owner) load(ctx context.Context) error {
+	scope := state.New(o.config.State)
+	last := uint64(0)
+	err := o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
+		var c state.Commit
+		if err := json.Unmarshal(m.Bytes, &c); err != nil {
+			return fmt.Errorf("commit %d: %w", m.Number, err)
+		}
+		if err := scope.Replay(c); err != nil {
+			return fmt.Errorf("commit %d: %w", m.Number, err)
+		}
+		last = m.Number
+		return nil
+	})
+	if err == nil {
+		err = scope.Replayed()
+	}
+	if err != nil {
+		return fmt.Errorf("load %s: %w", o.config.Subject, err)
+	}
+	o.scope, o.commits = scope, newCommits(last)
+	return nil
+}
+
+func notStored() *wire.Error {
+	return &wire.Error{
+		Code: wire.CodeInternal, Message: "the change could not be stored, or it is not known whether it was",
+		Next: "read the record, then write again", RetrySeconds: 1,
+	}
+}
+
+func deleteSession(all []state.Attach, session string) []state.Attach {
+	return slices.DeleteFunc(all, func(a state.Attach) bool { return a.By.Session == session })
+}
+
+// encode is for bodies of wire, which always can be.
+func encode(body any) []byte {
+	b, err := json.Marshal(body)
+	if err != nil {
+		panic("scopes: encode a body: " + err.Error())
+	}
+	return b
+}

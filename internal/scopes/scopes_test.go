@@ -1,0 +1,339 @@
+package scopes_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// disk is a log whose syncs the test does by hand, and which can break.
+type disk struct {
+	bus.Log
+	sync chan error // one for each Append: nil, or why it is not stored
+
+	mu      sync.Mutex
+	commits []string
+}
+
+func newDisk() *disk { return &disk{Log: local.NewLog(1 << 30), sync: make(chan error)} }
+
+func (d *disk) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	d.mu.Lock()
+	d.commits = append(d.commits, string(b))
+	d.mu.Unlock()
+	if err := <-d.sync; err != nil {
+		return 0, err
+	}
+	return d.Log.Append(ctx, subject, after, b)
+}
+
+func (d *disk) written() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.commits)
+}
+
+// house is an owner and what its sessions were told.
+type house struct {
+	*scopes.Owner
+	t *testing.T
+
+	mu   sync.Mutex
+	told []string
+}
+
+func open(t *testing.T, log bus.Log) *house {
+	t.Helper()
+	h := &house{t: t}
+	o, err := scopes.Open(t.Context(), scopes.Config{
+		State: state.Config{Scope: wire.ScopeServer, Durable: true}, Log: log, Subject: "server",
+		Tell: func(e state.Tell, body []byte) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.told = append(h.told, fmt.Sprint(e.Sessions, " ", e.Type, " ", string(body)))
+		},
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Owner = o
+	t.Cleanup(func() { _ = o.Close() })
+	return h
+}
+
+// heard returns what was told since it was asked last.
+func (h *house) heard() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	told := h.told
+	h.told = nil
+	return told
+}
+
+func (h *house) attach(session string) state.Caller {
+	h.t.Helper()
+	by := state.Caller{Session: session, Identity: session}
+	if _, err := h.Do(h.t.Context(), state.Attach{By: by}); err != nil {
+		h.t.Fatal(err)
+	}
+	return by
+}
+
+func set(name string, value any) state.RecordWrite {
+	b, _ := json.Marshal(value)
+	return state.RecordWrite{RecordWrite: wire.RecordWrite{
+		Name: name, Operations: []wire.Operation{{Op: wire.OperationSet, Path: "n", Value: b}},
+	}}
+}
+
+func read(name string) state.RecordRead {
+	return state.RecordRead{RecordRead: wire.RecordRead{Records: []wire.RecordWanted{{Name: name}}}}
+}
+
+// later carries out a command and returns where its reply appears.
+func (h *house) later(command state.Command) chan state.Reply {
+	replies := make(chan state.Reply, 1)
+	go func() {
+		if r, err := h.Do(context.Background(), command); err == nil {
+			replies <- r
+		} else {
+			replies <- state.Reply{Error: &wire.Error{Message: err.Error()}}
+		}
+	}()
+	return replies
+}
+
+// now carries out a command whose reply waits for nothing.
+func (h *house) now(command state.Command) state.Reply {
+	h.t.Helper()
+	replies := h.later(command)
+	synctest.Wait()
+	select {
+	case r := <-replies:
+		return r
+	default:
+		h.t.Fatalf("%T waits", command)
+		return state.Reply{}
+	}
+}
+
+func waiting(t *testing.T, what string, replies chan state.Reply) {
+	t.Helper()
+	select {
+	case r := <-replies:
+		t.Errorf("%s was answered before it was stored: %+v", what, r)
+	default:
+	}
+}
+
+// bubble runs a test in virtual time, and then stores whatever is left.
+func bubble(t *testing.T, test func(t *testing.T, d *disk, h *house)) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		test(t, d, open(t, d))
+		close(d.sync)
+	})
+}
+
+// Rule: nothing that shows a durable write leaves before the write is stored: no reply, no event, no read; all else leaves at once.
+func TestAcknowledgedMeansStored(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ann := h.attach("ann")
+		h.now(state.RecordSubscribe{By: ann, RecordSubscribe: wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "a"}}}})
+		h.now(state.EventSubscribe{By: ann, EventNames: wire.EventNames{Names: []string{"wave"}}})
+		first := h.later(set("a", 1))
+		synctest.Wait()
+		second := h.later(set("a", 2))
+		synctest.Wait()
+		reading := h.later(read("a"))
+		synctest.Wait()
+		h.now(read("other"))
+		h.now(state.EventPublish{EventPublish: wire.EventPublish{Name: "wave"}})
+		waiting(t, "a write", first)
+		waiting(t, "another write", second)
+		waiting(t, "a read", reading)
+		if told := h.heard(); len(told) != 1 {
+			t.Errorf("before anything was stored ann was told %q", told)
+		}
+		d.sync <- nil
+		synctest.Wait()
+		if r := <-first; r.Error != nil || r.Body.(wire.Written).Version != 1 {
+			t.Errorf("first write: %+v", r)
+		}
+		waiting(t, "another write", second)
+		waiting(t, "a read", reading)
+		if told := h.heard(); len(told) != 1 {
+			t.Errorf("after the first commit ann was told %q", told)
+		}
+		d.sync <- nil
+		synctest.Wait()
+		if r := <-second; r.Error != nil || r.Body.(wire.Written).Version != 2 {
+			t.Errorf("second write: %+v", r)
+		}
+		if r := <-reading; string(r.Body.(wire.Records).Results[0].Record.Value) != `{"n":2}` {
+			t.Errorf("read: %+v", r)
+		}
+		h.now(read("a"))
+	})
+}
+
+// Rule: what comes while a commit is being stored is one commit together.
+func TestWritersShareCommits(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		var all []chan state.Reply
+		for i := range 64 {
+			all = append(all, h.later(set(fmt.Sprint("r", i), i)))
+			synctest.Wait()
+		}
+		if n := d.written(); n != 1 {
+			t.Fatalf("%d commits are being stored", n)
+		}
+		d.sync <- nil
+		synctest.Wait()
+		d.sync <- nil
+		synctest.Wait()
+		for i, replies := range all {
+			select {
+			case r := <-replies:
+				if r.Error != nil {
+					t.Errorf("write %d: %v", i, r.Error)
+				}
+			default:
+				t.Fatalf("write %d waits after two commits", i)
+			}
+		}
+		if n := d.written(); n != 2 {
+			t.Errorf("%d commits for 64 writes", n)
+		}
+	})
+}
+
+// Rule: where a commit cannot be stored, whoever waits is told so, sessions are told that their subscriptions are gone, and the scope is
+// what is stored; the next write finds that.
+func TestStoreFails(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ann := h.attach("ann")
+		stored := h.later(set("a", 1))
+		synctest.Wait()
+		d.sync <- nil
+		<-stored
+		h.now(state.RecordSubscribe{By: ann, RecordSubscribe: wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "a"}}}})
+		lost := h.later(set("a", 2))
+		synctest.Wait()
+		behind, reading := h.later(set("b", 1)), h.later(read("a"))
+		synctest.Wait()
+		d.sync <- errors.New("the disk is broken")
+		synctest.Wait()
+		for what, replies := range map[string]chan state.Reply{"a write": lost, "one behind it": behind, "a read": reading} {
+			if r := <-replies; r.Error == nil || r.Error.Code != wire.CodeInternal {
+				t.Errorf("%s: %+v", what, r)
+			}
+		}
+		if told := h.heard(); len(told) != 1 || told[0] != `[ann] state-lost {"scope":"server"}` {
+			t.Errorf("ann was told %q", told)
+		}
+		if r := h.now(read("a")); string(r.Body.(wire.Records).Results[0].Record.Value) != `{"n":1}` {
+			t.Errorf("read: %+v", r.Body)
+		}
+		next := h.later(set("a", 3))
+		synctest.Wait()
+		d.sync <- nil
+		if r := <-next; r.Error != nil || r.Body.(wire.Written).Version != 2 {
+			t.Errorf("the next write: %+v", r)
+		}
+		if r := h.now(state.PresenceRead{}); fmt.Sprint(r.Body) != "{[ann]}" {
+			t.Errorf("present: %v", r.Body)
+		}
+	})
+}
+
+// Rule: Close waits for what was accepted, and what is opened again has it.
+func TestCloseStores(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		h := open(t, d)
+		a, b := h.later(set("a", 1)), h.later(set("a", 2))
+		synctest.Wait()
+		closed := make(chan error)
+		go func() { closed <- h.Close() }()
+		synctest.Wait()
+		close(d.sync)
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+		for _, replies := range []chan state.Reply{a, b} {
+			if r := <-replies; r.Error != nil {
+				t.Errorf("a write: %v", r.Error)
+			}
+		}
+		if _, err := h.Do(t.Context(), read("a")); !errors.Is(err, scopes.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+		if r := open(t, d).now(read("a")); r.Body.(wire.Records).Results[0].Record.Version != 2 {
+			t.Errorf("opened again: %+v", r.Body)
+		}
+	})
+}
+
+// Rule: a record goes at its time, without anybody asking.
+func TestTimer(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ann := h.attach("ann")
+		h.now(state.RecordSubscribe{By: ann, RecordSubscribe: wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "a"}}}})
+		w, ttl := set("a", 1), 5
+		w.TTLSeconds = &ttl
+		stored := h.later(w)
+		synctest.Wait()
+		d.sync <- nil
+		<-stored
+		h.heard()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if told := h.heard(); len(told) != 0 {
+			t.Errorf("told %q before its end was stored", told)
+		}
+		d.sync <- nil
+		synctest.Wait()
+		if told := h.heard(); len(told) != 1 {
+			t.Errorf("told %q", told)
+		}
+	})
+}
+
+// Rule: a log that does not lead to a scope is not opened.
+func TestOpenRefuses(t *testing.T) {
+	for _, commit := range []string{`{`, `{"c":1,"e":[{"n":"a","i":1,"v":2,"o":[{"op":"set","path":"a","value":1}]}]}`} {
+		l := local.NewLog(1 << 20)
+		if _, err := l.Append(t.Context(), "server", 0, []byte(commit)); err != nil {
+			t.Fatal(err)
+		}
+		if o, err := scopes.Open(t.Context(), scopes.Config{Log: l, Subject: "server"}); err == nil {
+			_ = o.Close()
+			t.Errorf("%s was opened", commit)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	if dir, ok := childFolder(); ok {
+		child(dir)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
