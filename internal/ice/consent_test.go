@@ -250,6 +250,37 @@ func TestNomination(t *testing.T) {
 	}
 }
 
+// Before anything is nominated, the pair on which the client has finished its DTLS handshake is selected, if a check has come on it; whatever is nominated then
+// takes its place, and it takes that of nothing.
+func TestKeyed(t *testing.T) {
+	s := newScene(t)
+	s.a.Keyed(s.now, udp(1), &s.out)
+	s.want()
+	s.checked(tcp(1), check{priority: 9})
+	s.checked(udp(1), check{priority: 8})
+	s.want(ice.Validated, ice.Validated)
+	s.a.Keyed(s.now, udp(1), &s.out)
+	s.want(ice.Selected)
+	s.wantSelected(udp(1))
+	s.checked(tcp(1), check{priority: 9})
+	s.wantSelected(udp(1))
+	s.a.Keyed(s.now, tcp(1), &s.out)
+	s.wantSelected(udp(1))
+	s.checked(tcp(1), check{priority: 1, nominate: true})
+	s.want(ice.Selected)
+	s.wantSelected(tcp(1))
+	s.a.Keyed(s.now, udp(1), &s.out)
+	s.want()
+	s.wantSelected(tcp(1))
+
+	s = newScene(t)
+	s.checked(udp(1), check{})
+	s.pass(ice.ConsentFor)
+	s.want(ice.Validated)
+	s.a.Keyed(s.now, udp(1), &s.out)
+	s.want()
+}
+
 // For DirectFirst after the beginning, and after a restart, checks by a relayed address of this process are not heard, so that direct ways are found first; a
 // pair that has been checked before is heard on all the time.
 func TestDirectFirst(t *testing.T) {

@@ -428,6 +428,8 @@ func (s *Shard) key(now time.Time, e *endpoint, ev *dtls.Event) {
 	e.transport.SetKeys(now, in, out)
 	e.keyed, e.handshakeBy = true, time.Time{}
 	s.handshakes.remove(e.spec.Place.source(), e)
+	e.transport.Keyed(now, e.pair, &s.out)
+	s.checked(now, e)
 	s.connected(now, e)
 	s.soon(e)
 }

@@ -2,6 +2,7 @@ package media_test
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/stun/v4"
 	"github.com/pion/webrtc/v4"
 
@@ -278,6 +280,47 @@ func TestHandshakeHasADeadline(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client is sent to once it has finished its DTLS handshake, on that pair, though it nominates none: Chromium does so up to 900 ms later.
+func TestConnectedBeforeNomination(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, sim.Link{Delay: 20 * time.Millisecond})
+		socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Close()
+		cert, fingerprint := certificate(t)
+		told := make(events, 9)
+		n.shard.Do(media.OpenTransport{
+			Transport: 1, Room: 1, Local: sdp.ICE{Ufrag: ufrag(0, 1), Pwd: testPwd}, Remote: sdp.ICE{Ufrag: "client", Pwd: testPwd},
+			Fingerprints: []sdp.Fingerprint{fingerprint}, Events: told,
+		})
+		if _, err := socket.WriteToAddrPort(checkFor(t, ufrag(0, 1)), serverAddress); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := socket.ReadFrom(make([]byte, 1500)); err != nil { // the answer to the check
+			t.Fatal(err)
+		}
+		c, err := dtls.ClientWithOptions(socket, net.UDPAddrFromAddrPort(serverAddress), dtls.WithInsecureSkipVerify(true), dtls.WithCertificates(cert),
+			dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret), dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case e := <-told:
+			if e.State != media.Connected {
+				t.Errorf("%+v", e)
+			}
+		case <-time.After(100 * time.Millisecond):
+			t.Error("not connected")
+		}
+	})
 }
 
 // A network that carries nothing for five seconds in the middle of the handshake delays it, and ends nothing.

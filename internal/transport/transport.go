@@ -171,6 +171,12 @@ func (t *Transport) SetKeys(now time.Time, in, out *srtp.Context) {
 	t.schedule(now)
 }
 
+// Keyed selects the pair on which the client has finished its DTLS handshake, until the client nominates one.
+func (t *Transport) Keyed(now time.Time, pair datagram.Pair, out *Out) {
+	t.agent.Keyed(now, pair, &out.ICE)
+	t.schedule(now)
+}
+
 // Connected begins to send, now that the client can be sent to: it asks for the key frames that slots have been waiting for.
 func (t *Transport) Connected(now time.Time, out *Out) {
 	for _, s := range t.slots {
