@@ -62,7 +62,7 @@ export class Homes {
     for (const [home, n] of [['a', 1], ['b', 2]]) {
       const gateway = this.#gateway(home);
       cable(this[home], 'home', `10.${n}.0.2/24`, gateway, 'lan', `10.${n}.0.1/24`);
-      cable(gateway, 'wan', `20.0.${n}.2/24`, this.router, home, `20.0.${n}.1/24`);
+      cable(gateway, 'wan', `20.0.${n}.2/24`, this.router, `home-${home}`, `20.0.${n}.1/24`);
       way(this[home], `10.${n}.0.1`);
       way(gateway, `20.0.${n}.1`);
       this.nat(home, 'port restricted');

@@ -260,21 +260,27 @@
     return undefined;
   };
 
-  /** The selected candidate pair's protocol, types and addresses, as the page's first connected connection has it. */
+  /** The selected candidate pair's protocol, types and addresses; undefined while there is none. */
+  e2e.pathOf = async (connection) => {
+    const stats = new Map((await connection.getStats()).entries());
+    const selected = [...stats.values()].find((s) => s.type === 'transport')?.selectedCandidatePairId;
+    for (const s of stats.values()) { // several pairs may be nominated; Firefox marks the one that is used, others name it
+      if (s.type !== 'candidate-pair' || !(s.selected || s.id === selected)) continue;
+      const local = stats.get(s.localCandidateId);
+      const remote = stats.get(s.remoteCandidateId);
+      return {
+        protocol: local?.protocol, tcpType: remote?.tcpType, type: local?.candidateType, relayProtocol: local?.relayProtocol, local: local?.address,
+        remoteType: remote?.candidateType, remote: remote?.address, port: remote?.port,
+      };
+    }
+    return undefined;
+  };
+
+  /** The same of the page's first connected connection. */
   e2e.path = async () => {
     for (const connection of e2e.connections) {
-      if (connection.connectionState !== 'connected') continue;
-      const stats = new Map((await connection.getStats()).entries());
-      const selected = [...stats.values()].find((s) => s.type === 'transport')?.selectedCandidatePairId;
-      for (const s of stats.values()) { // several pairs may be nominated; Firefox marks the one that is used, others name it
-        if (s.type !== 'candidate-pair' || !(s.selected || s.id === selected)) continue;
-        const local = stats.get(s.localCandidateId);
-        const remote = stats.get(s.remoteCandidateId);
-        return {
-          protocol: local?.protocol, tcpType: remote?.tcpType, type: local?.candidateType, relayProtocol: local?.relayProtocol, local: local?.address,
-          remoteType: remote?.candidateType, remote: remote?.address, port: remote?.port,
-        };
-      }
+      const path = connection.connectionState === 'connected' && (await e2e.pathOf(connection));
+      if (path) return path;
     }
     return undefined;
   };
