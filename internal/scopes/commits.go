@@ -10,14 +10,18 @@ import (
 
 // commits is what is to be stored, what is being stored, and what waits for that.
 type commits struct {
-	open      [][]byte // entries that were appended since the last commit began
+	open      [][]byte     // entries that were appended since the last commit began
+	notes     []state.Note // of each of them
 	openBytes int
 	running   bool        // a commit is being stored
 	result    chan result // of it; capacity 1
 	last      uint64      // number of the last one that is stored
-	appended  uint64      // entries so far
-	safe      uint64      // of these are stored
-	held      []held      // in the order in which they leave
+	ledger    *state.Ledger
+	purging   bool       // what is not needed any more is being purged
+	purged    chan error // the end of that; capacity 1
+	appended  uint64     // entries so far
+	safe      uint64     // of these are stored
+	held      []held     // in the order in which they leave
 }
 
 // held leaves when so many entries are stored, or fails when they cannot be.
@@ -29,18 +33,43 @@ type held struct {
 // result is how storing a commit ended.
 type result struct {
 	number  uint64
+	size    int
 	entries uint64
+	notes   []state.Note
 	err     error
 }
 
-func newCommits(last uint64) commits {
-	return commits{last: last, result: make(chan result, 1)}
+func newCommits() commits {
+	return commits{result: make(chan result, 1), purged: make(chan error, 1), ledger: state.NewLedger(logSlack, purgeWorth)}
+}
+
+// loaded notes a commit that is there.
+func (c *commits) loaded(number uint64, size int, entries []state.Entry) {
+	notes := make([]state.Note, len(entries))
+	for i, e := range entries {
+		notes[i] = e.Note(size / len(entries))
+	}
+	c.last = number
+	c.ledger.Stored(number, size, notes)
 }
 
 func (c *commits) append(e state.Entry) {
 	b := encode(e)
-	c.open, c.openBytes = append(c.open, b), c.openBytes+len(b)+1
+	c.open, c.notes, c.openBytes = append(c.open, b), append(c.notes, e.Note(len(b))), c.openBytes+len(b)+1
 	c.appended++
+}
+
+// copy appends whole records beside what is open, so that older messages are not needed any more.
+func (c *commits) copy(scope *state.Scope) {
+	c.ledger.Copy(min(c.openBytes, maxCopyBytes), func(name string) int {
+		e, ok := scope.Whole(name)
+		if !ok {
+			return 0
+		}
+		before := c.openBytes
+		c.append(e)
+		return c.openBytes - before
+	})
 }
 
 // let lets something out: at once, or when all that was appended is stored.
@@ -62,6 +91,7 @@ func (c *commits) start(o *Owner) {
 	if c.running || len(c.open) == 0 {
 		return
 	}
+	c.copy(o.scope)
 	size, n := 0, 0
 	for n < len(c.open) && (n == 0 || size+len(c.open[n]) < maxCommitBytes) {
 		size += len(c.open[n]) + 1
@@ -69,19 +99,21 @@ func (c *commits) start(o *Owner) {
 	}
 	// It is a state.Commit, whose entries are encoded already.
 	b := fmt.Appendf(make([]byte, 0, size+64), `{"c":%d,"e":[%s]}`, o.scope.Incarnations(), bytes.Join(c.open[:n], []byte(",")))
-	c.open, c.openBytes, c.running = c.open[n:], c.openBytes-size, true
+	r := result{size: len(b), entries: uint64(n), notes: c.notes[:n]}
+	c.open, c.notes, c.openBytes, c.running = c.open[n:], c.notes[n:], c.openBytes-size, true
 	log, subject, last, done := o.config.Log, o.config.Subject, c.last, c.result
 	go func() { // ends with the result, for which there is a place
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 		defer cancel()
-		number, err := log.Append(ctx, subject, last, b)
-		done <- result{number, uint64(n), err}
+		r.number, r.err = log.Append(ctx, subject, last, b)
+		done <- r
 	}()
 }
 
 // stored lets out what has waited for this commit.
 func (c *commits) stored(r result) {
 	c.running, c.last = false, r.number
+	c.ledger.Stored(r.number, r.size, r.notes)
 	c.safe += r.entries
 	n := 0
 	for n < len(c.held) && c.held[n].after <= c.safe {
@@ -90,6 +122,24 @@ func (c *commits) stored(r result) {
 	}
 	clear(c.held[:n])
 	c.held = c.held[n:]
+}
+
+// purge begins to purge what is not needed any more, if that is worth it.
+func (c *commits) purge(o *Owner) {
+	if c.purging {
+		return
+	}
+	below := c.ledger.Purge()
+	if below == 0 {
+		return
+	}
+	c.purging = true
+	log, subject, done := o.config.Log, o.config.Subject, c.purged
+	go func() { // ends with the result, for which there is a place
+		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		defer cancel()
+		done <- log.Purge(ctx, subject, below)
+	}()
 }
 
 // fail fails all that waits.

@@ -12,7 +12,7 @@ import (
 
 // Rule: no commands are taken while as much waits for commits as may.
 func TestFull(t *testing.T) {
-	c := newCommits(0)
+	c := newCommits()
 	large := state.Entry{Name: strings.Repeat("x", maxOpenBytes/4-30)}
 	for c.openBytes+maxOpenBytes/4 <= maxOpenBytes {
 		if c.full() {
@@ -23,7 +23,7 @@ func TestFull(t *testing.T) {
 	if c.append(large); !c.full() {
 		t.Errorf("not full with %d bytes", c.openBytes)
 	}
-	c = newCommits(0)
+	c = newCommits()
 	c.append(state.Entry{})
 	for range maxHeld {
 		if c.full() {
@@ -39,7 +39,7 @@ func TestFull(t *testing.T) {
 // Rule: what is larger than a commit is several, in order, and what waits leaves with the one that has its entry.
 func TestCommitSize(t *testing.T) {
 	l := local.NewLog(1 << 30)
-	o := &Owner{config: Config{Log: l, Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits(0)}
+	o := &Owner{config: Config{Log: l, Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits()}
 	left := 0
 	for range 10 {
 		o.commits.append(state.Entry{Name: strings.Repeat("x", maxCommitBytes/4)})

@@ -14,6 +14,10 @@ const (
 	maxCommitBytes = bus.MaxStoredBytes / 4
 	// maxOpenBytes of entries that wait for the next commits. Beyond it no commands are taken.
 	maxOpenBytes = 4 * maxCommitBytes
+	// maxCopyBytes of whole records that one commit takes along.
+	maxCopyBytes = 256 << 10
+	// logSlack is how much longer a scope's log may be than it must, and purgeWorth how much is purged at once.
+	logSlack, purgeWorth = 4 << 20, 1 << 20
 	// maxHeld replies and events may wait for commits. Beyond it no commands are taken.
 	maxHeld = 8192
 	// storeTime is how long a commit may take to be stored. After it nobody knows whether it is.

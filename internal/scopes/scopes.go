@@ -126,6 +126,9 @@ func (o *Owner) run() {
 			}
 		case r := <-o.commits.result:
 			o.settle(r)
+		case err := <-o.commits.purged:
+			o.commits.purging = false
+			o.warn(err)
 		case <-o.timer.C:
 			o.carryOut(call{}, o.scope.Apply(time.Now(), state.Tick{}))
 		case <-o.stop:
@@ -144,8 +147,20 @@ func (o *Owner) arm() {
 	}
 }
 
+// warn tells of a purge that failed: the messages are read again at the next start, and no harm is done.
+func (o *Owner) warn(err error) {
+	if err != nil {
+		o.config.Logger.Warn("old commits of a scope were not purged", "subject", o.config.Subject, "error", err)
+	}
+}
+
 // finish stores what is left to be stored.
 func (o *Owner) finish() {
+	defer func() {
+		if o.commits.purging {
+			o.warn(<-o.commits.purged)
+		}
+	}()
 	for o.commits.start(o); o.commits.running; o.commits.start(o) {
 		r := <-o.commits.result
 		if r.err != nil {
@@ -200,12 +215,16 @@ func (o *Owner) settle(r result) {
 	}
 	o.config.Logger.Error("a commit was not stored: the scope is loaded again", "subject", o.config.Subject, "error", r.err)
 	o.commits.fail()
-	o.commits = newCommits(o.commits.last)
+	if o.commits.purging {
+		o.warn(<-o.commits.purged)
+	}
+	o.commits = newCommits()
 	o.reload()
 }
 
 func (o *Owner) release(r result) {
 	o.commits.stored(r)
+	o.commits.purge(o)
 	if o.commits.idle() {
 		o.scope.Apply(time.Now(), state.Settle{})
 	}
@@ -240,8 +259,7 @@ func (o *Owner) reload() {
 
 // load makes the scope of what is stored.
 func (o *Owner) load(ctx context.Context) error {
-	scope := state.New(o.config.State)
-	last := uint64(0)
+	scope, there := state.New(o.config.State), newCommits()
 	err := o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
 		var c state.Commit
 		if err := json.Unmarshal(m.Bytes, &c); err != nil {
@@ -250,7 +268,7 @@ func (o *Owner) load(ctx context.Context) error {
 		if err := scope.Replay(c); err != nil {
 			return fmt.Errorf("commit %d: %w", m.Number, err)
 		}
-		last = m.Number
+		there.loaded(m.Number, len(m.Bytes), c.Entries)
 		return nil
 	})
 	if err == nil {
@@ -259,7 +277,7 @@ func (o *Owner) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load %s: %w", o.config.Subject, err)
 	}
-	o.scope, o.commits = scope, newCommits(last)
+	o.scope, o.commits = scope, there
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -289,6 +290,39 @@ func TestCloseStores(t *testing.T) {
 			t.Errorf("opened again: %+v", r.Body)
 		}
 	})
+}
+
+// Rule: however much is written, the log stays about as long as what it describes, and still leads to the scope.
+func TestLogStaysShort(t *testing.T) {
+	l := local.NewLog(1 << 30)
+	h := open(t, l)
+	text := strings.Repeat("x", 64<<10)
+	if r, err := h.Do(t.Context(), set("quiet", "never written again")); err != nil || r.Error != nil {
+		t.Fatal(r, err)
+	}
+	for i := range 500 { // 32 MiB, of 10 records with a history of 4 versions
+		if r, err := h.Do(t.Context(), set(fmt.Sprint("busy", i%10), text)); err != nil || r.Error != nil {
+			t.Fatal(r, err)
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	size, messages := 0, 0
+	if err := l.Read(t.Context(), "server", 0, func(m bus.Stored) error {
+		size += len(m.Bytes)
+		messages++
+		return nil
+	}); err != nil || size > 16<<20 || messages > 250 {
+		t.Errorf("the log has %d bytes in %d messages, %v", size, messages, err)
+	}
+	again := open(t, l)
+	for name, want := range map[string]uint64{"quiet": 1, "busy0": 50, "busy9": 50} {
+		r, err := again.Do(t.Context(), read(name))
+		if err != nil || r.Body.(wire.Records).Results[0].Record.Version != want {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
 }
 
 // Rule: a record goes at its time, without anybody asking.

@@ -124,7 +124,7 @@ func (s *Scope) replay(e Entry) error {
 		}
 		return s.restore(e)
 	case r != nil && r.incarnation == e.Incarnation && e.Version <= r.version:
-		return nil // stored twice
+		return nil // a whole copy had it, or it was stored twice
 	case r == nil || r.incarnation != e.Incarnation || e.Version != r.version+1:
 		s.gaps[e.Name] = true // unless a whole copy follows
 		return nil

@@ -1,0 +1,72 @@
+package scopes_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Durable writes with 64 in flight, beside what one sync of this disk takes.
+func BenchmarkDurableWrites(b *testing.B) {
+	dir := b.TempDir()
+	one := syncTime(b, dir)
+	node, o, err := disked(filepath.Join(dir, "store"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer node.Close()
+	defer o.Close()
+	var mu sync.Mutex
+	var took []time.Duration
+	var wait sync.WaitGroup
+	b.ResetTimer()
+	for i := range writers {
+		wait.Go(func() {
+			name := fmt.Sprint("record", i)
+			for n := i; n < b.N; n += writers {
+				start := time.Now()
+				if r, err := o.Do(b.Context(), set(name, n)); err != nil || r.Error != nil || r.Body.(wire.Written).Version == 0 {
+					b.Error(r, err)
+				}
+				mu.Lock()
+				took = append(took, time.Since(start))
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	b.StopTimer()
+	slices.Sort(took)
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(one.Microseconds()), "sync-µs")
+}
+
+// syncTime is the median time that 4 KiB take to be on disk.
+func syncTime(b *testing.B, dir string) time.Duration {
+	b.Helper()
+	f, err := os.Create(filepath.Join(dir, "probe"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	var took []time.Duration
+	for range 50 {
+		start := time.Now()
+		if _, err := f.Write(make([]byte, 4<<10)); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
