@@ -36,21 +36,21 @@ describe('the doctor of visitors', () => {
     for (const person of call.people) {
       const { verdict, levels, texts } = await examine(person, call.origin);
       for (const text of texts) t.diagnostic(`${person.name}: ${text}`);
-      for (const area of ['Camera', 'Microphone', 'Codecs', 'Server', 'UDP', 'TCP', 'Relay, UDP', 'Relay, TCP', 'NAT']) {
+      for (const area of ['Camera', 'Microphone', 'Codecs', 'Server', 'UDP', 'Bandwidth', 'TCP', 'Relay, UDP', 'Relay, TCP', 'NAT']) {
         assert.equal(levels[area], 'ok', `${person.name}, ${area}: ${texts.join('\n')}`);
       }
-      // How much two encoders get done beside everything else is this machine's matter; the verdict goes by it.
-      const verdicts = { ok: 'Calls work from here.', warning: 'Calls work from here, with limits.' };
-      assert.equal(verdict, verdicts[levels.Bandwidth], `${person.name}: ${texts.join('\n')}`);
+      assert.equal(verdict, 'Calls work from here.', `${person.name}: ${texts.join('\n')}`);
+      // This path carries all that is sent: the page asks for 2.5 Mbit/s, of which a busy machine encodes less.
+      const [, mbit] = /^Bandwidth .* ([\d.]+) Mbit\/s/m.exec(texts.join('\n'));
+      assert.ok(mbit >= 0.8, `${person.name}: ${mbit} Mbit/s`);
     }
   });
 
   test('says what is left where UDP is blocked', { timeout }, async () => {
     dropUDP();
     const { verdict, levels, texts } = await examine(call.ann, call.origin);
-    const found = ['UDP', 'TCP', 'Relay, UDP', 'Relay, TCP', 'NAT'].map((area) => levels[area]);
-    assert.deepEqual(found, ['warning', 'ok', 'warning', 'ok', 'note'], texts.join('\n'));
-    assert.ok(['ok', 'warning'].includes(levels.Bandwidth), texts.join('\n'));
+    const found = ['UDP', 'Bandwidth', 'TCP', 'Relay, UDP', 'Relay, TCP', 'NAT'].map((area) => levels[area]);
+    assert.deepEqual(found, ['warning', 'ok', 'ok', 'warning', 'ok', 'note'], texts.join('\n'));
     assert.equal(verdict, 'Calls work from here, with limits.');
   });
 });

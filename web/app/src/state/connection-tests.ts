@@ -6,6 +6,8 @@ import { answerBy, type Bandwidth, type Candidate, type Measured, type Way } fro
 /** How long a connection may take: as long as people wait. */
 const patience = 8000;
 const bandwidthTime = 5000;
+/** What the picture takes of a path that carries it: a good camera's, in bits per second. */
+const mostBitrate = 2_500_000;
 
 export interface Call {
   readonly pc: RTCPeerConnection;
@@ -30,9 +32,15 @@ export interface Place {
 }
 
 /** Sends a stream to the server; undefined: it does not connect. */
-export function publish({ room, identity, token, way }: Place, stream: MediaStream): Promise<Call | undefined> {
+export async function publish({ room, identity, token, way }: Place, stream: MediaStream): Promise<Call | undefined> {
   const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-  for (const track of stream.getTracks()) pc.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+  const init: RTCRtpTransceiverInit = { direction: "sendonly", streams: [stream] };
+  for (const track of stream.getAudioTracks()) pc.addTransceiver(track, init);
+  for (const track of stream.getVideoTracks()) {
+    const { sender } = pc.addTransceiver(track, { ...init, sendEncodings: [{ maxBitrate: mostBitrate }] });
+    // Browsers make a picture smaller that nothing compresses, and then send 0.5 Mbit/s of it, whatever the path carries.
+    await sender.setParameters({ ...sender.getParameters(), degradationPreference: "maintain-resolution" }).catch(() => undefined);
+  }
   return call(pc, pathOf("whip", room, "identity", identity), token, way);
 }
 
