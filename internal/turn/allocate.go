@@ -109,6 +109,16 @@ func (w *wanted) families(s *Server, q *request) stun.Code {
 	return 0
 }
 
+// addresses is how many are opened or kept for an Allocate.
+func (w *wanted) addresses() (n int) {
+	for _, one := range [...]bool{w.family[0], w.family[1], w.next} {
+		if one {
+			n++
+		}
+	}
+	return n
+}
+
 // port reads EVEN-PORT.
 func (w *wanted) port(q *request) stun.Code {
 	value, ok := q.Find(stun.EvenPort)
@@ -179,12 +189,7 @@ func (s *Server) allocate(q *request, a *allocation) drop.Reason {
 		return s.claim(q, w)
 	}
 	source := datagram.Source(q.pair.Remote.Addr())
-	u, ok := s.admit(q.user, source)
-	if ok && w.next {
-		if _, ok = s.admit(q.user, source); !ok {
-			s.dismiss(u, source)
-		}
-	}
+	u, ok := s.admit(q.user, source, w.addresses())
 	if !ok {
 		return q.refuse(s, stun.AllocationQuota)
 	}
@@ -199,6 +204,7 @@ func (s *Server) allocation(q *request, w wanted, u *user, source netip.Addr) *a
 		pair: q.pair, id: [stun.IDLen]byte(q.ID()), user: u, source: source, name: string(q.username), key: q.key, keyBy: q.keyBy, tcp: w.tcp,
 	}
 	a.deadline.of = a
+	a.shaped = u.left
 	if w.mobile {
 		a.mobile = &mobile{}
 		s.issue(a)
@@ -230,6 +236,7 @@ func (s *Server) Opened(now time.Time, r Opened, out *Out) {
 			o.tokens[f] = 0
 			if r.Failed {
 				o.failed[f] = stun.InsufficientCapacity
+				s.dismiss(o.a.user, o.a.source)
 			} else {
 				o.a.relays[f], o.reserved = relayed{id: r.Relay, address: r.Address}, r.Reserved
 			}
@@ -247,7 +254,6 @@ func (s *Server) opened(now instant, o *opening, out *Out) {
 	a := o.a
 	if !a.relays[0].there() && !a.relays[1].there() {
 		s.withdraw(a)
-		s.dismiss(a.user, a.source)
 		if o.next {
 			s.dismiss(a.user, a.source)
 		}

@@ -24,6 +24,7 @@ type allocation struct {
 	permissions []permission
 	channels    channels
 	shaped      [2]bucket // by direction
+	unproven    instant   // until when its answers to who has not proved to be its client take
 
 	tcp         bool // RFC 6062
 	connections []*connection
@@ -54,11 +55,15 @@ type permission struct {
 	outside bool // the policy lets clients go there, where it is not an own address
 }
 
-// user is who has allocations, however many.
+// user is who has allocations, however many; and for a moment who had, until what was relayed has taken its time at the rates: whoever allocates
+// anew goes on with that.
 type user struct {
 	name        string
-	allocations int
+	addresses   int       // relayed ones, and reserved
+	connections int       // to peers
 	shaped      [2]bucket // by direction
+	left        [2]bucket // what allocations that have ended still owe
+	deadline    deadline
 }
 
 // family is the index of an address's family in relays.
@@ -69,38 +74,58 @@ func family(a netip.Addr) int {
 	return 1
 }
 
-// admit counts an allocation for its user and source. It reports false where one of them, or the server, has as many as it may.
-func (s *Server) admit(name string, source netip.Addr) (u *user, ok bool) {
+// admit counts n relayed addresses for their user and source. It reports false where one of them, or the server, may not have so many.
+func (s *Server) admit(name string, source netip.Addr, n int) (u *user, ok bool) {
 	u = s.users[name]
-	if s.stats.Allocations >= s.limits.Allocations || s.sources[source] >= s.limits.PerSource ||
-		u != nil && u.allocations >= s.limits.PerUser {
+	has := 0
+	if u != nil {
+		has = u.addresses
+	}
+	if s.stats.Allocations+n > s.limits.Allocations || s.sources[source]+n > s.limits.PerSource || has+n > s.limits.PerUser {
 		return nil, false
 	}
 	if u == nil {
 		u = &user{name: name}
+		u.deadline.of = u
 		s.users[name] = u
 	}
-	u.allocations++
-	s.sources[source]++
-	s.stats.Allocations++
+	s.deadlines.clear(&u.deadline)
+	u.addresses += n
+	s.sources[source] += n
+	s.stats.Allocations += n
 	return u, true
 }
 
-// dismiss is the end of what admit began.
+// dismiss is the end of what admit began, for one address.
 func (s *Server) dismiss(u *user, source netip.Addr) {
-	if u.allocations--; u.allocations == 0 {
-		delete(s.users, u.name)
+	if u.addresses--; u.addresses == 0 {
+		if at := u.owes(); at > 0 {
+			s.deadlines.set(&u.deadline, at)
+		} else {
+			delete(s.users, u.name)
+		}
 	}
-	s.leave(source)
+	s.leave(source, 1)
 	s.stats.Allocations--
 }
 
-// leave counts one less for a source.
-func (s *Server) leave(source netip.Addr) {
-	if s.sources[source]--; s.sources[source] == 0 {
+// leave counts n less for a source.
+func (s *Server) leave(source netip.Addr, n int) {
+	if s.sources[source] -= n; s.sources[source] == 0 {
 		delete(s.sources, source)
 	}
 }
+
+// owes tells until when what was relayed for a user takes at the rates; 0: there are none.
+func (u *user) owes() (at instant) {
+	for d := range u.shaped {
+		at = max(at, u.shaped[d].paid, u.left[d].paid)
+	}
+	return at
+}
+
+// expired forgets a user who has nothing.
+func (u *user) expired(s *Server, _ instant, _ *Out) { delete(s.users, u.name) }
 
 // install makes an allocation one that is found.
 func (s *Server) install(a *allocation) {
@@ -158,6 +183,10 @@ func (s *Server) closeRelay(a *allocation, f int, out *Out) {
 	s.relays[r.id] = nil
 	out.Commands = append(out.Commands, Command{Do: CloseRelay, Relay: r.id})
 	*r = relayed{}
+	for d := range a.shaped {
+		a.user.left[d].inherit(a.shaped[d])
+	}
+	s.dismiss(a.user, a.source)
 }
 
 // remove ends an allocation.
@@ -176,7 +205,16 @@ func (s *Server) remove(a *allocation, out *Out) {
 	s.withdraw(a)
 	s.last = nil
 	s.deadlines.clear(&a.deadline)
-	s.dismiss(a.user, a.source)
+}
+
+// addresses is how many relayed addresses an allocation has.
+func (a *allocation) addresses() (n int) {
+	for f := range a.relays {
+		if a.relays[f].there() {
+			n++
+		}
+	}
+	return n
 }
 
 // permitted returns the permission for a peer's address, in force or over; nil: there is none.

@@ -205,7 +205,8 @@ func (s *Server) challengeLen() int {
 }
 
 // mayAnswer reports whether a stranger's source has not had too many answers, and counts one more. Nobody is remembered by it: the table
-// holds times, and whom they are of only a hash tells.
+// holds times, and whom they are of only a hash tells. Whoever has an allocation has a count of his own, so that others who pretend to be at his
+// address cannot keep him from the next nonce.
 func (s *Server) mayAnswer(q *request) bool {
 	addr := q.pair.Remote.Addr()
 	if q.pair.Proto != datagram.UDP || addr.IsLoopback() {
@@ -213,6 +214,9 @@ func (s *Server) mayAnswer(q *request) bool {
 	}
 	every := time.Second / instant(s.limits.Challenges)
 	paid := s.stranger(addr)
+	if a := s.find(q.pair); a != nil {
+		paid = &a.unproven
+	}
 	if *paid > q.at+time.Second-every {
 		return false
 	}

@@ -51,13 +51,16 @@ const maxPermissionsAtOnce = 32
 
 // Limits of a Server. Where a field is 0 it is what DefaultLimits has.
 type Limits struct {
+	// Relayed addresses, of which an allocation has one or two, and reserved ones.
 	Allocations int // in all; beyond it and the next two: 486
-	PerUser     int // allocations
-	PerSource   int // allocations by datagram.Source of the client
+	PerUser     int
+	PerSource   int // by datagram.Source of the client
 
 	Permissions int // of one allocation; beyond it: 508
 	Channels    int // of one allocation, at most 255; beyond it: 508
 	Connections int // to peers, of one TCP allocation; beyond it, and the next: 508
+	// UserConnections are those of all TCP allocations of a user.
+	UserConnections int
 	// AllConnections are those of all TCP allocations. Each takes a descriptor, as its client's own does.
 	AllConnections int
 
@@ -73,8 +76,8 @@ type Limits struct {
 
 // DefaultLimits are for a server of one organisation.
 var DefaultLimits = Limits{
-	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, Connections: 64, AllConnections: 2000,
-	AllocationRate: -1, UserRate: -1, Challenges: 10,
+	Allocations: 20000, PerUser: 64, PerSource: 1024, Permissions: 64, Channels: 64, Connections: 64,
+	UserConnections: 256, AllConnections: 2000, AllocationRate: -1, UserRate: -1, Challenges: 10,
 }
 
 // withDefaults fills in what is 0.
@@ -86,6 +89,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Permissions, &DefaultLimits.Permissions},
 		{&l.Channels, &DefaultLimits.Channels},
 		{&l.Connections, &DefaultLimits.Connections},
+		{&l.UserConnections, &DefaultLimits.UserConnections},
 		{&l.AllConnections, &DefaultLimits.AllConnections},
 		{&l.AllocationRate, &DefaultLimits.AllocationRate},
 		{&l.UserRate, &DefaultLimits.UserRate},

@@ -78,6 +78,10 @@ func (s *Server) move(q *request, a *allocation, value []byte) drop.Reason {
 	case moving.mobile.ticket != ticket(value):
 		return q.refuse(s, stun.BadRequest) // it has moved on
 	}
+	source, n := datagram.Source(q.pair.Remote.Addr()), moving.addresses()
+	if source != moving.source && s.sources[source]+n > s.limits.PerSource {
+		return q.refuse(s, stun.AllocationQuota)
+	}
 	s.last = nil
 	if !moving.mobile.detached { // else somebody else may be there now
 		delete(s.clients, moving.pair)
@@ -85,9 +89,9 @@ func (s *Server) move(q *request, a *allocation, value []byte) drop.Reason {
 	}
 	s.clients[q.pair] = moving
 	moving.pair, moving.mobile.detached = q.pair, false
-	s.leave(moving.source)
-	moving.source = datagram.Source(q.pair.Remote.Addr())
-	s.sources[moving.source]++
+	s.leave(moving.source, n)
+	s.sources[source] += n
+	moving.source = source
 	s.issue(moving)
 	return s.refresh(q, moving)
 }

@@ -47,6 +47,11 @@ func (b *bucket) reserve(now instant, n, rate int) instant {
 	return max(b.paid-now-shapeFor, 0)
 }
 
+// inherit makes a bucket as empty as another one is.
+func (b *bucket) inherit(other bucket) {
+	b.paid, b.sure = max(b.paid, other.paid), max(b.sure, other.sure)
+}
+
 func took(n, rate int) instant { return instant(n) * time.Second / instant(rate) }
 
 // datagramCost is what a datagram takes of a rate beside its payload: its headers, without which empty ones would cost nothing.

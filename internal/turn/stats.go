@@ -11,7 +11,7 @@ type Traffic struct{ Packets, Bytes uint64 }
 
 // Stats is what a Server has done. What it has dropped is told by the reasons that it returns.
 type Stats struct {
-	Allocations int    // now, reserved ports among them
+	Allocations int    // relayed addresses now, reserved ones among them
 	Allocated   uint64 // ever
 	Connections int    // to peers, now
 	ToPeers     Traffic

@@ -74,11 +74,12 @@ func (s *Server) mayConnect(peer netip.AddrPort) bool {
 	})
 }
 
-// connection makes a connection of an allocation; nil: it has as many as it may, or all together have.
+// connection makes a connection of an allocation; nil: it has as many as it may, or its user, or all together have.
 func (s *Server) connection(now instant, a *allocation, peer netip.AddrPort) *connection {
-	if len(a.connections) >= s.limits.Connections || len(s.connections) >= s.limits.AllConnections {
+	if len(a.connections) >= s.limits.Connections || a.user.connections >= s.limits.UserConnections || len(s.connections) >= s.limits.AllConnections {
 		return nil
 	}
+	a.user.connections++
 	if s.lastConn++; s.lastConn == 0 {
 		s.lastConn++
 	}
@@ -94,6 +95,7 @@ func (s *Server) connection(now instant, a *allocation, peer netip.AddrPort) *co
 func (s *Server) forget(c *connection) {
 	s.deadlines.clear(&c.deadline)
 	delete(s.connections, c.id)
+	c.a.user.connections--
 	c.a.connections = slices.DeleteFunc(c.a.connections, func(other *connection) bool { return other == c })
 }
 
@@ -153,7 +155,7 @@ func (s *Server) Accepted(now time.Time, relay RelayID, peer netip.AddrPort, out
 	if p == nil || at >= p.until {
 		return 0, drop.TurnNoPermission
 	}
-	if !p.outside && !s.own(peer.Addr()) {
+	if !s.mayConnect(peer) {
 		return 0, drop.TurnForbidden
 	}
 	c := s.connection(at, a, peer)
