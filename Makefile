@@ -14,7 +14,7 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 PASSED      := go run ./internal/tools/passed
 
 # Programs that the browser tests drive; only these are installed, and only when missing.
-APT      := chromium firefox-esr ffmpeg coturn iproute2 nftables conntrack ethtool pulseaudio fonts-dejavu-core fonts-noto-color-emoji
+APT      := chromium firefox-esr ffmpeg coturn iproute2 nftables conntrack ethtool strace pulseaudio fonts-dejavu-core fonts-noto-color-emoji
 # The race detector wants a C compiler; nothing else does.
 APT_RACE := gcc libc6-dev
 # Folders with a package-lock.json get their modules by npm ci.
