@@ -53,6 +53,7 @@ var packages = []struct {
 	{"internal/turn", core},
 	{"internal/natcheck", core},
 	{"internal/state", core},
+	{"internal/permit", core},
 	{"internal/route", core},
 	{"internal/share", core},
 	{"internal/transport", core},

@@ -1,0 +1,246 @@
+// Package permit decides what the rules of an operator allow in shared state.
+//
+// Rules are patterns of names, and for each an expression for each action:
+//
+//	server:
+//	  record:
+//	    "*":        {read: "true"}
+//	    "user/$id": {read: "true", create: "vars.id == user.identity", write: "vars.id == user.identity"}
+//
+// In a pattern * stands for any text and $name for text without a slash, which the expression finds in vars. Of the patterns that match
+// a name, the one with the most characters that are neither decides alone: what it does not name is denied, and so is what cannot
+// be evaluated. The language is that of expr (decision 23).
+package permit
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/vm"
+
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Rules of all scopes, as they are written: by scope, kind, pattern and action.
+type Rules map[wire.Scope]map[state.Kind]map[string]map[state.Action]string
+
+// actions that each kind has.
+var actions = map[state.Kind][]state.Action{
+	state.Records:  {state.Create, state.Read, state.Write, state.Delete, state.Listening},
+	state.Events:   {state.Publish, state.Subscribe, state.Listening},
+	state.RPCs:     {state.Provide, state.Request},
+	state.Presence: {state.Read, state.Subscribe},
+}
+
+// Set is compiled rules. It does not change and may be used by several scopes at once.
+type Set struct {
+	rules map[wire.Scope]map[state.Kind][]rule // the most particular first
+}
+
+type rule struct {
+	pattern string
+	weight  int
+	names   *regexp.Regexp
+	actions map[state.Action]condition
+}
+
+// condition is a compiled expression, and which of the documents it looks at.
+type condition struct {
+	program  *vm.Program
+	old, new bool
+}
+
+// Compile checks and compiles rules.
+func Compile(r Rules) (*Set, error) {
+	s := &Set{rules: map[wire.Scope]map[state.Kind][]rule{}}
+	count := 0
+	for scope, kinds := range r {
+		if scope != wire.ScopeRoom && scope != wire.ScopeServer {
+			return nil, fmt.Errorf("rules for %q: there are rules for room and server", scope)
+		}
+		s.rules[scope] = map[state.Kind][]rule{}
+		for kind, patterns := range kinds {
+			if actions[kind] == nil {
+				return nil, fmt.Errorf("rules of %s for %q: there are rules for %v", scope, kind, slices.Sorted(maps.Keys(actions)))
+			}
+			for pattern, conditions := range patterns {
+				if count++; count > MaxRules {
+					return nil, fmt.Errorf("more than %d rules", MaxRules)
+				}
+				made, err := newRule(kind, pattern, conditions)
+				if err != nil {
+					return nil, fmt.Errorf("rules of %s, %s %q: %w", scope, kind, pattern, err)
+				}
+				s.rules[scope][kind] = append(s.rules[scope][kind], made)
+			}
+			slices.SortFunc(s.rules[scope][kind], func(a, b rule) int {
+				return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.pattern, b.pattern))
+			})
+		}
+	}
+	return s, nil
+}
+
+// wildcard is what stands for other text in a pattern.
+var wildcard = regexp.MustCompile(`\*|\$[A-Za-z_][A-Za-z0-9_]*`)
+
+func newRule(kind state.Kind, pattern string, conditions map[state.Action]string) (rule, error) {
+	r := rule{pattern: pattern, actions: map[state.Action]condition{}}
+	if pattern == "" || len(pattern) > wire.MaxStateNameBytes {
+		return r, fmt.Errorf("a pattern has 1 to %d bytes", wire.MaxStateNameBytes)
+	}
+	var b strings.Builder
+	b.WriteString("(?s)^")
+	rest, seen := 0, map[string]bool{}
+	for _, at := range wildcard.FindAllStringIndex(pattern, -1) {
+		b.WriteString(regexp.QuoteMeta(pattern[rest:at[0]]))
+		r.weight += at[0] - rest
+		if name := pattern[at[0]+1 : at[1]]; name == "" {
+			b.WriteString(".*")
+		} else if seen[name] {
+			return r, fmt.Errorf("$%s stands twice in the pattern", name)
+		} else {
+			seen[name] = true
+			b.WriteString("(?P<" + name + ">[^/]+)")
+		}
+		rest = at[1]
+	}
+	b.WriteString(regexp.QuoteMeta(pattern[rest:]) + "$")
+	r.weight += len(pattern) - rest
+	var err error
+	if r.names, err = regexp.Compile(b.String()); err != nil {
+		return r, err
+	}
+	for action, text := range conditions {
+		if !slices.Contains(actions[kind], action) {
+			return r, fmt.Errorf("there is no action %q, but %v", action, actions[kind])
+		}
+		if r.actions[action], err = compile(text); err != nil {
+			return r, fmt.Errorf("%s: %w", action, err)
+		}
+	}
+	return r, nil
+}
+
+// facts is what an expression can ask about.
+type facts struct {
+	User    user              `expr:"user"`
+	Room    string            `expr:"room"` // empty in the server's scope
+	Name    string            `expr:"name"`
+	Path    string            `expr:"path"`
+	Vars    map[string]string `expr:"vars"`
+	Old     any               `expr:"old"` // nil: there is none
+	New     any               `expr:"new"`
+	Durable bool              `expr:"durable"`
+	// Record returns the document of another record of the scope; nil: there is none.
+	Record func(name string) (any, error) `expr:"record"`
+}
+
+type user struct {
+	Identity    string `expr:"identity"`
+	Admin       bool   `expr:"admin"`
+	Publish     bool   `expr:"publish"`
+	Subscribe   bool   `expr:"subscribe"`
+	PublishData bool   `expr:"publishData"`
+	Hidden      bool   `expr:"hidden"`
+}
+
+// uses notes which documents an expression looks at: to unfold one takes time.
+type uses struct{ names []string }
+
+// Visit implements ast.Visitor.
+func (u *uses) Visit(node *ast.Node) {
+	if n, ok := (*node).(*ast.IdentifierNode); ok {
+		u.names = append(u.names, n.Value)
+	}
+}
+
+func compile(text string) (condition, error) {
+	var u uses
+	// Rules decide by what they are given, so there is no clock; $env would give everything at once.
+	program, err := expr.Compile(text, expr.Env(facts{}), expr.AsBool(), expr.MaxNodes(MaxNodes), expr.DisableBuiltin("now"), expr.Patch(&u))
+	if err != nil {
+		return condition{}, err
+	}
+	if slices.Contains(u.names, "$env") {
+		return condition{}, fmt.Errorf("$env cannot be used")
+	}
+	return condition{program, slices.Contains(u.names, "old"), slices.Contains(u.names, "new")}, nil
+}
+
+// May returns what state.Config needs, for a scope and the room whose it is.
+func (s *Set) May(scope wire.Scope, room string) func(state.Access) *wire.Error {
+	rules := s.rules[scope]
+	return func(a state.Access) *wire.Error {
+		for _, r := range rules[a.Kind] {
+			if m := r.names.FindStringSubmatch(a.Name); m != nil {
+				return r.decide(a, room, m)
+			}
+		}
+		return denied(a, "no rule is about it")
+	}
+}
+
+func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
+	c, ok := r.actions[a.Action]
+	if !ok {
+		return denied(a, "the rule about it does not name this")
+	}
+	lookups := 0
+	f := facts{
+		User: user{
+			a.By.Identity, a.By.Grants.Admin, a.By.Grants.Publish, a.By.Grants.Subscribe, a.By.Grants.PublishData, a.By.Grants.Hidden,
+		},
+		Room: room, Name: a.Name, Path: a.Path, Vars: map[string]string{}, Durable: a.Durable,
+		Record: func(name string) (any, error) {
+			if lookups++; lookups > MaxLookups {
+				return nil, fmt.Errorf("more than %d look-ups", MaxLookups)
+			}
+			return a.Lookup(name).Any(), nil
+		},
+	}
+	for i, name := range r.names.SubexpNames() {
+		if name != "" {
+			f.Vars[name] = match[i]
+		}
+	}
+	if c.old {
+		f.Old = a.Old.Any()
+	}
+	if c.new {
+		f.New = a.New.Any()
+	}
+	machine := vm.VM{MemoryBudget: MaxMemory}
+	allowed, err := machine.Run(c.program, f)
+	switch {
+	case err != nil:
+		return denied(a, "the rule about it cannot be evaluated")
+	case allowed != true:
+		return denied(a, "the rules do not allow it")
+	}
+	return nil
+}
+
+func denied(a state.Access, why string) *wire.Error {
+	return wire.NewError(wire.CodeForbidden, fmt.Sprintf("%s %s %q: %s", a.Action, a.Kind, a.Name, why), "")
+}
+
+// Default is what holds where the operator has no rules. open: everybody may join any room.
+func Default(scope wire.Scope, open bool) func(state.Access) *wire.Error {
+	return func(a state.Access) *wire.Error {
+		switch reads := a.Action == state.Read || a.Action == state.Subscribe; {
+		case scope == wire.ScopeServer && !open:
+			return denied(a, "the server has no rules for what is shared by all rooms")
+		case reads, a.By.Grants.PublishData && !a.By.Grants.Hidden:
+			return nil
+		}
+		return denied(a, "it needs the publishData grant, and to be visible")
+	}
+}

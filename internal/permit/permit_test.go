@@ -1,0 +1,238 @@
+package permit_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/permit"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+func value(t *testing.T, text string) state.Value {
+	t.Helper()
+	if text == "" {
+		return state.Value{}
+	}
+	v, refused := state.Parse([]byte(text))
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	return v
+}
+
+// only makes rules for records of the room.
+func only(t *testing.T, rules map[string]map[state.Action]string) func(state.Access) *wire.Error {
+	t.Helper()
+	s, err := permit.Compile(permit.Rules{wire.ScopeRoom: {state.Records: rules}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.May(wire.ScopeRoom, "tea")
+}
+
+// Rule: of the patterns that match, the one with the most literal characters decides alone; what it does not name is denied.
+func TestMostParticularDecides(t *testing.T) {
+	may := only(t, map[string]map[state.Action]string{
+		"*":             {state.Read: "true", state.Write: "true"},
+		"secret/*":      {state.Read: "false"},
+		"secret/open":   {state.Read: "true"},
+		"user/$id":      {state.Write: "vars.id == user.identity"},
+		"user/$id/$key": {state.Write: `vars.id == user.identity && vars.key != "locked"`},
+		"a.c":           {state.Read: "false"},
+		"x*y*z":         {state.Read: "false"},
+		"line\n*":       {state.Read: "false"},
+	})
+	for name, want := range map[string]string{
+		"board": "rw", "secret/x": "", "secret/x/y": "", "secret/": "", "secret": "rw", "secret/open": "r", "secret/open2": "", "user/ann": "w", "user/bob": "",
+		"user/ann/x": "w", "user/ann/locked": "", "user/ann/x/y": "rw", "user/": "rw", "a.c": "", "abc": "rw", "xyz": "", "x1y2z": "", "xz": "rw",
+		"line\nanything\nmore": "", "Secret/x": "rw", "*": "rw", "$id": "rw",
+	} {
+		got := ""
+		for _, action := range []state.Action{state.Read, state.Write} {
+			if may(state.Access{By: state.Caller{Identity: "ann"}, Kind: state.Records, Action: action, Name: name}) == nil {
+				got += string(action[0])
+			}
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+	}
+	for _, a := range []state.Access{
+		{Kind: state.Records, Action: state.Delete, Name: "board"}, {Kind: state.Events, Action: state.Publish, Name: "board"},
+	} {
+		if may(a) == nil {
+			t.Errorf("%s %s is allowed, and no rule says so", a.Action, a.Kind)
+		}
+	}
+}
+
+// Rule: an expression decides by the caller, the room, the name, the path, both documents and others; what fails is a denial.
+func TestExpressions(t *testing.T) {
+	for _, c := range []struct {
+		rule string
+		want bool
+	}{
+		{"true", true},
+		{"false", false},
+		{`user.identity == "ann"`, true},
+		{"user.admin", false},
+		{"user.publishData && !user.hidden", true},
+		{`room == "tea"`, true},
+		{`name == "board" && path == "a.b"`, true},
+		{"durable", true},
+		{"old.owner == user.identity", true},
+		{"new.n == old.n + 1", true},
+		{"new.n > 2", false},
+		{"len(new.list) == 2", true},
+		{`new.list[0] == "x"`, true},
+		{`all(new.list, # in ["x", "y"])`, true},
+		{"new.none == nil", true},
+		{"new?.none?.deeper == nil", true},
+		{`record("roles").ann == "owner"`, true},
+		{`record("none") == nil`, true},
+		{`record("none").x == 1`, false},
+		{`record("none")?.x == nil`, true},
+		{"new.n.deeper == 1", false},
+		{"new.list[9] == 1", false},
+		{`new.n + "x" == 1`, false},
+		{`old.owner matches "^a"`, true},
+		{`new.text startsWith "é"`, true},
+		{"new.yes", true},
+		{"new.n", false},
+		{strings.Repeat(`record("none") == nil && `, permit.MaxLookups-1) + `record("none") == nil`, true},
+		{strings.Repeat(`record("none") == nil && `, permit.MaxLookups) + `record("none") == nil`, false},
+		{fmt.Sprintf("len(1..%d) > 0", permit.MaxMemory/2), true},
+		{fmt.Sprintf("len(1..%d) > 0", permit.MaxMemory*2), false},
+	} {
+		may := only(t, map[string]map[state.Action]string{"*": {state.Write: c.rule}})
+		refused := may(state.Access{
+			By:   state.Caller{Identity: "ann", Grants: wire.Grants{PublishData: true}},
+			Kind: state.Records, Action: state.Write, Name: "board", Path: "a.b", Durable: true,
+			Old: value(t, `{"owner":"ann","n":1}`), New: value(t, `{"owner":"ann","n":2,"list":["x","y"],"text":"é","yes":true}`),
+			Lookup: func(name string) state.Value {
+				if name == "roles" {
+					return value(t, `{"ann":"owner"}`)
+				}
+				return state.Value{}
+			},
+		})
+		if (refused == nil) != c.want || refused != nil && refused.Code != wire.CodeForbidden {
+			t.Errorf("%.80s: got %v, want %v", c.rule, refused, c.want)
+		}
+	}
+	may := only(t, map[string]map[state.Action]string{"*": {state.Create: "old == nil && new != nil"}})
+	if refused := may(state.Access{Kind: state.Records, Action: state.Create, Name: "x", New: value(t, `[]`)}); refused != nil {
+		t.Errorf("create: %v", refused)
+	}
+}
+
+// Rule: rules that cannot be meant are refused when they are read, and the fault says where it is.
+func TestCompileRefuses(t *testing.T) {
+	for fault, r := range map[string]permit.Rules{
+		"hall":             {"hall": nil},
+		`"stream"`:         {wire.ScopeRoom: {"stream": nil}},
+		`"publish"`:        {wire.ScopeRoom: {state.Records: {"*": {state.Publish: "true"}}}},
+		"1 to 256":         {wire.ScopeRoom: {state.Records: {"": {state.Read: "true"}}}},
+		"unknown name who": {wire.ScopeRoom: {state.Records: {"*": {state.Read: "who == 1"}}}},
+		"unknown name now": {wire.ScopeRoom: {state.Records: {"*": {state.Read: "now() != nil"}}}},
+		"expected bool":    {wire.ScopeRoom: {state.Records: {"*": {state.Read: "name"}}}},
+		"$env":             {wire.ScopeRoom: {state.Records: {"*": {state.Read: `$env["old"] == nil`}}}},
+		`server, rpc "a"`:  {wire.ScopeServer: {state.RPCs: {"a": {state.Request: "("}}}},
+		"stands twice":     {wire.ScopeRoom: {state.Records: {"$a/$a": {state.Read: "true"}}}},
+		"exceeds":          {wire.ScopeRoom: {state.Records: {"*": {state.Read: strings.Repeat("true || ", permit.MaxNodes) + "true"}}}},
+	} {
+		if _, err := permit.Compile(r); err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("got %v, want something about %s", err, fault)
+		}
+	}
+	many := map[string]map[state.Action]string{}
+	for i := range permit.MaxRules + 1 {
+		many[fmt.Sprint(i)] = nil
+	}
+	r := permit.Rules{wire.ScopeRoom: {state.Records: many}}
+	if _, err := permit.Compile(r); err == nil {
+		t.Error("too many rules were taken")
+	}
+	delete(many, "0")
+	if _, err := permit.Compile(r); err != nil {
+		t.Errorf("as many rules as may be: %v", err)
+	}
+}
+
+// Rule: without rules, reading is for everybody in a room and the rest for those who may send; what all rooms share is for nobody
+// where there are tokens.
+func TestDefault(t *testing.T) {
+	sender, listener := wire.Grants{PublishData: true}, wire.Grants{}
+	hidden := wire.Grants{PublishData: true, Hidden: true}
+	for _, c := range []struct {
+		scope  wire.Scope
+		open   bool
+		grants wire.Grants
+		reads  bool
+		writes bool
+	}{
+		{wire.ScopeRoom, false, sender, true, true},
+		{wire.ScopeRoom, false, listener, true, false},
+		{wire.ScopeRoom, true, hidden, true, false},
+		{wire.ScopeServer, true, sender, true, true},
+		{wire.ScopeServer, true, listener, true, false},
+		{wire.ScopeServer, false, sender, false, false},
+	} {
+		may := permit.Default(c.scope, c.open)
+		for action, reads := range map[state.Action]bool{
+			state.Read: true, state.Subscribe: true, state.Create: false, state.Write: false, state.Delete: false, state.Listening: false,
+			state.Publish: false, state.Provide: false, state.Request: false,
+		} {
+			want := c.writes
+			if reads {
+				want = c.reads
+			}
+			if got := may(state.Access{By: state.Caller{Grants: c.grants}, Action: action}) == nil; got != want {
+				t.Errorf("%s, open %v, %+v: %s is %v, want %v", c.scope, c.open, c.grants, action, got, want)
+			}
+		}
+	}
+}
+
+// Rule: rules hold on every path of the core, also for an item of a bulk request.
+func TestWithScope(t *testing.T) {
+	set, err := permit.Compile(permit.Rules{wire.ScopeRoom: {state.Records: {
+		"*":        {state.Create: "true", state.Read: "true"},
+		"secret/*": {state.Create: "true", state.Read: "record('keys')?.holder == user.identity"},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := state.New(state.Config{May: set.May(wire.ScopeRoom, "tea")})
+	do := func(c state.Command) state.Reply {
+		for _, e := range s.Apply(now, c) {
+			if r, ok := e.(state.Reply); ok {
+				return r
+			}
+		}
+		t.Fatalf("%T has no reply", c)
+		return state.Reply{}
+	}
+	write := func(name, json string) {
+		if r := do(state.RecordWrite{RecordWrite: wire.RecordWrite{
+			Name: name, Operations: []wire.Operation{{Op: wire.OperationSet, Value: []byte(json)}},
+		}}); r.Error != nil {
+			t.Fatal(r.Error)
+		}
+	}
+	write("keys", `{"holder":"ann"}`)
+	write("secret/y", `{}`)
+	write("ok", `{}`)
+	for identity, want := range map[string]string{"ann": "true true", "bob": "false true"} {
+		r := do(state.RecordRead{By: state.Caller{Identity: identity}, RecordRead: wire.RecordRead{Records: []wire.RecordWanted{{Name: "secret/y"}, {Name: "ok"}}}})
+		results := r.Body.(wire.Records).Results
+		if got := fmt.Sprint(results[0].Record != nil, results[1].Record != nil); got != want {
+			t.Errorf("%s reads: %s, want %s", identity, got, want)
+		}
+	}
+}
