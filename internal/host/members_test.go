@@ -113,26 +113,7 @@ func TestKickEndsWhatIsRelayed(t *testing.T) {
 		if got.TTLSeconds < 3590 || got.TTLSeconds > 3600 {
 			t.Errorf("credentials for %d s, the token for an hour", got.TTLSeconds)
 		}
-		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := n.turn.relay.UDP()[0].String()
-		c, err := turn.NewClient(&turn.ClientConfig{
-			STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: got.ICEServers[0].Username, Password: got.ICEServers[0].Credential,
-			LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			c.Close()
-			conn.Close()
-		})
-		if err := c.Listen(); err != nil {
-			t.Fatal(err)
-		}
-		_, err = c.Allocate()
+		_, err = newTURNClient(t, n, got.ICEServers[0].Username, got.ICEServers[0].Credential).Allocate()
 		return err
 	}
 	for _, who := range []string{"ann", "bob"} {
@@ -152,4 +133,55 @@ func TestKickEndsWhatIsRelayed(t *testing.T) {
 	if err := allocate("ann"); err != nil {
 		t.Errorf("who was let in again: %v", err)
 	}
+}
+
+// Where nobody needs a token, clients reach by relay each other and what a rule allows, and nothing else on the Internet; with tokens public addresses too.
+func TestOpenModeRelaysAmongItsOwn(t *testing.T) {
+	public, ruled := &net.UDPAddr{IP: net.IPv4(20, 9, 9, 9), Port: 9}, &net.UDPAddr{IP: net.IPv4(20, 1, 1, 1), Port: 9}
+	for _, auth := range []string{"open", "token"} {
+		n := startNode(t, "--auth", auth, "--turn-listen", "127.0.0.1:0", "--turn-allow-peer", "20.1.0.0/16")
+		defer n.stop()
+		username, password := n.turn.credentials(time.Now(), time.Time{}, "tea", "ann")
+		var relayed [2]net.PacketConn
+		var clients [2]*turn.Client
+		for i := range relayed {
+			clients[i] = newTURNClient(t, n, username, password)
+			var err error
+			if relayed[i], err = clients[i].Allocate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := clients[0].CreatePermission(public); (err == nil) != (auth == "token") {
+			t.Errorf("%s: to a public address: %v", auth, err)
+		}
+		if err := clients[0].CreatePermission(ruled); err != nil {
+			t.Errorf("%s: to what a rule allows: %v", auth, err)
+		}
+		exchange(t, relayed[0], relayed[1])
+	}
+}
+
+// newTURNClient is a client by UDP.
+func newTURNClient(t *testing.T, n *node, username, password string) *turn.Client {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := n.turn.relay.UDP()[0].String()
+	c, err := turn.NewClient(&turn.ClientConfig{
+		STUNServerAddr: at, TURNServerAddr: at, Conn: conn, Username: username, Password: password,
+		LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		conn.Close()
+	})
+	if err := c.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

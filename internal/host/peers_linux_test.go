@@ -74,7 +74,7 @@ func TestScenarioRefusedPeers(t *testing.T) {
 	files := &Config{Cert: filepath.Join(t.TempDir(), "c.pem"), Key: filepath.Join(t.TempDir(), "k.pem")}
 	writeOwnCertificate(t, files, &x509.Certificate{SerialNumber: serial(), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"turn.example.org"}})
 	l.relayIn("public", "turn", "--listen", ":3478", "--user", "ann:hunter2", "--cert", files.Cert, "--key", files.Key, "--dtls", ":5349")
-	rooms := l.relayIn("public", "serve", "--listen", ":8443", "--data", t.TempDir(), "--turn-listen", ":3480", "--turn-dtls", ":5350").first
+	rooms := l.relayIn("public", "serve", "--auth", "token", "--listen", ":8443", "--data", t.TempDir(), "--turn-listen", ":3480", "--turn-dtls", ":5350").first
 	var seen *watch
 	l.must(l.inside("public", func() (err error) {
 		seen, err = openWatch()

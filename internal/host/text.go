@@ -188,7 +188,7 @@ func (s *summary) hints() []string {
 	}
 	if a, ok := s.publicAddress(); ok && s.cfg.Auth == "open" {
 		relay := ""
-		if s.turn != "" {
+		if s.turn != "" && len(s.cfg.Relay.AllowPeer) > 0 {
 			relay = ", and send to others through it"
 		}
 		hints = append(hints, fmt.Sprintf("%s is a public address: unless a firewall is in front, anybody on the internet can join every room here, under\n"+

@@ -140,7 +140,8 @@ func (n *node) buildRelay() error {
 	cfg := n.cfg.Relay.config(memberRealm, t, n.log)
 	cfg.Port, cfg.Media, cfg.Own, cfg.Exempt = n.port, n.isMedia, n.cfg.Advertise, n.cfg.Behind
 	cfg.Certificate = n.tls
-	cfg.Turn.NoTCP = true // browsers relay datagrams; connections to peers are for who runs `parley turn`
+	cfg.Turn.Policy.Closed = t.open // for members of rooms that is enough: each has a relayed address here
+	cfg.Turn.NoTCP = true           // browsers relay datagrams; connections to peers are for who runs `parley turn`
 	list, err := interfaces()
 	if err != nil {
 		return err

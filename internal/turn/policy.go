@@ -7,6 +7,8 @@ import (
 // Policy says what peers clients may reach, besides what is globally routable. The longest prefix decides; of two alike, Deny.
 type Policy struct {
 	Allow, Deny []netip.Prefix
+	// Closed: what no rule has may not be reached, though it is globally routable.
+	Closed bool
 }
 
 // own reports whether an address is one of this machine. A wrapped one is not: whatever unwraps it is elsewhere.
@@ -41,7 +43,7 @@ func (p *Policy) allows(addr netip.Addr) bool {
 	if allow >= 0 || deny >= 0 {
 		return allow > deny
 	}
-	return GloballyRoutable(addr)
+	return !p.Closed && GloballyRoutable(addr)
 }
 
 // longest returns the length of the longest prefix that has an address; -1: none.

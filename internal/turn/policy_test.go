@@ -119,6 +119,7 @@ func TestPeersOfAnotherFamily(t *testing.T) {
 func TestOwnAddressesComeFirst(t *testing.T) {
 	for name, policy := range map[string]turn.Policy{
 		"no rules": {}, "all denied": {Deny: cidrs("0.0.0.0/0", "::/0")}, "all allowed": {Allow: cidrs("0.0.0.0/0", "20.8.8.1/32")},
+		"closed": {Closed: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			sc := newScene(t, func(c *turn.Config) { c.Policy = policy })
@@ -150,6 +151,21 @@ func TestOwnAddressesComeFirst(t *testing.T) {
 				t.Errorf("to a relayed address that is no more: %v", r)
 			}
 		})
+	}
+}
+
+// Where the policy is closed, only what a rule allows is reached beside own addresses, and nothing that is wrapped in it; what denies still does.
+func TestClosed(t *testing.T) {
+	sc := newScene(t, func(c *turn.Config) {
+		c.Policy = turn.Policy{Closed: true, Allow: cidrs("20.1.0.0/16", "64:ff9b::/96"), Deny: cidrs("20.1.1.0/24")}
+	})
+	ann := sc.client(4000)
+	ann.allocate(value(stun.AdditionalAddressFamily, stun.IPv6, 0, 0, 0))
+	for ip, want := range map[string]stun.Code{
+		"20.9.9.9": stun.Forbidden, "2a00:9::9": stun.Forbidden, "10.0.0.1": stun.Forbidden,
+		"20.1.0.1": 0, "20.1.1.1": stun.Forbidden, "64:ff9b::1401:1": 0, "64:ff9b::1409:909": stun.Forbidden,
+	} {
+		ann.want(want, stun.CreatePermission, toward(netip.AddrPortFrom(netip.MustParseAddr(ip), 5000)))
 	}
 }
 
