@@ -1,6 +1,7 @@
 package scopes_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,4 +70,45 @@ func syncTime(b *testing.B, dir string) time.Duration {
 	}
 	slices.Sort(took)
 	return took[len(took)/2]
+}
+
+// A start with 10,000 records, as they were when the process ended.
+func BenchmarkColdStart(b *testing.B) {
+	const records = 10_000
+	dir := b.TempDir()
+	node, o, err := disked(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	for i := range writers {
+		wait.Go(func() {
+			for n := i; n < records; n += writers {
+				w := set(fmt.Sprint("record ", n), n)
+				w.Operations = append(w.Operations, wire.Operation{
+					Op: wire.OperationSet, Path: "shapes", Value: []byte(`[{"x":1,"y":2,"colour":"red"},{"x":3,"y":4,"colour":"blue"}]`),
+				})
+				if r, err := o.Do(b.Context(), w); err != nil || r.Error != nil {
+					b.Error(r, err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	for b.Loop() {
+		b.StopTimer()
+		if err := errors.Join(o.Close(), node.Close()); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if node, o, err = disked(dir); err != nil {
+			b.Fatal(err)
+		}
+		if r, err := o.Do(b.Context(), read("record 9999")); err != nil || r.Error != nil {
+			b.Fatal(r, err)
+		}
+	}
+	if err := errors.Join(o.Close(), node.Close()); err != nil {
+		b.Fatal(err)
+	}
 }

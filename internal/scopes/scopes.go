@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -53,6 +54,7 @@ type Owner struct {
 	attached []state.Attach // in their order
 	commits  commits
 	timer    *time.Timer
+	failed   time.Time // when it was loaded again last
 }
 
 // call is a command on its way.
@@ -130,7 +132,7 @@ func (o *Owner) run() {
 			o.commits.purging = false
 			o.warn(err)
 		case <-o.timer.C:
-			o.carryOut(call{}, o.scope.Apply(time.Now(), state.Tick{}))
+			o.handle(call{command: state.Tick{}})
 		case <-o.stop:
 			o.finish()
 			return
@@ -174,18 +176,58 @@ func (o *Owner) finish() {
 
 // handle applies one command, unless it is a request for which nobody waits any more.
 func (o *Owner) handle(c call) {
+	defer o.survive(c)
 	switch command := c.command.(type) {
 	case state.Attach:
 		o.attached = append(deleteSession(o.attached, command.By.Session), command)
 	case state.Detach:
 		o.attached = deleteSession(o.attached, command.Session)
-	case state.Reset, state.Recheck, state.Tick:
+	case state.Recheck:
+		o.config.State.May = command.May // also for the scope that is loaded again
+	case state.Reset, state.Tick:
 	default:
 		if c.ctx.Err() != nil {
 			return
 		}
 	}
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
+}
+
+// survive keeps a fault in this scope: it is loaded again, and whoever asked for what brought the fault about is told.
+func (o *Owner) survive(c call) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	o.config.Logger.Error("a scope is loaded again after a fault", "subject", o.config.Subject, "fault", fault, "stack", string(debug.Stack()))
+	if c.reply != nil {
+		select {
+		case c.reply <- state.Reply{Error: wire.NewError(wire.CodeInternal, "a fault of the server", "")}:
+		default: // it was answered before
+		}
+	}
+	if o.commits.running { // whether it is stored is seen when the scope is loaded
+		<-o.commits.result
+	}
+	o.begin()
+}
+
+// begin fails all that waits, and begins again with what is stored.
+func (o *Owner) begin() {
+	o.commits.fail()
+	if o.commits.purging {
+		o.warn(<-o.commits.purged)
+	}
+	o.commits = newCommits()
+	if time.Since(o.failed) < loadPause { // again: do not spend all time on it
+		select {
+		case <-time.After(loadPause):
+		case <-o.stop:
+			return
+		}
+	}
+	o.failed = time.Now()
+	o.reload()
 }
 
 // carryOut lets effects out, or holds them until what is before them is stored.
@@ -214,12 +256,7 @@ func (o *Owner) settle(r result) {
 		return
 	}
 	o.config.Logger.Error("a commit was not stored: the scope is loaded again", "subject", o.config.Subject, "error", r.err)
-	o.commits.fail()
-	if o.commits.purging {
-		o.warn(<-o.commits.purged)
-	}
-	o.commits = newCommits()
-	o.reload()
+	o.begin()
 }
 
 func (o *Owner) release(r result) {

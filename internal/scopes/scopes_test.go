@@ -264,6 +264,63 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
+// Rule: a store that stays broken does not make the owner spend all its time on loading.
+func TestStoreStaysBroken(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		start := time.Now()
+		for range 3 {
+			write := h.later(set("a", 1))
+			d.sync <- errors.New("the disk is broken")
+			if r := <-write; r.Error == nil {
+				t.Errorf("written: %+v", r)
+			}
+		}
+		if _, err := h.Do(t.Context(), read("a")); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("three failures took %v", took)
+		}
+	})
+}
+
+// Rule: a fault ends nothing but what was under way in the scope; what is stored is there.
+func TestFault(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ann := h.attach("ann")
+		first := h.later(set("a", 1))
+		synctest.Wait()
+		d.sync <- nil
+		<-first
+		h.now(state.Recheck{May: func(a state.Access) *wire.Error {
+			if a.Name == "fault" {
+				panic("a fault")
+			}
+			return nil
+		}})
+		h.now(state.EventSubscribe{By: ann, EventNames: wire.EventNames{Names: []string{"wave"}}})
+		behind := h.later(set("a", 2))
+		synctest.Wait()
+		fault := h.later(set("fault", 1))
+		synctest.Wait()
+		d.sync <- nil // the scope waits for what is being stored
+		for what, replies := range map[string]chan state.Reply{"what brought it about": fault, "what was under way": behind} {
+			if r := <-replies; r.Error == nil || r.Error.Code != wire.CodeInternal {
+				t.Errorf("%s: %+v", what, r)
+			}
+		}
+		if r := h.now(read("a")); r.Body.(wire.Records).Results[0].Record.Version != 2 {
+			t.Errorf("after the fault: %+v", r.Body)
+		}
+		if told := h.heard(); len(told) != 1 || told[0] != `[ann] state-lost {"scope":"server"}` {
+			t.Errorf("ann was told %q", told)
+		}
+		if r := h.now(set("fault", 1)); r.Error == nil || r.Error.Code != wire.CodeInternal {
+			t.Errorf("the rules were forgotten: %+v", r)
+		}
+	})
+}
+
 // Rule: Close waits for what was accepted, and what is opened again has it.
 func TestCloseStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -14,14 +15,6 @@ import (
 var roomRequests = []string{
 	wire.TypeLeave, wire.TypeOffer, wire.TypeUnpublish, wire.TypeSubscribe, wire.TypeSlotReady, wire.TypeMute, wire.TypeUpdate,
 	wire.TypeChat, wire.TypeKick,
-}
-
-// stateRequests are those of shared state, which this server does not keep yet.
-var stateRequests = []string{
-	wire.TypeRecordSubscribe, wire.TypeRecordUnsubscribe, wire.TypeRecordRead, wire.TypeRecordWrite, wire.TypeRecordDelete,
-	wire.TypeEventSubscribe, wire.TypeEventUnsubscribe, wire.TypeEventPublish, wire.TypeRPCProvide, wire.TypeRPCUnprovide,
-	wire.TypeRPCRequest, wire.TypeRPCAccept, wire.TypeRPCReject, wire.TypeRPCAnswer, wire.TypeListen, wire.TypeUnlisten,
-	wire.TypeListenReject, wire.TypePresenceSubscribe, wire.TypePresenceUnsubscribe, wire.TypePresenceRead, wire.TypeLogRead,
 }
 
 // receive carries out one request of the client, or answers why it cannot even be read. It runs on the read goroutine of a.
@@ -116,7 +109,7 @@ func (s *Session) expire() {
 func (s *Session) permit(r wire.Request) *wire.Error {
 	c := s.seat.permit
 	switch {
-	case slices.Contains(stateRequests, r.Type):
+	case state.IsRequest(r.Type) || r.Type == wire.TypeLogRead:
 		return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "")
 	case !slices.Contains(roomRequests, r.Type):
 		return wire.NewError(wire.CodeBadRequest, "there is no request of type "+printable(r.Type), "see docs/protocol.md, section 15.1")

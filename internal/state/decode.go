@@ -1,0 +1,85 @@
+package state
+
+import (
+	"encoding/json"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Decode reads a request of shared state: for which scope it is, and what it asks. Requests of other types are refused.
+func Decode(by Caller, typ string, body []byte) (wire.Scope, Command, *wire.Error) {
+	read, ok := decoders[typ]
+	if !ok {
+		return "", nil, badRequest("there is no request of this type about state", "see docs/protocol.md, section 15.1")
+	}
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	scope, c, err := read(by, body)
+	switch {
+	case err != nil:
+		return "", nil, badRequest("the body of "+typ+" has a member of the wrong type", "see docs/protocol.md, section 15.1")
+	case scope == "":
+		scope = wire.ScopeRoom
+	case scope != wire.ScopeRoom && scope != wire.ScopeServer:
+		return "", nil, badRequest("there is no such scope", `say "room" or "server"`)
+	}
+	return scope, c, nil
+}
+
+// IsRequest tells whether Decode knows requests of this type.
+func IsRequest(typ string) bool { return decoders[typ] != nil }
+
+type decoder func(by Caller, body []byte) (wire.Scope, Command, error)
+
+// decode makes a decoder for one type of body.
+func decode[B any](scope func(B) wire.Scope, command func(Caller, B) Command) decoder {
+	return func(by Caller, body []byte) (wire.Scope, Command, error) {
+		var b B
+		err := json.Unmarshal(body, &b)
+		return scope(b), command(by, b), err
+	}
+}
+
+var decoders = map[string]decoder{
+	wire.TypeRecordSubscribe: decode(func(b wire.RecordSubscribe) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RecordSubscribe) Command { return RecordSubscribe{by, b} }),
+	wire.TypeRecordUnsubscribe: decode(func(b wire.RecordUnsubscribe) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RecordUnsubscribe) Command { return RecordUnsubscribe{by, b} }),
+	wire.TypeRecordRead: decode(func(b wire.RecordRead) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RecordRead) Command { return RecordRead{by, b} }),
+	wire.TypeRecordWrite: decode(func(b wire.RecordWrite) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RecordWrite) Command { return RecordWrite{by, b} }),
+	wire.TypeRecordDelete: decode(func(b wire.RecordDelete) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RecordDelete) Command { return RecordDelete{by, b} }),
+	wire.TypeEventSubscribe: decode(func(b wire.EventNames) wire.Scope { return b.Scope },
+		func(by Caller, b wire.EventNames) Command { return EventSubscribe{by, b} }),
+	wire.TypeEventUnsubscribe: decode(func(b wire.EventNames) wire.Scope { return b.Scope },
+		func(by Caller, b wire.EventNames) Command { return EventUnsubscribe{by, b} }),
+	wire.TypeEventPublish: decode(func(b wire.EventPublish) wire.Scope { return b.Scope },
+		func(by Caller, b wire.EventPublish) Command { return EventPublish{by, b} }),
+	wire.TypeRPCProvide: decode(func(b wire.RPCNames) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RPCNames) Command { return RPCProvide{by, b} }),
+	wire.TypeRPCUnprovide: decode(func(b wire.RPCNames) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RPCNames) Command { return RPCUnprovide{by, b} }),
+	wire.TypeRPCRequest: decode(func(b wire.RPCRequest) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RPCRequest) Command { return RPCRequest{by, b} }),
+	wire.TypeRPCAccept: decode(func(b wire.RPCAccept) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RPCAccept) Command { return RPCAccept{by, b} }),
+	wire.TypeRPCReject: decode(func(b wire.RPCReject) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RPCReject) Command { return RPCReject{by, b} }),
+	wire.TypeRPCAnswer: decode(func(b wire.RPCAnswer) wire.Scope { return b.Scope },
+		func(by Caller, b wire.RPCAnswer) Command { return RPCAnswer{by, b} }),
+	wire.TypeListen: decode(func(b wire.Listen) wire.Scope { return b.Scope },
+		func(by Caller, b wire.Listen) Command { return Listen{by, b} }),
+	wire.TypeUnlisten: decode(func(b wire.Unlisten) wire.Scope { return b.Scope },
+		func(by Caller, b wire.Unlisten) Command { return Unlisten{by, b} }),
+	wire.TypeListenReject: decode(func(b wire.ListenReject) wire.Scope { return b.Scope },
+		func(by Caller, b wire.ListenReject) Command { return ListenReject{by, b} }),
+	wire.TypePresenceSubscribe: decode(func(b wire.PresenceSubscribe) wire.Scope { return b.Scope },
+		func(by Caller, b wire.PresenceSubscribe) Command { return PresenceSubscribe{by, b} }),
+	wire.TypePresenceUnsubscribe: decode(func(b wire.PresenceUnsubscribe) wire.Scope { return b.Scope },
+		func(by Caller, b wire.PresenceUnsubscribe) Command { return PresenceUnsubscribe{by, b} }),
+	wire.TypePresenceRead: decode(func(b wire.PresenceRead) wire.Scope { return b.Scope },
+		func(by Caller, b wire.PresenceRead) Command { return PresenceRead{by, b} }),
+}
