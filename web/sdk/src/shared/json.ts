@@ -1,0 +1,128 @@
+// JSON values as shared state has them: within its limits, and never changed once they are in.
+
+import { LimitError, ParleyError } from "../errors.js";
+import { limits } from "../wire.gen.js";
+
+/** A JSON value that nobody changes any more. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** T as a JSON value: deeply readonly, and never where T has something that JSON does not know. */
+export type JsonOf<T> = T extends null | boolean | number | string
+  ? T
+  : T extends undefined | bigint | symbol | ((...of: never[]) => unknown)
+    ? never
+    : { readonly [K in keyof T]: JsonOf<T[K]> };
+
+export type JsonObject = { readonly [key: string]: Json };
+
+const forbiddenKeys = ["__proto__", "constructor", "prototype"];
+
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+export function isArray(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+export function badRequest(message: string, next?: string): ParleyError {
+  return new ParleyError("bad-request", message, { next });
+}
+
+export function tooLarge(message: string, next = "Send less, or use several records."): LimitError {
+  return new LimitError("too-large", message, { next });
+}
+
+export function checkKey(key: string): void {
+  if (forbiddenKeys.includes(key)) throw badRequest(`"${key}" is not allowed as a key.`, "Choose another one.");
+}
+
+/** Copies and freezes a value of the application, or of the server. Throws where it is not JSON within the limits of documents. */
+export function take(value: unknown, level = 0): Json {
+  switch (typeof value) {
+    case "string":
+      return wellFormed(value);
+    case "boolean":
+      return value;
+    case "number":
+      if (!Number.isFinite(value)) throw badRequest(`${value} is no number in JSON.`, "Send null, or a string.");
+      return value || 0; // no negative zero, which JSON writes as 0
+    case "object":
+      if (value === null) return null;
+      if (level >= limits.maxRecordDepth) throw tooDeep();
+      return Array.isArray(value) ? takeArray(value, level + 1) : takeObject(value, level + 1);
+    default:
+      throw badRequest(`A value of the type ${typeof value} is not JSON.`, "Leave it out, or send null.");
+  }
+}
+
+function takeArray(value: readonly unknown[], level: number): Json {
+  if (value.length > limits.maxElements) throw tooMany();
+  return Object.freeze(Array.from(value, (x) => take(x, level)));
+}
+
+/** Members that are undefined are none, as in JSON.stringify. */
+function takeObject(value: object, level: number): Json {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype && Object.getPrototypeOf(prototype) !== null) {
+    throw badRequest(`A ${value.constructor.name} is not JSON.`, "Send a plain object.");
+  }
+  const members = Object.entries(value).filter(([, x]) => x !== undefined);
+  if (members.length > limits.maxElements) throw tooMany();
+  return Object.freeze(
+    Object.fromEntries(
+      members.map(([key, x]) => {
+        checkKey(key);
+        return [wellFormed(key), take(x, level)];
+      }),
+    ),
+  );
+}
+
+export function tooDeep(): LimitError {
+  return tooLarge(`The document is nested deeper than ${limits.maxRecordDepth} levels.`);
+}
+
+export function tooMany(): LimitError {
+  return tooLarge(`An object or array has more than ${limits.maxElements} elements.`);
+}
+
+/** Half a surrogate pair is no character: the server would replace it too. */
+export function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+/** The number of levels: 0 for what has none below it. */
+export function depth(value: Json): number {
+  if (typeof value !== "object" || value === null) return 0;
+  return 1 + Object.values(value).reduce<number>((most, x: Json) => Math.max(most, depth(x)), 0);
+}
+
+/** Compares deeply. What two versions of a document share costs nothing. */
+export function equal(a: Json | undefined, b: Json | undefined): boolean {
+  if (a === b) return true;
+  if (isArray(a)) return isArray(b) && a.length === b.length && a.every((x, i) => equal(x, b[i]));
+  if (!isObject(a) || !isObject(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((k) => Object.hasOwn(b, k) && equal(a[k], b[k]));
+}
+
+export function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** A value for an event or an RPC: undefined is none. */
+export function payload(what: string, value: unknown, maxBytes: number): { value?: Json } {
+  if (value === undefined) return {};
+  const taken = take(value);
+  if (bytesOf(JSON.stringify(taken)) > maxBytes) throw tooLarge(`The ${what} is longer than ${maxBytes} bytes.`, "Send less.");
+  return { value: taken };
+}
+
+/** The rule for names of records, events and RPCs, and for patterns. */
+export function checkName(name: string): void {
+  if (bytesOf(name) > limits.maxStateNameBytes) throw tooLarge(`The name is longer than ${limits.maxStateNameBytes} bytes.`, "Choose a shorter one.");
+  if (name === "" || /[\0-\x1f\x7f]|\p{Surrogate}/u.test(name)) {
+    throw badRequest("The name is empty or not text without control characters.", "Choose another one.");
+  }
+}

@@ -1,0 +1,76 @@
+// Paths within documents, as docs/protocol.md section 18.2 has them: a.b[1]["c.d"]. internal/state reads them the same; both are tested
+// with internal/state/testdata/paths.json.
+
+import { badRequest, bytesOf, checkKey, isArray, isObject, type Json, tooLarge, wellFormed } from "./json.js";
+import { limits } from "../wire.gen.js";
+
+/** Steps to a part of a document: a string is a member of an object, a number a place in an array. None: its root. */
+export type Path = readonly (string | number)[];
+
+const place = /^\[(0|[1-9]\d*)\]/;
+const quoted = /^\[("(?:[^"\\\0-\x1f]|\\[^])*")\]/;
+const key = /^[^.[\]]+/;
+
+export function parsePath(text: string): Path {
+  if (bytesOf(text) > limits.maxPathBytes) throw tooLarge(`The path is longer than ${limits.maxPathBytes} bytes.`);
+  const steps: (string | number)[] = [];
+  for (let rest = text; rest !== ""; ) {
+    if (steps.length === limits.maxPathSteps) throw tooLarge(`The path has more than ${limits.maxPathSteps} steps.`);
+    const [step, length] = cutStep(rest, steps.length === 0) ?? wrong(text, text.length - rest.length);
+    if (typeof step === "string") checkKey(step);
+    steps.push(step);
+    rest = rest.slice(length);
+  }
+  return steps;
+}
+
+function wrong(text: string, at: number): never {
+  throw badRequest(`The path ${JSON.stringify(text)} is wrong at character ${at}.`, 'Write it as in a.b[1]["c.d"].');
+}
+
+/** The first step of a path that is not at its end, and how long it is. */
+function cutStep(text: string, first: boolean): [step: string | number, length: number] | undefined {
+  if (text.startsWith("[")) return cutPlace(text);
+  const dot = first ? 0 : 1;
+  if (dot && !text.startsWith(".")) return undefined;
+  const found = key.exec(text.slice(dot))?.[0];
+  if (!found || text[dot + found.length] === "]") return undefined;
+  return [wellFormed(found), dot + found.length];
+}
+
+function cutPlace(text: string): [step: string | number, length: number] | undefined {
+  const number = place.exec(text);
+  if (number) return Number(number[1]) < limits.maxElements ? [Number(number[1]), number[0].length] : undefined;
+  const string = quoted.exec(text);
+  if (!string) return undefined;
+  try {
+    return [wellFormed(JSON.parse(string[1] ?? "") as string), string[0].length];
+  } catch {
+    return undefined; // an escape that JSON does not know
+  }
+}
+
+/** The path as parsePath reads it, the same for all ways to write it. */
+export function formatPath(path: Path): string {
+  return path.reduce<string>((text, step) => {
+    if (typeof step === "number") return `${text}[${step}]`;
+    if (step === "" || /[.[\]]/.test(step)) return `${text}[${quote(step)}]`;
+    return text === "" ? step : `${text}.${step}`;
+  }, "");
+}
+
+function quote(text: string): string {
+  const escaped = text.replace(/["\\]/g, "\\$&").replace(/[\0-\x1f]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  return `"${escaped}"`;
+}
+
+/** What is at a path; undefined: nothing. */
+export function get(document: Json | undefined, path: Path): Json | undefined {
+  let value = document;
+  for (const step of path) {
+    if (typeof step === "number" ? isArray(value) : isObject(value) && Object.hasOwn(value, step)) {
+      value = (value as { readonly [step: string | number]: Json })[step];
+    } else return undefined;
+  }
+  return value;
+}
