@@ -261,6 +261,11 @@ func TestForeignRequests(t *testing.T) {
 				t.Errorf("%s: %s", kind, got)
 			}
 		}
+		for i, kind := range []string{wire.TypeRecordWrite, wire.TypeEventPublish, wire.TypeRPCAnswer, wire.TypePresenceRead, wire.TypeLogRead} {
+			if got := s.refused(uint64(50+i), kind, map[string]any{}); got != wire.CodeUnsupported { // there is no state behind them
+				t.Errorf("%s: %s", kind, got)
+			}
+		}
 		if m := s.reply(99, wire.TypePing, nil); m.Type != wire.TypeOK || string(m.Body) != "{}" {
 			t.Errorf("%+v", m)
 		}
