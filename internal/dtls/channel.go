@@ -58,8 +58,6 @@ type channel struct {
 	kind        Channel
 	stream      uint16
 	dc          *datachannel.DataChannel
-	ctx         context.Context // over with the channel, or with SCTP
-	over        context.CancelFunc
 	opened      bool          // for a while at least
 	patience    time.Duration // with a client that is behind
 
@@ -74,8 +72,10 @@ type channel struct {
 	reading bool          // likewise
 	arrived bool          // something may have, since the reader looked last
 	ended   bool
-	reason  string // why it has
-	lost    int    // messages that waited when the client was given up as too slow
+	reason  string          // why it has
+	ctx     context.Context // over with the channel, or with SCTP; nil: no message has come
+	over    context.CancelFunc
+	lost    int // messages that waited when the client was given up as too slow
 }
 
 // Send queues a message for one channel of the client. It keeps b, which must not change any more. Where too much waits for the client,
@@ -193,7 +193,9 @@ func (c *channel) endLocked(reason string) {
 	}
 	c.ended, c.reason, c.waiting, c.bytes = true, reason, nil, 0
 	c.catchUp()
-	c.over()
+	if c.over != nil {
+		c.over()
+	}
 	c.work()
 }
 
@@ -289,7 +291,7 @@ func (c *channel) readOne(short []byte) bool {
 		c.end("a message is too long")
 		c.association.count(func(n *Counts) { n.Refused++ })
 	default:
-		if err := c.association.cfg.Inbox.Message(c.ctx, c.kind, buf[:n]); err != nil {
+		if err := c.association.cfg.Inbox.Message(c.context(), c.kind, buf[:n]); err != nil {
 			c.end("closed")
 		}
 	}
@@ -304,6 +306,20 @@ func (c *channel) isOver() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ended
+}
+
+// context is over with the channel.
+func (c *channel) context() context.Context {
+	parent := c.link.context()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		c.ctx, c.over = context.WithCancel(parent)
+		if c.ended {
+			c.over()
+		}
+	}
+	return c.ctx
 }
 
 // isOpen reports whether messages of the channel are passed on: it was not refused, and is not over.
@@ -325,7 +341,6 @@ func (a *Association) accept(l *link, stream *sctp.Stream, pending <-chan struct
 	}
 	kind, known := channelOf(cfg)
 	c := &channel{association: a, link: l, kind: kind, stream: stream.StreamIdentifier(), dc: dc}
-	c.ctx, c.over = context.WithCancel(l.ctx)
 	dc.SetBufferedAmountLowThreshold(unackedBytes / 2)
 	dc.OnBufferedAmountLow(c.again)
 	if known && a.open(c) {

@@ -101,18 +101,18 @@ func (o *opener) open(dst, record []byte) ([]byte, drop.Reason) {
 	return content, drop.None
 }
 
-// seen is which records have come (RFC 6347 §4.1.2.6). What is older than replayWindow is taken for seen.
+// seen is which records have come (RFC 6347 §4.1.2.6). What is older than recordWindow is taken for seen.
 type seen struct {
 	floor uint64 // of numbers below, nothing is known
 	next  uint64 // above all that have come
-	bits  [replayWindow/64 + 1]uint64
+	bits  [recordWindow/64 + 1]uint64
 }
 
 func (s *seen) lacks(number uint64) bool {
 	if number >= s.next {
 		return true
 	}
-	return number >= s.floor && s.next-number <= replayWindow && s.bits[number/64%uint64(len(s.bits))]>>(number%64)&1 == 0
+	return number >= s.floor && s.next-number <= recordWindow && s.bits[number/64%uint64(len(s.bits))]>>(number%64)&1 == 0
 }
 
 func (s *seen) add(number uint64) {

@@ -128,7 +128,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// RFC 6347 §4.1.2.6: no record is taken twice. Of the replayWindow newest those that have not come are, of older ones none. What is
+// RFC 6347 §4.1.2.6: no record is taken twice. Of the recordWindow newest those that have not come are, of older ones none. What is
 // forged does not move the window.
 func TestReplayWindow(t *testing.T) {
 	for seed := range uint64(50) {
@@ -140,13 +140,13 @@ func TestReplayWindow(t *testing.T) {
 			var n uint64
 			switch rng.IntN(10) {
 			case 0:
-				n = newest + rng.Uint64N(3*replayWindow)
+				n = newest + rng.Uint64N(3*recordWindow)
 			case 1:
-				n = newest - min(newest, rng.Uint64N(2*replayWindow))
+				n = newest - min(newest, rng.Uint64N(2*recordWindow))
 			default:
 				n = newest + 20 - min(newest+20, rng.Uint64N(60))
 			}
-			want := n >= start && !came[n] && n+replayWindow > newest
+			want := n >= start && !came[n] && n+recordWindow > newest
 			if got := w.lacks(n); got != want {
 				t.Fatalf("seed %d: %d is lacking: %v, with %d the newest", seed, n, got, newest)
 			}

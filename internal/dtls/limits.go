@@ -24,7 +24,8 @@ const (
 	maxHandshakeBytes  = 16 << 10               // one handshake message of the client: its certificates
 	maxEarly           = 8                      // datagrams that came before the handshake was known to be finished, and are for after it
 	maxMessageSequence = 8                      // handshake messages of the client; it has 5 without fragments
-	replayWindow       = 4096                   // records; no plaintext record may be numbered higher, so a forged one never outruns the window
+	replayWindow       = 4096                   // records of a handshake; no plaintext one may be numbered higher, so a forged one never outruns the window
+	recordWindow       = 1024                   // records after it: those that come later than so many others are not taken
 	mtu                = 1200                   // bytes of a DTLS datagram
 	sctpMTU            = mtu - 13 - 8 - 16      // less record header, explicit nonce and tag
 	receiveBytes       = 96_000                 // of messages that wait to be read: SCTP's receive window; see window.go

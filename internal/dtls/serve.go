@@ -16,8 +16,6 @@ import (
 type link struct {
 	// static after construction
 	association *Association
-	ctx         context.Context // over with SCTP
-	over        context.CancelFunc
 	window      window
 	more        sync.Cond // with mu
 
@@ -27,14 +25,28 @@ type link struct {
 	channels []*channel
 	news     news // in what SCTP was given last
 	closed   bool
+	ctx      context.Context // over with SCTP; nil: nobody has asked for it
+	over     context.CancelFunc
 }
 
 func (a *Association) newLink() *link {
 	l := &link{association: a}
-	l.ctx, l.over = context.WithCancel(a.ctx)
 	l.window.link = l
 	l.more.L = &l.mu
 	return l
+}
+
+// context is over with SCTP. It is made when it is first needed: most clients send nothing, and it takes half a KiB.
+func (l *link) context() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx == nil {
+		l.ctx, l.over = context.WithCancel(l.association.ctx)
+		if l.closed {
+			l.over()
+		}
+	}
+	return l.ctx
 }
 
 // put gives SCTP a packet, and keeps it. When SCTP does not keep up it is lost, as in a network.
@@ -142,9 +154,11 @@ func (l *link) Write(b []byte) (int, error) {
 
 // Close implements net.Conn.
 func (l *link) Close() error {
-	l.over()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.over != nil {
+		l.over()
+	}
 	l.closed, l.waiting = true, nil
 	l.more.Broadcast()
 	return nil
@@ -183,22 +197,28 @@ func (a *Association) start(f func()) {
 	})
 }
 
-// associate runs SCTP and starts a goroutine for every stream.
+// associate begins SCTP.
 func (a *Association) associate(l *link) {
-	defer l.Close()
-	defer func() { // the channels have their end to read
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.poll()
-	}()
 	assoc, err := sctp.ServerWithOptions(
 		sctp.WithNetConn(l), sctp.WithLoggerFactory(silent), sctp.WithMTU(sctpMTU),
 		sctp.WithMaxReceiveBufferSize(receiveBytes), sctp.WithMaxMessageSize(MaxMessage),
 		sctp.WithMaxReassemblyQueueEntries(maxUnread), sctp.WithEnableInterleaving(false),
 	)
 	if err != nil {
+		_ = l.Close()
 		return
 	}
+	a.start(func() { a.streams(l, assoc) }) // whose stack stays as small as it begins
+}
+
+// streams starts a goroutine for every stream, until SCTP is over.
+func (a *Association) streams(l *link, assoc *sctp.Association) {
+	defer l.Close()
+	defer func() { // the channels have their end to read
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.poll()
+	}()
 	defer assoc.Close()
 	pending := make(chan struct{}, maxPendingChannels)
 	for {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	ossignal "os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/parley-rtc/parley/internal/obs"
@@ -17,6 +18,7 @@ import (
 func (p process) serve(cfg *Config) error {
 	log := obs.NewLogger(p.stderr, obs.LogConfig{Level: cfg.LogLevel, JSON: cfg.LogFormat == "json", Addresses: cfg.LogAddress})
 	raiseFileLimit(log)
+	collectSooner()
 	signals := make(chan os.Signal, 4)
 	ossignal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer ossignal.Stop(signals)
@@ -35,6 +37,17 @@ func (p process) serve(cfg *Config) error {
 	}
 	log.Info("ended")
 	return nil
+}
+
+// gcPercent is how much is allocated, in percent of what lives, before memory is collected again. Nothing is allocated while packets are
+// forwarded, so what the last joins have left stays for minutes, and is as much as what they need: 20 to 30 KiB for each who takes part.
+const gcPercent = 50
+
+// collectSooner sets that, unless the environment has something to say of it.
+func collectSooner() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // serverHandler tells a page of this machine where others find the server: its own address, localhost, is no help to them.

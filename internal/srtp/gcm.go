@@ -1,6 +1,7 @@
 package srtp
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -11,16 +12,20 @@ const gcmTagLen = 16
 // gcm is AEAD_AES_128_GCM (RFC 7714).
 type gcm struct {
 	// static after construction
-	rtp, rtcp         cipher.AEAD
+	rtpKey            []byte
+	rtcp              cipher.AEAD
 	rtpSalt, rtcpSalt [12]byte
 
-	// owned by the Transport's loop; scratch: what goes through an interface must not live on the stack
+	// owned by the Transport's loop
+	rtp cipher.AEAD // nil before the first packet: from clients that only receive none comes, and it takes 800 bytes
+
+	// scratch: what goes through an interface must not live on the stack
 	nonce [12]byte
 	aad   [minRTCP + indexLen]byte
 }
 
 func newGCM(s session) *gcm {
-	g := &gcm{rtp: newAEAD(s.rtp.key), rtcp: newAEAD(s.rtcp.key)}
+	g := &gcm{rtpKey: bytes.Clone(s.rtp.key), rtcp: newAEAD(s.rtcp.key)}
 	copy(g.rtpSalt[:], s.rtp.salt)
 	copy(g.rtcpSalt[:], s.rtcp.salt)
 	return g
@@ -36,6 +41,14 @@ func newAEAD(key []byte) cipher.AEAD {
 		panic("srtp: " + err.Error())
 	}
 	return a
+}
+
+// media protects RTP.
+func (g *gcm) media() cipher.AEAD {
+	if g.rtp == nil {
+		g.rtp = newAEAD(g.rtpKey)
+	}
+	return g.rtp
 }
 
 // rtpNonce: two zero bytes, SSRC, roll-over counter and sequence number, XOR salt (RFC 7714 §8.1).
@@ -64,11 +77,11 @@ func (g *gcm) sealRTP(b []byte, headerLen int, ssrc uint32, index uint64) {
 }
 
 func (g *gcm) sealRTPFrom(b []byte, headerLen int, payload []byte, ssrc uint32, index uint64) {
-	g.rtp.Seal(b[headerLen:headerLen], g.rtpNonce(ssrc, index), payload, b[:headerLen])
+	g.media().Seal(b[headerLen:headerLen], g.rtpNonce(ssrc, index), payload, b[:headerLen])
 }
 
 func (g *gcm) openRTP(b []byte, headerLen int, ssrc uint32, index uint64) bool {
-	_, err := g.rtp.Open(b[headerLen:headerLen], g.rtpNonce(ssrc, index), b[headerLen:], b[:headerLen])
+	_, err := g.media().Open(b[headerLen:headerLen], g.rtpNonce(ssrc, index), b[headerLen:], b[:headerLen])
 	return err == nil
 }
 
