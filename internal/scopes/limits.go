@@ -6,6 +6,12 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
+// MaxScopes of rooms on one node.
+const MaxScopes = 10_000
+
+// retryAfter is when a scope may be asked again, in seconds, that could not be.
+const retryAfter = 5
+
 // Limits of one owner.
 const (
 	// inboxCapacity is the number of commands that wait for the loop; more wait with whoever asks, until its ctx ends.

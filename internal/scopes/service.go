@@ -1,0 +1,304 @@
+package scopes
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Requests of whoever carries sessions, beside those of wire.
+const (
+	TypeAttach = "attach" // a session comes
+	TypeDetach = "detach" // it is over
+	TypeReset  = "reset"  // its messages were lost
+)
+
+// Subject is where a node serves requests about scopes.
+const Subject = "scopes"
+
+// SessionSubject is where a session's events are published. The session subscribes before it attaches, and resets what it has in all
+// scopes when its queue has lost something.
+func SessionSubject(session string) string {
+	return "scope-session." + base64.RawURLEncoding.EncodeToString([]byte(session))
+}
+
+// Request is a message to Subject.
+type Request struct {
+	Scope wire.Scope      `json:"scope"`          // of attach, detach and reset; others say it in their body
+	Room  string          `json:"room,omitempty"` // of whoever asks
+	Node  string          `json:"node,omitempty"` // of an attaching session
+	By    state.Caller    `json:"by"`
+	Type  string          `json:"type"`
+	Body  json.RawMessage `json:"body,omitempty"`
+}
+
+// Answer is the answer to it.
+type Answer struct {
+	Type  string          `json:"type,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+	Error *wire.Error     `json:"error,omitempty"`
+}
+
+// Event is what is published to sessions.
+type Event struct {
+	Type string          `json:"type"`
+	Body json.RawMessage `json:"body"`
+}
+
+// ServiceConfig of a Service.
+type ServiceConfig struct {
+	Bus bus.Bus
+	// Log is where the durable records of all scopes are.
+	Log bus.Log
+	// May returns the rules of a scope, and of the room whose it is. It may return nil: all is allowed.
+	May func(scope wire.Scope, room string) func(state.Access) *wire.Error
+	// Linger is how long a room's state is kept when nobody is attached any more.
+	Linger time.Duration
+	Random io.Reader
+	Logger *slog.Logger
+}
+
+// Service runs the scopes of a node: the server's, and one for each room to which somebody is attached.
+type Service struct {
+	// static after construction
+	config  ServiceConfig
+	unserve func()
+	server  *Owner
+
+	// guarded by mu
+	mu     sync.Mutex
+	closed bool
+	rooms  map[string]*roomScope
+	ending map[string]chan struct{} // of rooms whose last scope is still storing; closed when it has
+}
+
+// roomScope is a room's scope while there is one.
+type roomScope struct {
+	// static after construction
+	ready chan struct{} // closed when owner or err is there
+
+	// written before ready is closed
+	owner *Owner
+	err   error
+
+	// guarded by Service.mu
+	attached map[string]bool
+	users    int // requests under way
+	linger   *time.Timer
+}
+
+// NewService opens the server's scope and serves requests.
+func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
+	s := &Service{config: c, rooms: map[string]*roomScope{}, ending: map[string]chan struct{}{}}
+	var err error
+	if s.server, err = s.open(ctx, wire.ScopeServer, ""); err != nil {
+		return nil, err
+	}
+	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {
+		return nil, errors.Join(err, s.server.Close())
+	}
+	return s, nil
+}
+
+// Close ends all scopes, after what was accepted is stored.
+func (s *Service) Close() error {
+	s.unserve()
+	s.mu.Lock()
+	s.closed = true
+	var all []*roomScope
+	for _, r := range s.rooms {
+		r.linger.Stop()
+		all = append(all, r)
+	}
+	clear(s.rooms)
+	var ending []chan struct{}
+	for _, end := range s.ending {
+		ending = append(ending, end)
+	}
+	s.mu.Unlock()
+	for _, r := range all {
+		if <-r.ready; r.err == nil {
+			_ = r.owner.Close() // it has nothing to say
+		}
+	}
+	for _, end := range ending {
+		<-end
+	}
+	return s.server.Close()
+}
+
+// logSubject is where a scope's commits are. What a client names is no token of it before it is encoded.
+func logSubject(scope wire.Scope, room string) string {
+	if scope == wire.ScopeServer {
+		return "server"
+	}
+	return "r" + base64.RawURLEncoding.EncodeToString([]byte(room))
+}
+
+func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Owner, error) {
+	c := state.Config{Scope: scope, Durable: scope == wire.ScopeServer, May: s.config.May(scope, room)}
+	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
+		return nil, fmt.Errorf("seed scope: %w", err)
+	}
+	return Open(ctx, Config{State: c, Log: s.config.Log, Subject: logSubject(scope, room), Tell: s.tell, Logger: s.config.Logger})
+}
+
+// tell publishes one event, encoded once, to all its sessions.
+func (s *Service) tell(e state.Tell, body []byte) {
+	b := encode(Event{Type: e.Type, Body: body})
+	for _, session := range e.Sessions {
+		if session == e.Except {
+			continue
+		}
+		if err := s.config.Bus.Publish(SessionSubject(session), b); err != nil {
+			s.config.Logger.Error("publish an event of state", "error", err)
+		}
+	}
+}
+
+// serve carries out one request.
+func (s *Service) serve(ctx context.Context, b []byte) []byte {
+	var r Request
+	if err := json.Unmarshal(b, &r); err != nil {
+		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "")})
+	}
+	scope, command, refused := read(r)
+	if refused != nil {
+		return encode(Answer{Error: refused})
+	}
+	owner, done, err := s.owner(ctx, scope, r)
+	if err != nil {
+		s.config.Logger.Error("open a scope", "scope", scope, "error", err)
+		return encode(Answer{Error: overloaded()})
+	}
+	defer done()
+	reply, err := owner.Do(ctx, command)
+	switch {
+	case err != nil:
+		return encode(Answer{Error: overloaded()})
+	case reply.Error != nil:
+		return encode(Answer{Error: reply.Error})
+	case reply.Type == "":
+		return encode(Answer{})
+	}
+	return encode(Answer{Type: reply.Type, Body: encode(reply.Body)})
+}
+
+func read(r Request) (wire.Scope, state.Command, *wire.Error) {
+	switch r.Type {
+	case TypeAttach:
+		return r.Scope, state.Attach{By: r.By, Node: r.Node}, nil
+	case TypeDetach:
+		return r.Scope, state.Detach{Session: r.By.Session}, nil
+	case TypeReset:
+		return r.Scope, state.Reset{Session: r.By.Session}, nil
+	}
+	return state.Decode(r.By, r.Type, r.Body)
+}
+
+func overloaded() *wire.Error {
+	return &wire.Error{Code: wire.CodeOverloaded, Message: "the scope cannot be asked now", Next: "try again later", RetrySeconds: retryAfter}
+}
+
+// owner finds a scope, or opens it, and holds it until done is called.
+func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owner *Owner, done func(), err error) {
+	if scope == wire.ScopeServer {
+		return s.server, func() {}, nil
+	}
+	s.mu.Lock()
+	r := s.rooms[by.Room]
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+		return nil, nil, ErrClosed
+	case r == nil && len(s.rooms) >= MaxScopes:
+		s.mu.Unlock()
+		return nil, nil, fmt.Errorf("more than %d scopes", MaxScopes)
+	case r == nil:
+		r = &roomScope{ready: make(chan struct{}), attached: map[string]bool{}}
+		r.linger = time.AfterFunc(s.config.Linger, func() { s.retire(by.Room, r) })
+		s.rooms[by.Room] = r
+		go s.openRoom(by.Room, r) // ends when ready is closed
+	}
+	r.users++
+	switch by.Type {
+	case TypeAttach:
+		r.attached[by.By.Session] = true
+	case TypeDetach:
+		delete(r.attached, by.By.Session)
+	}
+	r.linger.Stop()
+	s.mu.Unlock()
+	done = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if r.users--; r.users == 0 && len(r.attached) == 0 && !s.closed {
+			r.linger.Reset(s.config.Linger)
+		}
+	}
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		done()
+		return nil, nil, ctx.Err()
+	}
+	if r.err != nil {
+		done()
+		return nil, nil, r.err
+	}
+	return r.owner, done, nil
+}
+
+// openRoom loads a room's scope for those who wait for it.
+func (s *Service) openRoom(room string, r *roomScope) {
+	defer close(r.ready)
+	s.mu.Lock()
+	before := s.ending[room]
+	s.mu.Unlock()
+	if before != nil {
+		<-before
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
+	defer cancel()
+	if r.owner, r.err = s.open(ctx, wire.ScopeRoom, room); r.err == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rooms[room] == r { // whoever comes next tries again
+		r.linger.Stop()
+		delete(s.rooms, room)
+	}
+}
+
+// retire ends the scope of a room that nobody has used for a while.
+func (s *Service) retire(room string, r *roomScope) {
+	s.mu.Lock()
+	unused := s.rooms[room] == r && r.users == 0 && len(r.attached) == 0
+	end := make(chan struct{})
+	if unused {
+		delete(s.rooms, room)
+		s.ending[room] = end
+	}
+	s.mu.Unlock()
+	if !unused {
+		return
+	}
+	if <-r.ready; r.err == nil {
+		_ = r.owner.Close()
+	}
+	s.mu.Lock()
+	delete(s.ending, room)
+	s.mu.Unlock()
+	close(end)
+}

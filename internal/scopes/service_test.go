@@ -1,0 +1,260 @@
+package scopes_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// town is a service and those who use it.
+type town struct {
+	t   *testing.T
+	bus bus.Bus
+	*scopes.Service
+}
+
+const linger = 30 * time.Second
+
+func newTown(t *testing.T, log bus.Log) *town {
+	t.Helper()
+	b := local.New()
+	s, err := scopes.NewService(t.Context(), scopes.ServiceConfig{
+		Bus: b, Log: log, Linger: linger, Random: rand.Reader, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		May: func(scope wire.Scope, room string) func(state.Access) *wire.Error {
+			return func(a state.Access) *wire.Error {
+				if a.Name == "forbidden in "+string(scope)+" "+room {
+					return wire.NewError(wire.CodeForbidden, "", "")
+				}
+				return nil
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &town{t, b, s}
+}
+
+// ask sends a request and returns its answer's body, or its code.
+func (c *town) ask(room, session, typ, body string) string {
+	c.t.Helper()
+	r := scopes.Request{Scope: wire.ScopeRoom, Room: room, By: state.Caller{Session: session, Identity: session}, Type: typ}
+	if body != "" {
+		r.Body = json.RawMessage(body)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	answer, err := c.bus.Request(context.Background(), scopes.Subject, b)
+	if err != nil {
+		return err.Error()
+	}
+	var a scopes.Answer
+	if err := json.Unmarshal(answer, &a); err != nil {
+		c.t.Fatal(err)
+	}
+	if a.Error != nil {
+		return string(a.Error.Code)
+	}
+	return a.Type + string(a.Body)
+}
+
+// come attaches a session and returns its events.
+func (c *town) come(room, session string) bus.Subscription {
+	c.t.Helper()
+	events, err := c.bus.Subscribe(scopes.SessionSubject(session), 16)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if got := c.ask(room, session, scopes.TypeAttach, ""); got != "" {
+		c.t.Fatalf("attach: %s", got)
+	}
+	return events
+}
+
+func heard(events bus.Subscription) (got []string) {
+	synctest.Wait()
+	for len(events.Messages()) > 0 {
+		got = append(got, string(<-events.Messages()))
+	}
+	return got
+}
+
+func town1(t *testing.T, test func(t *testing.T, c *town)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTown(t, local.NewLog(1<<30))
+		test(t, c)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+const writeA = `{"name":"a","operations":[{"op":"set","path":"n","value":1}]`
+
+// Rule: rooms do not see each other's state, all see the server's; each scope has its own rules; what a client names is no subject.
+func TestScopesAreApart(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		tea, milk := c.come("tea.*", "ann"), c.come("tea.>", "bob")
+		for room, session := range map[string]string{"tea.*": "ann", "tea.>": "bob"} {
+			for _, scope := range []string{"room", "server"} {
+				if got := c.ask(room, session, "record-subscribe", `{"scope":"`+scope+`","records":[{"name":"a"}]}`); scope == "room" && !strings.HasPrefix(got, "records") {
+					t.Fatal(got)
+				}
+			}
+		}
+		if got := c.ask("tea.*", "ann", "record-write", writeA+"}"); got != `written{"incarnation":1,"version":1}` {
+			t.Errorf("written: %s", got)
+		}
+		want := `{"type":"record-changed","body":{"scope":"room","name":"a","incarnation":1,"version":1,"operations":[{"op":"set","path":"n","value":1}],"by":"ann"}}`
+		if got := heard(tea); len(got) != 1 || got[0] != want {
+			t.Errorf("ann heard %q", got)
+		}
+		if got := heard(milk); len(got) != 0 {
+			t.Errorf("bob, in another room, heard %q", got)
+		}
+		for room, want := range map[string]string{"tea.*": "forbidden", "tea.>": "written"} {
+			body := strings.Replace(writeA, `"a"`, `"forbidden in room tea.*"`, 1) + "}"
+			if got := c.ask(room, "", "record-write", body); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %s", room, got)
+			}
+		}
+	})
+}
+
+// Rule: the server's scope takes those who attached to it; a request that cannot be read, or of nobody who is attached, is refused.
+func TestServerScope(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		if got := c.ask("tea", "ann", "event-subscribe", `{"scope":"server","names":["x"]}`); got != "session-expired" {
+			t.Errorf("not attached: %s", got)
+		}
+		b, _ := json.Marshal(scopes.Request{Scope: wire.ScopeServer, By: state.Caller{Session: "ann", Identity: "ann"}, Type: scopes.TypeAttach})
+		if _, err := c.bus.Request(t.Context(), scopes.Subject, b); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ask("tea", "ann", "presence-subscribe", `{"scope":"server"}`); got != `present{"identities":["ann"]}` {
+			t.Errorf("attached: %s", got)
+		}
+		for typ, body := range map[string]string{"record-write": `{"scope":"hall"}`, "chat": `{}`, "": ``} {
+			if got := c.ask("tea", "ann", typ, body); got != "bad-request" {
+				t.Errorf("%s %s: %s", typ, body, got)
+			}
+		}
+		if answer, err := c.bus.Request(t.Context(), scopes.Subject, []byte("{")); err != nil || !strings.Contains(string(answer), "bad-request") {
+			t.Errorf("no JSON: %s, %v", answer, err)
+		}
+	})
+}
+
+// Rule: a room's state lives as long as somebody is attached, and for a while after; durable records are there when it opens again.
+func TestRoomScopeLingers(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		c.come("tea", "ann")
+		c.come("tea", "bob")
+		c.ask("tea", "ann", "record-write", writeA+"}")
+		c.ask("tea", "ann", "record-write", strings.Replace(writeA, `"a"`, `"kept"`, 1)+`,"durable":true}`)
+		versions := func() string {
+			got := c.ask("tea", "", "record-read", `{"records":[{"name":"a","head":true},{"name":"kept","head":true}]}`)
+			return fmt.Sprint(strings.Count(got, `"version":1`), strings.Count(got, "not-found"))
+		}
+		c.ask("tea", "ann", scopes.TypeDetach, "")
+		time.Sleep(2 * linger)
+		if got := versions(); got != "2 0" {
+			t.Errorf("while bob is there: %s", got)
+		}
+		c.ask("tea", "bob", scopes.TypeDetach, "")
+		time.Sleep(linger - time.Second)
+		if got := versions(); got != "2 0" {
+			t.Errorf("while it lingers: %s", got)
+		}
+		time.Sleep(linger - time.Second) // the question before has begun it anew
+		c.come("tea", "ann")
+		if got := versions(); got != "2 0" {
+			t.Errorf("ann came back in time: %s", got)
+		}
+		c.ask("tea", "ann", scopes.TypeDetach, "")
+		time.Sleep(linger + time.Second)
+		if got := versions(); got != "1 1" {
+			t.Errorf("opened again: %s", got)
+		}
+	})
+}
+
+// Rule: a reset ends what a session has in the scope, and it can begin again.
+func TestServiceReset(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		events := c.come("tea", "ann")
+		c.ask("tea", "ann", "event-subscribe", `{"names":["x"]}`)
+		c.ask("tea", "ann", scopes.TypeReset, "")
+		c.ask("tea", "", "event-publish", `{"name":"x"}`)
+		if got := heard(events); len(got) != 0 {
+			t.Errorf("after a reset ann heard %q", got)
+		}
+		c.ask("tea", "ann", "event-subscribe", `{"names":["x"]}`)
+		c.ask("tea", "", "event-publish", `{"name":"x"}`)
+		if got := heard(events); len(got) != 1 {
+			t.Errorf("begun again ann heard %q", got)
+		}
+	})
+}
+
+// Rule: a scope that cannot be loaded is tried again with the next request.
+func TestScopeCannotBeLoaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := local.NewLog(1 << 20)
+		if _, err := l.Append(t.Context(), "rdGVh", 0, []byte("{")); err != nil { // base64 of tea
+			t.Fatal(err)
+		}
+		c := newTown(t, l)
+		if got := c.ask("tea", "", "record-write", writeA+"}"); got != "overloaded" {
+			t.Errorf("broken: %s", got)
+		}
+		if got := c.ask("milk", "", "record-write", writeA+"}"); !strings.HasPrefix(got, "written") {
+			t.Errorf("another room: %s", got)
+		}
+		if _, err := l.Append(t.Context(), "rdGVh", 1, []byte(`{"c":0,"e":[]}`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Purge(t.Context(), "rdGVh", 2); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ask("tea", "", "record-write", writeA+"}"); !strings.HasPrefix(got, "written") {
+			t.Errorf("repaired: %s", got)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Rule: a node has at most MaxScopes of rooms.
+func TestScopeLimit(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		for i := range scopes.MaxScopes {
+			if got := c.ask(fmt.Sprint("room ", i), "", "presence-read", ""); !strings.HasPrefix(got, "present") {
+				t.Fatalf("room %d: %s", i, got)
+			}
+		}
+		if got := c.ask("one more", "", "presence-read", ""); got != "overloaded" {
+			t.Errorf("one more: %s", got)
+		}
+		time.Sleep(linger + time.Second)
+		if got := c.ask("one more", "", "presence-read", ""); !strings.HasPrefix(got, "present") {
+			t.Errorf("when others have gone: %s", got)
+		}
+	})
+}
