@@ -69,7 +69,7 @@ export class Homes {
     }
   }
 
-  /** Home a or b is behind a NAT of this kind from now on. */
+  /** Home a or b is behind a NAT of this kind from now on. Its TCP connections stay as they are, or browsers would send requests on those that are dead. */
   nat(home, kind) {
     const { post, forward = '' } = kinds[kind];
     run('ip', ['netns', 'exec', this.#gateway(home), 'nft', '-f', '-'], { input: `table ip nat
@@ -84,7 +84,7 @@ table ip nat {
   chain input { type filter hook input priority 0; iifname "wan" drop; }
 }
 ` });
-    run('ip', ['netns', 'exec', this.#gateway(home), 'conntrack', '-F']);
+    run('ip', ['netns', 'exec', this.#gateway(home), 'sh', '-c', 'conntrack -D -p udp || true']); // it fails where there is none
   }
 
   close() {
