@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +46,12 @@ type node struct {
 // scenario runs in a bubble: time is virtual, and every goroutine must have ended when it returns.
 func scenario(t *testing.T, keys func() auth.Keys, run func(n *node)) {
 	t.Helper()
+	scenarioWith(t, signal.Config{Keys: keys}, nil, run)
+}
+
+// scenarioWith also starts what serves on the bus beside rooms, if that is not nil, and calls what start returns in the end.
+func scenarioWith(t *testing.T, c signal.Config, start func(n *node) (stop func()), run func(n *node)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{T: t, bus: &faultyBus{Bus: local.New()}, log: &bytes.Buffer{}}
 		var err error
@@ -56,7 +63,11 @@ func scenario(t *testing.T, keys func() auth.Keys, run func(n *node)) {
 			t.Fatal(err)
 		}
 		log := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		n.service = signal.New(signal.Config{Bus: n.bus, Keys: keys, Log: log})
+		c.Bus, c.Log = n.bus, log
+		n.service = signal.New(c)
+		if start != nil {
+			defer start(n)()
+		}
 		run(n)
 		for _, s := range n.sockets {
 			if s.open {
@@ -80,8 +91,25 @@ type faultyBus struct {
 	mu   sync.Mutex
 	lose func(m []byte) bool
 	hang bool
-	fail string // the next request that contains it is a fault of the server
+	fail string        // the next request that contains it is a fault of the server
+	gone atomic.Uint64 // messages that queues of shared state count as lost beside their own
 }
+
+// Subscribe lets queues of shared state count what gone says.
+func (b *faultyBus) Subscribe(subject string, capacity int) (bus.Subscription, error) {
+	s, err := b.Bus.Subscribe(subject, capacity)
+	if err == nil && strings.HasPrefix(subject, "scope-session.") {
+		s = lossy{s, &b.gone}
+	}
+	return s, err
+}
+
+type lossy struct {
+	bus.Subscription
+	gone *atomic.Uint64
+}
+
+func (l lossy) Lost() uint64 { return l.Subscription.Lost() + l.gone.Load() }
 
 func (b *faultyBus) Publish(subject string, m []byte) error {
 	b.mu.Lock()

@@ -23,9 +23,10 @@ const (
 	MaxRequestID       = 1<<53 - 1
 	RequestsPerSecond  = 50
 	MaxRequestBurst    = 200
-	maxDirect          = 16  // unnumbered messages of one socket
-	eventQueue         = 256 // events of a room that a session has not taken
-	callEventQueue     = 16  // the same for a call, which waits for its end only
+	maxDirect          = 16   // unnumbered messages of one socket
+	eventQueue         = 256  // events of a room that a session has not taken
+	callEventQueue     = 16   // the same for a call, which waits for its end only
+	stateQueue         = 1024 // events of shared state that a session has not taken
 	pingTime           = 10 * time.Second
 	silenceTime        = 3 * pingTime
 	resumeTime         = wire.ResumeSeconds * time.Second

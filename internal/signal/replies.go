@@ -54,16 +54,17 @@ type bucket struct {
 	at     time.Time
 }
 
-func (b *bucket) take(now time.Time) bool {
+// take takes n tokens, of which there are so many at first and at most, and so many more each second.
+func (b *bucket) take(now time.Time, n int, burst, perSecond float64) bool {
 	if b.at.IsZero() {
-		b.tokens = MaxRequestBurst
+		b.tokens = burst
 	} else {
-		b.tokens = min(MaxRequestBurst, b.tokens+now.Sub(b.at).Seconds()*RequestsPerSecond)
+		b.tokens = min(burst, b.tokens+now.Sub(b.at).Seconds()*perSecond)
 	}
 	b.at = now
-	if b.tokens < 1 {
+	if b.tokens < float64(n) {
 		return false
 	}
-	b.tokens--
+	b.tokens -= float64(n)
 	return true
 }

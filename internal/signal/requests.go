@@ -21,7 +21,8 @@ var roomRequests = []string{
 func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) error {
 	s.service.counts.requests.Add(1)
 	s.heard(time.Now())
-	if !s.inPace() {
+	shared := refused == nil && (state.IsRequest(r.Type) || r.Type == wire.TypeLogRead)
+	if !shared && !s.inPace() { // requests of state have an allowance of their own
 		s.service.counts.tooFast.Add(1)
 		s.emit(refusal(r.ID, &wire.Error{
 			Code: wire.CodeRate, Message: fmt.Sprintf("more than %d requests a second", RequestsPerSecond),
@@ -68,7 +69,7 @@ func refusal(request uint64, err *wire.Error) entry {
 func (s *Session) inPace() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.pace.take(time.Now())
+	return s.pace.take(time.Now(), 1, MaxRequestBurst, RequestsPerSecond)
 }
 
 // repeated answers a request again that was answered before.
@@ -84,6 +85,9 @@ func (s *Session) repeated(id uint64) bool {
 
 // perform asks the room. The entry is the answer, also where it is a refusal.
 func (s *Session) perform(a *Attachment, r wire.Request) (entry, *wire.Error) {
+	if state.IsRequest(r.Type) || r.Type == wire.TypeLogRead {
+		return s.performState(r)
+	}
 	if err := s.permit(r); err != nil {
 		return refusal(r.ID, err), err
 	}
@@ -109,8 +113,6 @@ func (s *Session) expire() {
 func (s *Session) permit(r wire.Request) *wire.Error {
 	c := s.seat.permit
 	switch {
-	case state.IsRequest(r.Type) || r.Type == wire.TypeLogRead:
-		return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "")
 	case !slices.Contains(roomRequests, r.Type):
 		return wire.NewError(wire.CodeBadRequest, "there is no request of type "+printable(r.Type), "see docs/protocol.md, section 15.1")
 	case r.Type == wire.TypeUpdate && !c.UpdateOwn:

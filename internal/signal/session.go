@@ -29,6 +29,7 @@ type Session struct {
 	turn    chan struct{}     // held by the one request that is carried out
 	wake    chan struct{}     // the loop shall look again; capacity 1
 	seat    seat
+	share   *share // in shared state; nil: there is none
 
 	// atomic
 	broken atomic.Bool // a goroutine that works for it has failed
@@ -42,6 +43,7 @@ type Session struct {
 	outbox     outbox
 	replies    replies
 	pace       bucket
+	statePace  bucket
 	revision   uint64 // of the room, as far as this session has heard
 	attachment *Attachment
 	attached   time.Time // since when there is one
@@ -84,6 +86,12 @@ func (s *Session) run() {
 				continue
 			}
 			s.event(b)
+		case b, ok := <-s.stateMessages():
+			if !ok { // the bus was closed under us
+				s.conclude(wire.CodeDraining, "the server is going down", true)
+				continue
+			}
+			s.stateEvent(b)
 		case <-s.wake:
 		case <-timer.C:
 		case <-s.service.closing:
@@ -237,6 +245,7 @@ func (s *Session) drain() {
 
 // snapshot asks the room for everything, and offers that in place of what was discarded.
 func (s *Session) snapshot() {
+	s.resetState()
 	lost := s.seat.events.Lost()
 	reply, refused := s.service.ask(s.seat.room, rooms.Request{Session: s.id, Type: rooms.TypeSnapshot})
 	if refused != nil {
@@ -273,6 +282,7 @@ func (s *Session) conclude(code wire.Code, message string, rejoin bool) {
 // linger gives the client time to take the last messages: over a socket that there is flushTime, else until it could have resumed.
 func (s *Session) linger(timer *time.Timer) {
 	s.seat.events.Close()
+	s.service.leaveState(&s.seat, s.share)
 	start := time.Now()
 	for {
 		a, until, done := s.lingering(start)

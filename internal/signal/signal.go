@@ -39,6 +39,8 @@ type Config struct {
 	ICEServers func(room, identity string, until time.Time) []wire.ICEServer
 	// SourceOf returns the address of the client that a request comes from, behind proxies too. Nil: where the connection comes from.
 	SourceOf func(*http.Request) netip.Addr
+	// State: a scopes.Service on the bus keeps shared state.
+	State bool
 	// Log takes faults of the server. Nil: nothing is logged.
 	Log *slog.Logger
 }

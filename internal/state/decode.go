@@ -83,3 +83,36 @@ var decoders = map[string]decoder{
 	wire.TypePresenceRead: decode(func(b wire.PresenceRead) wire.Scope { return b.Scope },
 		func(by Caller, b wire.PresenceRead) Command { return PresenceRead{by, b} }),
 }
+
+// operationsForOne is how many operations of a write cost as much as one request.
+const operationsForOne = 16
+
+// Cost is what a request takes of its session's allowance: one for each item, and for every so many operations begun.
+func Cost(c Command) int {
+	n := 1
+	switch c := c.(type) {
+	case RecordSubscribe:
+		n = len(c.Records)
+	case RecordUnsubscribe:
+		n = len(c.Records)
+	case RecordRead:
+		n = len(c.Records)
+	case RecordWrite:
+		n = (len(c.Operations) + operationsForOne - 1) / operationsForOne
+	case EventSubscribe:
+		n = len(c.Names)
+	case EventUnsubscribe:
+		n = len(c.Names)
+	case RPCProvide:
+		n = len(c.Names)
+	case RPCUnprovide:
+		n = len(c.Names)
+	case PresenceSubscribe:
+		n = len(c.Identities)
+	case PresenceUnsubscribe:
+		n = len(c.Identities)
+	case PresenceRead:
+		n = len(c.Identities)
+	}
+	return max(1, n)
+}

@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/parley-rtc/parley/wire"
@@ -41,6 +42,22 @@ func TestDecode(t *testing.T) {
 	for _, typ := range []string{"", wire.TypeChat, wire.TypeLogRead, "record"} {
 		if _, _, refused := Decode(by, typ, nil); refused == nil || IsRequest(typ) {
 			t.Errorf("%q is a request about state", typ)
+		}
+	}
+}
+
+// Rule: a bulk request costs one for each item, a write one for every 16 operations begun, all else one.
+func TestCost(t *testing.T) {
+	for body, want := range map[string]int{
+		`record-subscribe {"records":[{},{},{}]}`: 3, `record-unsubscribe {"records":[{},{}]}`: 2, `record-read {"records":[{},{}]}`: 2,
+		`event-subscribe {"names":["a","b"]}`: 2, `event-unsubscribe {"names":["a","b"]}`: 2, `rpc-provide {"names":["a","b"]}`: 2,
+		`rpc-unprovide {"names":["a","b"]}`: 2, `presence-read {"identities":["a","b"]}`: 2, `presence-subscribe {"identities":["a","b"]}`: 2,
+		`presence-unsubscribe {"identities":["a","b"]}`: 2, `presence-read {}`: 1, `record-read {}`: 1, `event-publish {}`: 1, `listen {}`: 1,
+		`record-write {"operations":[` + strings.Repeat("{},", 15) + `{}]}`: 1, `record-write {"operations":[` + strings.Repeat("{},", 16) + `{}]}`: 2,
+	} {
+		typ, text, _ := strings.Cut(body, " ")
+		if _, c, refused := Decode(Caller{}, typ, []byte(text)); refused != nil || Cost(c) != want {
+			t.Errorf("%.60s costs %d, want %d (%v)", body, Cost(c), want, refused)
 		}
 	}
 }

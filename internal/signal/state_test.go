@@ -1,0 +1,252 @@
+package signal_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/permit"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// withState runs a scenario on a node that keeps shared state.
+func withState(t *testing.T, run func(n *node)) {
+	t.Helper()
+	scenarioWith(t, signal.Config{State: true}, func(n *node) func() {
+		s, err := scopes.NewService(n.Context(), scopes.ServiceConfig{
+			Bus: n.bus, Log: local.NewLog(1 << 30), Linger: 30 * time.Second, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
+			May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, true) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}, run)
+}
+
+func setTo(name, value string) wire.RecordWrite {
+	return wire.RecordWrite{Name: name, Operations: []wire.Operation{{Op: wire.OperationSet, Path: "n", Value: json.RawMessage(value)}}}
+}
+
+func subscribed(names ...string) wire.RecordSubscribe {
+	var have []wire.RecordHave
+	for _, name := range names {
+		have = append(have, wire.RecordHave{Name: name})
+	}
+	return wire.RecordSubscribe{Records: have}
+}
+
+// types returns the types of messages about state, in their order.
+func types(all []wire.Message) string {
+	var got []string
+	for _, m := range all {
+		if m.Reply == 0 && (strings.HasPrefix(m.Type, "record") || strings.HasPrefix(m.Type, "presence") || strings.HasPrefix(m.Type, "state") || m.Type == wire.TypeEventPublished) {
+			got = append(got, m.Type)
+		}
+	}
+	return strings.Join(got, " ")
+}
+
+// Two sessions share a record and an event; the numbering of their messages has no hole.
+func TestSharedState(t *testing.T) {
+	withState(t, func(n *node) {
+		ann, bob := n.connect(), n.connect()
+		ann.join("ann")
+		bob.join("bob")
+		if m := bob.reply(2, wire.TypeRecordSubscribe, subscribed("board")); m.Type != wire.TypeRecords || body[wire.Records](m).Results[0].Record.Version != 0 {
+			t.Fatalf("subscribed: %s %s", m.Type, m.Body)
+		}
+		if m := bob.reply(3, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}}); m.Type != wire.TypeSubscribed {
+			t.Fatalf("subscribed: %s %s", m.Type, m.Body)
+		}
+		if m := bob.reply(4, wire.TypePresenceSubscribe, wire.PresenceSubscribe{}); string(m.Body) != `{"identities":["ann","bob"]}` {
+			t.Errorf("present: %s", m.Body)
+		}
+		if m := ann.reply(2, wire.TypeRecordWrite, setTo("board", `1`)); m.Type != wire.TypeWritten {
+			t.Fatalf("written: %s %s", m.Type, m.Body)
+		}
+		if m := ann.reply(3, wire.TypeEventPublish, wire.EventPublish{Name: "wave", Value: json.RawMessage(`{"hi":1}`)}); m.Type != wire.TypeOK || string(m.Body) != "{}" {
+			t.Errorf("published: %s %s", m.Type, m.Body)
+		}
+		if got := types(bob.messages()); got != "record-changed event" {
+			t.Errorf("bob was told %s", got)
+		}
+		if m := bob.last(); string(m.Body) != `{"scope":"room","name":"wave","value":{"hi":1},"from":"ann"}` {
+			t.Errorf("bob was told %s", m.Body)
+		}
+		if got := ann.refused(4, wire.TypeRecordWrite, wire.RecordWrite{Name: "board"}); got != wire.CodeBadRequest {
+			t.Errorf("no operation: %s", got)
+		}
+		if got := ann.refused(5, wire.TypeLogRead, wire.LogRead{}); got != wire.CodeUnsupported {
+			t.Errorf("the log: %s", got)
+		}
+		_ = ann.send(6, wire.TypeLeave, wire.Leave{})
+		ann.end()
+		if got := types(bob.messages()); got != "record-changed event presence-left" {
+			t.Errorf("when ann has left bob was told %s", got)
+		}
+		contiguous(t, 0, bob.messages())
+	})
+}
+
+// A repeated request is not carried out twice; a session that resumes goes on with what it is subscribed to.
+func TestStateResumes(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		j := ann.join("ann")
+		ann.reply(2, wire.TypeRecordSubscribe, subscribed("board"))
+		ann.reply(3, wire.TypeRecordWrite, setTo("board", `1`))
+		seq := ann.last().Seq
+		ann.cut()
+		bob := n.connect()
+		bob.join("bob")
+		bob.reply(2, wire.TypeRecordWrite, setTo("board", `2`))
+		again := n.connect()
+		again.resume(j, 4, seq)
+		if got := types(again.messages()); got != wire.TypeRecordChanged {
+			t.Errorf("replayed: %s", got)
+		}
+		if m := again.reply(3, wire.TypeRecordWrite, setTo("board", `1`)); body[wire.Written](m).Version != 1 {
+			t.Errorf("repeated: %s", m.Body)
+		}
+		if m := again.reply(5, wire.TypeRecordRead, wire.RecordRead{Records: []wire.RecordWanted{{Name: "board"}}}); !strings.Contains(string(m.Body), `"version":2`) {
+			t.Errorf("read: %s", m.Body)
+		}
+	})
+}
+
+// State has an allowance of its own, of which bulk requests take one for each item.
+func TestStatePace(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		ann.join("ann")
+		var names []string
+		for i := range wire.MaxBulkNames {
+			names = append(names, fmt.Sprint("e", i))
+		}
+		for id := range uint64(wire.MaxStateBurst - wire.MaxBulkNames) {
+			if m := ann.reply(2+id, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); m.Type != wire.TypeOK {
+				t.Fatalf("request %d: %s", id, m.Body)
+			}
+		}
+		if m := ann.reply(1000, wire.TypeEventSubscribe, wire.EventNames{Names: names}); m.Type != wire.TypeSubscribed {
+			t.Errorf("the last of the burst: %s", m.Body)
+		}
+		if got := ann.refused(1001, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); got != wire.CodeRate {
+			t.Errorf("beyond: %s", got)
+		}
+		if m := ann.reply(1002, wire.TypePing, nil); m.Type != wire.TypeOK {
+			t.Errorf("what is not about state: %s", m.Body)
+		}
+		time.Sleep(time.Second / wire.StateRequestsPerSecond)
+		if m := ann.reply(1001, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); m.Type != wire.TypeOK {
+			t.Errorf("later: %s", m.Body)
+		}
+	})
+}
+
+// Whoever does not read is told to resync, and has no subscriptions then; it makes them again and goes on.
+func TestStateSlowReader(t *testing.T) {
+	withState(t, func(n *node) {
+		reading := make(chan struct{}, 1<<20)
+		ann, bob := n.connectReading(reading), n.connect()
+		reading <- struct{}{}
+		ann.join("ann")
+		bob.join("bob")
+		_ = ann.send(2, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}})
+		for i := range uint64(signal.MaxWaiting + 10) {
+			bob.reply(2+i, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		}
+		for range 2000 {
+			reading <- struct{}{}
+		}
+		all := ann.messages()
+		if last := all[len(all)-1]; last.Type != wire.TypeResync {
+			t.Fatalf("the last of %d messages is %s", len(all), last.Type)
+		}
+		contiguous(t, 0, all)
+		bob.reply(900, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		if n := len(ann.messages()); n != len(all) {
+			t.Errorf("told %d messages of what it is not subscribed to any more", n-len(all))
+		}
+		ann.reply(3, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}})
+		bob.reply(901, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		if m := ann.last(); m.Type != wire.TypeEventPublished {
+			t.Errorf("subscribed again it was told %s", m.Type)
+		}
+	})
+}
+
+// Where events are lost on their way to the session, the client is told that all that is gone, and can make it again.
+func TestStateLost(t *testing.T) {
+	withState(t, func(n *node) {
+		ann, bob := n.connect(), n.connect()
+		ann.join("ann")
+		bob.join("bob")
+		ann.reply(2, wire.TypeRecordSubscribe, subscribed("board"))
+		n.bus.gone.Add(1)
+		bob.reply(2, wire.TypeRecordWrite, setTo("board", `1`))
+		if got := types(ann.messages()); got != "state-lost state-lost" {
+			t.Errorf("ann was told %s", got)
+		}
+		bob.reply(3, wire.TypeRecordWrite, setTo("board", `2`))
+		if got := types(ann.messages()); got != "state-lost state-lost" {
+			t.Errorf("without a subscription ann was told %s", got)
+		}
+		if m := ann.reply(3, wire.TypeRecordSubscribe, subscribed("board")); body[wire.Records](m).Results[0].Record.Version != 2 {
+			t.Errorf("subscribed again: %s", m.Body)
+		}
+		bob.reply(4, wire.TypeRecordWrite, setTo("board", `3`))
+		if got := types(ann.messages()); got != "state-lost state-lost record-changed" {
+			t.Errorf("subscribed again ann was told %s", got)
+		}
+	})
+}
+
+// A session whose scope does not know it any more comes back with its next request.
+func TestStateAttachesAgain(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		j := ann.join("ann")
+		b, _ := json.Marshal(scopes.Request{Scope: wire.ScopeServer, Room: "tea", By: state.Caller{Session: j.Session}, Type: scopes.TypeDetach})
+		if _, err := n.bus.Request(n.Context(), scopes.Subject, b); err != nil {
+			t.Fatal(err)
+		}
+		if m := ann.reply(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: wire.ScopeServer}); string(m.Body) != `{"identities":["ann"]}` {
+			t.Errorf("present: %s", m.Body)
+		}
+	})
+}
+
+// Whoever loses its socket for too long is not present any more.
+func TestStateTimeout(t *testing.T) {
+	withState(t, func(n *node) {
+		ann, bob := n.connect(), n.connect()
+		ann.join("ann")
+		bob.join("bob")
+		bob.reply(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{})
+		ann.cut()
+		for id := range uint64(4) { // bob is still there
+			time.Sleep(wire.ResumeSeconds * time.Second / 4)
+			bob.reply(3+id, wire.TypePing, nil)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := types(bob.messages()); got != wire.TypePresenceLeft {
+			t.Errorf("bob was told %s", got)
+		}
+	})
+}
