@@ -33,8 +33,8 @@ type client struct {
 
 	// guarded by mu
 	mu      sync.Mutex
-	payload ring // of peers: when full, the oldest goes
-	answers ring // sent first
+	payload datagram.Ring // of peers: when full, the oldest goes
+	answers datagram.Ring // sent first
 	closed  bool
 	ending  bool // the writer ends when it has written what waits
 	overrun bool // it does not read its answers: the writer ends at once
@@ -48,7 +48,7 @@ func newClient(l *loop, conn net.Conn, pair datagram.Pair, stream bool) *client 
 	return &client{
 		loop: l, conn: conn, pair: pair, stream: stream, together: stream && !secure,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), free: make(chan struct{}, 1),
-		payload: ring{limit: dataRingBytes}, answers: ring{limit: answerRingBytes},
+		payload: datagram.NewRing(dataRingBytes, ringStart, frameOf), answers: datagram.NewRing(answerRingBytes, ringStart, frameOf),
 	}
 }
 
@@ -158,14 +158,14 @@ func (c *client) push(head, b, tail []byte) (dropped int) {
 	case c.closed || c.ending || c.overrun || len(head) < 4 || len(head)+len(b)+len(tail) > maxFrameBytes:
 		dropped = 1
 	case !isPayload(head):
-		if !c.answers.push(head, b, tail) {
+		if !c.answers.Push(head, b, tail) {
 			dropped = 1
 			c.overrun = true // the writer sees to the rest, at the latest when its write is over
 		}
 	default:
-		for !c.payload.push(head, b, tail) {
+		for !c.payload.Push(head, b, tail) {
 			dropped++
-			if !c.payload.dropFirst() {
+			if !c.payload.DropFirst() {
 				break
 			}
 		}
@@ -187,9 +187,9 @@ func (c *client) take(dst []byte) (chunk []byte, more bool) {
 	if c.overrun {
 		return nil, false
 	}
-	chunk = c.answers.take(dst)
+	chunk = c.answers.Take(dst)
 	if len(chunk) < chunkBytes {
-		chunk = c.payload.take(chunk)
+		chunk = c.payload.Take(chunk)
 	}
 	return chunk, !c.ending
 }

@@ -1,6 +1,10 @@
 package relay
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/parley-rtc/parley/internal/datagram"
+)
 
 // frame tells how long the message is that begins with b on a TCP or TLS connection: a STUN message, or ChannelData with its padding to four
 // bytes (RFC 8656 §12.5). It returns 0 when more bytes are needed to tell, and a negative number when no such message begins so: then the
@@ -26,6 +30,9 @@ func frame(b []byte) int {
 	}
 	return n
 }
+
+// frameOf is frame for a ring, which holds whole ones.
+func frameOf(head [datagram.RingHead]byte) int { return frame(head[:]) }
 
 const (
 	stunHeader = 20

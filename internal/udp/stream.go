@@ -35,8 +35,8 @@ type StreamConn struct {
 
 	// guarded by mu
 	mu      sync.Mutex
-	media   ring // RTP and RTCP: when full, the oldest goes
-	control ring // STUN and DTLS: sent first; when full, the newest is refused, and both of them retransmit
+	media   datagram.Ring // RTP and RTCP: when full, the oldest goes
+	control datagram.Ring // STUN and DTLS: sent first; when full, the newest is refused, and both of them retransmit
 	closed  bool
 
 	// atomic
@@ -61,7 +61,7 @@ func NewStreamConn(c net.Conn, pair datagram.Pair, head []byte, inbox Inbox) *St
 	return &StreamConn{
 		conn: c, pair: pair, inbox: inbox, head: append([]byte(nil), head...),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		media: ring{limit: MediaRingBytes}, control: ring{limit: ControlRingBytes},
+		media: datagram.NewRing(MediaRingBytes, ringStart, frameSize), control: datagram.NewRing(ControlRingBytes, ringStart, frameSize),
 	}
 }
 
@@ -127,23 +127,29 @@ func (s *StreamConn) queue(b []byte) (dropped int) {
 	case s.closed || len(b) == 0 || len(b) > MaxFrameBytes:
 		return 1
 	case b[0]&0xc0 != 0x80: // not RTP or RTCP (RFC 7983 section 7)
-		if !s.control.push(b) {
+		if !s.control.Push(frameHead(b), b, nil) {
 			return 1
 		}
 		return 0
 	}
-	for !s.media.push(b) {
-		s.media.dropFirst()
+	for !s.media.Push(frameHead(b), b, nil) {
+		s.media.DropFirst()
 		dropped++
 	}
 	return dropped
 }
 
+// frameHead is what stands before a datagram on TCP (RFC 4571 §2): its length.
+func frameHead(b []byte) []byte { return []byte{byte(len(b) >> 8), byte(len(b))} }
+
+// frameSize is how long the frame is that begins so.
+func frameSize(head [datagram.RingHead]byte) int { return 2 + int(head[0])<<8 + int(head[1]) }
+
 // take moves what is to be written next to dst.
 func (s *StreamConn) take(dst []byte) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.media.take(s.control.take(dst))
+	return s.media.Take(s.control.Take(dst))
 }
 
 func (s *StreamConn) writeLoop() {
