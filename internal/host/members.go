@@ -13,29 +13,26 @@ type members struct {
 	// guarded by mu
 	mu   sync.Mutex
 	here map[auth.Mark]int       // how many participants go by it
-	out  map[auth.Mark]time.Time // sent out and not back, until no token that they may have can be valid
+	out  map[auth.Mark]time.Time // sent out and not back, until none of the credentials that they may have can be valid
 }
 
-// enter notes a participant, by its mark and by that of anybody in its room. Who was sent out and is let in again is a member like any other.
-func (m *members) enter(who, anybody auth.Mark) {
+// enter notes a participant. Who was sent out and is let in again is a member like any other.
+func (m *members) enter(who auth.Mark) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.here == nil {
 		m.here = map[auth.Mark]int{}
 	}
 	m.here[who]++
-	m.here[anybody]++
 	delete(m.out, who)
 }
 
 // leave is the end of what enter began.
-func (m *members) leave(who, anybody auth.Mark) {
+func (m *members) leave(who auth.Mark) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, mark := range [...]auth.Mark{who, anybody} {
-		if m.here[mark]--; m.here[mark] <= 0 {
-			delete(m.here, mark)
-		}
+	if m.here[who]--; m.here[who] <= 0 {
+		delete(m.here, who)
 	}
 }
 
@@ -46,7 +43,7 @@ func (m *members) sendOut(now time.Time, who auth.Mark) {
 	if m.out == nil {
 		m.out = map[auth.Mark]time.Time{}
 	}
-	m.out[who] = now.Add(auth.MaxLifetime + auth.MaxSkew)
+	m.out[who] = now.Add(auth.MaxLifetime + auth.MaxSkew + leastCredentials)
 	for len(m.out) > 0 {
 		first, at := who, m.out[who]
 		for mark, until := range m.out {

@@ -57,16 +57,15 @@ func (t *turnServer) Holds(now time.Time, username []byte) bool {
 
 // Entered implements rooms.Presence.
 func (t *turnServer) Entered(room, identity string) {
-	k := t.keys.Load()
-	t.members.enter(k.Mark(room, identity), k.Mark(room, ""))
+	t.members.enter(t.keys.Load().Mark(room, identity))
 }
 
 // Left implements rooms.Presence. Who was sent out has nothing any more, at once.
 func (t *turnServer) Left(room, identity string, why wire.Code) {
-	k := t.keys.Load()
-	t.members.leave(k.Mark(room, identity), k.Mark(room, ""))
+	who := t.keys.Load().Mark(room, identity)
+	t.members.leave(who)
 	if why == wire.CodeKicked {
-		t.members.sendOut(time.Now(), k.Mark(room, identity))
+		t.members.sendOut(time.Now(), who)
 		t.relay.Recheck()
 	}
 }

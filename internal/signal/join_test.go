@@ -360,10 +360,12 @@ func TestWhoseICEServers(t *testing.T) {
 	source := netip.MustParseAddr("2001:db8:0:7::9")
 	for _, c := range []struct {
 		keys           func() auth.Keys
+		named          string
 		room, identity string
 	}{
-		{nil, "", "2001:db8:0:7::"},
-		{func() auth.Keys { return nil }, "tea", "ann"},
+		{nil, "ann", "", "2001:db8:0:7::"},
+		{func() auth.Keys { return nil }, "ann", "tea", "ann"},
+		{func() auth.Keys { return nil }, "", "tea", "2001:db8:0:7::"},
 	} {
 		b := local.New()
 		var room, identity string
@@ -373,7 +375,7 @@ func TestWhoseICEServers(t *testing.T) {
 			return nil
 		}})
 		ends := time.Unix(1795770000, 0)
-		s.ICEServers(source, "tea", "ann", ends)
+		s.ICEServers(source, "tea", c.named, ends)
 		if room != c.room || identity != c.identity || !until.Equal(ends) {
 			t.Errorf("counted as %q in %q, want %q in %q; until %v", identity, room, c.identity, c.room, until)
 		}

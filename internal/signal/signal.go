@@ -34,8 +34,7 @@ type Config struct {
 	Bus bus.Bus
 	// Keys returns the key pairs of token mode. Nil: open mode. It is called concurrently, for every token.
 	Keys func() auth.Keys
-	// ICEServers returns what a participant is given for its PeerConnection to this server; without an identity, what anybody in the room
-	// is. Until is when its token ends; zero: it needs none. Nil: none.
+	// ICEServers returns what a participant is given for its PeerConnection to this server. Until is when its token ends; zero: it needs none. Nil: none.
 	ICEServers func(room, identity string, until time.Time) []wire.ICEServer
 	// SourceOf returns the address of the client that a request comes from, behind proxies too. Nil: where the connection comes from.
 	SourceOf func(*http.Request) netip.Addr
@@ -108,10 +107,13 @@ func (s *Service) Source(r *http.Request) netip.Addr {
 }
 
 // ICEServers returns what a participant is given for its PeerConnection; never nil. In open mode whoever asks says himself who he is and where, so
-// what is relayed is counted by the address that he has asked from.
+// what is relayed is counted by the address that he has asked from; and so it is by that within a room where a token names nobody.
 func (s *Service) ICEServers(source netip.Addr, room, identity string, until time.Time) []wire.ICEServer {
-	if !s.TokenMode() {
-		room, identity = "", datagram.Source(source).String()
+	switch at := datagram.Source(source).String(); {
+	case !s.TokenMode():
+		room, identity = "", at
+	case identity == "":
+		identity = at
 	}
 	if s.config.ICEServers == nil {
 		return []wire.ICEServer{}

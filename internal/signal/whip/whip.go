@@ -236,9 +236,6 @@ func (c *Carrier) options(w http.ResponseWriter, r *http.Request, t target, allo
 			head.Set("Accept-Post", sdpType)
 			token, _ := token(r)
 			if who, ok := c.service.Admits(token, t.room); ok {
-				if t.carrier == rooms.CarrierWHEP {
-					who.Identity = "" // the room makes one for each viewer
-				}
 				c.link(head, r, t.room, who.Identity, who.Expires)
 			}
 		} else {
