@@ -57,12 +57,15 @@ type occupant struct {
 	port   uint16 // the one port of the server that it is; 0: it is not known to be a server
 }
 
+// occupantOf asks a few ports of a program whether it is a Parley, and no more than greetTimeout long.
 func occupantOf(ctx context.Context, network string, number uint16) occupant {
 	owner, ok := doctor.OwnerOf(network, number)
 	if !ok {
 		return occupant{text: "another program listens there, which this user may not look at"}
 	}
-	for _, at := range owner.TCP {
+	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	defer cancel()
+	for _, at := range owner.TCP[:min(len(owner.TCP), maxGreeted)] {
 		if version, ok := parleyAt(ctx, fmt.Sprintf(":%d", at)); ok {
 			return occupant{fmt.Sprintf("Parley %s, which is running on port %d, listens there: %v", version, at, owner), true, at}
 		}

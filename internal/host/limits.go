@@ -30,6 +30,7 @@ const (
 	trialBitrate   = 2_000_000              // bit/s of the picture in them
 	maxTrialLoss   = 1                      // percent: what goes astray within one machine is more than chance
 	greetTimeout   = 2 * time.Second        // for another server on this machine to say what it is
+	maxGreeted     = 8                      // ports of it that are asked: a `parley turn` may have hundreds
 	lookupTimeout  = 4 * time.Second        // for a name to be found
 	expiresSoon    = 14 * 24 * time.Hour    // before the end of a certificate, the doctor warns
 	littleSpace    = 100 << 20              // bytes free on a disk: below this, the doctor warns

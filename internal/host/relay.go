@@ -25,7 +25,7 @@ type relayFlags struct {
 	Allocations int            `name:"allocations" default:"0" placeholder:"N" help:"Relayed addresses in all. Default: 20000."`
 	PerUser     int            `name:"user-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one user. Default: 64."`
 	PerSource   int            `name:"source-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one IPv4 address, or IPv6 /64. Default: 1024."`
-	Rate        int            `name:"allocation-rate" default:"0" placeholder:"KBIT" help:"Kilobits a second that go each way through one relayed address; datagrams beyond it are dropped, TCP is slowed. Default: no limit."`
+	Rate        int            `name:"allocation-rate" default:"0" placeholder:"KBIT" help:"Kilobits a second that go each way through one relayed address; datagrams, each with 28 bytes for its headers, are dropped beyond it, TCP is slowed. Default: no limit."`
 	UserRate    int            `name:"user-rate" default:"0" placeholder:"KBIT" help:"The same for all relayed addresses of one user together. Default: no limit."`
 }
 

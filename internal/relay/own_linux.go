@@ -106,13 +106,14 @@ func (o *own) relayedOn(local netip.Addr, v6 bool) (at Address, ok bool) {
 }
 
 // any returns an address of this machine of a family: a loopback one for clients on loopback, for others one that others can reach, rather a
-// public than a private one.
+// public than another one.
 func (o *own) any(v6, loopback bool) (best netip.Addr, ok bool) {
 	for a := range *o.addrs.Load() {
 		if a.Is6() != v6 || a.IsLoopback() != loopback || a.IsLinkLocalUnicast() {
 			continue
 		}
-		if !ok || best.IsPrivate() && !a.IsPrivate() || best.IsPrivate() == a.IsPrivate() && a.Less(best) {
+		public, than := turn.GloballyRoutable(a), ok && turn.GloballyRoutable(best)
+		if !ok || public && !than || public == than && a.Less(best) {
 			best, ok = a, true
 		}
 	}

@@ -68,15 +68,15 @@ func TestRelayedOn(t *testing.T) {
 		want   string
 		seen   string
 	}{
-		{"where the client has come to", nil, "192.0.2.1", false, "192.0.2.1", ""},
-		{"of the other family", nil, "192.0.2.1", true, "2001:db8::1", ""},
-		{"of the other family, rather public", nil, "2001:db8::1", false, "192.0.2.1", ""},
+		{"where the client has come to", nil, "20.8.8.1", false, "20.8.8.1", ""},
+		{"of the other family", nil, "20.8.8.1", true, "2a00:1::1", ""},
+		{"of the other family, rather public", nil, "2a00:1::1", false, "20.8.8.1", ""},
 		{"on loopback", nil, "127.0.0.1", true, "::1", ""},
-		{"configured", []Address{{Bind: a("10.0.0.5"), Advertise: a("198.51.100.7")}}, "192.0.2.1", false, "10.0.0.5", "198.51.100.7"},
-		{"configured, of several", []Address{{Bind: a("10.0.0.5")}, {Bind: a("192.0.2.1")}}, "192.0.2.1", false, "192.0.2.1", ""},
-		{"configured for the other family", []Address{{Bind: a("10.0.0.5")}}, "2001:db8::1", true, "2001:db8::1", ""},
+		{"configured", []Address{{Bind: a("10.0.0.5"), Advertise: a("198.51.100.7")}}, "20.8.8.1", false, "10.0.0.5", "198.51.100.7"},
+		{"configured, of several", []Address{{Bind: a("10.0.0.5")}, {Bind: a("20.8.8.1")}}, "20.8.8.1", false, "20.8.8.1", ""},
+		{"configured for the other family", []Address{{Bind: a("10.0.0.5")}}, "2a00:1::1", true, "2a00:1::1", ""},
 	} {
-		o := machine(netip.AddrPort{}, "127.0.0.1", "::1", "10.0.0.5", "192.0.2.1", "2001:db8::1", "fe80::1")
+		o := machine(netip.AddrPort{}, "127.0.0.1", "::1", "10.0.0.5", "100.64.0.9", "20.8.8.1", "2a00:1::1", "fe80::1")
 		o.chosen = c.relays
 		at, ok := o.relayedOn(a(c.local), c.v6)
 		if !ok || at.Bind != a(c.want) || at.Advertise.IsValid() != (c.seen != "") || c.seen != "" && at.Advertise != a(c.seen) {
