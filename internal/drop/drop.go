@@ -33,7 +33,7 @@ const (
 	StunMethod      // a method or class that is not served
 	StunUnasked     // an answer to nothing that was asked
 	StunRole        // role conflict that a lite agent refuses
-	PairTaken       // a pair from which another Transport is heard
+	PairTaken       // a pair that another Transport sends on
 	PairLimit       // too many validated pairs on this node
 	PairDetour      // by this process's own relay, while direct ways are still being tried
 

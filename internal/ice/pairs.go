@@ -85,12 +85,6 @@ func (e *entry) isNominated() bool { return !e.nominated.IsZero() }
 // alive reports whether the pair was checked within SilentFor.
 func (e *entry) alive(now time.Time) bool { return now.Sub(e.checked) < SilentFor }
 
-// Silent reports whether the client has not checked a pair for so long that it is taken for dead.
-func (a *Agent) Silent(now time.Time, pair datagram.Pair) bool {
-	i := a.find(pair)
-	return i < 0 || !a.entries[i].alive(now)
-}
-
 // elect returns the best of the fresh pairs after a nominating check on entry i (rule 1).
 func (a *Agent) elect(now time.Time, i int) int {
 	best := i

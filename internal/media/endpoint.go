@@ -48,7 +48,6 @@ type endpoint struct {
 	joined      bool              // it gets data messages
 	handshakeBy time.Time         // when the DTLS handshake must be finished; zero: it is, or the first check has not come
 	pair        datagram.Pair     // where the last DTLS record came from
-	heard       time.Time         // when media have come last
 	pairs       []datagram.Pair
 	ufrags      []string
 	producers   []*route.Producer
@@ -140,15 +139,15 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 	}
 }
 
-// claim makes e the owner of a pair. A pair from which another Transport is heard stays with it: a client that forges the source of its
+// claim makes e the owner of a pair. A pair that another Transport sends on stays with it: a client that forges the source of its
 // checks gains nothing by it. Who is refused is asked again by the client's next check.
 func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 	if old := s.pairs[pair]; old != nil && old != e {
-		if !old.isSilent(now, pair) {
+		if old.transport.Agent().CanSend(now) {
 			s.refuse(now, e, pair, drop.PairTaken)
 			return
 		}
-		s.take(now, old, pair)
+		s.forgetPair(old, pair)
 	}
 	switch holder, ok := s.cfg.Pairs.Claim(pair, s.index); {
 	case ok:
@@ -164,32 +163,15 @@ func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 	e.pairs = append(e.pairs, pair)
 }
 
-// isSilent reports whether nothing has come for so long, neither a check on the pair nor media, that the client is there no more. Somebody
-// else may be: the next client behind its NAT, or on its machine.
-func (e *endpoint) isSilent(now time.Time, pair datagram.Pair) bool {
-	return e.transport.Agent().Silent(now, pair) && now.Sub(e.heard) >= ice.SilentFor
-}
-
-// take takes a pair from a Transport, which does not send on it any more.
-func (s *Shard) take(now time.Time, e *endpoint, pair datagram.Pair) {
-	other := s.out.ICE // of whom it is taken for
-	s.out.ICE = ice.Out{}
-	e.transport.RemovePair(now, pair, &s.out)
-	s.checked(now, e)
-	s.out.ICE = other
-	s.forgetPair(e, pair)
-	s.soon(e)
-}
-
 func (s *Shard) refuse(now time.Time, e *endpoint, pair datagram.Pair, r drop.Reason) {
 	s.drops.Add(r)
 	e.transport.RemovePair(now, pair, &s.out)
 }
 
-// giveUp lets another shard have a pair on which nobody is heard any more.
+// giveUp lets another shard have a pair on which nothing may be sent any more.
 func (s *Shard) giveUp(now time.Time, pair datagram.Pair) {
-	if e := s.pairs[pair]; e != nil && e.isSilent(now, pair) {
-		s.take(now, e, pair)
+	if e := s.pairs[pair]; e != nil && !e.transport.Agent().CanSend(now) {
+		s.forgetPair(e, pair)
 	}
 }
 

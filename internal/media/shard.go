@@ -280,11 +280,7 @@ func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
 
 func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte) {
 	defer s.recover(e)
-	r := e.transport.Handle(now, pair, b, &s.out)
-	if r == drop.None && b[0] >= 128 {
-		e.heard = now
-	}
-	s.drops.Add(r)
+	s.drops.Add(e.transport.Handle(now, pair, b, &s.out))
 	s.tellStarved(e)
 	if s.out.DTLS != nil {
 		s.deliver(now, e, pair)
