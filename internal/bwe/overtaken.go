@@ -6,8 +6,8 @@ import (
 )
 
 // overtaken tells what is lost from what others have only overtaken on the way. As long as nothing has been overtaken, what feedback passes
-// over is lost. Where some has, so long is waited for a packet after the next one has come as those before it took, which is what RACK does
-// for TCP (RFC 8985 §6.2); the next feedback tells. A fixed number of packets, as in RFC 9002 §6.1.1, would wait a feedback longer where
+// over is lost. Where some has, so long is waited for a packet after the next one has come as those before it took, in the manner of RACK
+// (RFC 8985 §6.2); the next feedback tells. A fixed number of packets, as in RFC 9002 §6.1.1, would wait a feedback longer where
 // few are sent, and not long enough for a burst. Where nobody reorders, nothing waits.
 //
 // Receivers tell late packets by feedback that begins with them and goes on with what has overtaken them, so a look at one feedback suffices.

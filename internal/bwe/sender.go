@@ -88,6 +88,7 @@ func (s *Sender) sentAt(now time.Duration, p *packet) time.Duration {
 func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
 	at := s.since(now)
 	s.lost = s.lost[:0]
+	s.order.top = 0 // feedback that ends half-way leaves something
 	if !s.allowed.take(at) {
 		return drop.RtcpTooOften
 	}

@@ -17,7 +17,7 @@ import (
 // cause; somebody who subscribes to nothing is sent nothing; nothing is left running.
 //
 // A request and its repair both arrive in 0.95² of the cases, and five of them fit in a second: of 110,000 holes one stays open for
-// longer by chance alone, and here are about 10,000. So one run in twenty has one, and one in 20,000 has more than lateByChance.
+// longer by chance alone, and here are about 10,000. So one run in twelve has one, and one in 9,000 has more than lateByChance.
 func TestScenarioConference(t *testing.T) { conference(t, 1) }
 
 // The same, with the room spread over two shards: nobody can tell.
