@@ -34,6 +34,8 @@ const (
 	lookupTimeout  = 4 * time.Second        // for a name to be found
 	expiresSoon    = 14 * 24 * time.Hour    // before the end of a certificate, the doctor warns
 	littleSpace    = 100 << 20              // bytes free on a disk: below this, the doctor warns
+	maxStateBytes  = 1 << 30                // commits of durable records on disk
+	stateTime      = 30 * time.Second       // for what is stored to be read at the start
 	keysInterval   = 400 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
 )
 

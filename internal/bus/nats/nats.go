@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -23,23 +24,28 @@ import (
 // Node is an embedded server.
 type Node struct {
 	// static after construction
+	lock   *os.File
 	server *server.Server
 	conn   *nats.Conn
 	stream jetstream.JetStream
 }
 
-// Open starts a server on this folder, which is made if it is not there. One process uses a folder at a time.
+// Open starts a server on this folder, which is made if it is not there. Another process that uses it is found out.
 func Open(dir string) (*Node, error) {
+	held, err := lock(dir)
+	if err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "parley", DontListen: true, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: dir, SyncAlways: true,
 		MaxPayload: maxPayload, MaxPending: maxPending, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("set up the store: %w", err)
+		return nil, errors.Join(fmt.Errorf("set up the store: %w", err), held.Close())
 	}
 	s.Start()
-	n := &Node{server: s}
+	n := &Node{lock: held, server: s}
 	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
 		return nil, errors.Join(fmt.Errorf("the store in %s did not start within %v", dir, startTime), n.Close())
 	}
@@ -59,7 +65,7 @@ func (n *Node) Close() error {
 	}
 	n.server.Shutdown()
 	n.server.WaitForShutdown()
-	return nil
+	return n.lock.Close()
 }
 
 // Limits of one log. Where Forget is set, it forgets the oldest messages when it is full; else it takes no more.

@@ -12,6 +12,21 @@ import (
 	"github.com/parley-rtc/parley/internal/bus/nats"
 )
 
+// Rule: a folder is one node's at a time.
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	n := open(t, dir)
+	if _, err := nats.Open(dir); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("opened twice: %v", err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, dir).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Rule: the server inside opens no port.
 func TestNoPort(t *testing.T) {
 	if _, err := open(t, t.TempDir()).Log(t.Context(), "STATE", nats.Limits{MaxBytes: 1 << 20}); err != nil {
