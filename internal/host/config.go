@@ -53,6 +53,7 @@ type Config struct {
 	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
 	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
 	State      bool           `group:"Process" help:"Keep shared state for applications: records, events, RPC, presence. What is durable is in the data folder. Default: no."`
+	StateRules string         `group:"Process" name:"state-rules" placeholder:"FILE" help:"YAML file that says who may do what with shared state; read again when it changes. Default: in rooms everybody reads, and who may send data the rest."`
 	Shards     int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
 	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`
 	Linger     time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant. Default: 30s."`

@@ -23,8 +23,10 @@ import (
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/media"
 	"github.com/parley-rtc/parley/internal/obs"
+	"github.com/parley-rtc/parley/internal/permit"
 	"github.com/parley-rtc/parley/internal/port"
 	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/internal/signal/whip"
@@ -46,6 +48,7 @@ type node struct {
 	shards      media.Shards
 	turn        *turnServer // nil: there is none
 	rooms       *rooms.Service
+	scopes      *scopes.Service // nil: there is none
 	signal      *signal.Service
 	metrics     *obs.Metrics
 	fingerprint sdp.Fingerprint // of the DTLS certificate
@@ -56,10 +59,12 @@ type node struct {
 
 	// owned by the goroutine of startWatch
 	keysRead, keysLast fileTime // when the keys were read, and at the last look
+	rulesFile          watched  // of shared state
 
 	// atomic
 	draining   atomic.Bool
 	keys       atomic.Pointer[keyring]
+	rules      atomic.Pointer[permit.Set] // of shared state; nil: those that hold without a file
 	offers     atomic.Pointer[[]offer]
 	candidates atomic.Pointer[[]sdp.Candidate]
 	media      atomic.Pointer[map[netip.AddrPort]struct{}] // of the candidates by UDP
@@ -355,6 +360,7 @@ func (n *node) startWatch() {
 			select {
 			case <-tick.C:
 				n.watch(time.Now())
+				n.watchRules(&n.rulesFile)
 			case <-keysTick.C:
 				n.watchKeys()
 			case <-stop:

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/nats"
 	"github.com/parley-rtc/parley/internal/permit"
@@ -30,14 +32,89 @@ func (n *node) buildState(b bus.Bus) error {
 	if err != nil {
 		return fmt.Errorf("--state: %w", err)
 	}
-	open := n.cfg.Auth == "open"
-	s, err := scopes.NewService(ctx, scopes.ServiceConfig{
-		Bus: b, Log: log, Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log,
-		May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, open) },
+	if path := n.cfg.StateRules; path != "" {
+		n.rulesFile.read = timeOf(path) // before it is read: what changes meanwhile is read again
+		rules, err := readRules(path)
+		if err != nil {
+			return fmt.Errorf("--state-rules: %w", err)
+		}
+		n.rules.Store(rules)
+	}
+	n.scopes, err = scopes.NewService(ctx, scopes.ServiceConfig{
+		Bus: b, Log: log, Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log, May: n.mayState,
 	})
 	if err != nil {
 		return fmt.Errorf("--state: %w", err)
 	}
-	n.onStop(func() { _ = s.Close() })
+	n.onStop(func() { _ = n.scopes.Close() })
 	return nil
+}
+
+// watched is a file: when it was read, and how it was at the last look.
+type watched struct{ read, last fileTime }
+
+// mayState is what the rules are now.
+func (n *node) mayState(scope wire.Scope, room string) func(state.Access) *wire.Error {
+	if rules := n.rules.Load(); rules != nil {
+		return rules.May(scope, room)
+	}
+	return permit.Default(scope, n.cfg.Auth == "open")
+}
+
+// watchRules reads the rules again where their file has changed, and was not changed any more since the last look. Those that cannot be
+// used are logged, and those of before stay.
+func (n *node) watchRules(f *watched) {
+	path := n.cfg.StateRules
+	if n.scopes == nil || path == "" {
+		return
+	}
+	now, before := timeOf(path), f.last
+	f.last = now
+	if now == f.read || now != before {
+		return
+	}
+	f.read = now
+	rules, err := readRules(path)
+	if err != nil {
+		n.log.Error("--state-rules: those of before stay in use", "err", err)
+		return
+	}
+	n.rules.Store(rules)
+	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
+	defer cancel()
+	if err := n.scopes.Recheck(ctx); err != nil {
+		n.log.Error("--state-rules: not every scope has them yet", "err", err)
+		return
+	}
+	n.log.Info("the rules of shared state have changed and were read again", "file", path)
+}
+
+// readRules reads a file of rules. A condition may be true or false without quotes.
+func readRules(path string) (*permit.Set, error) {
+	b, err := readLimited(path, maxConfigBytes)
+	if err != nil {
+		return nil, err
+	}
+	var written map[wire.Scope]map[state.Kind]map[string]map[state.Action]any
+	if err := yaml.UnmarshalWithOptions(b, &written, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	rules := permit.Rules{}
+	for scope, kinds := range written {
+		rules[scope] = map[state.Kind]map[string]map[state.Action]string{}
+		for kind, patterns := range kinds {
+			rules[scope][kind] = map[string]map[state.Action]string{}
+			for pattern, conditions := range patterns {
+				rules[scope][kind][pattern] = map[state.Action]string{}
+				for action, condition := range conditions {
+					rules[scope][kind][pattern][action] = fmt.Sprint(condition)
+				}
+			}
+		}
+	}
+	set, err := permit.Compile(rules)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return set, nil
 }

@@ -3,6 +3,7 @@ package host
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,4 +68,58 @@ func TestNodeKeepsState(t *testing.T) {
 		t.Errorf("without state: %s %s", m.Type, m.Body)
 	}
 	go s.readToEnd()
+}
+
+// The rules are those of the file; when it has changed they hold at once, and a file that cannot be used changes nothing.
+func TestStateRules(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("server:\n  record:\n    \"*\": {create: true, write: \"name == 'board'\", read: true}\n")
+	n := startNode(t, "--state", "--state-rules", path)
+	defer n.stop()
+	s := dial(t, n)
+	s.request(1, wire.TypeJoin, `{"protocol":1,"room":"tea","identity":"ann"}`)
+	var looks watched // the node's own are another goroutine's
+	id := uint64(1)
+	write := func(name string) string {
+		id++
+		m := s.request(id, wire.TypeRecordWrite, `{"scope":"server","name":"`+name+`","operations":[{"op":"set","path":"n","value":1}]}`)
+		if m.Type == wire.TypeError {
+			var e wire.Error
+			if err := json.Unmarshal(m.Body, &e); err != nil {
+				t.Fatal(err)
+			}
+			return string(e.Code)
+		}
+		return m.Type
+	}
+	for _, step := range []struct{ rules, board, other string }{
+		{"", "written", "written"}, // created
+		{"", "written", "forbidden"},
+		{"server:\n  record:\n    \"*\": {write: \"name != 'board'\"}\n", "forbidden", "written"},
+		{"server: {record: {\"*\": {write: \"nonsense(\"}}}", "forbidden", "written"},
+		{"server: {reccord: {}}", "forbidden", "written"},
+		{"room: {}\n", "forbidden", "forbidden"},
+	} {
+		if step.rules != "" {
+			put(step.rules)
+			n.watchRules(&looks)
+			n.watchRules(&looks) // it was not changed any more
+		}
+		if board, other := write("board"), write("other"); board != step.board || other != step.other {
+			t.Errorf("with %q: %s, %s; want %s, %s", step.rules, board, other, step.board, step.other)
+		}
+	}
+	go s.readToEnd()
+	for _, text := range []string{"server: {record: {\"*\": {write: \"1\"}}}", "hall: {}", "- x", "server: {record: {\"*\": {write: 3}}}"} {
+		put(text)
+		if _, err := readRules(path); err == nil {
+			t.Errorf("%q was read", text)
+		}
+	}
 }

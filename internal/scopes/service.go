@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -135,6 +136,29 @@ func (s *Service) Close() error {
 		<-end
 	}
 	return s.server.Close()
+}
+
+// Recheck asks Config.May anew for every scope, and ends what is not allowed any more. It is to be called after the rules have changed.
+func (s *Service) Recheck(ctx context.Context) error {
+	s.mu.Lock()
+	rooms := maps.Clone(s.rooms)
+	s.mu.Unlock()
+	_, err := s.server.Do(ctx, state.Recheck{May: s.config.May(wire.ScopeServer, "")})
+	for name, r := range rooms {
+		select {
+		case <-r.ready:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if r.err != nil {
+			continue // nobody uses it
+		}
+		_, roomErr := r.owner.Do(ctx, state.Recheck{May: s.config.May(wire.ScopeRoom, name)})
+		if !errors.Is(roomErr, ErrClosed) { // it has ended meanwhile
+			err = errors.Join(err, roomErr)
+		}
+	}
+	return err
 }
 
 // logSubject is where a scope's commits are. What a client names is no token of it before it is encoded.

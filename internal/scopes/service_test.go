@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,18 +25,20 @@ type town struct {
 	t   *testing.T
 	bus bus.Bus
 	*scopes.Service
+	strict *atomic.Bool // nothing is allowed any more
 }
 
 const linger = 30 * time.Second
 
 func newTown(t *testing.T, log bus.Log) *town {
 	t.Helper()
-	b := local.New()
+	b, strict := local.New(), &atomic.Bool{}
 	s, err := scopes.NewService(t.Context(), scopes.ServiceConfig{
 		Bus: b, Log: log, Linger: linger, Random: rand.Reader, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		May: func(scope wire.Scope, room string) func(state.Access) *wire.Error {
+			now := strict.Load()
 			return func(a state.Access) *wire.Error {
-				if a.Name == "forbidden in "+string(scope)+" "+room {
+				if now || a.Name == "forbidden in "+string(scope)+" "+room {
 					return wire.NewError(wire.CodeForbidden, "", "")
 				}
 				return nil
@@ -45,7 +48,7 @@ func newTown(t *testing.T, log bus.Log) *town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &town{t, b, s}
+	return &town{t, b, s, strict}
 }
 
 // ask sends a request and returns its answer's body, or its code.
@@ -190,6 +193,32 @@ func TestRoomScopeLingers(t *testing.T) {
 		time.Sleep(linger + time.Second)
 		if got := versions(); got != "1 1" {
 			t.Errorf("opened again: %s", got)
+		}
+	})
+}
+
+// Rule: new rules hold in every scope at once, and end what they forbid.
+func TestServiceRecheck(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		for _, room := range []string{"tea", "milk"} {
+			events := c.come(room, "ann in "+room)
+			c.ask(room, "ann in "+room, "event-subscribe", `{"names":["x"]}`)
+			c.strict.Store(true)
+			if err := c.Recheck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := heard(events); len(got) != 1 || !strings.Contains(got[0], "state-unsubscribed") {
+				t.Errorf("%s: heard %q", room, got)
+			}
+			for _, body := range []string{`{"name":"x"}`, `{"scope":"server","name":"x"}`} {
+				if got := c.ask(room, "", "event-publish", body); got != "forbidden" {
+					t.Errorf("%s, %s: %s", room, body, got)
+				}
+			}
+			c.strict.Store(false)
+			if err := c.Recheck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
