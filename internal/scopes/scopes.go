@@ -11,6 +11,7 @@
 package scopes
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -329,11 +330,13 @@ func deleteSession(all []state.Attach, session string) []state.Attach {
 	return slices.DeleteFunc(all, func(a state.Attach) bool { return a.By.Session == session })
 }
 
-// encode is for bodies of wire, which always can be.
+// encode is for bodies of wire, which always can be. Nothing is escaped for HTML: documents would become longer than their limit, by up to six times.
 func encode(body any) []byte {
-	b, err := json.Marshal(body)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil {
 		panic("scopes: encode a body: " + err.Error())
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

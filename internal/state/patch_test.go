@@ -42,12 +42,13 @@ func TestParsePath(t *testing.T) {
 			t.Errorf("%s: read again it is %v, %v", in, again, refused)
 		}
 	}
-	for _, in := range append(shared.Bad, "a\xff") {
+	for _, in := range append(shared.Bad, "a\xff", `["\`, `["\"`, `a["\u`) {
 		if p, refused := ParsePath(in); refused == nil || refused.Code != wire.CodeBadRequest {
 			t.Errorf("%q: got %v, %v; want bad-request", in, p, refused)
 		}
 	}
 	for _, c := range []struct{ fits, tooLarge string }{
+		{"", `[".` + strings.Repeat(`\n`, 500) + `"]`}, // as it is stored: \u000a
 		{strings.Repeat("x", wire.MaxPathBytes), strings.Repeat("x", wire.MaxPathBytes+1)},
 		{strings.Repeat("[0]", wire.MaxPathSteps), strings.Repeat("[0]", wire.MaxPathSteps+1)},
 	} {
@@ -225,6 +226,22 @@ func TestDiffLimit(t *testing.T) {
 	if _, few := diff(append(list(5000, "x"), Value{"a"}), append(list(5000, "x"), Value{"b"})); !few {
 		t.Error("a common part counted")
 	}
+}
+
+// Whatever is sent as a path is read or refused, and what is read is read again as it is stored.
+func FuzzParsePath(f *testing.F) {
+	for _, s := range []string{`a.b[1]["c.d"]`, `["\`, `[".\n"]`, "[", "a..b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, refused := ParsePath(s)
+		if refused != nil {
+			return
+		}
+		if again, refused := ParsePath(p.String()); refused != nil || !reflect.DeepEqual(p, again) {
+			t.Errorf("%q is %q, and then %v, %v", s, p.String(), again, refused)
+		}
+	})
 }
 
 // Whatever is said to be a path or an operation, it is refused or does what its plain description does.

@@ -52,6 +52,9 @@ func ParsePath(s string) (Path, *wire.Error) {
 		}
 		path, rest = append(path, step), after
 	}
+	if len(path.String()) > wire.MaxPathBytes { // as it is stored and told: escapes can be longer there
+		return nil, tooLarge("path", wire.MaxPathBytes)
+	}
 	return path, nil
 }
 
@@ -78,8 +81,11 @@ func cutPlace(s string) (step Step, rest string, ok bool) {
 	if strings.HasPrefix(s, `"`) {
 		p := parser{b: []byte(s)}
 		key, refused := p.string()
+		if refused != nil {
+			return step, s, false
+		}
 		rest, ok = strings.CutPrefix(s[p.i:], "]")
-		return Step{Key: key}, rest, ok && refused == nil
+		return Step{Key: key}, rest, ok
 	}
 	digits, rest, ok := strings.Cut(s, "]")
 	place, err := strconv.Atoi(digits)
