@@ -22,13 +22,8 @@ const (
 	// MaxStatuses is how many packets one feedback packet may speak of.
 	MaxStatuses = MaxInFlight
 
-	// maxLost is how many lost packets Lost tells of, and how many more may be waited for; of the others the receiver has to.
+	// maxLost is how many lost packets Lost tells of; of the others the receiver has to.
 	maxLost = 256
-
-	// maxOvertaken is the longest that a missing packet is waited for because others were overtaken, but for a quarter of it; overtakenFor
-	// is how long that is remembered of a path.
-	maxOvertaken = 80 * time.Millisecond
-	overtakenFor = 30 * time.Second
 
 	// feedbackRate and feedbackBurst bound the feedback packets that are read in a second and at once. Browsers send 4 to 20 a second.
 	feedbackRate  = 100

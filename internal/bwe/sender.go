@@ -26,7 +26,6 @@ type Sender struct {
 	control control
 	losses  losses
 	prober  prober
-	order   overtaken
 	lost    []Origin      // that the last feedback has told of
 	told    int64         // feedback has told of all before this index, or has been lost
 	heard   bool          // feedback has come
@@ -88,7 +87,6 @@ func (s *Sender) sentAt(now time.Duration, p *packet) time.Duration {
 func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
 	at := s.since(now)
 	s.lost = s.lost[:0]
-	s.order.top = 0 // feedback that ends half-way leaves something
 	if !s.allowed.take(at) {
 		return drop.RtcpTooOften
 	}
@@ -105,7 +103,6 @@ func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
 		s.acked.reset()
 		s.delays.reset()
 		s.queue = standing{}
-		s.order.restart()
 	}
 	unknown := s.skip(index)
 	var newest *packet
@@ -120,12 +117,10 @@ func (s *Sender) Feedback(now time.Time, b []byte) drop.Reason {
 			s.missed(at, index+i)
 			continue
 		}
-		s.order.arrive(at, arrival)
 		s.arrived(at, p, arrival)
 		s.acked.add(arrival, unknown)
 		newest, unknown = p, 0
 	}
-	s.lost = s.order.judge(at, &s.flight, s.lost)
 	s.told = max(s.told, index+int64(st.count))
 	s.heard, s.unheard = true, 0
 	if newest != nil {
@@ -173,13 +168,16 @@ func (s *Sender) missed(now time.Duration, index int64) {
 	p.fate = lost
 	s.losses.add(s.sentAt(now, p), int(p.size), true)
 	s.prober.missed(p.probe)
-	if p.origin != 0 {
-		s.order.miss(index)
+	if p.origin == 0 || len(s.lost) == maxLost {
+		return
 	}
+	if twin := s.flight.get(index - 1); p.origin&Copy != 0 && twin != nil && twin.fate == arrived {
+		return
+	}
+	s.lost = append(s.lost, p.origin&^Copy)
 }
 
-// Lost returns what the packets were made of that are lost by what the last feedback said, each once: what others may only have overtaken is
-// not among them yet. It is good until the next feedback.
+// Lost returns what the packets were made of that the last feedback said are lost, each once. It is good until the next feedback.
 func (s *Sender) Lost() []Origin { return s.lost }
 
 // measure takes the time from sending a packet to the feedback about it.

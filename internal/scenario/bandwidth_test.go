@@ -49,32 +49,6 @@ func TestScenarioRandomLoss(t *testing.T) {
 	}
 }
 
-// On a link that lets packets overtake one another hardly any is sent twice for nothing: feedback does not tell those that are late from those that
-// are lost, but of the late ones it tells soon. Of a client that asks for nothing at once, all requests are for what is lost.
-func TestScenarioReordering(t *testing.T) {
-	for _, loss := range []float64{0, 0.02} {
-		t.Run(fmt.Sprint(loss), func(t *testing.T) {
-			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-			scenario.Run(t, scenario.Conditions{Seed: 9, Link: sim.Link{Delay: 20 * time.Millisecond}}, func(p *scenario.Plan) {
-				ann, bob := p.Join("ann", scenario.Options{Simulcast: true}), p.Join("bob", scenario.Options{Feedback: true, Patience: time.Second / 4})
-				ann.Publish(wire.SourceMicrophone)
-				camera := ann.PublishLarge()
-				p.Pass(5 * time.Second)
-				p.SetDownlink(bob, sim.Link{Delay: 20 * time.Millisecond, Loss: loss, Reorder: 0.1, ReorderBy: 30 * time.Millisecond})
-				before := p.Volume(bob)
-				p.Pass(time.Minute)
-				repeats := bob.Needless()
-				_, still := bob.Stills(camera, time.Now().Add(-time.Minute), freeze)
-				p.Logf("%d packets came twice, of %d bytes in all; still for %v", repeats, p.Volume(bob)-before, still)
-				if repeats > 30 {
-					t.Errorf("%d packets came twice", repeats)
-				}
-				p.Finish(drop.Paced)
-			})
-		})
-	}
-}
-
 // A link falls from 2 Mb/s to 300 kb/s and comes back, with a queue of 200 ms. Within 3 s no more is sent than fits, within 5 s packets
 // wait for less than 100 ms, the picture never stands still for 2 s, nobody hears a gap, and within 15 s of the return the link is used.
 func TestScenarioBandwidthFalls(t *testing.T) {

@@ -33,8 +33,6 @@ type Options struct {
 	NoRTX bool
 	// Feedback: it tells the server when packets arrive, as browsers do.
 	Feedback bool
-	// Patience is how long it waits for a packet that others have overtaken before it asks for it.
-	Patience time.Duration
 }
 
 // Client is a participant: a session and a PeerConnection.

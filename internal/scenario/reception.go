@@ -167,7 +167,7 @@ func (c *Client) arrived(p *rtp.Packet) {
 	if copy(a.head[:], payload) == len(a.head) && len(payload) > 20 {
 		a.part, a.shown = payload[16], binary.BigEndian.Uint32(payload[17:])
 	}
-	r.note(a.number, a.at.Add(c.options.Patience))
+	r.note(a.number)
 	r.arrivals = append(r.arrivals, a)
 }
 

@@ -11,7 +11,7 @@ import (
 
 // request is a missing number of a video slot.
 type request struct {
-	due   time.Time // when it is asked for next
+	asked time.Time
 	tries int
 }
 
@@ -25,14 +25,14 @@ const (
 
 func (p *Plan) askAgain() time.Duration { return max(leastRTT, 2*p.delay+askInterval) }
 
-// note keeps the list of what is missing, and is asked for from due on. Called with the client's mu held.
-func (r *reception) note(number int64, due time.Time) {
+// note keeps the list of what is missing. Called with the client's mu held.
+func (r *reception) note(number int64) {
 	if r.missing == nil {
 		r.missing = map[int64]*request{}
 	}
 	delete(r.missing, number)
 	for n := r.highest + 1; n < number && r.video; n++ {
-		r.missing[n] = &request{due: due}
+		r.missing[n] = &request{}
 	}
 	r.highest = max(r.highest, number)
 }
@@ -67,8 +67,8 @@ func (c *Client) wanted(now time.Time) []rtcp.Packet {
 			case q.tries == maxAsks:
 				delete(r.missing, n)
 				lost = true
-			case !now.Before(q.due):
-				q.due = now.Add(c.plan.askAgain())
+			case now.Sub(q.asked) >= c.plan.askAgain():
+				q.asked = now
 				q.tries++
 				if r.tried == nil {
 					r.tried = map[int64]int{}
@@ -85,20 +85,4 @@ func (c *Client) wanted(now time.Time) []rtcp.Packet {
 		}
 	}
 	return out
-}
-
-// Needless counts the packets of video that came although they had come before.
-func (c *Client) Needless() (repeats int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range c.receptions {
-		seen := map[int64]bool{}
-		for _, a := range r.arrivals {
-			if r.video && seen[a.number] {
-				repeats++
-			}
-			seen[a.number] = true
-		}
-	}
-	return repeats
 }
