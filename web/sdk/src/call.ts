@@ -13,6 +13,8 @@ import { LocalPublication, type LocalPublicationLink, type PublishOptions, Remot
 import { type Publishing, publishing } from "./publishing.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
+import type { StateLink } from "./shared/link.js";
+import { SharedState } from "./shared/state.js";
 import { type SlotChange, SlotTable } from "./slots.js";
 import { Speakers } from "./speakers.js";
 import { type Change, RoomState } from "./state.js";
@@ -38,6 +40,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly localParticipant: LocalParticipant;
   readonly participants = new Map<string, RemoteParticipant>();
   readonly speakers: Speakers;
+  readonly shared: { readonly room: SharedState; readonly server: SharedState };
   readonly #room: Room;
   readonly #session: Session;
   readonly #state = new RoomState();
@@ -69,6 +72,8 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       joined.grants,
     );
     this.speakers = new Speakers(room, () => [this.localParticipant, ...this.participants.values()]);
+    const link = stateLink(session);
+    this.shared = { room: new SharedState(link, "room"), server: new SharedState(link, "server") };
     this.#media = new Media(this);
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
     this.#media.start();
@@ -150,6 +155,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   event(message: EventMessage): void {
     for (const change of this.#state.apply(message)) this.#apply(change);
+    for (const state of Object.values(this.shared)) state.received(message);
     switch (message.type) {
       case "slot": {
         const change = this.#slots.apply(message.body);
@@ -191,10 +197,12 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     }
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
     for (const s of this.#subscriptions()) s.useAnew();
+    for (const s of Object.values(this.shared)) s.restore();
     this.#media.replace({ session: true });
   }
 
   stateChanged(state: SessionState): void {
+    for (const s of Object.values(this.shared)) s.sessionIs(state);
     if (state.at === "ended") this.#over(state.error);
     else this.#settleState(state.at === "resuming" ? state.reason : undefined);
   }
@@ -570,6 +578,20 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     this.#path = "broken";
     this.#settleState(error);
   }
+}
+
+function stateLink(session: Session): StateLink {
+  let calls = 0;
+  return {
+    get isOpen() {
+      return session.state.at === "open";
+    },
+    get isEnded() {
+      return session.state.at === "ended";
+    },
+    nextCall: () => ++calls,
+    request: (type, body) => session.request(type, body),
+  };
 }
 
 function pause(ms: number): Promise<void> {

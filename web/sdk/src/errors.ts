@@ -86,6 +86,18 @@ export class NotFoundError extends ParleyError {
   override readonly name = "NotFoundError";
 }
 
+/** A record was another version than a write was made for; the write is undone. */
+export class ConflictError extends ParleyError {
+  override readonly name = "ConflictError";
+  /** The record as it is, where it may be read. */
+  readonly current: wire.RecordState | undefined;
+
+  constructor(message: string, details: ErrorDetails & { readonly current?: wire.RecordState | undefined } = {}) {
+    super("conflict", message, details);
+    this.current = details.current;
+  }
+}
+
 /** Media could not be negotiated, or do not get through. */
 export class MediaError extends ParleyError {
   override readonly name = "MediaError";
@@ -143,8 +155,9 @@ export function fromWire(e: wire.Error): ParleyError {
     case "left":
     case "slow-reader":
       return new EndedError(e.code, e.message, details);
-    case "timeout":
     case "conflict":
+      return new ConflictError(e.message, { ...details, current: e.current });
+    case "timeout":
     case "no-provider":
     case "rpc-failed":
     case "bad-request":

@@ -5,6 +5,16 @@ export { Room, type ConnectionState, type RoomEvents, type SendOptions } from ".
 export { LocalParticipant, RemoteParticipant, type Participant } from "./participant.js";
 export { LocalPublication, RemotePublication, type Publication, type PublishOptions } from "./publication.js";
 export { Subscription, type Preference, type SubscriptionEvents, type SubscriptionStats, type SubscriptionStatus } from "./subscription.js";
+export { SharedState, type Head } from "./shared/state.js";
+export { SharedRecord, type Changes, type RecordEvents, type Version } from "./shared/record.js";
+export { SharedList, type ListEvents } from "./shared/list.js";
+export { Presence, type PresenceEvents } from "./shared/presence.js";
+export { Topic, type EventInfo, type TopicListener } from "./shared/topic.js";
+export { RPC, type CallInfo, type ProvideOptions, type Provider } from "./shared/rpc.js";
+export type { ListenHandlers } from "./shared/listening.js";
+export type { RecordOptions } from "./shared/core.js";
+export type { Merge, WriteOptions } from "./shared/write.js";
+export type { Json, JsonOf } from "./shared/json.js";
 export { openDevices, openScreen } from "./devices.js";
 export { mediaPathOf, selectedPair, type MediaPath } from "./media-path.js";
 export type { EventOf, Listener } from "./events.js";
@@ -14,6 +24,7 @@ export type { ChatMessage, Code, Grants, Kind, Layers, Source } from "./wire.gen
 export { limits } from "./wire.gen.js";
 export {
   AccessError,
+  ConflictError,
   ConnectionError,
   DeviceError,
   EndedError,

@@ -7,6 +7,7 @@ import { TypedEventTarget } from "./events.js";
 import type { LocalParticipant, Participant, RemoteParticipant } from "./participant.js";
 import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
+import type { SharedState } from "./shared/state.js";
 import type { Subscription } from "./subscription.js";
 import type { ChatMessage, Code } from "./wire.gen.js";
 
@@ -87,6 +88,16 @@ export class Room extends TypedEventTarget<RoomEvents> {
   /** Chat, oldest first. */
   get messages(): readonly ChatMessage[] {
     return this.#call.messages;
+  }
+
+  /** State that the room's participants share: records, lists, events, RPC, presence. It ends with the room, but for durable records. */
+  get state(): SharedState {
+    return this.#call.shared.room;
+  }
+
+  /** The same, shared by all rooms of the server. */
+  get serverState(): SharedState {
+    return this.#call.shared.server;
   }
 
   /** How media travel now; undefined while they do not. */

@@ -34,6 +34,8 @@ interface Waiting {
   resolve(body: object): void;
   reject(error: ParleyError): void;
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** The connection over which it was sent last. */
+  sentOver?: Connection | undefined;
 }
 
 export class Session {
@@ -141,6 +143,7 @@ export class Session {
     waiting.timer = setTimeout(() => {
       this.#drop(request.id, new TimeoutError(`The server did not answer "${request.type}" in time.`));
     }, requestTimeoutMs);
+    waiting.sentOver = this.#connection;
     this.#connection?.send(request);
   }
 
@@ -199,7 +202,7 @@ export class Session {
     this.#replayEnd = 0;
     for (const request of this.#ledger.unanswered()) {
       const waiting = this.#waiting.get(request.id);
-      if (waiting) this.#send(waiting);
+      if (waiting && waiting.sentOver !== this.#connection) this.#send(waiting);
     }
   }
 

@@ -9,7 +9,8 @@ export const maxDiffEntries = 2048;
 
 /** One entry's way: inserted, removed, or moved, with exact places. */
 export type Step =
-  | { readonly op: "insert" | "remove"; readonly value: string; readonly at: number }
+  | { readonly op: "insert"; readonly value: string; readonly at: number }
+  | { readonly op: "remove"; readonly value: string; readonly at: number }
   | { readonly op: "move"; readonly value: string; readonly at: number; readonly to: number };
 
 /** The entries of a document that is a list; undefined: it is none. */

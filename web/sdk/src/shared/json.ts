@@ -7,7 +7,9 @@ import { limits } from "../wire.gen.js";
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** T as a JSON value: deeply readonly, and never where T has something that JSON does not know. */
-export type JsonOf<T> = T extends null | boolean | number | string
+export type JsonOf<T> = [Json] extends [T] ? T : Frozen<T>;
+
+type Frozen<T> = T extends null | boolean | number | string
   ? T
   : T extends undefined | bigint | symbol | ((...of: never[]) => unknown)
     ? never

@@ -1,0 +1,12 @@
+// Limits of shared state that are this SDK's own.
+
+/** Writes of one scope that the server has not confirmed, also while the connection is lost. */
+export const maxWaitingWrites = 1024;
+/** All of them together, in JSON. */
+export const maxWaitingBytes = 4 * 1024 * 1024;
+/** Writes of one scope that are sent and not answered, each of another record. The server takes 256 of a session. */
+export const maxWritesUnderway = 64;
+/** Records in one request that subscribes again. */
+export const maxRestored = 64;
+/** What a provider says went wrong. */
+export const maxFailureBytes = 1024;

@@ -1,0 +1,117 @@
+// A list as an application sees it: a record whose root is an array of strings.
+
+import type { ParleyError } from "../errors.js";
+import { emit, TypedEventTarget } from "../events.js";
+import { limits, type Operation } from "../wire.gen.js";
+import type { Core } from "./core.js";
+import { diff, entriesOf } from "./entries.js";
+import { badRequest, wellFormed } from "./json.js";
+import type { Document } from "./patch.js";
+import type { Records } from "./records.js";
+
+export interface ListEvents {
+  /** These lead, in their order, from the entries as they were told before to those of now. */
+  entryadded: { readonly entry: string; readonly at: number };
+  entryremoved: { readonly entry: string; readonly at: number };
+  entrymoved: { readonly entry: string; readonly at: number; readonly to: number };
+  /** list.entries changed; the events of single entries come first, unless too many differ. */
+  change: Record<never, never>;
+  ended: { readonly error: ParleyError };
+}
+
+/** Strings in an order, the same one several times perhaps. Who add, remove and move at once do not undo one another. */
+export class SharedList extends TypedEventTarget<ListEvents> {
+  readonly name: string;
+  readonly #core: Core;
+  readonly #records: Records;
+  readonly #ending: (() => void)[] = [];
+
+  /** @internal */
+  constructor(core: Core, records: Records) {
+    super();
+    this.name = core.name;
+    this.#core = core;
+    this.#records = records;
+    this.#ending.push(
+      core.observe({
+        changed: (before, after) => this.#tell(listOf(before), listOf(after)),
+        provided: () => undefined,
+        ended: (error) => emit(this, "ended", { error }),
+      }),
+    );
+  }
+
+  /** The entries, in their order. Empty where there is no list. */
+  get entries(): readonly string[] {
+    return listOf(this.#core.view);
+  }
+
+  get version(): number {
+    return this.#core.version;
+  }
+
+  /** Some writes are not confirmed yet. */
+  get isPending(): boolean {
+    return this.#core.isPending;
+  }
+
+  /** Adds an entry at the end. */
+  add(entry: string): Promise<void> {
+    return this.#write([{ op: "insert", value: text(entry) }]);
+  }
+
+  /** Inserts an entry at a place; one beyond the end is the end. */
+  insert(entry: string, at: number): Promise<void> {
+    return this.#write([{ op: "insert", value: text(entry), at }]);
+  }
+
+  /** Removes an entry: of several equal ones the one nearest to a place. What is not there is not removed. */
+  remove(entry: string, at = 0): Promise<void> {
+    return this.#write([{ op: "remove", value: text(entry), at }]);
+  }
+
+  /** Moves an entry to the place that it shall have; of several equal ones the one nearest to the place from. */
+  move(entry: string, to: number, from = 0): Promise<void> {
+    return this.#write([{ op: "move", value: text(entry), at: from, to }]);
+  }
+
+  /** Makes the list this one. What others change meanwhile stays: only what differs is written. */
+  async set(entries: readonly string[]): Promise<void> {
+    const wanted = entries.map(text);
+    const steps = diff(this.entries, wanted);
+    if (steps?.length === 0 && this.#core.view !== undefined) return;
+    if (steps && steps.length > 0 && steps.length <= limits.maxWriteOperations) return this.#write(steps);
+    // Too many to name: the server finds them, where it knows what the entries were made from.
+    const { version } = this.#core;
+    if (version > 0 && !this.#core.isPending) return this.#write([{ op: "entries", value: wanted, base: version }]);
+    return this.#write([{ op: "set", value: wanted }]);
+  }
+
+  /** Follows it no more. Writes that are not confirmed reject. */
+  close(): void {
+    for (const end of this.#ending.splice(0)) end();
+    this.#records.close(this.#core);
+  }
+
+  async #write(operations: readonly Operation[]): Promise<void> {
+    await this.#core.write(operations);
+  }
+
+  #tell(before: readonly string[], after: readonly string[]): void {
+    for (const step of diff(before, after) ?? []) {
+      const { op, value: entry, at } = step;
+      if (op === "move") emit(this, "entrymoved", { entry, at, to: step.to });
+      else emit(this, op === "insert" ? "entryadded" : "entryremoved", { entry, at });
+    }
+    emit(this, "change", {});
+  }
+}
+
+function listOf(document: Document): readonly string[] {
+  return document === undefined ? [] : (entriesOf(document) ?? []);
+}
+
+function text(entry: string): string {
+  if (typeof entry !== "string") throw badRequest("An entry of a list is a string.");
+  return wellFormed(entry);
+}

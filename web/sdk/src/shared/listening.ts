@@ -1,0 +1,109 @@
+// Active providers: who listens to a pattern is told which names of it others are subscribed to, and provides them.
+
+import { asParleyError, type ParleyError, ParleyError as Failure } from "../errors.js";
+import type { ListenKind, ListenStart } from "../wire.gen.js";
+import { checkName } from "./json.js";
+import { type Asker, tell } from "./link.js";
+
+export interface ListenHandlers {
+  /** Somebody has subscribed to this name, which is now this client's to provide. False leaves it to the next provider. */
+  start(name: string): boolean | void;
+  /** Nobody is subscribed any more, or another client provides it. */
+  stop(name: string): void;
+}
+
+interface Pattern {
+  readonly kind: ListenKind;
+  readonly pattern: string;
+  readonly handlers: ListenHandlers;
+  readonly active: Set<string>;
+  resolve(): void;
+  reject(error: ParleyError): void;
+}
+
+export class Listening {
+  readonly #asker: Asker;
+  readonly #patterns = new Map<string, Pattern>();
+
+  constructor(asker: Asker) {
+    this.#asker = asker;
+  }
+
+  async listen(kind: ListenKind, pattern: string, handlers: ListenHandlers): Promise<() => void> {
+    checkName(pattern);
+    const key = keyOf(kind, pattern);
+    if (this.#patterns.has(key)) {
+      throw new Failure("bad-request", `This client listens to "${pattern}" already.`, { next: "End the first one." });
+    }
+    return new Promise((resolve, reject) => {
+      const entry: Pattern = { kind, pattern, handlers, active: new Set(), resolve: () => resolve(() => this.#end(key, entry)), reject };
+      this.#patterns.set(key, entry);
+      void this.#ask(key, entry);
+    });
+  }
+
+  started({ kind, pattern, name }: ListenStart): void {
+    const entry = this.#patterns.get(keyOf(kind, pattern));
+    if (!entry || entry.active.has(name)) return;
+    entry.active.add(name);
+    tell(() => {
+      if (entry.handlers.start(name) !== false) return;
+      entry.active.delete(name);
+      this.#asker.ask("listen-reject", { kind, name }).catch(() => undefined); // it ended meanwhile
+    });
+  }
+
+  stopped({ kind, pattern, name }: ListenStart): void {
+    const entry = this.#patterns.get(keyOf(kind, pattern));
+    if (entry?.active.delete(name)) tell(() => entry.handlers.stop(name));
+  }
+
+  /** Others provide meanwhile what this client has provided. */
+  lose(): void {
+    for (const entry of this.#patterns.values()) stopAll(entry);
+  }
+
+  restore(): void {
+    this.lose();
+    for (const [key, entry] of this.#patterns) void this.#ask(key, entry);
+  }
+
+  end(error: ParleyError, which: (kind: ListenKind, pattern: string) => boolean = () => true): void {
+    for (const [key, entry] of [...this.#patterns]) {
+      if (!which(entry.kind, entry.pattern)) continue;
+      this.#patterns.delete(key);
+      stopAll(entry);
+      entry.reject(error);
+    }
+  }
+
+  #end(key: string, entry: Pattern): void {
+    if (this.#patterns.get(key) !== entry) return;
+    this.#patterns.delete(key);
+    stopAll(entry);
+    this.#asker.ask("unlisten", { kind: entry.kind, pattern: entry.pattern }).catch(() => undefined);
+  }
+
+  async #ask(key: string, entry: Pattern): Promise<void> {
+    const { kind, pattern } = entry;
+    try {
+      await this.#asker.insist("listen", { kind, pattern });
+      entry.resolve();
+    } catch (reason) {
+      const error = asParleyError(reason);
+      if (error.code === "connection" || this.#patterns.get(key) !== entry) return; // all of them are restored, or it is over
+      this.#patterns.delete(key);
+      entry.reject(error);
+    }
+  }
+}
+
+function keyOf(kind: ListenKind, pattern: string): string {
+  return `${kind} ${pattern}`;
+}
+
+function stopAll({ active, handlers }: Pattern): void {
+  const names = [...active];
+  active.clear();
+  for (const name of names) tell(() => handlers.stop(name));
+}

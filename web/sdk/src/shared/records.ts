@@ -1,0 +1,141 @@
+// The records of one scope: which ones are open, the subscriptions to them, and whose writes are sent next.
+
+import { asParleyError, ConnectionError, LimitError, type ParleyError } from "../errors.js";
+import type { EventMessage, RecordResult, RecordWanted } from "../wire.gen.js";
+import { Core, type CoreOwner, type RecordOptions } from "./core.js";
+import { checkName, type Json, take } from "./json.js";
+import { maxRestored, maxWaitingBytes, maxWaitingWrites, maxWritesUnderway } from "./limits.js";
+import type { Asker } from "./link.js";
+
+export class Records implements CoreOwner {
+  readonly asker: Asker;
+  readonly #open = new Map<string, { readonly core: Core; users: number }>();
+  readonly #ready = new Set<Core>();
+  #underway = 0;
+  #waiting = { writes: 0, bytes: 0 };
+
+  constructor(asker: Asker) {
+    this.asker = asker;
+  }
+
+  /** Opens a record, or shares it with whoever has opened it before. */
+  async open(name: string, options: RecordOptions): Promise<Core> {
+    checkName(name);
+    let entry = this.#open.get(name);
+    if (!entry) {
+      entry = { core: new Core(name, options, this), users: 0 };
+      this.#open.set(name, entry);
+      this.resubscribe(entry.core);
+    }
+    entry.users++;
+    await entry.core.subscribed;
+    return entry.core;
+  }
+
+  /** Ends the subscription when nobody uses it any more. */
+  close(core: Core): void {
+    const entry = this.#open.get(core.name);
+    if (entry?.core !== core || --entry.users > 0) return;
+    this.#open.delete(core.name);
+    core.end(new ConnectionError("The record was closed.", { next: "Await writes before closing." }));
+    this.asker.ask("record-unsubscribe", { records: [{ name: core.name }] }).catch(() => undefined);
+  }
+
+  async read(wanted: readonly RecordWanted[]): Promise<(RecordResult & { readonly value: Json | undefined })[]> {
+    const { results } = await this.asker.insist("record-read", { records: [...wanted] });
+    return results.map((r) => ({ ...r, value: r.record?.value === undefined ? undefined : take(r.record.value) }));
+  }
+
+  event(message: EventMessage): void {
+    switch (message.type) {
+      case "record-changed":
+        return this.#open.get(message.body.name)?.core.changed(message.body);
+      case "record-deleted":
+        return this.#open.get(message.body.name)?.core.deleted(message.body);
+      case "record-provided":
+        return this.#open.get(message.body.name)?.core.providedIs(message.body.provided);
+    }
+  }
+
+  /** The server tells nothing any more. */
+  lose(): void {
+    for (const { core } of this.#open.values()) core.lose();
+  }
+
+  /** Subscribes again, naming what is here. */
+  restore(): void {
+    const cores = [...this.#open.values()].map((e) => e.core);
+    for (let i = 0; i < cores.length; i += maxRestored) void this.#subscribe(cores.slice(i, i + maxRestored));
+  }
+
+  resubscribe(core: Core): void {
+    void this.#subscribe([core]);
+  }
+
+  /** It is over for one record. */
+  drop(name: string, error: ParleyError): void {
+    const core = this.#open.get(name)?.core;
+    this.#open.delete(name);
+    core?.end(error);
+  }
+
+  end(error: ParleyError): void {
+    for (const name of [...this.#open.keys()]) this.drop(name, error);
+  }
+
+  admit(bytes: number): void {
+    const { writes, bytes: sum } = this.#waiting;
+    if (writes >= maxWaitingWrites || sum + bytes > maxWaitingBytes) {
+      throw new LimitError("limit", "Too many writes wait for the server.", {
+        next: this.asker.isOpen ? "Await writes before making more." : "Wait until the room is connected again.",
+      });
+    }
+    this.#waiting = { writes: writes + 1, bytes: sum + bytes };
+  }
+
+  settled(bytes: number): void {
+    this.#waiting = { writes: this.#waiting.writes - 1, bytes: this.#waiting.bytes - bytes };
+  }
+
+  ready(core: Core): void {
+    this.#ready.add(core);
+    this.pump();
+  }
+
+  /** Sends what can be sent: of each record one write at a time, so that they keep their order whatever is refused. */
+  pump(): void {
+    while (this.asker.isOpen && this.#underway < maxWritesUnderway) {
+      const [core] = this.#ready;
+      if (!core) return;
+      this.#ready.delete(core);
+      const sent = core.send();
+      if (!sent) continue;
+      this.#underway++;
+      void sent.finally(() => {
+        this.#underway--;
+        this.ready(core);
+      });
+    }
+  }
+
+  async #subscribe(cores: readonly Core[]): Promise<void> {
+    let results: readonly RecordResult[];
+    try {
+      ({ results } = await this.asker.insist("record-subscribe", { records: cores.map((c) => c.have) }));
+    } catch (reason) {
+      const error = asParleyError(reason);
+      if (error.code !== "connection") for (const core of cores) this.drop(core.name, error); // else it is restored with all others
+      return;
+    }
+    cores.forEach((core, i) => this.#taken(core, results[i] ?? {}, cores.length > 1));
+  }
+
+  #taken(core: Core, result: RecordResult, inBulk: boolean): void {
+    if (this.#open.get(core.name)?.core !== core) return; // closed meanwhile
+    // The values in one reply have a limit, which each alone does not reach.
+    if (inBulk && result.error?.code === "limit") return this.resubscribe(core);
+    if (!result.record) this.#open.delete(core.name);
+    core.taken(result);
+  }
+
+}

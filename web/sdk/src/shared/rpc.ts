@@ -1,0 +1,132 @@
+// Remote procedure calls: one of those who provide a name is asked.
+
+import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError, ParleyError as Failure } from "../errors.js";
+import { limits, type RPCCall, type RPCResult } from "../wire.gen.js";
+import { bytesOf, checkName, type Json, type JsonOf, payload, take } from "./json.js";
+import { maxFailureBytes } from "./limits.js";
+import type { Asker } from "./link.js";
+import type { Names } from "./names.js";
+
+/** Whom a call came from. */
+export interface CallInfo {
+  readonly from: string | undefined;
+}
+
+export interface ProvideOptions {
+  /** Whether a call is taken; else the next provider is asked. Default: all are. */
+  readonly accepts?: (value: Json | undefined, info: CallInfo) => boolean;
+}
+
+/** Answers calls: with a value, or with an error whose message the caller is told. */
+export type Provider = (value: Json | undefined, info: CallInfo) => unknown;
+
+export interface Provision extends ProvideOptions {
+  readonly provider: Provider;
+}
+
+interface Open {
+  resolve(value: Json | undefined): void;
+  reject(error: ParleyError): void;
+}
+
+/** Calls of one scope, those of this client and those that it answers. */
+export class Calls {
+  readonly #asker: Asker;
+  readonly #provided: Names<Provision>;
+  readonly #open = new Map<number, Open>();
+
+  constructor(asker: Asker, provided: Names<Provision>) {
+    this.#asker = asker;
+    this.#provided = provided;
+  }
+
+  request(name: string, value: unknown): Promise<Json | undefined> {
+    return new Promise((resolve, reject) => {
+      checkName(name);
+      if (this.#open.size >= limits.maxOpenCalls) throw new LimitError("limit", "Too many calls have no result yet.", { next: "Await some first." });
+      const body = { name, ...payload("request", value, limits.maxRPCBytes) };
+      const call = this.#asker.nextCall();
+      this.#open.set(call, { resolve, reject });
+      this.#asker.ask("rpc-request", { ...body, call }).catch((reason: unknown) => {
+        if (this.#open.delete(call)) reject(asParleyError(reason));
+      });
+    });
+  }
+
+  /** A call of this client has ended. */
+  result({ call, value, error }: RPCResult): void {
+    const open = this.#open.get(call);
+    this.#open.delete(call);
+    if (error) open?.reject(fromWire(error));
+    else open?.resolve(value === undefined ? undefined : take(value));
+  }
+
+  /** This client is asked. It begins when the server has agreed: it may have asked somebody else meanwhile. */
+  async called({ call, name, value, from }: RPCCall): Promise<void> {
+    const [provision] = this.#provided.of(name);
+    const [given, info] = [value === undefined ? undefined : take(value), { from }];
+    try {
+      if (!provision || !accepts(provision, given, info)) return void (await this.#asker.ask("rpc-reject", { call }));
+      await this.#asker.ask("rpc-accept", { call });
+    } catch {
+      return; // another one is asked
+    }
+    const answer = await answerOf(provision, given, info);
+    await this.#asker.ask("rpc-answer", { call, ...answer }).catch(() => undefined); // nobody waits for it any more
+  }
+
+  /** The server has forgotten the calls that have no result. */
+  lose(error: ParleyError = new ConnectionError("The connection was lost before the call had a result: perhaps it was carried out.")): void {
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    for (const { reject } of open) reject(error);
+  }
+}
+
+function accepts({ accepts }: Provision, value: Json | undefined, info: CallInfo): boolean {
+  return accepts?.(value, info) ?? true;
+}
+
+async function answerOf({ provider }: Provision, value: Json | undefined, info: CallInfo): Promise<{ value?: Json; failure?: string }> {
+  try {
+    return payload("answer", await provider(value, info), limits.maxRPCBytes);
+  } catch (reason) {
+    return { failure: shortened(reason instanceof Error ? reason.message : String(reason)) };
+  }
+}
+
+function shortened(text: string): string {
+  let cut = text || "The provider failed.";
+  while (bytesOf(cut) > maxFailureBytes) cut = cut.slice(0, Math.min(cut.length - 1, maxFailureBytes));
+  return cut;
+}
+
+/** An RPC by its name. */
+export class RPC {
+  readonly name: string;
+  readonly #calls: Calls;
+  readonly #provided: Names<Provision>;
+
+  /** @internal */
+  constructor(name: string, calls: Calls, provided: Names<Provision>) {
+    this.name = name;
+    this.#calls = calls;
+    this.#provided = provided;
+  }
+
+  /**
+   * Asks a provider, which has 10 s to answer. Rejects with the code "no-provider", "timeout", or "rpc-failed" and what the provider says;
+   * with "connection" it is not known whether it was carried out.
+   */
+  request<T>(value?: T & JsonOf<T>): Promise<Json | undefined> {
+    return this.#calls.request(this.name, value);
+  }
+
+  /** Resolves when this client is asked, with a function that ends that. It is kept while the connection is lost. */
+  async provide(provider: Provider, options: ProvideOptions = {}): Promise<() => void> {
+    if (this.#provided.of(this.name).length > 0) {
+      throw new Failure("bad-request", `This client provides "${this.name}" already.`, { next: "End the first provider." });
+    }
+    return this.#provided.use(this.name, { ...options, provider });
+  }
+}
