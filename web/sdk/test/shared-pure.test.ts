@@ -40,6 +40,7 @@ test("a path is read as the server reads it, and has one way to be written", () 
 
 test("paths have limits, and up to them all is well", () => {
   for (const [fits, tooLarge] of [
+    ["", `[".${"\\n".repeat(500)}"]`], // as it is stored: \u000a
     ["ä".repeat(limits.maxPathBytes / 2), "ä".repeat(limits.maxPathBytes / 2) + "x"],
     ["[0]".repeat(limits.maxPathSteps), "[0]".repeat(limits.maxPathSteps + 1)],
   ] as const) {

@@ -21,6 +21,8 @@ export function parsePath(text: string): Path {
     steps.push(step);
     rest = rest.slice(length);
   }
+  // As it is stored and told: escapes can be longer there.
+  if (bytesOf(formatPath(steps)) > limits.maxPathBytes) throw tooLarge(`The path is longer than ${limits.maxPathBytes} bytes.`);
   return steps;
 }
 

@@ -6,6 +6,7 @@ import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions } from "./publication.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
+import { SharedState } from "./shared/state.js";
 import { Speakers } from "./speakers.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
@@ -15,6 +16,10 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     readonly localParticipant: LocalParticipant;
     readonly participants: Map<string, RemoteParticipant>;
     readonly speakers: Speakers;
+    readonly shared: {
+        readonly room: SharedState;
+        readonly server: SharedState;
+    };
     constructor(room: Room, session: Session, joined: Joined);
     get connectionState(): ConnectionState;
     get messages(): readonly ChatMessage[];

@@ -49,6 +49,15 @@ export declare class LimitError extends ParleyError {
 export declare class NotFoundError extends ParleyError {
     readonly name = "NotFoundError";
 }
+/** A record was another version than a write was made for; the write is undone. */
+export declare class ConflictError extends ParleyError {
+    readonly name = "ConflictError";
+    /** The record as it is, where it may be read. */
+    readonly current: wire.RecordState | undefined;
+    constructor(message: string, details?: ErrorDetails & {
+        readonly current?: wire.RecordState | undefined;
+    });
+}
 /** Media could not be negotiated, or do not get through. */
 export declare class MediaError extends ParleyError {
     readonly name = "MediaError";

@@ -4,6 +4,7 @@ import { TypedEventTarget } from "./events.js";
 import type { LocalParticipant, Participant, RemoteParticipant } from "./participant.js";
 import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
+import type { SharedState } from "./shared/state.js";
 import type { Subscription } from "./subscription.js";
 import type { ChatMessage, Code } from "./wire.gen.js";
 export type ConnectionState = "connecting" | "connected" | "reconnecting" | "disconnected";
@@ -106,6 +107,10 @@ export declare class Room extends TypedEventTarget<RoomEvents> {
     get connectionState(): ConnectionState;
     /** Chat, oldest first. */
     get messages(): readonly ChatMessage[];
+    /** State that the room's participants share: records, lists, events, RPC, presence. It ends with the room, but for durable records. */
+    get state(): SharedState;
+    /** The same, shared by all rooms of the server. */
+    get serverState(): SharedState;
     /** How media travel now; undefined while they do not. */
     get mediaPath(): MediaPath | undefined;
     /** For what this SDK does not offer. It is replaced when it fails ("peerconnection"); offers are made by the SDK only. */

@@ -4,7 +4,11 @@ import { type Json } from "./json.js";
 export declare const maxDiffEntries = 2048;
 /** One entry's way: inserted, removed, or moved, with exact places. */
 export type Step = {
-    readonly op: "insert" | "remove";
+    readonly op: "insert";
+    readonly value: string;
+    readonly at: number;
+} | {
+    readonly op: "remove";
     readonly value: string;
     readonly at: number;
 } | {

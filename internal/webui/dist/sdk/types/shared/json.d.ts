@@ -4,7 +4,8 @@ export type Json = null | boolean | number | string | readonly Json[] | {
     readonly [key: string]: Json;
 };
 /** T as a JSON value: deeply readonly, and never where T has something that JSON does not know. */
-export type JsonOf<T> = T extends null | boolean | number | string ? T : T extends undefined | bigint | symbol | ((...of: never[]) => unknown) ? never : {
+export type JsonOf<T> = [Json] extends [T] ? T : Frozen<T>;
+type Frozen<T> = T extends null | boolean | number | string ? T : T extends undefined | bigint | symbol | ((...of: never[]) => unknown) ? never : {
     readonly [K in keyof T]: JsonOf<T[K]>;
 };
 export type JsonObject = {
@@ -32,3 +33,4 @@ export declare function payload(what: string, value: unknown, maxBytes: number):
 };
 /** The rule for names of records, events and RPCs, and for patterns. */
 export declare function checkName(name: string): void;
+export {};

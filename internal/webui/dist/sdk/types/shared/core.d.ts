@@ -1,0 +1,65 @@
+import { type ParleyError } from "../errors.js";
+import type { Operation, RecordChanged, RecordDeleted, RecordResult, Written } from "../wire.gen.js";
+import { type Json } from "./json.js";
+import { type Asker } from "./link.js";
+import type { Document } from "./patch.js";
+import { type Path } from "./path.js";
+import { type Merge, type WriteOptions } from "./write.js";
+export interface RecordOptions {
+    /** What becomes of a write that met another version than it was made for. Default: "remote". */
+    readonly merge?: Merge;
+    /** Stored, if this client creates the record. Default: in the server's scope. */
+    readonly durable?: boolean;
+    /** Of the record, if this client creates it: see WriteOptions. */
+    readonly ttlSeconds?: number;
+    readonly history?: number;
+}
+/** What a record needs of its scope. */
+export interface CoreOwner {
+    readonly asker: Asker;
+    /** Counts a write that waits, or throws where there is no room for it. */
+    admit(bytes: number): void;
+    settled(bytes: number): void;
+    /** A record has something to send. */
+    ready(core: Core): void;
+    /** Reads it anew. */
+    resubscribe(core: Core): void;
+}
+/** What a record's views are told. Calls come after the record has changed. */
+export interface CoreObserver {
+    changed(before: Document, after: Document): void;
+    provided(provided: boolean): void;
+    ended(error: ParleyError): void;
+}
+export declare class Core {
+    #private;
+    readonly name: string;
+    readonly subscribed: Promise<void>;
+    constructor(name: string, options: RecordOptions, owner: CoreOwner);
+    get view(): Document;
+    get version(): number;
+    get isProvided(): boolean;
+    /** Whether there are writes that the server has not confirmed. */
+    get isPending(): boolean;
+    /** What is named when subscribing again. */
+    get have(): {
+        readonly name: string;
+        readonly incarnation?: number;
+        readonly version?: number;
+    };
+    observe(observer: CoreObserver): () => void;
+    watch(path: Path, fn: (value: Json | undefined) => void): () => void;
+    /** Writes, at once as it is seen here; resolves when the server has carried it out. */
+    write(operations: readonly Operation[] | undefined, options?: WriteOptions): Promise<Written>;
+    /** The result of subscribing. */
+    taken({ record, error }: RecordResult): void;
+    changed(event: RecordChanged): void;
+    deleted(event: RecordDeleted): void;
+    providedIs(provided: boolean): void;
+    /** The server tells no more of it, until it is subscribed to again. */
+    lose(): void;
+    /** It is over: not allowed any more, closed, or the session has ended. */
+    end(error: ParleyError): void;
+    /** Sends what is next; undefined: nothing can be sent now. */
+    send(): Promise<void> | undefined;
+}

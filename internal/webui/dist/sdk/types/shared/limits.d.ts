@@ -1,0 +1,10 @@
+/** Writes of one scope that the server has not confirmed, also while the connection is lost. */
+export declare const maxWaitingWrites = 1024;
+/** All of them together, in JSON. */
+export declare const maxWaitingBytes: number;
+/** Writes of one scope that are sent and not answered, each of another record. The server takes 256 of a session. */
+export declare const maxWritesUnderway = 64;
+/** Records in one request that subscribes again. */
+export declare const maxRestored = 64;
+/** What a provider says went wrong. */
+export declare const maxFailureBytes = 1024;

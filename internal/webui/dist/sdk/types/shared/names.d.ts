@@ -1,0 +1,14 @@
+import { ParleyError } from "../errors.js";
+import type { Asker } from "./link.js";
+export declare class Names<T> {
+    #private;
+    constructor(asker: Asker, add: "event-subscribe" | "rpc-provide", remove: "event-unsubscribe" | "rpc-unprovide");
+    /** Who uses a name. */
+    of(name: string): readonly T[];
+    /** Resolves when the server knows the name; with how to end it. */
+    use(name: string, user: T): Promise<() => void>;
+    /** The server has forgotten all of it. */
+    restore(): void;
+    /** It is not allowed any more, or the session has ended. */
+    end(error: ParleyError, names?: Iterable<string>): void;
+}

@@ -1,0 +1,25 @@
+import { type ParleyError } from "../errors.js";
+import { TypedEventTarget } from "../events.js";
+export interface PresenceEvents {
+    join: {
+        readonly identity: string;
+    };
+    leave: {
+        readonly identity: string;
+    };
+    /** What was watched is not allowed any more. */
+    ended: {
+        readonly error: ParleyError;
+    };
+}
+export declare class Presence extends TypedEventTarget<PresenceEvents> {
+    #private;
+    /** Those of the watched who are there now. */
+    get present(): ReadonlySet<string>;
+    /** Asks who is there, of those named or of all. */
+    list(identities?: readonly string[]): Promise<readonly string[]>;
+    /** From now on "join" and "leave" are told, of those named or of all, also over lost connections. Resolves with who is there. */
+    watch(identities?: readonly string[]): Promise<readonly string[]>;
+    /** Ends watching those named, or all at once; who is watched by name stays. */
+    unwatch(identities?: readonly string[]): Promise<void>;
+}

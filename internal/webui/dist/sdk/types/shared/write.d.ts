@@ -1,0 +1,46 @@
+import { ConflictError, type ParleyError } from "../errors.js";
+import { type Operation, type RecordState, type Written } from "../wire.gen.js";
+import { type Json } from "./json.js";
+import type { Document } from "./patch.js";
+export interface WriteOptions {
+    /** Only if the record has this version; 0: only if there is none. Else it is a conflict: see RecordOptions.merge. */
+    readonly version?: number;
+    /** Seconds after which a record that is not written goes; 0: never. */
+    readonly ttlSeconds?: number;
+    /** How many earlier versions can be read. */
+    readonly history?: number;
+}
+/**
+ * What becomes of a write that met another version: the remote one stays and the write is undone ("remote"), it is done all the same
+ * ("local"), or the record becomes what the function returns; undefined leaves it as it is.
+ */
+export type Merge = "remote" | "local" | ((remote: Json | undefined, local: Json | undefined) => Json | undefined);
+export interface Write {
+    /** Undefined: the record is deleted. */
+    operations: readonly Operation[] | undefined;
+    options: WriteOptions;
+    /** What was seen after it, when it was made. */
+    after: Document;
+    /** It is not sent together with others: they were refused together. */
+    isAlone: boolean;
+    /** The connection was lost before the server answered: perhaps it was carried out. */
+    isUncertain: boolean;
+    written?: Written;
+    /** How often its conflicts were merged. */
+    merges: number;
+    readonly bytes: number;
+    resolve(written: Written): void;
+    reject(error: ParleyError): void;
+}
+export declare function sizeOf(operations: Write["operations"]): number;
+/** The writes that are sent next, as one: those in front that may go together. */
+export declare function nextBatch(writes: readonly Write[]): Write[];
+/** What a write that waited meets when the record is known again. */
+export type Meeting = "nothing" | "conflict" | "unknown";
+/** Compares what a write was made for with what is there. Entries of lists are added, removed and moved whatever others do. */
+export declare function meet(write: Write, before: Document, now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting;
+/** How often one write is merged before its conflict is told. */
+export declare const maxMerges = 8;
+/** Makes of writes what shall be written in view of the record as it is. Undefined: they are given up. */
+export declare function merged(writes: readonly Write[], merge: Merge, remote: RecordState, isSameRecord: boolean): readonly Write[] | undefined;
+export declare function conflict(current: RecordState | undefined): ConflictError;
