@@ -72,7 +72,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       joined.grants,
     );
     this.speakers = new Speakers(room, () => [this.localParticipant, ...this.participants.values()]);
-    const link = stateLink(session);
+    const link = stateLink(session, joined.identity);
     this.shared = { room: new SharedState(link, "room"), server: new SharedState(link, "server") };
     this.#media = new Media(this);
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
@@ -580,9 +580,10 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   }
 }
 
-function stateLink(session: Session): StateLink {
+function stateLink(session: Session, identity: string): StateLink {
   let calls = 0;
   return {
+    identity,
     get isOpen() {
       return session.state.at === "open";
     },

@@ -20,7 +20,7 @@ export class ModelScope {
   #incarnations = 0;
 
   client(): ModelClient {
-    const client = new ModelClient(this);
+    const client = new ModelClient(this, `client ${this.clients.length}`);
     this.clients.push(client);
     return client;
   }
@@ -30,7 +30,7 @@ export class ModelScope {
     return r ? { name, incarnation: r.incarnation, version: r.version, value: r.document } : { name, incarnation: 0, version: 0 };
   }
 
-  write(body: RecordWrite): object | ParleyError {
+  write(body: RecordWrite, by: string): object | ParleyError {
     const r = this.records.get(body.name);
     if (this.#conflicts(r, body)) return this.#conflict(body.name);
     try {
@@ -45,7 +45,7 @@ export class ModelScope {
       this.records.set(body.name, now);
       this.writes++;
       const { incarnation, version } = now;
-      return this.#after({ incarnation, version }, body.name, { type: "record-changed", body: { scope: "room", name: body.name, incarnation, version, operations: done } });
+      return this.#after({ incarnation, version }, body.name, { type: "record-changed", body: { scope: "room", name: body.name, incarnation, version, operations: done, by } });
     } catch (reason) {
       return reason as ParleyError;
     }
@@ -60,6 +60,11 @@ export class ModelScope {
     return this.#after({}, body.name, { type: "record-deleted", body: { scope: "room", name: body.name, incarnation, version } });
   }
 
+  /** Sends everybody the events that are there. */
+  tell(): void {
+    for (const client of this.clients) client.told();
+  }
+
   #conflicts(r: Stored | undefined, { version, incarnation = 0 }: { version?: number; incarnation?: number }): boolean {
     if (version !== undefined && version !== (r?.version ?? 0)) return true;
     return incarnation !== 0 && incarnation !== r?.incarnation;
@@ -69,7 +74,6 @@ export class ModelScope {
     return fromWire({ code: "conflict", message: "another version", current: this.state(name) });
   }
 
-  /** Replies come before the event, as the server sends them. */
   #after(reply: object, name: string, event: object): object {
     for (const client of this.clients) if (client.subscribed.has(name)) client.later.push(event as EventMessage);
     return reply;
@@ -98,7 +102,7 @@ interface Request {
 export class ModelClient implements StateLink {
   readonly state: SharedState;
   readonly subscribed = new Set<string>();
-  /** Events of the request that is carried out: they follow its reply. */
+  /** Events of the request that is carried out. */
   readonly later: EventMessage[] = [];
   isOpen = true;
   readonly isEnded = false;
@@ -107,8 +111,11 @@ export class ModelClient implements StateLink {
   #down: (() => void)[] = [];
   #unanswered = new Set<Request>();
 
-  constructor(scope: ModelScope) {
+  readonly identity: string;
+
+  constructor(scope: ModelScope, identity: string) {
     this.#scope = scope;
+    this.identity = identity;
     this.state = new SharedState(this, "room");
   }
 
@@ -128,19 +135,23 @@ export class ModelClient implements StateLink {
     });
   }
 
-  /** One request reaches the server. */
-  up(): void {
+  /** One request reaches the server. Its events may come before its reply. */
+  up(eventsFirst = false): void {
     const request = this.#up.shift();
     if (!request) return;
     const reply = this.#carryOut(request);
+    if (eventsFirst) this.#scope.tell();
     this.#down.push(() => {
       this.#unanswered.delete(request);
       if (reply instanceof Error) request.reject(reply as ParleyError);
       else request.resolve(reply);
     });
-    for (const client of this.#scope.clients) {
-      for (const event of client.later.splice(0)) client.#down.push(() => client.state.received(event));
-    }
+    this.#scope.tell();
+  }
+
+  /** Sends the events that are there. */
+  told(): void {
+    for (const event of this.later.splice(0)) this.#down.push(() => this.state.received(event));
   }
 
   /** One message reaches the client. */
@@ -177,7 +188,7 @@ export class ModelClient implements StateLink {
           }),
         };
       case "record-write":
-        return this.#scope.write(body as RecordWrite);
+        return this.#scope.write(body as RecordWrite, this.identity);
       case "record-delete":
         return this.#scope.delete(body as RecordDelete);
       default:

@@ -29,7 +29,7 @@ async function drain(scope: ModelScope): Promise<void> {
 /** Lets something happen to the messages, or to the session, of a client. */
 async function chance(client: ModelClient, random: Chance): Promise<void> {
   const what = random(14);
-  if (what < 6) client.up();
+  if (what < 6) client.up(random(2) === 0);
   else if (what < 12) client.down();
   else if (!client.isOpen) client.rejoin();
   else if (random(3) === 0) client.lose();

@@ -28,6 +28,7 @@ async function open(): Promise<{ server: FakeServer; session: Session; state: Sh
   });
   let calls = 0;
   const link: StateLink = {
+    identity: "ann",
     get isOpen() {
       return session.state.at === "open";
     },
@@ -74,8 +75,8 @@ function board(version: number, value?: object, incarnation = 3): object {
   return value === undefined ? { name: "board", incarnation: 0, version: 0 } : { name: "board", incarnation, version, value };
 }
 
-function changed(server: FakeServer, version: number, operations: object[], incarnation = 3): void {
-  server.send({ type: "record-changed", body: { scope: "room", name: "board", incarnation, version, operations, by: "bob" } });
+function changed(server: FakeServer, version: number, operations: object[], incarnation = 3, by = "bob"): void {
+  server.send({ type: "record-changed", body: { scope: "room", name: "board", incarnation, version, operations, by } });
 }
 
 /** The session expires, and another one takes its place. */
@@ -160,6 +161,28 @@ test("a write is seen at once, names its incarnation, and is confirmed by the se
   assert.deepEqual([rec.get("a"), rec.isPending], [2, false]); // before the event
   changed(all.server, 6, [{ op: "set", path: "a", value: 2 }]);
   assert.equal(rec.version, 6);
+});
+
+test("an entry of one's own that is told before the reply is not seen twice, and not added again when the reply is lost", async () => {
+  const all = await open();
+  const opening = all.state.list("board");
+  await settle();
+  all.server.reply("records", { results: [{ record: board(5, ["a"]) }] });
+  const list = await opening;
+  const first = code(list.add("b"));
+  await settle();
+  changed(all.server, 6, [{ op: "insert", value: "b", at: 1 }], 3, "ann");
+  assert.deepEqual(list.entries, ["a", "b"]);
+  all.server.reply("written", { incarnation: 3, version: 6 });
+  assert.equal(await first, "");
+  const second = code(list.add("c"));
+  await settle();
+  changed(all.server, 7, [{ op: "insert", value: "c", at: 2 }], 3, "ann");
+  await expire(all.server);
+  all.server.reply("records", { results: [{ record: { ...board(7, []), value: undefined, same: true } }] }, asked(all.server, "record-subscribe").at(-1));
+  assert.equal(await second, "connection");
+  assert.equal(asked(all.server, "record-write").length, 2);
+  assert.deepEqual(list.entries, ["a", "b", "c"]);
 });
 
 test("writes that come while one is underway go together; where that is refused, each alone", async () => {

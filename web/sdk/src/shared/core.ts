@@ -106,7 +106,7 @@ export class Core {
       if (operations?.length === 0) throw badRequest("The write has no operation.");
       if ((operations?.length ?? 0) > limits.maxWriteOperations) throw badRequest(`More than ${limits.maxWriteOperations} operations in one write.`, "Write in parts.");
       const bytes = sizeOf(operations);
-      const write: Write = { operations, options, after: undefined, isAlone: false, isUncertain: false, merges: 0, bytes, resolve, reject };
+      const write: Write = { operations, options, after: undefined, isAlone: false, isUncertain: false, isUnderway: false, isTold: false, merges: 0, bytes, resolve, reject };
       this.#change(() => {
         this.#replica.add(write);
         try {
@@ -139,7 +139,7 @@ export class Core {
 
   changed(event: RecordChanged): void {
     this.#change(() => {
-      if (this.#replica.changed(event) === "lost") {
+      if (this.#replica.changed(event, event.by === this.#owner.asker.identity) === "lost") {
         this.#replica.lose();
         this.#owner.resubscribe(this);
       }
@@ -179,11 +179,16 @@ export class Core {
 
   async #send(batch: Write[]): Promise<void> {
     this.#isSending = true;
+    for (const write of batch) write.isUnderway = true;
     try {
       const written = await this.#ask(batch);
       this.#change(() => this.#done(batch, written));
     } catch (reason) {
       const error = asParleyError(reason);
+      for (const write of batch) {
+        write.isUnderway = false;
+        write.isTold &&= error.code === "connection"; // then that is what is known of it
+      }
       if (this.#owner.asker.isCrowded(error)) await pause(error);
       else this.#change(() => this.#refused(batch, error));
     } finally {
@@ -255,8 +260,10 @@ export class Core {
       const created = had === undefined && now.version > 0; // meanwhile, where nothing was
       switch (meet(write, before, document, isSameRecord || created, isSameVersion)) {
         case "nothing":
+          write.isTold = false;
           continue;
         case "conflict":
+          write.isTold = false;
           this.#merge([write], { ...now, value: document }, isSameRecord || created);
           continue;
         case "unknown":

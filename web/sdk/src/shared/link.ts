@@ -7,6 +7,8 @@ import type { Requests, Scope } from "../wire.gen.js";
 export interface StateLink {
   /** Requests reach the server now. */
   readonly isOpen: boolean;
+  /** Who writes here. */
+  readonly identity: string;
   /** Nothing reaches it ever again. */
   readonly isEnded: boolean;
   /** The number of the next call: unique in the session. */
@@ -33,6 +35,10 @@ export class Asker {
 
   get isOpen(): boolean {
     return this.#link.isOpen;
+  }
+
+  get identity(): string {
+    return this.#link.identity;
   }
 
   /** Whether the same may go well a little later. */

@@ -71,8 +71,11 @@ export class Replica {
     this.settle();
   }
 
-  /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */
-  changed({ incarnation, version, operations }: RecordChanged): Heard {
+  /**
+   * Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. The event of one's own write may
+   * come before the reply: the write must not be seen twice.
+   */
+  changed({ incarnation, version, operations }: RecordChanged, isOwn: boolean): Heard {
     if (!this.#isLive || this.#isKnown(incarnation, version)) return "known";
     const follows = this.#document === undefined ? version === 1 : incarnation === this.#incarnation && version === this.#version + 1;
     if (!follows) return "lost";
@@ -81,6 +84,7 @@ export class Replica {
     } catch {
       return "lost";
     }
+    if (isOwn) for (const write of this.#writes) write.isTold ||= write.isUnderway;
     this.settle();
     return "applied";
   }
@@ -109,6 +113,7 @@ export class Replica {
   /** The server has carried out a write. It is part of the view until its version is told. */
   acknowledge(write: Write, written: Written): void {
     write.written = written;
+    write.isTold = false;
     this.#acknowledged = Math.max(this.#acknowledged, written.incarnation);
     this.settle();
   }
@@ -121,7 +126,7 @@ export class Replica {
         this.#writes.splice(this.#writes.indexOf(write), 1);
         continue;
       }
-      view = seen(view, write.operations);
+      if (!write.isTold) view = seen(view, write.operations);
     }
     this.#view = view;
   }

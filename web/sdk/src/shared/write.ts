@@ -31,6 +31,10 @@ export interface Write {
   isAlone: boolean;
   /** The connection was lost before the server answered: perhaps it was carried out. */
   isUncertain: boolean;
+  /** It is sent, and neither answered nor lost. */
+  isUnderway: boolean;
+  /** While it was underway this client's identity was told to have written: by this write, as far as can be known before the reply. */
+  isTold: boolean;
   written?: Written;
   /** How often its conflicts were merged. */
   merges: number;
@@ -69,7 +73,7 @@ export type Meeting =
 
 /** Compares what a write was made for with what is there. Entries of lists are added, removed and moved whatever others do. */
 export function meet(write: Write, before: Document, now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
-  if (isSameRecord && isSameVersion) return "nothing";
+  if (isSameRecord && isSameVersion && !write.isTold) return "nothing";
   if (!write.operations || !isSameRecord) return equal(before, now) || equal(write.after, now) ? "nothing" : "conflict";
   for (const { op, path = "" } of write.operations) {
     if (op === "set" || op === "erase") {

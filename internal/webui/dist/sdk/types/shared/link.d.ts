@@ -4,6 +4,8 @@ import type { Requests, Scope } from "../wire.gen.js";
 export interface StateLink {
     /** Requests reach the server now. */
     readonly isOpen: boolean;
+    /** Who writes here. */
+    readonly identity: string;
     /** Nothing reaches it ever again. */
     readonly isEnded: boolean;
     /** The number of the next call: unique in the session. */
@@ -22,6 +24,7 @@ export declare class Asker {
     #private;
     constructor(link: StateLink, scope: Scope);
     get isOpen(): boolean;
+    get identity(): string;
     /** Whether the same may go well a little later. */
     isCrowded(error: ParleyError): boolean;
     nextCall(): number;

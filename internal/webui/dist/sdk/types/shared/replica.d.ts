@@ -25,8 +25,11 @@ export declare class Replica {
     lose(): void;
     /** The record as it is, from the reply to a subscription. */
     take({ incarnation, version, same, value }: RecordState): void;
-    /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */
-    changed({ incarnation, version, operations }: RecordChanged): Heard;
+    /**
+     * Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. The event of one's own write may
+     * come before the reply: the write must not be seen twice.
+     */
+    changed({ incarnation, version, operations }: RecordChanged, isOwn: boolean): Heard;
     deleted({ incarnation, version }: Pick<RecordDeleted, "incarnation" | "version">): Heard;
     add(write: Write): void;
     drop(...gone: readonly Write[]): void;

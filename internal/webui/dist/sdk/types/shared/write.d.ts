@@ -25,6 +25,10 @@ export interface Write {
     isAlone: boolean;
     /** The connection was lost before the server answered: perhaps it was carried out. */
     isUncertain: boolean;
+    /** It is sent, and neither answered nor lost. */
+    isUnderway: boolean;
+    /** While it was underway this client's identity was told to have written: by this write, as far as can be known before the reply. */
+    isTold: boolean;
     written?: Written;
     /** How often its conflicts were merged. */
     merges: number;
