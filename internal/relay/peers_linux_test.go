@@ -76,24 +76,29 @@ func both(t *testing.T, ends [2]net.Conn) {
 	}
 }
 
-// RFC 6062 §4.3, §5.2: a client connects to a peer, and bytes go both ways.
-func TestConnectToPeer(t *testing.T) {
-	r, _, a := tcpAllocation(t)
+// connected returns the ends of a connection from an allocation to a peer, the client's and the peer's, which last as long as the test.
+func connected(t *testing.T, a allocation) (data, peer net.Conn) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	data, err := a.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if data, err = a.Dial("tcp", l.Addr().String()); err != nil {
 		t.Fatal(err)
 	}
-	defer data.Close()
-	peer, err := l.Accept()
-	if err != nil {
+	t.Cleanup(func() { data.Close() })
+	if peer, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
-	defer peer.Close()
+	t.Cleanup(func() { peer.Close() })
+	return data, peer
+}
+
+// RFC 6062 §4.3, §5.2: a client connects to a peer, and bytes go both ways.
+func TestConnectToPeer(t *testing.T) {
+	r, _, a := tcpAllocation(t)
+	data, peer := connected(t, a)
 	if peer.RemoteAddr().String() != a.Addr().String() {
 		t.Errorf("from %v, the relayed address is %v", peer.RemoteAddr(), a.Addr())
 	}
@@ -111,21 +116,7 @@ func TestConnectionIsHeldToTheRate(t *testing.T) {
 	cfg.Turn.Limits.AllocationRate = rate
 	r := open(t, cfg)
 	_, a := allocateTCP(t, r)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	data, err := a.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer data.Close()
-	peer, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
+	data, peer := connected(t, a)
 	start := time.Now()
 	both(t, [2]net.Conn{data, peer})
 	both(t, [2]net.Conn{data, peer})
