@@ -5,10 +5,26 @@
 // so that none of them converts addresses and nothing is copied between them.
 package datagram
 
+import "time"
+
 // Datagram is the bytes of one received datagram. B aliases its Batch's storage and may be changed in place.
 type Datagram struct {
 	Pair Pair
 	B    []byte
+	At   int64 // when the kernel got it, in ns since 1970 by the system's clock; 0: not known
+}
+
+// maxWait is how long a datagram can have waited to be read. What looks older comes from before the system's clock was set.
+const maxWait = time.Second
+
+// Arrival returns when the datagram arrived, on now's clock: now where that is not known. Who reads is busy at times, and what waits
+// meanwhile has not been slow on its way.
+func (d *Datagram) Arrival(now time.Time) time.Time {
+	waited := time.Duration(now.UnixNano() - d.At)
+	if d.At == 0 || waited < 0 || waited > maxWait {
+		return now
+	}
+	return now.Add(-waited)
 }
 
 // Batch is up to BatchSize received datagrams with their storage. It travels from the reader to one owner and back; whoever

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -113,6 +114,19 @@ func TestReserveThenCommit(t *testing.T) {
 	e.Commit(ann, 0)
 	if r := e.Runs(); len(r) != 1 || string(r[0].B) != "sealed" || r[0].Segments != 1 {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// What waited to be read arrived before; where nothing is known of that, or the system's clock was set meanwhile, it arrives now.
+func TestArrival(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct{ before, want time.Duration }{
+		{30 * time.Millisecond, 30 * time.Millisecond}, {0, 0}, {time.Second, time.Second}, {time.Second + 1, 0}, {-1, 0}, {time.Duration(now.UnixNano()), 0},
+	} {
+		d := datagram.Datagram{At: now.UnixNano() - int64(c.before)}
+		if got := now.Sub(d.Arrival(now)); got != c.want {
+			t.Errorf("%v before now: arrived %v before, want %v", c.before, got, c.want)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func (s *Shard) letter(now time.Time, l *letter) {
 	case l.gone != nil:
 		s.forgetMirrors(l.gone)
 	case l.stray != nil:
-		s.stray(now, l.stray.Pair, l.stray.B)
+		s.stray(now, l.stray)
 	case e != nil && l.event != nil:
 		s.associated(now, e, l.event)
 	case e != nil:

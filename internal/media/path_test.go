@@ -78,7 +78,7 @@ func (s *Shard) check(now time.Time, i int) {
 	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fmt.Sprintf("server%d:client34", i)),
 		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
 		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity("0123456789012345678901ab"), stun.Fingerprint)
-	s.receive(now, pairOf(i), m.Raw)
+	s.receive(now, &datagram.Datagram{Pair: pairOf(i), B: m.Raw})
 }
 
 func pairOf(i int) datagram.Pair {

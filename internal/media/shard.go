@@ -204,7 +204,7 @@ func (s *Shard) read(now time.Time, b *datagram.Batch, piped *route.PipeBatch) {
 					feedback = true
 					continue
 				}
-				s.receive(now, b.D[i].Pair, b.D[i].B)
+				s.receive(now, &b.D[i])
 			}
 			s.held = append(s.held, b)
 		}
@@ -239,7 +239,7 @@ func (s *Shard) receiveFeedback(now time.Time) {
 	for _, b := range s.held {
 		for i := range b.N {
 			if rtp.TellsArrivals(b.D[i].B) {
-				s.receive(now, b.D[i].Pair, b.D[i].B)
+				s.receive(now, &b.D[i])
 			}
 		}
 	}
@@ -259,11 +259,11 @@ func (s *Shard) release() {
 }
 
 // receive gives one datagram to its Transport.
-func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
+func (s *Shard) receive(now time.Time, d *datagram.Datagram) {
 	s.counts.Received++
-	e := s.pairs[pair]
-	if len(b) > 0 && b[0] < 4 {
-		if ufrag, ok := ice.Ufrag(b); ok {
+	e := s.pairs[d.Pair]
+	if len(d.B) > 0 && d.B[0] < 4 {
+		if ufrag, ok := ice.Ufrag(d.B); ok {
 			e = s.ufrags[string(ufrag)]
 		}
 		if e == nil {
@@ -272,18 +272,18 @@ func (s *Shard) receive(now time.Time, pair datagram.Pair, b []byte) {
 		}
 	}
 	if e == nil {
-		s.stray(now, pair, b)
+		s.stray(now, d)
 		return
 	}
-	s.handle(now, e, pair, b)
+	s.handle(now, e, d)
 }
 
-func (s *Shard) handle(now time.Time, e *endpoint, pair datagram.Pair, b []byte) {
+func (s *Shard) handle(now time.Time, e *endpoint, d *datagram.Datagram) {
 	defer s.recover(e)
-	s.drops.Add(e.transport.Handle(now, pair, b, &s.out))
+	s.drops.Add(e.transport.Handle(now, d, &s.out))
 	s.tellStarved(e)
 	if s.out.DTLS != nil {
-		s.deliver(now, e, pair)
+		s.deliver(now, e, d.Pair)
 	}
 	if s.out.ICE.Pending() {
 		s.checked(now, e)

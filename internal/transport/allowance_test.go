@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/rtp"
 )
@@ -36,7 +37,7 @@ func TestFeedbackLimit(t *testing.T) {
 				if x.b == nil {
 					forged := make([]byte, 60)
 					forged[0], forged[1] = 0x81, 206
-					c.sub.drops.Add(c.sub.transport.Handle(now, pair, forged, &c.sub.result))
+					c.sub.drops.Add(c.sub.transport.Handle(now, &datagram.Datagram{Pair: pair, B: forged}, &c.sub.result))
 				} else {
 					c.sub.drops.Add(c.sub.sendRTCP(now, x.b))
 				}

@@ -26,7 +26,7 @@ func transportCC(sections map[string]*section) uint8 {
 	return 0
 }
 
-func (f *feedback) record(now time.Time, p *rtp.Packet) {
+func (f *feedback) record(now, arrived time.Time, p *rtp.Packet) {
 	if f.id == 0 {
 		return
 	}
@@ -34,7 +34,7 @@ func (f *feedback) record(now time.Time, p *rtp.Packet) {
 	if len(number) != 2 {
 		return
 	}
-	f.arrivals.Record(binary.BigEndian.Uint16(number), now)
+	f.arrivals.Record(binary.BigEndian.Uint16(number), arrived)
 	f.media = p.SSRC()
 	if f.next.IsZero() {
 		f.next = now.Add(feedbackInterval)

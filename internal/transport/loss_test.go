@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/codec"
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
@@ -188,7 +189,7 @@ func TestSendingTwiceAllocatesNothing(t *testing.T) {
 	i, sent := 0, 0
 	n := testing.AllocsPerRun(runs, func() {
 		k.now = k.now.Add(20 * time.Millisecond)
-		if r := k.pub.transport.Handle(k.now, pair, packets[i], &k.pub.result); r != drop.None {
+		if r := k.pub.transport.Handle(k.now, &datagram.Datagram{Pair: pair, B: packets[i]}, &k.pub.result); r != drop.None {
 			t.Fatal(r)
 		}
 		k.forward(k.now)

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/parley-rtc/parley/internal/bwe"
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/route"
 	"github.com/parley-rtc/parley/internal/rtp"
@@ -315,12 +316,12 @@ func TestPortionsAllocateNothing(t *testing.T) {
 	i := 0
 	divide := func() {
 		now = now.Add(200 * time.Millisecond) // longer than between two divisions
-		if r := c.pub.transport.Handle(now, pair, packets[i], &c.pub.result); r != drop.None {
+		if r := c.pub.transport.Handle(now, &datagram.Datagram{Pair: pair, B: packets[i]}, &c.pub.result); r != drop.None {
 			t.Fatal(r)
 		}
 		c.router.Settle(now)
 		c.forward(now)
-		if r := c.sub.transport.Handle(now, pair, estimates[i], &c.sub.result); r != drop.None {
+		if r := c.sub.transport.Handle(now, &datagram.Datagram{Pair: pair, B: estimates[i]}, &c.sub.result); r != drop.None {
 			t.Fatal(r)
 		}
 		c.sub.result.Egress.Reset()

@@ -9,12 +9,13 @@ import (
 )
 
 // handleRTP opens a packet in place and gives it to its Producer.
-func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
-	header, r := rtp.HeaderLen(b)
+func (t *Transport) handleRTP(now time.Time, d *datagram.Datagram) drop.Reason {
+	header, r := rtp.HeaderLen(d.B)
 	if r != drop.None {
 		return r
 	}
-	if b, r = t.in.OpenRTP(b, header); r != drop.None {
+	b, r := t.in.OpenRTP(d.B, header)
+	if r != drop.None {
 		return r
 	}
 	var p rtp.Packet
@@ -27,7 +28,7 @@ func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
 			return r
 		}
 	}
-	r = t.take(now, rc, &p)
+	r = t.take(now, d.Arrival(now), rc, &p)
 	t.next = earliest(t.next, rc.register.Next())
 	t.next = earliest(t.next, Late(t.feedback.next))
 	return r
@@ -37,21 +38,21 @@ func (t *Transport) handleRTP(now time.Time, b []byte) drop.Reason {
 func (t *Transport) Sends(ssrc uint32) bool { return t.receivers[ssrc] != nil }
 
 // Stray takes media from an address that no check has validated. Where they are the client's, its address has changed: see ice.Agent.Moved.
-func (t *Transport) Stray(now time.Time, pair datagram.Pair, b []byte, out *Out) drop.Reason {
-	if !t.agent.MayMove(pair) {
+func (t *Transport) Stray(now time.Time, d *datagram.Datagram, out *Out) drop.Reason {
+	if !t.agent.MayMove(d.Pair) {
 		return drop.UnknownSource
 	}
-	r := t.media(now, b, out)
+	r := t.media(now, d, out)
 	if r == drop.None {
-		t.agent.Moved(now, pair, &out.ICE)
+		t.agent.Moved(now, d.Pair, &out.ICE)
 		t.schedule(now)
 	}
 	return r
 }
 
-// take gives a packet to the Producer of the stream that it belongs to.
-func (t *Transport) take(now time.Time, rc *receiver, p *rtp.Packet) drop.Reason {
-	t.feedback.record(now, p)
+// take gives a packet to the Producer of the stream that it belongs to. What the client is told of its network is by when it arrived.
+func (t *Transport) take(now, arrived time.Time, rc *receiver, p *rtp.Packet) drop.Reason {
+	t.feedback.record(now, arrived, p)
 	if primary := rc.section.primaries[p.PayloadType()&0x7f]; primary != 0 {
 		return t.repaired(now, rc, p, primary)
 	}
@@ -59,7 +60,7 @@ func (t *Transport) take(now time.Time, rc *receiver, p *rtp.Packet) drop.Reason
 		return drop.RtpPayloadType // a media payload type on the RTX stream
 	}
 	rc.heardAt, rc.heardTS, rc.heard = now, p.Timestamp(), p.PayloadType()
-	rc.stats.Received(p.SequenceNumber(), p.Timestamp(), rc.section.rate, now)
+	rc.stats.Received(p.SequenceNumber(), p.Timestamp(), rc.section.rate, arrived)
 	if rc.section.repairable {
 		if r := rc.register.Add(p.SequenceNumber(), now); r != drop.None {
 			return r // its repair was faster, or it is older than anybody remembers

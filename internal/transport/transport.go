@@ -191,32 +191,32 @@ func (t *Transport) Ready(now time.Time) bool { return t.out != nil && now.Befor
 
 // Handle takes one datagram from the client. Anything but STUN must come from an address that a check has validated: the
 // caller looks the Transport up by such addresses only, but for Stray.
-func (t *Transport) Handle(now time.Time, pair datagram.Pair, b []byte, out *Out) drop.Reason {
-	if len(b) == 0 {
+func (t *Transport) Handle(now time.Time, d *datagram.Datagram, out *Out) drop.Reason {
+	if len(d.B) == 0 {
 		return drop.Empty
 	}
-	switch first := b[0]; {
+	switch first := d.B[0]; {
 	case first < 4:
 		defer t.schedule(now)
-		return t.agent.Handle(now, pair, b, &out.ICE)
+		return t.agent.Handle(now, d.Pair, d.B, &out.ICE)
 	case first >= 20 && first < 64:
-		out.DTLS = b
+		out.DTLS = d.B
 		return drop.None
 	case first >= 128 && first < 192:
-		return t.media(now, b, out)
+		return t.media(now, d, out)
 	}
 	return drop.UnknownClass
 }
 
-func (t *Transport) media(now time.Time, b []byte, out *Out) drop.Reason {
+func (t *Transport) media(now time.Time, d *datagram.Datagram, out *Out) drop.Reason {
 	if t.in == nil {
 		return drop.SrtpNoKeys
 	}
-	if rtp.IsRTCP(b) {
+	if rtp.IsRTCP(d.B) {
 		defer t.schedule(now)
-		return t.handleRTCP(now, b, out)
+		return t.handleRTCP(now, d.B, out)
 	}
-	return t.handleRTP(now, b)
+	return t.handleRTP(now, d)
 }
 
 // Timeout does what is due: consent, slots that were not blanked in time, repair requests, reports, feedback.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/pion/stun/v4"
 
+	"github.com/parley-rtc/parley/internal/bwe"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
 	"github.com/parley-rtc/parley/internal/ice"
@@ -64,7 +66,7 @@ func (c *client) check(now time.Time) {
 		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
 		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
 		stun.NewShortTermIntegrity("0123456789012345678901ab"), stun.Fingerprint)
-	if r := c.transport.Handle(now, pair, m.Raw, &c.result); r != drop.None {
+	if r := c.transport.Handle(now, &datagram.Datagram{Pair: pair, B: m.Raw}, &c.result); r != drop.None {
 		c.t.Fatal(r)
 	}
 	c.result.ICE.Reset()
@@ -82,12 +84,12 @@ func (c *client) keys(fill byte) *srtp.Context {
 func (c *client) send(now time.Time, h rtp.Header, ext []rtp.Extension, payload []byte) drop.Reason {
 	b := make([]byte, 2048)
 	n := c.out.Source(h.SSRC).SealRTP(b, rtp.AppendHeader(nil, h, ext), payload)
-	return c.transport.Handle(now, pair, b[:n], &c.result)
+	return c.transport.Handle(now, &datagram.Datagram{Pair: pair, B: b[:n]}, &c.result)
 }
 
 func (c *client) sendRTCP(now time.Time, b []byte) drop.Reason {
 	dst := make([]byte, 2048)
-	return c.transport.Handle(now, pair, dst[:c.out.SealRTCP(dst, b)], &c.result)
+	return c.transport.Handle(now, &datagram.Datagram{Pair: pair, B: dst[:c.out.SealRTCP(dst, b)]}, &c.result)
 }
 
 // received opens what the Transport has sent.
@@ -467,6 +469,32 @@ func TestFeedback(t *testing.T) {
 	}
 }
 
+// Feedback tells when packets came to this machine, not when they were read.
+func TestFeedbackIsAboutArrivals(t *testing.T) {
+	c := newCall(t)
+	c.pub.transport.Timeout(start, &c.pub.result) // the first report
+	read := start.Add(40 * time.Millisecond)
+	var want bwe.Arrivals
+	for i, waited := range []time.Duration{40 * time.Millisecond, 15 * time.Millisecond, 0} {
+		number := byte(i + 1)
+		b := make([]byte, 2048)
+		h := rtp.Header{PayloadType: 96, SequenceNumber: uint16(number), SSRC: 77, Marker: true}
+		n := c.pub.out.Source(77).SealRTP(b, rtp.AppendHeader(nil, h, append(mid0[:2:2], rtp.Extension{ID: 6, B: []byte{0, number}})), payload(true))
+		at := read.Add(-waited)
+		d := datagram.Datagram{Pair: pair, B: b[:n], At: at.UnixNano()}
+		if r := c.pub.transport.Handle(read, &d, &c.pub.result); r != drop.None {
+			t.Fatal(r)
+		}
+		want.Record(uint16(number), at)
+	}
+	c.pub.transport.Timeout(read.Add(50*time.Millisecond), &c.pub.result)
+	_, control := c.pub.received()
+	feedback := want.AppendFeedback(nil, 1, 77)
+	if !slices.ContainsFunc(control, func(b []byte) bool { return bytes.Contains(b, feedback) }) {
+		t.Errorf("sent % x, want % x among it", control, feedback)
+	}
+}
+
 // Bad input is dropped for a reason, and changes nothing.
 func TestDrops(t *testing.T) {
 	c := newCall(t)
@@ -476,10 +504,10 @@ func TestDrops(t *testing.T) {
 		got  drop.Reason
 		want drop.Reason
 	}{
-		{"nothing", c.pub.transport.Handle(start, pair, nil, &c.pub.result), drop.Empty},
-		{"no protocol", c.pub.transport.Handle(start, pair, []byte{250, 1, 2}, &c.pub.result), drop.UnknownClass},
-		{"not sealed", c.pub.transport.Handle(start, pair, append(rtpPacket, make([]byte, 40)...), &c.pub.result), drop.SrtpAuth},
-		{"short", c.pub.transport.Handle(start, pair, []byte{0x80, 96, 1}, &c.pub.result), drop.RtpMalformed},
+		{"nothing", c.pub.transport.Handle(start, &datagram.Datagram{Pair: pair, B: nil}, &c.pub.result), drop.Empty},
+		{"no protocol", c.pub.transport.Handle(start, &datagram.Datagram{Pair: pair, B: []byte{250, 1, 2}}, &c.pub.result), drop.UnknownClass},
+		{"not sealed", c.pub.transport.Handle(start, &datagram.Datagram{Pair: pair, B: append(rtpPacket, make([]byte, 40)...)}, &c.pub.result), drop.SrtpAuth},
+		{"short", c.pub.transport.Handle(start, &datagram.Datagram{Pair: pair, B: []byte{0x80, 96, 1}}, &c.pub.result), drop.RtpMalformed},
 		{"unknown stream", c.pub.send(start, rtp.Header{PayloadType: 33, SSRC: 99}, nil, payload(true)), drop.RtpUnknownSSRC},
 		{"unknown mid", c.pub.send(start, rtp.Header{PayloadType: 96, SSRC: 98}, []rtp.Extension{{ID: 4, B: []byte("9")}}, payload(true)), drop.RtpUnknownSSRC},
 		{"payload type", c.pub.send(start, rtp.Header{PayloadType: 33, SSRC: 97}, mid0, payload(true)), drop.RtpPayloadType},
@@ -500,7 +528,7 @@ func TestDrops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := fresh.Handle(start, pair, append(rtpPacket, make([]byte, 40)...), &c.pub.result); r != drop.SrtpNoKeys {
+	if r := fresh.Handle(start, &datagram.Datagram{Pair: pair, B: append(rtpPacket, make([]byte, 40)...)}, &c.pub.result); r != drop.SrtpNoKeys {
 		t.Errorf("before keys: %v", r)
 	}
 }
@@ -672,7 +700,7 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 	}
 	i := 0
 	n := testing.AllocsPerRun(runs, func() {
-		if r := c.pub.transport.Handle(start, pair, packets[i], &c.pub.result); r != drop.None {
+		if r := c.pub.transport.Handle(start, &datagram.Datagram{Pair: pair, B: packets[i]}, &c.pub.result); r != drop.None {
 			t.Fatal(r)
 		}
 		c.forward(start)

@@ -14,9 +14,9 @@ type mmsghdr struct {
 	n   uint32
 }
 
-// control is room for the control messages of one datagram: addresses (IPV6_PKTINFO is the larger) and GSO size. It is made of
-// words because they must be aligned.
-type control [8]uint64
+// control is room for the control messages of one datagram: addresses (IPV6_PKTINFO is the larger), and when it came or its
+// GSO size. It is made of words because they must be aligned.
+type control [9]uint64
 
 const (
 	sizeInet4 = unix.SizeofSockaddrInet4
@@ -62,19 +62,35 @@ func (r *reader) name(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	return netip.AddrPortFrom(r.zones.apply(netip.AddrFrom16(sa.Addr).Unmap(), sa.Scope_id), port(&sa.Port))
 }
 
-// destination reads the address that the datagram was sent to. It falls back to the bound address.
-func (r *reader) destination(c *control, size int) netip.AddrPort {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(c))
-	at := unsafe.Add(unsafe.Pointer(c), unix.CmsgLen(0))
-	switch {
-	case size >= unix.CmsgLen(unix.SizeofInet6Pktinfo) && h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO:
-		p := (*unix.Inet6Pktinfo)(at)
-		return netip.AddrPortFrom(r.zones.apply(netip.AddrFrom16(p.Addr).Unmap(), p.Ifindex), r.local.Port())
-	case size >= unix.CmsgLen(unix.SizeofInet4Pktinfo) && h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO:
-		p := (*unix.Inet4Pktinfo)(at)
-		return netip.AddrPortFrom(netip.AddrFrom4(p.Spec_dst), r.local.Port())
+// told is what the kernel says of a datagram beside its bytes and where it came from.
+type told struct {
+	to netip.AddrPort // the address that it was sent to, or the bound one
+	at int64          // when it came, in ns since 1970; 0: not known
+}
+
+// told reads the control messages of a datagram, which are the first size bytes of c.
+func (r *reader) told(c *control, size int) told {
+	t := told{to: r.local}
+	for at := 0; at+unix.CmsgLen(0) <= size; {
+		h := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(c), at))
+		n := int(h.Len) - unix.CmsgLen(0)
+		if n < 0 || at+unix.CmsgLen(n) > size {
+			break
+		}
+		value := unsafe.Add(unsafe.Pointer(h), unix.CmsgLen(0))
+		switch {
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && n >= int(unsafe.Sizeof(unix.Timespec{})):
+			t.at = (*unix.Timespec)(value).Nano()
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && n >= unix.SizeofInet6Pktinfo:
+			p := (*unix.Inet6Pktinfo)(value)
+			t.to = netip.AddrPortFrom(r.zones.apply(netip.AddrFrom16(p.Addr).Unmap(), p.Ifindex), r.local.Port())
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && n >= unix.SizeofInet4Pktinfo:
+			p := (*unix.Inet4Pktinfo)(value)
+			t.to = netip.AddrPortFrom(netip.AddrFrom4(p.Spec_dst), r.local.Port())
+		}
+		at += unix.CmsgSpace(n)
 	}
-	return r.local
+	return t
 }
 
 // setControl writes the control messages for a datagram from local and, where segment is not 0, to be cut every segment bytes.

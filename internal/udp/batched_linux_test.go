@@ -313,6 +313,31 @@ func TestCoalescingIsForFrames(t *testing.T) {
 	}
 }
 
+// Each datagram has the time at which the kernel got it, whenever it is read.
+func TestArrivalsAreTheKernels(t *testing.T) {
+	c, pair, e := loop(t)
+	var sent [3]int64
+	for i := range sent {
+		e.Reset()
+		e.Append(pair, []byte("arrives"))
+		c.Send(e)
+		sent[i] = time.Now().UnixNano()
+	}
+	b, before := datagram.NewBatch(), int64(0)
+	for n := 0; n < len(sent); n += b.N {
+		if err := c.ReadBatch(b); err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.N {
+			at := b.D[i].At
+			if at <= before || at > sent[n+i] {
+				t.Errorf("datagram %d came at %d, and was sent between %d and %d", n+i, at, before, sent[n+i])
+			}
+			before = sent[n+i]
+		}
+	}
+}
+
 // Link-local addresses keep their interface on the way in and out, in socket addresses and control messages.
 func TestLinkLocalZones(t *testing.T) {
 	r := newReader(&batched{local: netip.MustParseAddrPort("[::]:8443")})
@@ -326,13 +351,13 @@ func TestLinkLocalZones(t *testing.T) {
 	}
 	var c control
 	n := setControl(&c, to.Addr(), 1200, false)
-	if got := r.destination(&c, n); got != netip.MustParseAddrPort("[fe80::7%12]:8443") {
+	if got := r.told(&c, n).to; got != netip.MustParseAddrPort("[fe80::7%12]:8443") {
 		t.Errorf("local %v", got)
 	}
-	if got := r.destination(&c, 0); got != r.local {
+	if got := r.told(&c, 0).to; got != r.local {
 		t.Errorf("without PKTINFO: %v", got)
 	}
-	if allocs := testing.AllocsPerRun(100, func() { r.name(&sa); r.destination(&c, n); setName(&sa, to, false) }); allocs != 0 {
+	if allocs := testing.AllocsPerRun(100, func() { r.name(&sa); r.told(&c, n); setName(&sa, to, false) }); allocs != 0 {
 		t.Errorf("%v allocations", allocs)
 	}
 	sa.Addr, sa.Scope_id = netip.MustParseAddr("2001:db8::1").As16(), 12

@@ -67,7 +67,7 @@ func listen(cfg Config) (Conn, error) {
 	return c, nil
 }
 
-// setOptions runs before bind, so that every datagram comes with the address it was sent to.
+// setOptions runs before bind, so that every datagram comes with the address it was sent to, and when.
 func setOptions(fd int, network string, cfg Config) error {
 	var err error
 	if network == "udp4" {
@@ -78,6 +78,7 @@ func setOptions(fd int, network string, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("ask for destination addresses: %w", err)
 	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) // without it, what waits counts as under way
 	// Forcing needs CAP_NET_ADMIN; without it the system's maximum applies. What was granted is in Stats.
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, cfg.ReceiveBuffer) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, cfg.ReceiveBuffer)

@@ -155,10 +155,8 @@ func (r *reader) take(n int) {
 		case m.n == 0:
 			r.conn.empty.Add(1)
 		default:
-			b.D[b.N] = datagram.Datagram{
-				Pair: datagram.Pair{Local: r.destination(&r.ctrls[i], int(m.hdr.Controllen)), Remote: r.name(&r.names[i])},
-				B:    b.Storage(i)[:m.n],
-			}
+			told := r.told(&r.ctrls[i], int(m.hdr.Controllen))
+			b.D[b.N] = datagram.Datagram{Pair: datagram.Pair{Local: told.to, Remote: r.name(&r.names[i])}, B: b.Storage(i)[:m.n], At: told.at}
 			if r.aside.patience > 0 && rtp.TellsArrivals(b.D[b.N].B) {
 				r.aside.reports++
 			}

@@ -57,6 +57,9 @@ const watch = async (room, identity, width) => {
 const sends = async () => JSON.stringify([...(await e2e.whip.getStats()).values()].filter((s) => s.type === 'outbound-rtp')
   .map((s) => [s.rid, s.frameWidth, s.framesSent, s.targetBitrate, s.qualityLimitationReason]));
 
+/** In the page of the publisher: what it believes that its own network carries, in b/s: the camera is to be no larger. */
+const mayBe = async () => [...(await e2e.whip.getStats()).values()].find((s) => s.type === 'candidate-pair' && s.nominated)?.availableOutgoingBitrate;
+
 /** In the page: the longest time without a new picture since the last call, ms. */
 const stood = () => {
   const times = [...e2e.shown.splice(0), performance.now()];
@@ -74,7 +77,8 @@ describe('a viewer whose bandwidth changes', () => {
 
   const down = async () => JSON.parse(await call.lab.link('stats')).down;
 
-  /** Lets time pass, and returns for each second what was sent and what arrived, in b/s, and how long packets waited at most, in ms. */
+  /** Lets time pass, and returns for each second what was sent, what arrived and what the camera may be, in b/s, and how long packets waited
+   * at most, in ms. */
   const seconds = async (n) => {
     const all = [];
     for (let i = 0; i < n; i++) {
@@ -85,7 +89,7 @@ describe('a viewer whose bandwidth changes', () => {
         waits = Math.max(waits, (await down()).Waits);
       }
       const [end, passed] = [await down(), (performance.now() - at) / 1000];
-      all.push({ sent: (8 * (end.Offered - begin.Offered)) / passed, came: (8 * (end.Bytes - begin.Bytes)) / passed, waits });
+      all.push({ sent: (8 * (end.Offered - begin.Offered)) / passed, came: (8 * (end.Bytes - begin.Bytes)) / passed, waits, camera: await call.studio.evaluate(mayBe) });
     }
     return all;
   };
@@ -102,7 +106,7 @@ describe('a viewer whose bandwidth changes', () => {
       });
       await call.lab.link('down rate=2M,queue=200ms,delay=20ms');
       const steady = await seconds(20);
-      t.diagnostic(`at 2 Mb/s: ${list(steady, 'sent', 1000)} kb/s sent`);
+      t.diagnostic(`at 2 Mb/s: ${list(steady, 'sent', 1000)} kb/s sent; the camera may be ${list(steady, 'camera', 1000)}`);
       await viewer.evaluate(stood);
 
       await call.lab.link('down rate=300k,queue=200ms,delay=20ms');
@@ -112,7 +116,7 @@ describe('a viewer whose bandwidth changes', () => {
 
       await call.lab.link('down rate=2M,queue=200ms,delay=20ms');
       const risen = await seconds(20);
-      t.diagnostic(`at 2 Mb/s again: ${list(risen, 'came', 1000)} kb/s came; still for ${await viewer.evaluate(stood)} ms`);
+      t.diagnostic(`at 2 Mb/s again: ${list(risen, 'came', 1000)} kb/s came; still for ${await viewer.evaluate(stood)} ms; the camera may be ${list(risen, 'camera', 1000)}`);
       await viewer.evaluate(() => e2e.viewer.leave());
 
       assert.ok(most(steady, 'came') > 1_500_000, 'the camera is not large enough to show anything');

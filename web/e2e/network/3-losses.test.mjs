@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Call } from '../lib/call.mjs';
 
 const timeout = 240_000;
-const length = 20_000; // ms of a row
+const length = 60_000; // ms of a row: one still of half a second in 20 s would decide
 
 const kinds = (process.env.PARLEY_E2E_BROWSERS ?? 'chromium,firefox').split(',');
 
