@@ -20,12 +20,13 @@ var (
 // What Append says is stored in the way that the Log is made for: on disk, where it outlives the process and the power, or in memory.
 type Log interface {
 	// Append stores b as the next message of the subject, and returns its number when it is stored. after is the number of the
-	// subject's last message, 0: it has none. With any other last message it returns ErrSequence. After an error other than ErrSequence,
+	// subject's last message, 0: it has none. With any other last message it returns ErrSequence. Where a log forgets, and nothing of a
+	// subject is left, the last message may have had any number. After an error other than ErrSequence,
 	// ErrFull, ErrSubject, ErrTooLarge and ErrClosed it is not known whether b was stored. b is not kept.
 	Append(ctx context.Context, subject string, after uint64, b []byte) (number uint64, err error)
 
-	// Read visits the messages of the subject that are there now and whose numbers are above after, in order. It returns the error
-	// of visit, if there is one. The message's bytes are the visitor's.
+	// Read visits the messages of the subject that are there now and whose numbers are above after, in order, but for those that are
+	// purged or forgotten meanwhile. It returns the error of visit, if there is one. The message's bytes are the visitor's.
 	Read(ctx context.Context, subject string, after uint64, visit func(Stored) error) error
 
 	// Purge removes the subject's messages with numbers below. Where it cannot, they may be there again later.

@@ -23,6 +23,7 @@ func RunLog(t *testing.T, open func(t *testing.T, maxBytes int) bus.Log) {
 		{"of those who append after the same message one succeeds", 1 << 20, races},
 		{"purged messages are gone, and numbers go on", 1 << 20, purges},
 		{"a full log takes no more, and takes again when there is room", 64 << 10, fullLog},
+		{"large messages are read one after the other, and those that are purged meanwhile are not waited for", 80 << 20, readsLarge},
 		{"a message is the reader's own, and reading ends with the visitor's error", 1 << 20, readsCopies},
 		{"what is not a subject, and what is too large, is refused", 16 << 20, logLimits},
 		{"a call ends with its context", 1 << 20, logContext},
@@ -170,6 +171,33 @@ func fullLog(t *testing.T, l bus.Log) {
 		t.Fatal(err)
 	}
 	store(t, l, "r.a", last, "there is room")
+}
+
+func readsLarge(t *testing.T, l bus.Log) {
+	var last uint64
+	for i := range 16 {
+		last = store(t, l, "r.a", last, string(bytes.Repeat([]byte{byte(i)}, bus.MaxStoredBytes)))
+	}
+	n := 0
+	err := l.Read(t.Context(), "r.a", 0, func(m bus.Stored) error {
+		if len(m.Bytes) != bus.MaxStoredBytes || m.Bytes[0] != byte(n) {
+			t.Errorf("message %d has %d bytes, the first is %d", n, len(m.Bytes), m.Bytes[0])
+		}
+		n++
+		return nil
+	})
+	if err != nil || n != 16 {
+		t.Errorf("read %d of 16, %v", n, err)
+	}
+	n = 0
+	err = l.Read(t.Context(), "r.a", 0, func(bus.Stored) error {
+		n++
+		return l.Purge(t.Context(), "r.a", last+1)
+	})
+	if err != nil || n == 0 || n > 16 {
+		t.Errorf("read %d while they were purged, %v", n, err)
+	}
+	WantLog(t, l, "r.a", 0)
 }
 
 func readsCopies(t *testing.T, l bus.Log) {

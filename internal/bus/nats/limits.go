@@ -16,6 +16,10 @@ const (
 	maxMemory = 1 << 20
 	// maxStore of all logs together; each has its own limit below it.
 	maxStore = 1 << 40
+	// readBytes are on their way to one reader, at most. More than one message of any size always fits.
+	readBytes = 4 * maxPayload
+	// readPause without a message, so often, is the end of reading where there are some.
+	readPause, readPauses = 2 * time.Second, 5
 	// startTime is how long it may take to read what is there.
 	startTime = 30 * time.Second
 )

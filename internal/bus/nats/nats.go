@@ -91,15 +91,16 @@ func (n *Node) Log(ctx context.Context, name string, limits Limits) (*Log, error
 	if err != nil {
 		return nil, fmt.Errorf("open log %s: %w", name, err)
 	}
-	return &Log{node: n, name: name, stream: stream}, nil
+	return &Log{node: n, name: name, stream: stream, forgets: limits.Forget || limits.MaxAge > 0}, nil
 }
 
 // Log implements bus.Log.
 type Log struct {
 	// static after construction
-	node   *Node
-	name   string
-	stream jetstream.Stream
+	node    *Node
+	name    string
+	stream  jetstream.Stream
+	forgets bool
 
 	// atomic
 	closed atomic.Bool
@@ -124,6 +125,17 @@ func (l *Log) Append(ctx context.Context, subject string, after uint64, b []byte
 	if err != nil {
 		return 0, err
 	}
+	number, err := l.append(ctx, s, after, b)
+	if l.forgets && after > 0 && errors.Is(err, bus.ErrSequence) {
+		number, err = l.append(ctx, s, 0, b) // the last message may be forgotten
+	}
+	if err != nil {
+		return 0, fmt.Errorf("append to %s after %d: %w", subject, after, l.closing(err))
+	}
+	return number, nil
+}
+
+func (l *Log) append(ctx context.Context, s string, after uint64, b []byte) (uint64, error) {
 	ack, err := l.node.stream.Publish(ctx, s, b, jetstream.WithExpectLastSequencePerSubject(after), jetstream.WithRetryAttempts(0))
 	if err == nil {
 		return ack.Sequence, nil
@@ -137,7 +149,7 @@ func (l *Log) Append(ctx context.Context, subject string, after uint64, b []byte
 			err = bus.ErrFull
 		}
 	}
-	return 0, fmt.Errorf("append to %s after %d: %w", subject, after, l.closing(err))
+	return 0, err
 }
 
 // Read implements bus.Log.
@@ -146,45 +158,77 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 	if err != nil {
 		return err
 	}
-	last, err := l.stream.GetLastMsgForSubject(ctx, s)
+	fault := func(err error) error { return fmt.Errorf("read %s: %w", subject, l.closing(err)) }
+	last, err := l.last(ctx, s)
 	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return nil
 	case err != nil:
-		return fmt.Errorf("read %s: %w", subject, l.closing(err))
-	case last.Sequence <= after:
+		return fault(err)
+	case last <= after:
 		return nil
 	}
 	consumer, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{s}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 	})
 	if err != nil {
-		return fmt.Errorf("read %s: %w", subject, l.closing(err))
+		return fault(err)
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(readBytes)) // by default 500 of whatever size come at once
 	if err != nil {
-		return fmt.Errorf("read %s: %w", subject, l.closing(err))
+		return fault(err)
 	}
 	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+	for seen := after; seen < last; {
+		m, err := l.next(ctx, messages, s, seen)
 		if err != nil {
-			return fmt.Errorf("read %s: %w", subject, l.closing(err))
+			return fault(err)
+		}
+		if m == nil {
+			return nil
 		}
 		at, err := m.Metadata()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", subject, err)
+			return fault(err)
 		}
-		if at.Sequence.Stream > last.Sequence {
+		if at.Sequence.Stream > last {
 			return nil
 		}
 		if err := visit(bus.Stored{Number: at.Sequence.Stream, At: at.Timestamp, Bytes: m.Data()}); err != nil {
 			return err
 		}
-		if at.Sequence.Stream == last.Sequence {
+		if seen = at.Sequence.Stream; at.NumPending == 0 {
 			return nil
 		}
 	}
+	return nil
+}
+
+// next returns the next message; nil: there is none any more above what was seen. What was to come may be purged or forgotten meanwhile,
+// and nobody says so: after each readPause without a message it is looked what there is.
+func (l *Log) next(ctx context.Context, messages jetstream.MessagesContext, s string, seen uint64) (jetstream.Msg, error) {
+	for range readPauses {
+		limited, cancel := context.WithTimeout(ctx, readPause)
+		m, err := messages.Next(jetstream.NextContext(limited))
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return m, err
+		}
+		if last, err := l.last(ctx, s); err != nil || last <= seen {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("no message within %v, and there are some", readPauses*readPause)
+}
+
+// last is the number of the subject's last message; 0: it has none.
+func (l *Log) last(ctx context.Context, s string) (uint64, error) {
+	m, err := l.stream.GetLastMsgForSubject(ctx, s)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	return m.Sequence, nil
 }
 
 // Purge implements bus.Log.

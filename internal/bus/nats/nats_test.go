@@ -1,6 +1,7 @@
 package nats_test
 
 import (
+	"errors"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -72,6 +73,32 @@ func TestForget(t *testing.T) {
 	if err := l.Read(t.Context(), "r.a", 0, func(bus.Stored) error { kept++; return nil }); err != nil || kept < 20 || kept > 32 {
 		t.Errorf("kept %d, %v", kept, err)
 	}
+}
+
+// Rule: where a log has forgotten all of a subject, its writer goes on behind the message that it knows; not where others have written.
+func TestForgottenSubject(t *testing.T) {
+	l, err := open(t, t.TempDir()).Log(t.Context(), "LOG", nats.Limits{MaxBytes: 64 << 10, Forget: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle, err := l.Append(t.Context(), "r.idle", 0, []byte("long ago"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last uint64
+	for range 100 {
+		if last, err = l.Append(t.Context(), "r.busy", last, make([]byte, 2<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bustest.WantLog(t, l, "r.idle", 0)
+	if _, err := l.Append(t.Context(), "r.idle", idle, []byte("now")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), "r.idle", idle, []byte("too late")); !errors.Is(err, bus.ErrSequence) {
+		t.Errorf("behind a forgotten message where there is another one: %v", err)
+	}
+	bustest.WantLog(t, l, "r.idle", idle, "now")
 }
 
 // Rule: what is no subject is no name of a log.
