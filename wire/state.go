@@ -68,6 +68,7 @@ const (
 	MaxArrayGap            = 1 << 10   // places that a write may leave empty before the one that it sets
 	MaxBulkNames           = 256       // in one request
 	MaxBulkBytes           = 384 << 10 // of values in one reply
+	MaxPresent             = 1 << 10   // identities in one reply, where all were asked for
 	MaxTTLSeconds          = 31536000  // after which a record can be told to go
 	MaxHistory             = 32        // earlier versions of a record that can be read
 	MaxEventBytes          = 64 << 10  // an event's value
@@ -325,13 +326,20 @@ type PresenceUnsubscribe struct {
 
 // PresenceRead asks who is there.
 type PresenceRead struct {
-	Scope      Scope    `json:"scope,omitempty"`
+	Scope Scope `json:"scope,omitempty"`
+	// Identities to be asked about; absent: all.
 	Identities []string `json:"identities,omitempty"`
+	// After is the last identity of the reply before, if that had more.
+	After string `json:"after,omitempty"`
 }
 
 // Present lists those who are there, of those who were asked for, by name.
 type Present struct {
 	Identities []string `json:"identities"`
+	// Refused are those about whom nothing is told, and why.
+	Refused []NameResult `json:"refused,omitempty"`
+	// More: there are more, which presence-read gives with After.
+	More bool `json:"more,omitempty"`
 }
 
 // LogRead reads the room's log.

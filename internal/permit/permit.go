@@ -51,10 +51,10 @@ type rule struct {
 	actions map[state.Action]condition
 }
 
-// condition is a compiled expression, and which of the documents it looks at.
+// condition is a compiled expression, and what of a record it looks at.
 type condition struct {
-	program  *vm.Program
-	old, new bool
+	program           *vm.Program
+	old, new, durable bool
 }
 
 // Compile checks and compiles rules.
@@ -132,7 +132,7 @@ func newRule(kind state.Kind, pattern string, conditions map[state.Action]string
 // facts is what an expression can ask about.
 type facts struct {
 	User    user              `expr:"user"`
-	Room    string            `expr:"room"` // empty in the server's scope
+	Room    string            `expr:"room"` // whose scope it is; empty: the server's
 	Name    string            `expr:"name"`
 	Path    string            `expr:"path"`
 	Vars    map[string]string `expr:"vars"`
@@ -145,6 +145,7 @@ type facts struct {
 
 type user struct {
 	Identity    string `expr:"identity"`
+	Room        string `expr:"room"` // where it is; empty: a service that is in none
 	Admin       bool   `expr:"admin"`
 	Publish     bool   `expr:"publish"`
 	Subscribe   bool   `expr:"subscribe"`
@@ -172,7 +173,8 @@ func compile(text string) (condition, error) {
 	if slices.Contains(u.names, "$env") {
 		return condition{}, fmt.Errorf("$env cannot be used")
 	}
-	return condition{program, slices.Contains(u.names, "old"), slices.Contains(u.names, "new")}, nil
+	has := func(name string) bool { return slices.Contains(u.names, name) }
+	return condition{program, has("old"), has("new"), has("durable")}, nil
 }
 
 // May returns what state.Config needs, for a scope and the room whose it is.
@@ -196,14 +198,14 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 	lookups := 0
 	f := facts{
 		User: user{
-			a.By.Identity, a.By.Grants.Admin, a.By.Grants.Publish, a.By.Grants.Subscribe, a.By.Grants.PublishData, a.By.Grants.Hidden,
+			a.By.Identity, a.By.Room, a.By.Grants.Admin, a.By.Grants.Publish, a.By.Grants.Subscribe, a.By.Grants.PublishData, a.By.Grants.Hidden,
 		},
 		Room: room, Name: a.Name, Path: a.Path, Vars: map[string]string{}, Durable: a.Durable,
 		Record: func(name string) (any, error) {
 			if lookups++; lookups > MaxLookups {
 				return nil, fmt.Errorf("more than %d look-ups", MaxLookups)
 			}
-			return a.Lookup(name).Any(), nil
+			return a.Unfold(a.Lookup(name)), nil
 		},
 	}
 	for i, name := range r.names.SubexpNames() {
@@ -211,11 +213,14 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 			f.Vars[name] = match[i]
 		}
 	}
+	if c.old || c.durable {
+		a.Depends()
+	}
 	if c.old {
-		f.Old = a.Old.Any()
+		f.Old = a.Unfold(a.Old)
 	}
 	if c.new {
-		f.New = a.New.Any()
+		f.New = a.Unfold(a.New)
 	}
 	machine := vm.VM{MemoryBudget: MaxMemory}
 	allowed, err := machine.Run(c.program, f)

@@ -83,6 +83,7 @@ func TestExpressions(t *testing.T) {
 		{"user.admin", false},
 		{"user.publishData && !user.hidden", true},
 		{`room == "tea"`, true},
+		{`user.room == "milk"`, true},
 		{`name == "board" && path == "a.b"`, true},
 		{"durable", true},
 		{"old.owner == user.identity", true},
@@ -111,7 +112,7 @@ func TestExpressions(t *testing.T) {
 	} {
 		may := only(t, map[string]map[state.Action]string{"*": {state.Write: c.rule}})
 		refused := may(state.Access{
-			By:   state.Caller{Identity: "ann", Grants: wire.Grants{PublishData: true}},
+			By:   state.Caller{Identity: "ann", Room: "milk", Grants: wire.Grants{PublishData: true}},
 			Kind: state.Records, Action: state.Write, Name: "board", Path: "a.b", Durable: true,
 			Old: value(t, `{"owner":"ann","n":1}`), New: value(t, `{"owner":"ann","n":2,"list":["x","y"],"text":"é","yes":true}`),
 			Lookup: func(name string) state.Value {

@@ -55,7 +55,9 @@ type Owner struct {
 	attached []state.Attach // in their order
 	commits  commits
 	timer    *time.Timer
-	failed   time.Time // when it was loaded again last
+	failed   time.Time                   // when it was loaded again last
+	tickets  uint64                      // given to RPC requests of callers without a session
+	calls    map[uint64]chan state.Reply // where their replies go, by ticket
 }
 
 // call is a command on its way.
@@ -69,6 +71,7 @@ type call struct {
 func Open(ctx context.Context, c Config) (*Owner, error) {
 	o := &Owner{
 		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), timer: time.NewTimer(0),
+		calls: map[uint64]chan state.Reply{},
 	}
 	o.closed = sync.OnceFunc(func() { close(o.stop) })
 	if err := o.load(ctx); err != nil {
@@ -191,6 +194,12 @@ func (o *Owner) handle(c call) {
 			return
 		}
 	}
+	if r, ok := c.command.(state.RPCRequest); ok && r.By.Session == "" {
+		o.tickets++
+		r.Ticket = o.tickets
+		o.calls[r.Ticket] = c.reply
+		c.command, c.reply = r, nil
+	}
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
 }
 
@@ -216,6 +225,10 @@ func (o *Owner) survive(c call) {
 // begin fails all that waits, and begins again with what is stored.
 func (o *Owner) begin() {
 	o.commits.fail()
+	for _, reply := range o.calls {
+		reply <- state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "")}
+	}
+	clear(o.calls)
 	if o.commits.purging {
 		o.warn(<-o.commits.purged)
 	}
@@ -241,8 +254,14 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 		case state.Tell:
 			o.commits.let(e.Waits, func() { o.config.Tell(e, encode(e.Body)) }, nil)
 		case state.Reply:
-			answered = true
-			o.commits.let(e.Waits, func() { c.reply <- e }, func() { c.reply <- state.Reply{Error: notStored()} })
+			to := c.reply
+			if e.Ticket != 0 {
+				to = o.calls[e.Ticket]
+				delete(o.calls, e.Ticket)
+			} else {
+				answered = true
+			}
+			o.commits.let(e.Waits, func() { to <- e }, func() { to <- state.Reply{Error: notStored()} })
 		}
 	}
 	if !answered && c.reply != nil {

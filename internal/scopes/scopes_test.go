@@ -194,6 +194,50 @@ func TestAcknowledgedMeansStored(t *testing.T) {
 	})
 }
 
+// Rule: nothing shows a deletion before it is stored either, and what is told of a record does not overtake the reply to its subscription.
+func TestNothingOvertakes(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ann, bob := h.attach("ann"), h.attach("bob")
+		first := h.later(set("a", 1))
+		synctest.Wait()
+		have := []wire.RecordHave{{Name: "a"}, {Name: "b"}}
+		subscribed := h.later(state.RecordSubscribe{By: ann, RecordSubscribe: wire.RecordSubscribe{Records: have}})
+		synctest.Wait()
+		h.now(state.Listen{By: bob, Listen: wire.Listen{Kind: wire.ListenRecords, Pattern: "*"}})
+		ephemeral, no := set("b", 1), false
+		ephemeral.Durable = &no
+		second := h.later(ephemeral)
+		synctest.Wait()
+		waiting(t, "a subscription", subscribed)
+		for _, told := range h.heard() {
+			if !strings.HasPrefix(told, "[bob] listen-start") {
+				t.Errorf("before ann was subscribed: %s", told)
+			}
+		}
+		d.sync <- nil
+		synctest.Wait()
+		<-first
+		<-subscribed
+		<-second
+		if told := h.heard(); len(told) != 3 { // two providers and a change
+			t.Errorf("then %q", told)
+		}
+		deleted := h.later(state.RecordDelete{RecordDelete: wire.RecordDelete{Name: "a"}})
+		synctest.Wait()
+		version := uint64(1)
+		again := set("a", 2)
+		again.Version = &version
+		for what, replies := range map[string]chan state.Reply{
+			"a read": h.later(read("a")), "a second deletion": h.later(state.RecordDelete{RecordDelete: wire.RecordDelete{Name: "a"}}),
+			"a conflict": h.later(again), "the deletion": deleted,
+		} {
+			synctest.Wait()
+			waiting(t, what, replies)
+		}
+		d.sync <- nil
+	})
+}
+
 // Rule: what comes while a commit is being stored is one commit together.
 func TestWritersShareCommits(t *testing.T) {
 	bubble(t, func(t *testing.T, d *disk, h *house) {
@@ -258,7 +302,7 @@ func TestStoreFails(t *testing.T) {
 		if r := <-next; r.Error != nil || r.Body.(wire.Written).Version != 2 {
 			t.Errorf("the next write: %+v", r)
 		}
-		if r := h.now(state.PresenceRead{}); fmt.Sprint(r.Body) != "{[ann]}" {
+		if r := h.now(state.PresenceRead{}); fmt.Sprint(r.Body.(wire.Present).Identities) != "[ann]" {
 			t.Errorf("present: %v", r.Body)
 		}
 	})
@@ -317,6 +361,38 @@ func TestFault(t *testing.T) {
 		}
 		if r := h.now(set("fault", 1)); r.Error == nil || r.Error.Code != wire.CodeInternal {
 			t.Errorf("the rules were forgotten: %+v", r)
+		}
+	})
+}
+
+// Rule: who calls without a session is answered once, when the call has ended, or when nobody knows any more how it ended.
+func TestCallWithoutSession(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		bob := h.attach("bob")
+		provide := state.RPCProvide{By: bob, RPCNames: wire.RPCNames{Names: []string{"add"}}}
+		call := state.RPCRequest{By: state.Caller{Identity: "shop"}, RPCRequest: wire.RPCRequest{Name: "add"}}
+		if r := h.now(call); r.Error == nil || r.Error.Code != wire.CodeNoProvider {
+			t.Errorf("nobody provides: %+v", r)
+		}
+		h.now(provide)
+		first := h.later(call)
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := h.Do(ctx, call); !errors.Is(err, context.Canceled) {
+			t.Errorf("nobody waits: %v", err)
+		}
+		h.now(state.RPCAccept{By: bob, RPCAccept: wire.RPCAccept{Call: 2}})
+		h.now(state.RPCAnswer{By: bob, RPCAnswer: wire.RPCAnswer{Call: 2, Value: []byte(`5`)}})
+		if r := <-first; r.Error != nil || r.Type != wire.TypeRPCResult || string(r.Body.(wire.RPCResult).Value) != `5` {
+			t.Errorf("answered: %+v", r)
+		}
+		second, write := h.later(call), h.later(set("a", 1))
+		synctest.Wait()
+		d.sync <- errors.New("the disk is broken")
+		<-write
+		if r := <-second; r.Error == nil || r.Error.Code != wire.CodeInternal {
+			t.Errorf("the scope was loaded again: %+v", r)
 		}
 	})
 }

@@ -36,7 +36,7 @@ func SessionSubject(session string) string {
 // Request is a message to Subject.
 type Request struct {
 	Scope wire.Scope      `json:"scope"`          // of attach, detach and reset; others say it in their body
-	Room  string          `json:"room,omitempty"` // of whoever asks
+	Room  string          `json:"room,omitempty"` // of whoever asks, also about the server's scope
 	Node  string          `json:"node,omitempty"` // of an attaching session
 	By    state.Caller    `json:"by"`
 	Type  string          `json:"type"`
@@ -219,6 +219,7 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 }
 
 func read(r Request) (wire.Scope, state.Command, *wire.Error) {
+	r.By.Room = r.Room
 	switch r.Type {
 	case TypeAttach:
 		return r.Scope, state.Attach{By: r.By, Node: r.Node}, nil

@@ -38,7 +38,7 @@ func newTown(t *testing.T, log bus.Log) *town {
 		May: func(scope wire.Scope, room string) func(state.Access) *wire.Error {
 			now := strict.Load()
 			return func(a state.Access) *wire.Error {
-				if now || a.Name == "forbidden in "+string(scope)+" "+room {
+				if now || a.Name == "forbidden in "+string(scope)+" "+room || a.Name == "only for tea" && a.By.Room != "tea" {
 					return wire.NewError(wire.CodeForbidden, "", "")
 				}
 				return nil
@@ -193,6 +193,16 @@ func TestRoomScopeLingers(t *testing.T) {
 		time.Sleep(linger + time.Second)
 		if got := versions(); got != "1 1" {
 			t.Errorf("opened again: %s", got)
+		}
+	})
+}
+
+// Rule: rules know in which room somebody is who uses what all rooms share.
+func TestRulesKnowTheRoom(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		body := `{"scope":"server","name":"only for tea"}`
+		if got := c.ask("tea", "", "event-publish", body) + " " + c.ask("milk", "", "event-publish", body); got != "ok{} forbidden" {
+			t.Errorf("published: %s", got)
 		}
 	})
 }

@@ -45,20 +45,53 @@ type Access struct {
 	Durable bool
 	// Lookup returns the document of another record of the scope.
 	Lookup func(name string) Value
+
+	scope *Scope // nil: nobody's
+}
+
+// Depends is called by a May that decides by Old or Durable; Lookup does so by itself. Who may read, subscribe or provide because of what
+// records say is asked for again before it is told anything.
+func (a Access) Depends() {
+	if a.scope != nil {
+		a.scope.depends = true
+	}
+}
+
+// Unfold is Value.Any, made once where several are asked for. The result is not to be changed.
+func (a Access) Unfold(v Value) any {
+	if a.scope == nil || !v.root() {
+		return v.Any()
+	}
+	return a.scope.unfold(v)
 }
 
 // may asks Config.May.
 func (s *Scope) may(a Access) *wire.Error {
+	s.depends = false
 	if s.config.May == nil {
 		return nil
 	}
 	a.Lookup = func(name string) Value {
+		s.depends = true
+		s.looked = s.looked || a.Kind == Records && s.waits(name)
 		if r := s.records[name]; r != nil {
 			return r.value
 		}
 		return Value{}
 	}
+	a.scope = s
 	return s.config.May(a)
+}
+
+func (s *Scope) unfold(v Value) any {
+	x, ok := s.unfolded[v]
+	if !ok {
+		x = v.Any()
+		if s.unfoldedBytes += v.Size(); s.unfoldedBytes <= MaxUnfoldedBytes {
+			s.unfolded[v] = x
+		}
+	}
+	return x
 }
 
 // mayRead asks for a record that need not exist.
@@ -70,15 +103,11 @@ func (s *Scope) mayRead(by Caller, name, path string) *wire.Error {
 	return s.may(a)
 }
 
-// mayUse asks for what has no document. Its value, if any, is read only if somebody decides by it.
+// mayUse asks for what has no document. Its value, if any, is JSON that was checked, and is read only if somebody decides by it.
 func (s *Scope) mayUse(by Caller, kind Kind, action Action, name string, value []byte) *wire.Error {
 	a := Access{By: by, Kind: kind, Action: action, Name: name}
 	if s.config.May != nil && len(value) > 0 {
-		v, refused := Parse(value)
-		if refused != nil {
-			return refused
-		}
-		a.New = v
+		a.New = parseLoose(value)
 	}
 	return s.may(a)
 }

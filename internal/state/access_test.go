@@ -18,68 +18,6 @@ func forbid(denied func(Access) bool) func(Access) *wire.Error {
 	}
 }
 
-// Rule: every verb is asked about with its kind, action and name, and does nothing if it is denied.
-func TestEveryPathIsAsked(t *testing.T) {
-	for _, v := range []struct {
-		kind   Kind
-		action Action
-		name   string
-		make   func(c *scene) Command
-	}{
-		{Records, Create, "new", func(c *scene) Command { return c.writing("ann1", "new", set("a", `1`)) }},
-		{Records, Write, "old", func(c *scene) Command { return c.writing("ann1", "old", set("a", `2`)) }},
-		{Records, Delete, "old", func(c *scene) Command { return RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "old"}} }},
-		{Records, Delete, "new", func(c *scene) Command { return RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "new"}} }},
-		{Records, Read, "old", func(c *scene) Command {
-			return RecordRead{c.by("ann1"), wire.RecordRead{Records: []wire.RecordWanted{{Name: "old"}}}}
-		}},
-		{Records, Read, "old", func(c *scene) Command {
-			return RecordSubscribe{c.by("ann1"), wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "old", Path: "a"}}}}
-		}},
-		{Records, Listening, "p*", func(c *scene) Command {
-			return Listen{c.by("ann1"), wire.Listen{Kind: wire.ListenRecords, Pattern: "p*"}}
-		}},
-		{Events, Listening, "p*", func(c *scene) Command {
-			return Listen{c.by("ann1"), wire.Listen{Kind: wire.ListenEvents, Pattern: "p*"}}
-		}},
-		{Events, Publish, "e", func(c *scene) Command { return publish(c, "ann1", "e", `1`) }},
-		{Events, Subscribe, "e", func(c *scene) Command { return EventSubscribe{c.by("ann1"), wire.EventNames{Names: []string{"e"}}} }},
-		{RPCs, Provide, "r", func(c *scene) Command { return RPCProvide{c.by("ann1"), wire.RPCNames{Names: []string{"r"}}} }},
-		{RPCs, Request, "r", func(c *scene) Command { return RPCRequest{c.by("ann1"), wire.RPCRequest{Name: "r"}} }},
-		{Presence, Subscribe, "*", func(c *scene) Command { return PresenceSubscribe{By: c.by("ann1")} }},
-		{Presence, Subscribe, "bob", func(c *scene) Command {
-			return PresenceSubscribe{c.by("ann1"), wire.PresenceSubscribe{Identities: []string{"cid", "bob"}}}
-		}},
-		{Presence, Read, "*", func(c *scene) Command { return PresenceRead{By: c.by("ann1")} }},
-	} {
-		c := room(t, "ann1")
-		c.write("http", "old", set("a", `1`))
-		var seen []string
-		c.s.config.May = forbid(func(a Access) bool {
-			seen = append(seen, fmt.Sprint(a.Kind, a.Action, a.Name))
-			if a.By.Identity != "ann" {
-				t.Errorf("asked about %q", a.By.Identity)
-			}
-			return a.Kind == v.kind && a.Action == v.action && a.Name == v.name
-		})
-		before := len(c.heard)
-		body, refused := c.do(v.make(c))
-		switch b := body.(type) {
-		case wire.Records:
-			refused = b.Results[0].Error
-		case wire.Subscribed:
-			refused = b.Results[0].Error
-		}
-		if refused == nil || refused.Code != wire.CodeForbidden {
-			t.Errorf("%s %s: got %v, asked %v", v.kind, v.action, refused, seen)
-		}
-		if p := c.s.sessions["ann1"]; len(p.links) != 0 || len(p.open) != 0 || len(c.heard) != before ||
-			c.s.records["old"] == nil || c.s.records["old"].version != 1 || c.s.records["new"] != nil {
-			t.Errorf("%s %s: it was denied and done", v.kind, v.action)
-		}
-	}
-}
-
 // Rule: of a bulk request with something denied, only what is allowed is delivered.
 func TestBulkDenied(t *testing.T) {
 	c := newScene(t, Config{May: forbid(func(a Access) bool { return strings.HasPrefix(a.Name, "secret") && a.By.Identity == "ann" })})
@@ -186,5 +124,245 @@ func TestRecheck(t *testing.T) {
 	}
 	if by := c.s.watches["ok"].by; by == nil {
 		t.Error("a pattern did not tell of a name that is allowed")
+	}
+}
+
+// Rule: names that a pattern may not stand for any more go to another provider, and those that one may stand for now get one.
+func TestRecheckProvides(t *testing.T) {
+	c := room(t, "ann1", "bob1", "sub1")
+	listen(c, wire.ListenRecords, "x*", "ann1")
+	listen(c, wire.ListenRecords, "*", "bob1")
+	listen(c, wire.ListenEvents, "*", "ann1")
+	for _, name := range []string{"x1", "x2"} {
+		c.subscribe("sub1", name, "")
+		events(c, "sub1", name)
+	}
+	who := func() string {
+		return fmt.Sprint(providers(c, wire.ListenRecords, "x1"), providers(c, wire.ListenRecords, "x2"),
+			providers(c, wire.ListenEvents, "x1"), providers(c, wire.ListenEvents, "x2"))
+	}
+	denied := func(identities, name string) func(Access) *wire.Error {
+		return forbid(func(a Access) bool {
+			return a.Action == Listening && a.Name == name && strings.Contains(identities, a.By.Identity)
+		})
+	}
+	for _, step := range []struct{ identities, name, want, provided string }{
+		{"", "", "[ann1] [ann1] [ann1] [ann1]", ""},
+		{"ann", "x1", "[bob1] [ann1] [] [ann1]", ""},
+		{"ann bob", "x1", "[] [ann1] [] [ann1]", "x1 false"},
+		{"", "", "[ann1] [ann1] [ann1] [ann1]", "x1 true"},
+		{"ann bob", "x2", "[ann1] [] [ann1] []", "x2 false"},
+	} {
+		c.events("sub1")
+		c.apply(Recheck{denied(step.identities, step.name)})
+		var told []string
+		for _, e := range c.events("sub1") {
+			b := e.Body.(wire.RecordProvided)
+			told = append(told, fmt.Sprint(b.Name, " ", b.Provided))
+		}
+		if got := who(); got != step.want || strings.Join(told, " ") != step.provided {
+			t.Errorf("without %q for %q: provided by %s, told %q", step.identities, step.name, got, told)
+		}
+	}
+}
+
+// Rule: who is attached again as somebody else is that from now on: in its requests, its links and its presence.
+func TestAttachedAnew(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	c.s.config.May = forbid(func(a Access) bool { return a.Action == Publish && !a.By.Grants.PublishData })
+	for _, identity := range must[wire.Present](c, PresenceSubscribe{By: c.by("bob1")}).Identities {
+		c.clients["bob1"].present[identity] = true
+	}
+	c.refused(wire.CodeForbidden, publish(c, "ann1", "e", `1`))
+	anew := func(by Caller) string {
+		c.apply(Attach{By: by})
+		var told []string
+		for _, e := range c.events("bob1") {
+			told = append(told, strings.TrimPrefix(e.Type, "presence-"))
+		}
+		return strings.Join(told, " ")
+	}
+	grants := wire.Grants{PublishData: true}
+	if got := anew(Caller{Session: "ann1", Identity: "ann", Grants: grants}); got != "" {
+		t.Errorf("with grants: bob was told %q", got)
+	}
+	must[wire.OK](c, publish(c, "ann1", "e", `1`)) // whatever the request says of its session
+	grants.Hidden = true
+	if got := anew(Caller{Session: "ann1", Identity: "ann", Grants: grants}); got != "left" {
+		t.Errorf("hidden: bob was told %q", got)
+	}
+	if got := anew(Caller{Session: "ann1", Identity: "cid"}); got != "joined" {
+		t.Errorf("seen again: bob was told %q", got)
+	}
+	c.refused(wire.CodeForbidden, publish(c, "ann1", "e", `1`))
+	c.apply(Detach{"ann1"})
+	if got := c.events("bob1"); len(got) != 1 || got[0].Body.(wire.PresenceLeft).Identity != "cid" {
+		t.Errorf("gone: bob was told %v", got)
+	}
+}
+
+// Rule: a permission that depends on what records say is asked for again before anything is told because of it.
+func TestPermissionFollowsDocuments(t *testing.T) {
+	member := func(a Access) bool { return a.Lookup("members").Get(Path{{Key: a.By.Identity}}).Exists() }
+	for name, may := range map[string]func(Access) bool{
+		"its own": func(a Access) bool {
+			a.Depends()
+			owner := a.Old.Get(Path{{Key: "owner"}})
+			return !owner.Exists() || owner.Any() == a.By.Identity
+		},
+		"another": member,
+	} {
+		c := newScene(t, Config{May: forbid(func(a Access) bool { return a.Action == Read && !may(a) })})
+		c.attach("ann1", "bob1", "boss")
+		c.write("boss", "members", set("ann", `1`), set("bob", `1`))
+		for _, id := range []string{"ann1", "bob1"} {
+			for _, path := range []string{"", "text"} {
+				if refused := c.subscribe(id, "note", path); refused != nil {
+					t.Fatalf("%s: there is nothing yet: %v", name, refused)
+				}
+			}
+		}
+		// From here on the note is ann's alone.
+		c.clients["bob1"].replicas, c.clients["bob1"].parts = map[string]*replica{}, map[wire.RecordName]any{}
+		if name == "another" {
+			c.write("boss", "members", erase("bob"))
+		}
+		c.write("ann1", "note", set("owner", `"ann"`), set("text", `"secret"`))
+		if got := len(c.events("ann1")); got != 2 {
+			t.Errorf("%s: ann was told %d times", name, got)
+		}
+		ended := 0
+		for _, e := range c.events("bob1") {
+			if b, ok := e.Body.(wire.StateUnsubscribed); !ok || b.Name != "note" || b.Error.Code != wire.CodeForbidden {
+				t.Errorf("%s: bob was told %+v", name, e)
+			}
+			ended++
+		}
+		if ended != 2 || len(c.s.sessions["bob1"].links) > 0 {
+			t.Errorf("%s: %d of bob's subscriptions ended", name, ended)
+		}
+		must[wire.OK](c, RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "note"}})
+		if got := c.events("bob1"); len(got) > 0 {
+			t.Errorf("%s: of the end bob was told %v", name, got)
+		}
+	}
+}
+
+// Rule: so it is with events, presence and RPCs.
+func TestPermissionFollowsDocumentsElsewhere(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	c.write("http", "members", set("ann", `1`), set("bob", `1`))
+	c.s.config.May = forbid(func(a Access) bool {
+		return a.Kind != Records && a.By.Session != "" && !a.Lookup("members").Get(Path{{Key: a.By.Identity}}).Exists()
+	})
+	for _, id := range []string{"ann1", "bob1"} {
+		events(c, id, "e")
+		must[wire.Present](c, PresenceSubscribe{By: c.by(id)})
+		must[wire.Present](c, PresenceSubscribe{c.by(id), wire.PresenceSubscribe{Identities: []string{"cid"}}})
+		provide(c, "add", id)
+	}
+	c.write("http", "members", erase("bob"))
+	must[wire.OK](c, publish(c, "http", "e", `1`))
+	c.attach("cid1")
+	for n := range uint64(20) {
+		c.apply(RPCRequest{By: Caller{Identity: "http"}, RPCRequest: wire.RPCRequest{Name: "add"}, Ticket: n + 1})
+	}
+	counts := map[string]map[string]int{"ann1": {}, "bob1": {}}
+	for id, n := range counts {
+		for _, e := range c.events(id) {
+			n[e.Type]++
+		}
+	}
+	if got := fmt.Sprint(counts["ann1"]); got != "map[event:1 presence-joined:1 rpc-call:20]" {
+		t.Errorf("ann was told %s", got)
+	}
+	if got := fmt.Sprint(counts["bob1"]); got != "map[state-unsubscribed:4]" {
+		t.Errorf("bob was told %s", got)
+	}
+}
+
+// Rule: a version of the history is for whom may read it and the present one.
+func TestHistoryIsAskedFor(t *testing.T) {
+	private := func(a Access) bool { return a.Action == Read && a.Old.Get(Path{{Key: "private"}}).Exists() }
+	c := newScene(t, Config{May: forbid(private)})
+	c.write("http", "note", set("private", `1`))
+	c.write("http", "note", erase("private"))
+	c.write("http", "note", set("b", `1`))
+	for version, want := range map[uint64]string{1: "forbidden", 2: `{}`, 3: `{"b":1}`} {
+		if got := c.read("note", version); got != want {
+			t.Errorf("version %d: %s, want %s", version, got, want)
+		}
+	}
+	c.write("http", "note", set("private", `1`))
+	if got := c.read("note", 3); got != "forbidden" {
+		t.Errorf("of what may not be read now: %s", got)
+	}
+}
+
+// Rule: values that are passed on are any JSON in UTF-8, with and without rules, which see them.
+func TestPassedValues(t *testing.T) {
+	for _, rules := range []bool{false, true} {
+		c := room(t, "ann1", "bob1")
+		var seen Value
+		if rules {
+			c.s.config.May = func(a Access) *wire.Error {
+				if a.New.Exists() {
+					seen = a.New
+				}
+				return nil
+			}
+		}
+		events(c, "bob1", "e")
+		provide(c, "r", "bob1")
+		deep, wide := strings.Repeat("[", 1000)+strings.Repeat("]", 1000), "["+strings.TrimSuffix(strings.Repeat("0,", wire.MaxElements+1), ",")+"]"
+		for i, text := range []string{`{"__proto__":1,"a":1}`, deep, wide, `1e999`, `"\ud800"`, ` null `, `{"a":1,"a":2}`} {
+			seen = Value{}
+			must[wire.OK](c, publish(c, "ann1", "e", text))
+			must[wire.OK](c, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "r", Call: uint64(i), Value: []byte(text)}})
+			if rules && !seen.Exists() {
+				t.Errorf("the rules did not see %.20s", text)
+			}
+			if got := c.events("bob1"); len(got) != 2 || string(got[0].Body.(wire.EventPublished).Value) != text || string(got[1].Body.(wire.RPCCall).Value) != text {
+				t.Errorf("rules %v, %.20s: told %v", rules, text, got)
+			}
+		}
+		for _, text := range []string{"\"\xff\"", "\"\xed\xa0\x80\"", `{`, `1 2`, `"` + "\n" + `"`, "\x00"} {
+			c.refused(wire.CodeBadRequest, publish(c, "ann1", "e", text))
+			c.refused(wire.CodeBadRequest, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "r", Call: 99, Value: []byte(text)}})
+		}
+	}
+}
+
+// Rule: what rules look at is unfolded once for a command, as long as that is not much.
+func TestUnfoldedOnce(t *testing.T) {
+	made := map[string]any{}
+	c := newScene(t, Config{})
+	c.write("http", "a", set("x", `1`))
+	c.write("http", "b", set("", `["`+strings.Repeat("x", wire.MaxRecordBytes-4)+`"]`))
+	large := c.s.records["b"].value
+	c.s.config.May = func(a Access) *wire.Error {
+		old := a.Unfold(a.Old)
+		if m, ok := old.(map[string]any); ok {
+			if before, ok := made[a.Name].(map[string]any); ok {
+				before["same"] = true
+				if m["same"] == nil {
+					t.Error("unfolded twice")
+				}
+				delete(before, "same")
+			}
+			made[a.Name] = m
+		}
+		for range 2 * MaxUnfoldedBytes / wire.MaxRecordBytes {
+			v, _ := Parse(large.JSON())
+			a.Unfold(v)
+		}
+		if n := c.s.unfoldedBytes; len(c.s.unfolded) > MaxUnfoldedBytes/wire.MaxRecordBytes+1 || n < MaxUnfoldedBytes {
+			t.Errorf("%d documents are kept, of %d bytes", len(c.s.unfolded), n)
+		}
+		return nil
+	}
+	must[wire.Records](c, RecordRead{c.by("http"), wire.RecordRead{Records: []wire.RecordWanted{{Name: "a"}, {Name: "a"}}}})
+	if len(c.s.unfolded) != 0 || c.s.unfoldedBytes != 0 {
+		t.Errorf("%d documents are kept after the command", len(c.s.unfolded))
 	}
 }

@@ -3,14 +3,16 @@ package state
 import "github.com/parley-rtc/parley/wire"
 
 // Command changes a scope, or asks it. Those with the body of a wire request are answered by exactly one Reply. By is who asks: a
-// session that is attached, or with an empty Session somebody who has none and gets nothing but the Reply.
+// session that is attached, or with an empty Session somebody who has none and gets nothing but the Reply. Such callers read, write, delete,
+// publish, ask who is present, and call RPCs.
 type Command interface{ command() }
 
 // Caller is who asks.
 type Caller struct {
 	Session  string
 	Identity string
-	// Grants are for Config.May.
+	// Room and Grants are for Config.May: in the server's scope, too, a participant is in a room.
+	Room   string
 	Grants wire.Grants
 }
 
@@ -90,6 +92,8 @@ type (
 	RPCRequest struct {
 		By Caller
 		wire.RPCRequest
+		// Ticket of a caller without a session, not 0: its Reply has it, which comes when the call ends. Others have none.
+		Ticket uint64
 	}
 	// RPCAccept is wire.RPCAccept.
 	RPCAccept struct {

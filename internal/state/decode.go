@@ -63,7 +63,7 @@ var decoders = map[string]decoder{
 	wire.TypeRPCUnprovide: decode(func(b wire.RPCNames) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RPCNames) Command { return RPCUnprovide{by, b} }),
 	wire.TypeRPCRequest: decode(func(b wire.RPCRequest) wire.Scope { return b.Scope },
-		func(by Caller, b wire.RPCRequest) Command { return RPCRequest{by, b} }),
+		func(by Caller, b wire.RPCRequest) Command { return RPCRequest{By: by, RPCRequest: b} }),
 	wire.TypeRPCAccept: decode(func(b wire.RPCAccept) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RPCAccept) Command { return RPCAccept{by, b} }),
 	wire.TypeRPCReject: decode(func(b wire.RPCReject) wire.Scope { return b.Scope },

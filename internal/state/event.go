@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"unicode/utf8"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -30,7 +31,7 @@ func (s *Scope) names(names []string, one func(name string) *wire.Error) *wire.E
 }
 
 func (s *Scope) eventSubscribe(c EventSubscribe) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
 		return refused
 	}
@@ -38,6 +39,7 @@ func (s *Scope) eventSubscribe(c EventSubscribe) *wire.Error {
 		if denied := s.mayUse(p.caller, Events, Subscribe, name, nil); denied != nil {
 			return denied
 		}
+		asks := s.depends
 		l := link{kind: wire.SubscribedEvent, name: name}
 		switch {
 		case p.links[l]:
@@ -52,14 +54,17 @@ func (s *Scope) eventSubscribe(c EventSubscribe) *wire.Error {
 			s.events[name] = e
 			s.assign(wire.ListenEvents, name, &e.provision)
 		}
-		e.add(p.id)
+		e.add(p.id, asks)
 		return nil
 	})
 }
 
 func (s *Scope) eventUnsubscribe(c EventUnsubscribe) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
+		return refused
+	}
+	if refused := checkCount(len(c.Names)); refused != nil {
 		return refused
 	}
 	for _, name := range c.Names {
@@ -78,7 +83,7 @@ func (s *Scope) leaveTopic(p *session, name string) {
 }
 
 func (s *Scope) eventPublish(c EventPublish) *wire.Error {
-	if _, refused := s.asker(c.By, false); refused != nil {
+	if _, refused := s.asker(&c.By, false); refused != nil {
 		return refused
 	}
 	if refused := checkName(c.Name); refused != nil {
@@ -90,6 +95,7 @@ func (s *Scope) eventPublish(c EventPublish) *wire.Error {
 	if denied := s.mayUse(c.By, Events, Publish, c.Name, c.Value); denied != nil {
 		return denied
 	}
+	s.askAgain(link{kind: wire.SubscribedEvent, name: c.Name})
 	if e := s.events[c.Name]; e != nil {
 		s.tell(&e.audience, c.By.Session, wire.TypeEventPublished, wire.EventPublished{
 			Scope: s.config.Scope, Name: c.Name, Value: c.Value, From: c.By.Identity,
@@ -103,8 +109,8 @@ func checkPayload(what string, value []byte, maxBytes int) *wire.Error {
 	switch {
 	case len(value) > maxBytes:
 		return tooLarge(what, maxBytes)
-	case len(value) > 0 && !json.Valid(value):
-		return badRequest("the value is not JSON", "")
+	case len(value) > 0 && (!utf8.Valid(value) || !json.Valid(value)): // one who gets text that is not UTF-8 has to end its WebSocket
+		return badRequest("the value is not JSON", "send JSON (RFC 8259) in UTF-8")
 	}
 	return nil
 }

@@ -34,10 +34,18 @@ func parse(b []byte, maxBytes int) (Value, *wire.Error) {
 	return v, nil
 }
 
+// parseLoose reads JSON that is valid UTF-8 and that encoding/json takes, however it compares to the limits of documents: it is looked at, not kept.
+func parseLoose(b []byte) Value {
+	p := parser{b: b, loose: true}
+	v, _ := p.value(0)
+	return v
+}
+
 // parser reads b from i on.
 type parser struct {
-	b []byte
-	i int
+	b     []byte
+	i     int
+	loose bool // without the limits of documents
 }
 
 func (p *parser) space() {
@@ -62,7 +70,7 @@ func (p *parser) fault() *wire.Error {
 func (p *parser) value(level int) (Value, *wire.Error) {
 	switch c := p.next(); {
 	case c == '{' || c == '[':
-		if level == wire.MaxRecordDepth {
+		if level == wire.MaxRecordDepth && !p.loose {
 			return Value{}, tooDeep()
 		}
 		p.i++
@@ -99,7 +107,7 @@ func (p *parser) object(level int) (Value, *wire.Error) {
 			return Value{}, p.fault()
 		}
 		key, refused := p.string()
-		if refused == nil {
+		if refused == nil && !p.loose {
 			refused = checkKey(key)
 		}
 		if refused != nil {
@@ -123,7 +131,7 @@ func (p *parser) object(level int) (Value, *wire.Error) {
 			kept = append(kept, m)
 		}
 	}
-	if len(kept) > wire.MaxElements {
+	if len(kept) > wire.MaxElements && !p.loose {
 		return Value{}, tooMany()
 	}
 	return Value{newObject(slices.Clip(kept))}, nil
@@ -139,7 +147,7 @@ func (p *parser) array(level int) (Value, *wire.Error) {
 		if end {
 			return Value{newArray(slices.Clip(items))}, nil
 		}
-		if len(items) == wire.MaxElements {
+		if len(items) == wire.MaxElements && !p.loose {
 			return Value{}, tooMany()
 		}
 		v, refused := p.value(level)
@@ -226,7 +234,7 @@ func (p *parser) number() (Value, *wire.Error) {
 		}
 	}
 	f, err := strconv.ParseFloat(string(p.b[start:p.i]), 64)
-	if err != nil {
+	if err != nil && !p.loose { // beyond it is an infinity
 		return Value{}, badRequest("a number is beyond an IEEE 754 double", "send it as a string")
 	}
 	if f == 0 {

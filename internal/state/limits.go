@@ -20,6 +20,10 @@ const (
 	MaxDiffEntries = 1 << 11
 	// MaxFailureBytes of what a provider says went wrong.
 	MaxFailureBytes = 1 << 10
+	// MaxCallsWithoutSession are RPC requests of callers without a session that have no result yet.
+	MaxCallsWithoutSession = 1 << 10
+	// MaxUnfoldedBytes of documents, as they are encoded, that are kept unfolded for rules while one command is carried out.
+	MaxUnfoldedBytes = 1 << 20
 	// MaxSessions of one scope.
 	MaxSessions = 20_000
 )

@@ -42,7 +42,7 @@ func TestWriteLimits(t *testing.T) {
 	b := "[" + strings.TrimSuffix(strings.Repeat(`"",`, wire.MaxElements), ",") + "]"
 	c.write("ann1", "list", set("", b))
 	c.refused(wire.CodeTooLarge, c.writing("ann1", "list", entry(wire.OperationInsert, "one more")))
-	c.refused(wire.CodeBadRequest, c.writing("ann1", "list", set(fmt.Sprintf("[%d]", wire.MaxElements), `""`)))
+	c.refused(wire.CodeTooLarge, c.writing("ann1", "list", set(fmt.Sprintf("[%d]", wire.MaxElements), `""`)))
 	c.write("ann1", "list", entry(wire.OperationRemove, ""), entry(wire.OperationInsert, "one more"))
 	members := make([]string, wire.MaxElements)
 	for i := range members {
@@ -66,6 +66,10 @@ func TestBulkLimits(t *testing.T) {
 	c.refused(wire.CodeLimit, RecordRead{c.by("ann1"), wire.RecordRead{Records: make([]wire.RecordWanted, wire.MaxBulkNames+1)}})
 	c.refused(wire.CodeLimit, RecordSubscribe{c.by("ann1"), wire.RecordSubscribe{Records: make([]wire.RecordHave, wire.MaxBulkNames+1)}})
 	c.refused(wire.CodeLimit, PresenceRead{c.by("ann1"), wire.PresenceRead{Identities: names}})
+	c.refused(wire.CodeLimit, PresenceUnsubscribe{c.by("ann1"), wire.PresenceUnsubscribe{Identities: names}})
+	c.refused(wire.CodeLimit, EventUnsubscribe{c.by("ann1"), wire.EventNames{Names: names}})
+	c.refused(wire.CodeLimit, RPCUnprovide{c.by("ann1"), wire.RPCNames{Names: names}})
+	c.refused(wire.CodeLimit, RecordUnsubscribe{c.by("ann1"), wire.RecordUnsubscribe{Records: make([]wire.RecordName, wire.MaxBulkNames+1)}})
 	for _, name := range []string{"a", "b"} {
 		c.write("ann1", name, set("a", `"`+strings.Repeat("x", wire.MaxBulkBytes/2)+`"`))
 	}
@@ -98,8 +102,11 @@ func TestSubscriptionLimit(t *testing.T) {
 	if refused := c.subscribe("ann1", "r", ""); refused != nil {
 		t.Fatal(refused)
 	}
-	c.refused(wire.CodeLimit, PresenceSubscribe{c.by("ann1"), wire.PresenceSubscribe{Identities: []string{"x", "y"}}})
-	must[wire.Present](c, PresenceSubscribe{By: c.by("ann1")})
+	if b := must[wire.Present](c, PresenceSubscribe{c.by("ann1"), wire.PresenceSubscribe{Identities: []string{"x", "y"}}}); len(b.Refused) != 1 ||
+		b.Refused[0].Name != "y" || b.Refused[0].Error.Code != wire.CodeLimit {
+		t.Errorf("one identity too many: %+v", b)
+	}
+	c.refused(wire.CodeLimit, PresenceSubscribe{By: c.by("ann1")})
 	if refused := c.subscribe("ann1", "r", "a"); refused == nil || refused.Code != wire.CodeLimit {
 		t.Errorf("one more path: %v", refused)
 	}

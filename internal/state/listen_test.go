@@ -211,3 +211,63 @@ func TestPresence(t *testing.T) {
 		t.Errorf("unsubscribed from all, ann was told %v", got)
 	}
 }
+
+// Rule: who loses all it has is told nothing of that, also where it listens to what it is subscribed to and has another pattern for it.
+func TestLeavingIsQuiet(t *testing.T) {
+	for _, leave := range []Command{Reset{"ann1"}, Detach{"ann1"}} {
+		c := room(t, "ann1", "bob1")
+		for _, kind := range []wire.ListenKind{wire.ListenRecords, wire.ListenEvents} {
+			listen(c, kind, "a*", "ann1")
+			listen(c, kind, "*", "ann1", "bob1")
+		}
+		for _, id := range []string{"ann1", "bob1"} {
+			c.subscribe(id, "a", "")
+			events(c, id, "a")
+		}
+		c.subscribe("ann1", "own", "")
+		c.events("ann1")
+		c.clients["ann1"].clear()
+		c.apply(leave)
+		if got := c.events("ann1"); len(got) != 0 {
+			t.Errorf("%T: told %+v", leave, got)
+		}
+		if got := fmt.Sprint(providers(c, wire.ListenRecords, "a"), providers(c, wire.ListenEvents, "a")); got != "[bob1] [bob1]" {
+			t.Errorf("%T: provided by %s", leave, got)
+		}
+	}
+}
+
+// Rule: all who are there are told page by page, in the order of their names; of those named, who is refused is named.
+func TestPresencePages(t *testing.T) {
+	c := newScene(t, Config{May: forbid(func(a Access) bool { return a.Kind == Presence && a.Name == "secret" })})
+	var want []string
+	for i := range wire.MaxPresent + 5 {
+		want = append(want, fmt.Sprintf("user%04d", i))
+	}
+	for _, i := range rapid.Permutation(want).Example() {
+		c.s.Apply(c.now, Attach{By: Caller{Session: i, Identity: i}})
+	}
+	c.attach("ann1")
+	first := must[wire.Present](c, PresenceSubscribe{By: c.by("ann1")})
+	rest := must[wire.Present](c, PresenceRead{By: c.by("ann1"), PresenceRead: wire.PresenceRead{After: first.Identities[len(first.Identities)-1]}})
+	if got := slices.Concat(first.Identities, rest.Identities); !first.More || rest.More || len(first.Identities) != wire.MaxPresent ||
+		!slices.Equal(got, append([]string{"ann"}, want...)) {
+		t.Errorf("%d and %d, more %v and %v", len(first.Identities), len(rest.Identities), first.More, rest.More)
+	}
+	for _, command := range []Command{
+		PresenceRead{By: c.by("ann1"), PresenceRead: wire.PresenceRead{Identities: []string{"secret", "ann", "a\x00", "ann", "nobody"}}},
+		PresenceSubscribe{c.by("ann1"), wire.PresenceSubscribe{Identities: []string{"secret", "ann", "a\x00", "ann", "nobody"}}},
+	} {
+		b := must[wire.Present](c, command)
+		if len(b.Refused) != 2 || b.Refused[0].Name != "a\x00" || b.Refused[1].Error.Code != wire.CodeForbidden || strings.Join(b.Identities, " ") != "ann" {
+			t.Errorf("%T: %+v", command, b)
+		}
+	}
+	if n := len(c.s.sessions["ann1"].links); n != 3 { // all, ann and nobody
+		t.Errorf("%d links", n)
+	}
+	must[wire.OK](c, PresenceUnsubscribe{c.by("ann1"), wire.PresenceUnsubscribe{Identities: []string{"", "ann", "secret"}}})
+	if n := len(c.s.sessions["ann1"].links); n != 2 {
+		t.Errorf("%d links after ann was unsubscribed from", n)
+	}
+}

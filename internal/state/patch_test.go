@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -51,6 +52,7 @@ func TestParsePath(t *testing.T) {
 		{"", `[".` + strings.Repeat(`\n`, 500) + `"]`}, // as it is stored: \u000a
 		{strings.Repeat("x", wire.MaxPathBytes), strings.Repeat("x", wire.MaxPathBytes+1)},
 		{strings.Repeat("[0]", wire.MaxPathSteps), strings.Repeat("[0]", wire.MaxPathSteps+1)},
+		{fmt.Sprintf("a[%d]", wire.MaxElements-1), fmt.Sprintf("a[%d]", wire.MaxElements)},
 	} {
 		if _, refused := ParsePath(c.fits); refused != nil {
 			t.Errorf("%.20s…: %v", c.fits, refused)

@@ -50,6 +50,9 @@ func ParsePath(s string) (Path, *wire.Error) {
 		if refused := checkKey(step.Key); refused != nil {
 			return nil, refused
 		}
+		if step.Place >= wire.MaxElements {
+			return nil, tooMany()
+		}
 		path, rest = append(path, step), after
 	}
 	if len(path.String()) > wire.MaxPathBytes { // as it is stored and told: escapes can be longer there
@@ -89,7 +92,7 @@ func cutPlace(s string) (step Step, rest string, ok bool) {
 	}
 	digits, rest, ok := strings.Cut(s, "]")
 	place, err := strconv.Atoi(digits)
-	ok = ok && err == nil && place >= 0 && place < wire.MaxElements && strconv.Itoa(place) == digits
+	ok = ok && err == nil && place >= 0 && strconv.Itoa(place) == digits
 	return Step{Place: place, InArray: true}, rest, ok
 }
 

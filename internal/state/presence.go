@@ -1,7 +1,6 @@
 package state
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/parley-rtc/parley/wire"
@@ -11,6 +10,8 @@ import (
 func (s *Scope) arrive(identity string) {
 	s.present[identity]++
 	if s.present[identity] == 1 {
+		i, _ := slices.BinarySearch(s.there, identity)
+		s.there = slices.Insert(s.there, i, identity)
 		s.tellPresence(identity, wire.TypePresenceJoined, wire.PresenceJoined{Scope: s.config.Scope, Identity: identity})
 	}
 }
@@ -19,12 +20,16 @@ func (s *Scope) arrive(identity string) {
 func (s *Scope) depart(identity string) {
 	if s.present[identity]--; s.present[identity] == 0 {
 		delete(s.present, identity)
+		i, _ := slices.BinarySearch(s.there, identity)
+		s.there = slices.Delete(s.there, i, i+1)
 		s.tellPresence(identity, wire.TypePresenceLeft, wire.PresenceLeft{Scope: s.config.Scope, Identity: identity})
 	}
 }
 
 // tellPresence tells who wants to know of all, or of this one; each once.
 func (s *Scope) tellPresence(identity, event string, body any) {
+	s.askAgain(link{kind: wire.SubscribedPresence})
+	s.askAgain(link{kind: wire.SubscribedPresence, name: identity})
 	named := s.somebody[identity]
 	if named == nil {
 		s.tell(&s.everybody, "", event, body, false)
@@ -40,92 +45,110 @@ func (s *Scope) tellPresence(identity, event string, body any) {
 }
 
 func (s *Scope) presenceSubscribe(c PresenceSubscribe) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
 		return refused
 	}
-	links, refused := s.presenceLinks(p.caller, Subscribe, c.Identities)
-	if refused != nil {
+	follow := func(identity, asked string) *wire.Error {
+		if denied := s.mayUse(p.caller, Presence, Subscribe, asked, nil); denied != nil {
+			return denied
+		}
+		return s.follow(p, identity, s.depends)
+	}
+	if len(c.Identities) > 0 {
+		return s.identities(c.Identities, func(identity string) *wire.Error { return follow(identity, identity) })
+	}
+	if refused := follow("", "*"); refused != nil {
 		return refused
 	}
-	added := slices.DeleteFunc(slices.Clone(links), func(l link) bool { return p.links[l] })
-	if p.subscriptions()+len(added) > wire.MaxStateSubscriptions {
-		return beyond(wire.MaxStateSubscriptions, "subscriptions of one session")
-	}
-	for _, l := range added {
-		p.links[l] = true
-		if l.name == "" {
-			s.everybody.add(p.id)
-			continue
-		}
-		if s.somebody[l.name] == nil {
-			s.somebody[l.name] = &audience{}
-		}
-		s.somebody[l.name].add(p.id)
-	}
-	s.replyPresent(links)
+	s.replyPresent("")
 	return nil
 }
 
-// presenceLinks checks a request for these identities, or for all. It is allowed as a whole or not at all: its reply names only who is
-// there.
-func (s *Scope) presenceLinks(by Caller, action Action, identities []string) ([]link, *wire.Error) {
-	if len(identities) == 0 {
-		return []link{{kind: wire.SubscribedPresence}}, s.mayUse(by, Presence, action, "*", nil)
+// follow adds a session to those who are told of an identity, or of all, if it is not there yet. asks: because of what records say.
+func (s *Scope) follow(p *session, identity string, asks bool) *wire.Error {
+	l := link{kind: wire.SubscribedPresence, name: identity}
+	switch {
+	case p.links[l]:
+		return nil
+	case p.subscriptions() >= wire.MaxStateSubscriptions:
+		return beyond(wire.MaxStateSubscriptions, "subscriptions of one session")
 	}
-	if refused := checkCount(len(identities)); refused != nil {
-		return nil, refused
+	p.links[l] = true
+	if identity != "" && s.somebody[identity] == nil {
+		s.somebody[identity] = &audience{}
 	}
-	var links []link
-	for _, identity := range identities {
-		if refused := checkName(identity); refused != nil {
-			return nil, refused
-		}
-		if denied := s.mayUse(by, Presence, action, identity, nil); denied != nil {
-			return nil, denied
-		}
-		if l := (link{kind: wire.SubscribedPresence, name: identity}); !slices.Contains(links, l) {
-			links = append(links, l)
-		}
-	}
-	return links, nil
+	s.audience(l).add(p.id, asks)
+	return nil
 }
 
-func (s *Scope) replyPresent(links []link) {
-	there := []string{}
-	for _, l := range links {
-		if l.name == "" {
-			there = slices.AppendSeq(there, maps.Keys(s.present))
-		} else if s.present[l.name] > 0 {
-			there = append(there, l.name)
+// identities carries out one request for several identities, item by item, and replies who of those that were not refused is there.
+func (s *Scope) identities(identities []string, one func(identity string) *wire.Error) *wire.Error {
+	if refused := checkCount(len(identities)); refused != nil {
+		return refused
+	}
+	body := wire.Present{Identities: []string{}}
+	for _, identity := range slices.Compact(slices.Sorted(slices.Values(identities))) {
+		refused := checkName(identity)
+		if refused == nil {
+			refused = one(identity)
+		}
+		switch {
+		case refused != nil:
+			body.Refused = append(body.Refused, wire.NameResult{Name: identity, Error: refused})
+		case s.present[identity] > 0:
+			body.Identities = append(body.Identities, identity)
 		}
 	}
-	slices.Sort(there)
-	s.emit(Reply{Type: wire.TypePresent, Body: wire.Present{Identities: there}})
+	s.emit(Reply{Type: wire.TypePresent, Body: body})
+	return nil
+}
+
+// replyPresent replies who is there, by name, as many behind this one as one reply may have.
+func (s *Scope) replyPresent(after string) {
+	i, found := slices.BinarySearch(s.there, after)
+	if found && after != "" {
+		i++
+	}
+	rest := s.there[i:]
+	page := slices.Clone(rest[:min(len(rest), wire.MaxPresent)])
+	if page == nil {
+		page = []string{}
+	}
+	s.emit(Reply{Type: wire.TypePresent, Body: wire.Present{Identities: page, More: len(page) < len(rest)}})
 }
 
 func (s *Scope) presenceRead(c PresenceRead) *wire.Error {
-	if _, refused := s.asker(c.By, false); refused != nil {
+	if _, refused := s.asker(&c.By, false); refused != nil {
 		return refused
 	}
-	links, refused := s.presenceLinks(c.By, Read, c.Identities)
-	if refused != nil {
-		return refused
+	may := func(identity string) *wire.Error { return s.mayUse(c.By, Presence, Read, identity, nil) }
+	if len(c.Identities) > 0 {
+		return s.identities(c.Identities, may)
 	}
-	s.replyPresent(links)
+	if denied := may("*"); denied != nil {
+		return denied
+	}
+	s.replyPresent(c.After)
 	return nil
 }
 
 func (s *Scope) presenceUnsubscribe(c PresenceUnsubscribe) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
 		return refused
 	}
 	if len(c.Identities) == 0 {
 		s.unlink(p, link{kind: wire.SubscribedPresence})
+		return nil
+	}
+	if refused := checkCount(len(c.Identities)); refused != nil {
+		return refused
 	}
 	for _, identity := range c.Identities {
-		s.unlink(p, link{kind: wire.SubscribedPresence, name: identity})
+		if identity != "" { // no name, and not all of them
+			s.unlink(p, link{kind: wire.SubscribedPresence, name: identity})
+		}
 	}
 	return nil
 }

@@ -19,11 +19,27 @@ type part struct {
 	audience
 }
 
+// audience is who is told of what is at a path; nil: nobody.
+func (w *watch) audience(path string) *audience {
+	if w == nil {
+		return nil
+	}
+	if path == "" {
+		return &w.whole
+	}
+	for _, p := range w.parts {
+		if p.path.String() == path {
+			return &p.audience
+		}
+	}
+	return nil
+}
+
 func (w *watch) empty() bool { return len(w.whole.sessions) == 0 && len(w.parts) == 0 }
 
 // recordRead reads records once.
 func (s *Scope) recordRead(c RecordRead) *wire.Error {
-	if _, refused := s.asker(c.By, false); refused != nil {
+	if _, refused := s.asker(&c.By, false); refused != nil {
 		return refused
 	}
 	if refused := checkCount(len(c.Records)); refused != nil {
@@ -31,7 +47,8 @@ func (s *Scope) recordRead(c RecordRead) *wire.Error {
 	}
 	bulk := s.newBulk(len(c.Records))
 	for _, item := range c.Records {
-		bulk.add(s.read(c.By, item))
+		st, refused := s.read(c.By, item)
+		bulk.add(item.Name, st, refused)
 	}
 	bulk.reply()
 	return nil
@@ -55,6 +72,10 @@ func (s *Scope) read(by Caller, item wire.RecordWanted) (*wire.RecordState, *wir
 		if !old.Exists() {
 			return nil, wire.NewError(wire.CodeNotFound, "the history does not have this version", "")
 		}
+		// The present document may be read; this one may have been for others.
+		if denied := s.may(Access{By: by, Kind: Records, Action: Read, Name: item.Name, Path: path.String(), Old: old, Durable: r.durable}); denied != nil {
+			return nil, denied
+		}
 		st.Version, st.Value, st.Expires = item.Version, old.Get(path).JSON(), nil
 	}
 	if item.Head {
@@ -77,7 +98,7 @@ func (s *Scope) readName(by Caller, name, path string) (Path, *wire.Error) {
 
 // recordSubscribe subscribes to records, item by item.
 func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
 		return refused
 	}
@@ -87,12 +108,20 @@ func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
 	bulk := s.newBulk(len(c.Records))
 	for _, item := range c.Records {
 		path, st, refused := s.compare(p, item)
-		if bulk.add(st, refused) {
-			s.watch(p, item.Name, path)
+		asks := s.depends
+		if bulk.add(item.Name, st, refused) {
+			s.watch(p, item.Name, path, asks)
 			st.Provided = s.watches[item.Name].by != nil
 		}
 	}
 	bulk.reply()
+	if bulk.waits && s.pending { // then what is told of the same names has to wait as well, or it would overtake the reply
+		for _, r := range bulk.body.Results {
+			if r.Record != nil {
+				s.unsettled[r.Record.Name] = true
+			}
+		}
+	}
 	return nil
 }
 
@@ -112,8 +141,8 @@ func (s *Scope) compare(p *session, item wire.RecordHave) (Path, *wire.RecordSta
 	return path, st, nil
 }
 
-// watch adds a session to those who are told of a record or a part of it, if it is not there yet.
-func (s *Scope) watch(p *session, name string, path Path) {
+// watch adds a session to those who are told of a record or a part of it, if it is not there yet. asks: because of what records say.
+func (s *Scope) watch(p *session, name string, path Path, asks bool) {
 	l := link{wire.SubscribedRecord, name, path.String()}
 	if p.links[l] {
 		return
@@ -126,7 +155,7 @@ func (s *Scope) watch(p *session, name string, path Path) {
 		s.assign(wire.ListenRecords, name, &w.provision)
 	}
 	if len(path) == 0 {
-		w.whole.add(p.id)
+		w.whole.add(p.id, asks)
 		return
 	}
 	i := slices.IndexFunc(w.parts, func(x *part) bool { return slices.Equal(x.path, path) })
@@ -134,7 +163,23 @@ func (s *Scope) watch(p *session, name string, path Path) {
 		i = len(w.parts)
 		w.parts = append(w.parts, &part{path: path})
 	}
-	w.parts[i].add(p.id)
+	w.parts[i].add(p.id, asks)
+}
+
+// askReaders asks again for those who may read a record because of what records say.
+func (s *Scope) askReaders(name string) {
+	w := s.watches[name]
+	if w == nil {
+		return
+	}
+	if len(w.whole.asks) > 0 {
+		s.askAgain(link{kind: wire.SubscribedRecord, name: name})
+	}
+	for _, p := range slices.Clone(w.parts) {
+		if len(p.asks) > 0 {
+			s.askAgain(link{wire.SubscribedRecord, name, p.path.String()})
+		}
+	}
 }
 
 // unwatch takes a session out again. The link is gone already.
@@ -154,18 +199,19 @@ func (s *Scope) unwatch(p *session, l link) {
 	}
 }
 
-// recordUnsubscribe ends subscriptions. What is no subscription is none afterwards either.
+// recordUnsubscribe ends subscriptions. What is no subscription, as it is no path, is none afterwards either.
 func (s *Scope) recordUnsubscribe(c RecordUnsubscribe) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
 		return refused
 	}
+	if refused := checkCount(len(c.Records)); refused != nil {
+		return refused
+	}
 	for _, item := range c.Records {
-		path, refused := ParsePath(item.Path)
-		if refused != nil {
-			return refused
+		if path, refused := ParsePath(item.Path); refused == nil {
+			s.unlink(p, link{wire.SubscribedRecord, item.Name, path.String()})
 		}
-		s.unlink(p, link{wire.SubscribedRecord, item.Name, path.String()})
 	}
 	return nil
 }
@@ -182,8 +228,9 @@ func (s *Scope) newBulk(items int) *bulk {
 	return &bulk{scope: s, body: wire.Records{Results: make([]wire.RecordResult, 0, items)}}
 }
 
-// add adds one result, or a refusal in its place. It reports whether there is a record.
-func (b *bulk) add(st *wire.RecordState, refused *wire.Error) bool {
+// add adds one result, or a refusal in its place, which may show that there is no record any more. It reports whether there is one.
+func (b *bulk) add(name string, st *wire.RecordState, refused *wire.Error) bool {
+	b.waits = b.waits || b.scope.waits(name) || b.scope.looked
 	if refused == nil && b.bytes+len(st.Value) > wire.MaxBulkBytes {
 		refused = wire.NewError(wire.CodeLimit, "the values in one reply are too large together", "ask for this one in another request")
 	}
@@ -192,7 +239,6 @@ func (b *bulk) add(st *wire.RecordState, refused *wire.Error) bool {
 		return false
 	}
 	b.bytes += len(st.Value)
-	b.waits = b.waits || b.scope.waits(st.Name)
 	b.body.Results = append(b.body.Results, wire.RecordResult{Record: st})
 	return true
 }

@@ -338,3 +338,54 @@ func TestWaits(t *testing.T) {
 	}
 	c.checkStored(c.stored)
 }
+
+// Rule: a reply waits for what was appended where it shows a durable record, that there is none any more, or what rules make of it.
+func TestRepliesWait(t *testing.T) {
+	c := newScene(t, Config{Durable: true, May: forbid(func(a Access) bool {
+		return a.Action == Read && a.Name == "guarded" && a.Lookup("guard").Exists()
+	})})
+	c.attach("ann1")
+	waits := func(command Command) bool {
+		replies := c.apply(command)
+		return len(replies) == 1 && replies[0].Waits
+	}
+	read := func(names ...string) Command {
+		var wanted []wire.RecordWanted
+		for _, name := range names {
+			wanted = append(wanted, wire.RecordWanted{Name: name})
+		}
+		return RecordRead{c.by("ann1"), wire.RecordRead{Records: wanted}}
+	}
+	no, one := false, version(1)
+	ephemeral := c.writing("ann1", "e", set("a", `1`))
+	ephemeral.Durable = &no
+	stale := c.writing("ann1", "d", set("a", `1`))
+	stale.Version = one
+	remove := RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "d"}}
+	for _, step := range []struct {
+		what    string
+		command Command
+		want    bool
+	}{
+		{"an ephemeral write", ephemeral, false},
+		{"what was never there", read("x"), false},
+		{"a durable write", c.writing("ann1", "d", set("a", `1`)), true},
+		{"another record", read("e", "x"), false},
+		{"one of several", read("e", "d"), true},
+		{"a deletion", remove, true},
+		{"that there is none", read("x", "d"), true},
+		{"that it cannot be deleted", remove, true},
+		{"a conflict", stale, true},
+		{"what rules may make of another one", read("guarded"), false},
+		{"the other one", c.writing("ann1", "guard", set("a", `1`)), true},
+		{"what rules make of that", read("guarded"), true},
+	} {
+		if got := waits(step.command); got != step.want {
+			t.Errorf("%s: waits %v", step.what, got)
+		}
+	}
+	c.apply(Settle{})
+	if waits(read("d")) || waits(remove) {
+		t.Error("when all is stored what is not there waits still")
+	}
+}

@@ -12,7 +12,9 @@ type call struct {
 	id       uint64 // in the scope
 	name     string
 	value    []byte
-	caller   *session
+	from     string   // the caller's identity
+	caller   *session // nil: it has none, and waits for the reply with this ticket
+	ticket   uint64
 	number   uint64   // the caller's own
 	provider *session // who is asked
 	tried    []*session
@@ -22,7 +24,7 @@ type call struct {
 }
 
 func (s *Scope) rpcProvide(c RPCProvide) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
 		return refused
 	}
@@ -45,8 +47,11 @@ func (s *Scope) rpcProvide(c RPCProvide) *wire.Error {
 }
 
 func (s *Scope) rpcUnprovide(c RPCUnprovide) *wire.Error {
-	p, refused := s.asker(c.By, true)
+	p, refused := s.asker(&c.By, true)
 	if refused != nil {
+		return refused
+	}
+	if refused := checkCount(len(c.Names)); refused != nil {
 		return refused
 	}
 	for _, name := range c.Names {
@@ -63,32 +68,59 @@ func (s *Scope) withdraw(p *session, name string) {
 	}
 }
 
-func (s *Scope) rpcRequest(c RPCRequest) *wire.Error {
-	p, refused := s.asker(c.By, true)
-	if refused != nil {
-		return refused
+// rpcRequest begins a call. Who has a session is told that it is on its way, and later how it ended; who has none is told only that.
+func (s *Scope) rpcRequest(c RPCRequest) {
+	p, refused := s.asker(&c.By, false)
+	if refused == nil {
+		refused = s.mayCall(c, p)
 	}
+	switch {
+	case refused == nil:
+		s.begin(c, p)
+		if p != nil {
+			s.done(nil)
+		}
+	case p == nil:
+		s.emit(Reply{Error: refused, Ticket: c.Ticket})
+	default:
+		s.fail(refused)
+	}
+}
+
+// mayCall checks a request of a session, or of somebody without one.
+func (s *Scope) mayCall(c RPCRequest, p *session) *wire.Error {
 	if refused := checkName(c.Name); refused != nil {
 		return refused
 	}
 	if refused := checkPayload("request", c.Value, wire.MaxRPCBytes); refused != nil {
 		return refused
 	}
-	if denied := s.mayUse(p.caller, RPCs, Request, c.Name, c.Value); denied != nil {
+	if denied := s.mayUse(c.By, RPCs, Request, c.Name, c.Value); denied != nil {
 		return denied
 	}
 	switch {
+	case p == nil && s.strangers == MaxCallsWithoutSession:
+		return beyond(MaxCallsWithoutSession, "calls of callers without a session")
+	case p == nil:
 	case slices.ContainsFunc(p.open, func(x *call) bool { return x.number == c.Call }):
 		return badRequest("there is a call with this number already", "count calls up")
 	case len(p.open) == wire.MaxOpenCalls:
 		return beyond(wire.MaxOpenCalls, "calls without a result")
 	}
-	s.lastCall++
-	made := &call{id: s.lastCall, name: c.Name, value: c.Value, caller: p, number: c.Call}
-	s.calls[made.id] = made
-	p.open = append(p.open, made)
-	s.ask(made)
 	return nil
+}
+
+// begin asks the first provider.
+func (s *Scope) begin(c RPCRequest, p *session) {
+	s.lastCall++
+	made := &call{id: s.lastCall, name: c.Name, value: c.Value, from: c.By.Identity, caller: p, ticket: c.Ticket, number: c.Call}
+	s.calls[made.id] = made
+	if p == nil {
+		s.strangers++
+	} else {
+		p.open = append(p.open, made)
+	}
+	s.ask(made)
 }
 
 // ask asks the next provider, or ends the call if there is none.
@@ -97,7 +129,7 @@ func (s *Scope) ask(c *call) {
 	for _, p := range s.providers[c.name] {
 		switch {
 		case slices.Contains(c.tried, p):
-		case p.node == c.caller.node:
+		case p.node == c.node():
 			near = append(near, p)
 		default:
 			far = append(far, p)
@@ -116,12 +148,26 @@ func (s *Scope) ask(c *call) {
 		return
 	}
 	p := near[s.random.IntN(len(near))]
+	// It may have been allowed by what a record said then.
+	if refused := s.mayUse(p.caller, RPCs, Provide, c.name, nil); refused != nil {
+		s.forbid(p, link{kind: wire.ProvidedRPC, name: c.name}, refused)
+		s.ask(c)
+		return
+	}
 	c.provider, c.accepted = p, false
 	c.tried, p.asked = append(c.tried, p), append(p.asked, c)
 	s.expect(c, s.config.AcceptTime)
 	s.tellOne(p, wire.TypeRPCCall, wire.RPCCall{
-		Scope: s.config.Scope, Name: c.name, Call: c.id, Value: c.value, From: c.caller.caller.Identity,
+		Scope: s.config.Scope, Name: c.name, Call: c.id, Value: c.value, From: c.from,
 	})
+}
+
+// node is where the caller is.
+func (c *call) node() string {
+	if c.caller == nil {
+		return ""
+	}
+	return c.caller.node
 }
 
 func (s *Scope) expect(c *call, within time.Duration) {
@@ -144,7 +190,7 @@ func (s *Scope) lapse(c *call, at time.Time) {
 
 // asked finds a call of which this session is the provider.
 func (s *Scope) asked(by Caller, id uint64) (*call, *wire.Error) {
-	p, refused := s.asker(by, true)
+	p, refused := s.asker(&by, true)
 	if refused != nil {
 		return nil, refused
 	}
@@ -197,16 +243,27 @@ func (s *Scope) rpcAnswer(c RPCAnswer) *wire.Error {
 
 // finish tells the caller how a call ended.
 func (s *Scope) finish(c *call, value []byte, refused *wire.Error) {
-	p := c.caller
-	p.open = slices.DeleteFunc(p.open, func(x *call) bool { return x == c })
-	s.tellOne(p, wire.TypeRPCResult, wire.RPCResult{Scope: s.config.Scope, Call: c.number, Value: value, Error: refused})
+	body := wire.RPCResult{Scope: s.config.Scope, Call: c.number, Value: value}
+	if p := c.caller; p != nil {
+		p.open = slices.DeleteFunc(p.open, func(x *call) bool { return x == c })
+		body.Error = refused
+		s.tellOne(p, wire.TypeRPCResult, body)
+	} else if refused != nil {
+		s.emit(Reply{Error: refused, Ticket: c.ticket})
+	} else {
+		s.emit(Reply{Type: wire.TypeRPCResult, Body: body, Ticket: c.ticket})
+	}
 	s.forget(c)
 }
 
-// forget takes a call away.
+// forget takes a call away. Its timer stays for a while, and keeps nothing large.
 func (s *Scope) forget(c *call) {
 	delete(s.calls, c.id)
 	s.release(c)
+	if c.caller == nil {
+		s.strangers--
+	}
+	c.value, c.caller, c.tried = nil, nil, nil
 }
 
 // release takes a call from its provider.
@@ -217,10 +274,12 @@ func (s *Scope) release(c *call) {
 	}
 }
 
-// abandon leaves what a session was asked to others, as it has vanished.
-func (s *Scope) abandon(p *session) {
+// abandon leaves what a session was asked to others, as it has vanished: all, or calls of one name.
+func (s *Scope) abandon(p *session, name string) {
 	for _, c := range slices.Clone(p.asked) {
-		s.release(c)
-		s.ask(c)
+		if name == "" || c.name == name {
+			s.release(c)
+			s.ask(c)
+		}
 	}
 }

@@ -18,7 +18,7 @@ func provide(c *scene, name string, ids ...string) {
 
 func request(c *scene, id, name string, number uint64) {
 	c.t.Helper()
-	must[wire.OK](c, RPCRequest{c.by(id), wire.RPCRequest{Name: name, Call: number, Value: []byte(`[2,3]`)}})
+	must[wire.OK](c, RPCRequest{By: c.by(id), RPCRequest: wire.RPCRequest{Name: name, Call: number, Value: []byte(`[2,3]`)}})
 }
 
 func accept(c *scene, id string, call uint64) Command {
@@ -232,8 +232,93 @@ func TestRPCProviders(t *testing.T) {
 	if who, _ := asked(c); who != "ann1" {
 		t.Errorf("asked %q", who)
 	}
-	c.refused(wire.CodeBadRequest, RPCRequest{c.by("ann1"), wire.RPCRequest{Name: "self", Call: 4}})
-	c.refused(wire.CodeSessionExpired, RPCRequest{Caller{}, wire.RPCRequest{Name: "self", Call: 5}})
+	c.refused(wire.CodeBadRequest, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "self", Call: 4}})
+	c.refused(wire.CodeSessionExpired, RPCRequest{By: Caller{Session: "gone"}, RPCRequest: wire.RPCRequest{Name: "self", Call: 5}})
+}
+
+// Rule: who has no session gets one reply, when the call has ended, and is no provider's business afterwards.
+func TestRPCWithoutSession(t *testing.T) {
+	c := room(t, "bob1", "bob2")
+	ticket := uint64(0)
+	call := func(name string) {
+		ticket++
+		replies := c.apply(RPCRequest{By: Caller{Identity: "shop"}, RPCRequest: wire.RPCRequest{Name: name, Call: 9, Value: []byte(`1`)}, Ticket: ticket})
+		if len(replies) > 0 {
+			t.Errorf("%s: replied without the ticket: %+v", name, replies)
+		}
+	}
+	ended := func() string {
+		r, ok := c.results[ticket]
+		switch b, _ := r.Body.(wire.RPCResult); {
+		case !ok:
+			return "none"
+		case r.Error != nil:
+			return string(r.Error.Code)
+		default:
+			return fmt.Sprint(r.Type, " ", b.Call, " ", string(b.Value))
+		}
+	}
+	call("add")
+	if got := ended(); got != "no-provider" {
+		t.Errorf("nobody provides: %s", got)
+	}
+	call("a\x00")
+	if got := ended(); got != "bad-request" {
+		t.Errorf("no name: %s", got)
+	}
+	provide(c, "add", "bob1", "bob2")
+	call("add")
+	who, id := asked(c)
+	must[wire.OK](c, RPCReject{c.by(who), wire.RPCReject{Call: id}})
+	who, id = asked(c)
+	must[wire.OK](c, accept(c, who, id))
+	if got := ended(); got != "none" {
+		t.Errorf("under way: %s", got)
+	}
+	must[wire.OK](c, answer(c, who, id, `2`))
+	if got := ended(); got != "rpc-result 9 2" {
+		t.Errorf("answered: %s", got)
+	}
+	c.refused(wire.CodeNotFound, answer(c, who, id, `2`))
+	call("add")
+	c.wait(DefaultAcceptTime)
+	c.wait(DefaultAcceptTime)
+	if got := ended(); got != "timeout" || len(c.s.calls) > 0 {
+		t.Errorf("nobody accepts: %s, %d calls are left", got, len(c.s.calls))
+	}
+	first := ticket
+	for range MaxCallsWithoutSession {
+		call("add")
+	}
+	if got := ended(); got != "none" {
+		t.Errorf("the last that there may be: %s", got)
+	}
+	call("add")
+	if got := ended(); got != "limit" {
+		t.Errorf("beyond: %s", got)
+	}
+	c.wait(DefaultAcceptTime)
+	c.wait(DefaultAcceptTime)
+	if n := uint64(len(c.results)); n != ticket || c.s.strangers != 0 || ticket != first+MaxCallsWithoutSession+1 {
+		t.Errorf("%d of %d have a reply, %d are left", n, ticket, c.s.strangers)
+	}
+}
+
+// Rule: what a call was about is not kept longer than the call.
+func TestEndedCallsKeepNothing(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	provide(c, "add", "bob1")
+	request(c, "ann1", "add", 1)
+	who, call := asked(c)
+	must[wire.OK](c, accept(c, who, call))
+	must[wire.OK](c, answer(c, who, call, `5`))
+	request(c, "ann1", "add", 2)
+	c.apply(Detach{"ann1"})
+	for _, x := range c.s.timers {
+		if x.call != nil && (x.call.value != nil || x.call.caller != nil || x.call.tried != nil) {
+			t.Errorf("a timer keeps %+v", x.call)
+		}
+	}
 }
 
 func TestRPCLimits(t *testing.T) {
@@ -242,11 +327,11 @@ func TestRPCLimits(t *testing.T) {
 	for n := range wire.MaxOpenCalls {
 		request(c, "ann1", "add", uint64(n))
 	}
-	c.refused(wire.CodeLimit, RPCRequest{c.by("ann1"), wire.RPCRequest{Name: "add", Call: 9999}})
+	c.refused(wire.CodeLimit, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "add", Call: 9999}})
 	_, call := asked(c)
 	must[wire.OK](c, RPCReject{c.by("bob1"), wire.RPCReject{Call: call}})
 	request(c, "ann1", "add", 9999)
-	c.refused(wire.CodeTooLarge, RPCRequest{c.by("bob1"), wire.RPCRequest{Name: "add", Value: []byte(`"` + strings.Repeat("x", wire.MaxRPCBytes) + `"`)}})
+	c.refused(wire.CodeTooLarge, RPCRequest{By: c.by("bob1"), RPCRequest: wire.RPCRequest{Name: "add", Value: []byte(`"` + strings.Repeat("x", wire.MaxRPCBytes) + `"`)}})
 	for n := range wire.MaxProvided - 1 {
 		provide(c, fmt.Sprint("rpc", n), "bob1")
 	}

@@ -30,6 +30,7 @@ type scene struct {
 	clients map[string]*client
 	stored  []Commit
 	heard   []Tell
+	results map[uint64]Reply // by ticket
 }
 
 // client is a session as a client written from the protocol would have it.
@@ -58,7 +59,7 @@ func newScene(t tester, c Config) *scene {
 	if c.Scope == "" {
 		c.Scope = wire.ScopeRoom
 	}
-	return &scene{t: t, s: New(c), config: c, now: time.Unix(1_800_000_000, 0), clients: map[string]*client{}}
+	return &scene{t: t, s: New(c), config: c, now: time.Unix(1_800_000_000, 0), clients: map[string]*client{}, results: map[uint64]Reply{}}
 }
 
 // attach lets sessions in whose identities are their names without the number at the end.
@@ -126,7 +127,13 @@ func (c *scene) apply(command Command) (replies []Reply) {
 	for _, e := range c.s.Apply(c.now, command) {
 		switch e := e.(type) {
 		case Reply:
-			replies = append(replies, e)
+			if e.Ticket == 0 {
+				replies = append(replies, e)
+			} else if _, twice := c.results[e.Ticket]; twice {
+				c.t.Fatalf("the request with ticket %d has two replies", e.Ticket)
+			} else {
+				c.results[e.Ticket] = e
+			}
 		case Append:
 			entries = append(entries, e.Entry)
 		case Tell:
@@ -345,8 +352,8 @@ func (c *scene) checkLinks() {
 	for _, a := range c.s.somebody {
 		count += len(a.sessions)
 	}
-	if links != count || calls != len(c.s.calls) {
-		c.t.Fatalf("%d links and %d calls of sessions, the scope's tables have %d and %d", links, calls, count, len(c.s.calls))
+	if links != count || calls+c.s.strangers != len(c.s.calls) {
+		c.t.Fatalf("%d links and %d calls of sessions, %d of others, the scope's tables have %d and %d", links, calls, c.s.strangers, count, len(c.s.calls))
 	}
 }
 
@@ -375,10 +382,10 @@ func (c *scene) checkStored(commits []Commit) {
 	if d := cmp.Diff(want, got); d != "" {
 		c.t.Fatalf("what was stored leads elsewhere (-there +stored):\n%s", d)
 	}
-	if back.incarnations < c.s.incarnations && len(want) > 0 {
-		for _, r := range c.s.records {
-			if r.durable && r.incarnation > back.incarnations {
-				c.t.Fatalf("stored incarnations %d, record has %d", back.incarnations, r.incarnation)
+	for _, commit := range commits {
+		for _, e := range commit.Entries {
+			if e.Incarnation > back.incarnations { // also of what is deleted
+				c.t.Fatalf("%s had incarnation %d, and after what was stored the next one is %d", e.Name, e.Incarnation, back.incarnations+1)
 			}
 		}
 	}

@@ -13,8 +13,8 @@ type session struct {
 	id       string
 	caller   Caller
 	node     string
-	hidden   bool
 	links    map[link]bool // all that it is subscribed to and provides
+	leaving  bool          // all that is about to end: it is told nothing of it, and gets nothing new
 	provided int           // RPCs among them
 	listens  int           // patterns among them
 	open     []*call       // calls of its own that have no result
@@ -33,7 +33,8 @@ func (p *session) subscriptions() int { return len(p.links) - p.provided - p.lis
 // audience is the sessions that are told something, in the order in which they subscribed.
 type audience struct {
 	sessions []string
-	shared   bool // handed out: not to be changed any more
+	shared   bool     // handed out: not to be changed any more
+	asks     []string // of these, whose permission depends on what records say: it is asked for before they are told
 }
 
 func (a *audience) own() {
@@ -42,15 +43,28 @@ func (a *audience) own() {
 	}
 }
 
-func (a *audience) add(session string) {
+func (a *audience) add(session string, asks bool) {
 	a.own()
 	a.sessions = append(a.sessions, session)
+	a.ask(session, asks)
 }
 
 func (a *audience) remove(session string) {
 	a.own()
 	if i := slices.Index(a.sessions, session); i >= 0 {
 		a.sessions = slices.Delete(a.sessions, i, i+1)
+	}
+	a.ask(session, false)
+}
+
+// ask notes whether somebody's permission is to be asked for again.
+func (a *audience) ask(session string, again bool) {
+	i := slices.Index(a.asks, session)
+	switch {
+	case again && i < 0:
+		a.asks = append(a.asks, session)
+	case !again && i >= 0:
+		a.asks = slices.Delete(a.asks, i, i+1)
 	}
 }
 
@@ -60,15 +74,35 @@ func (a *audience) told() []string {
 	return a.sessions
 }
 
-// attach lets a session in. One that is there is left as it is.
+// attach lets a session in. One that is there is from now on what this says, and loses what it may not have as such.
 func (s *Scope) attach(c Attach) {
-	if s.sessions[c.By.Session] != nil || len(s.sessions) == MaxSessions {
-		return
+	p := s.sessions[c.By.Session]
+	switch {
+	case p != nil && p.caller == c.By && p.node == c.Node:
+	case p != nil:
+		s.appear(c.By) // first: the same identity has not gone meanwhile
+		s.vanish(p.caller)
+		p.caller, p.node = c.By, c.Node
+		s.revoke(p)
+		s.reassign(wire.ListenRecords)
+		s.reassign(wire.ListenEvents)
+	case len(s.sessions) < MaxSessions:
+		p = &session{id: c.By.Session, caller: c.By, node: c.Node, links: map[link]bool{}}
+		s.sessions[p.id] = p
+		s.appear(p.caller)
 	}
-	p := &session{id: c.By.Session, caller: c.By, node: c.Node, hidden: c.By.Grants.Hidden, links: map[link]bool{}}
-	s.sessions[p.id] = p
-	if !p.hidden {
-		s.arrive(p.caller.Identity)
+}
+
+// appear makes a session's caller present, and vanish ends that.
+func (s *Scope) appear(by Caller) {
+	if !by.Grants.Hidden {
+		s.arrive(by.Identity)
+	}
+}
+
+func (s *Scope) vanish(by Caller) {
+	if !by.Grants.Hidden {
+		s.depart(by.Identity)
 	}
 }
 
@@ -79,9 +113,7 @@ func (s *Scope) detach(id string) {
 	}
 	s.reset(id)
 	delete(s.sessions, id)
-	if !p.hidden {
-		s.depart(p.caller.Identity)
-	}
+	s.vanish(p.caller)
 }
 
 // reset ends all links and calls of a session. What it was asked to answer goes to others.
@@ -93,18 +125,27 @@ func (s *Scope) reset(id string) {
 	for _, c := range p.open {
 		s.forget(c)
 	}
-	p.open = nil
+	p.open, p.leaving = nil, true
 	for _, l := range p.sorted() {
 		s.unlink(p, l)
 	}
-	s.abandon(p)
+	p.leaving = false
+	s.abandon(p, "")
 }
 
-// sorted returns the links in an order that does not depend on chance.
+// sorted returns the links in an order that does not depend on chance. Patterns are the last: what others are told of them is of no
+// interest to their session, which may be subscribed to the same names.
 func (p *session) sorted() []link {
 	return slices.SortedFunc(maps.Keys(p.links), func(a, b link) int {
-		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path))
+		return cmp.Or(a.last()-b.last(), cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.path, b.path))
 	})
+}
+
+func (l link) last() int {
+	if l.kind == wire.ListenedRecord || l.kind == wire.ListenedEvent {
+		return 1
+	}
+	return 0
 }
 
 // unlink ends one link of a session, if there is one.
@@ -129,12 +170,13 @@ func (s *Scope) unlink(p *session, l link) {
 	}
 }
 
-// asker finds the session of a caller. A caller without one gets none, where that is enough.
-func (s *Scope) asker(by Caller, needed bool) (*session, *wire.Error) {
+// asker finds the session of a caller, who then is what that session was attached as. A caller without one gets none, where that is enough.
+func (s *Scope) asker(by *Caller, needed bool) (*session, *wire.Error) {
 	if by.Session == "" && !needed {
 		return nil, nil
 	}
 	if p := s.sessions[by.Session]; p != nil {
+		*by = p.caller
 		return p, nil
 	}
 	return nil, wire.NewError(wire.CodeSessionExpired, "this session is not part of the scope", "join again")
@@ -144,16 +186,68 @@ func (s *Scope) asker(by Caller, needed bool) (*session, *wire.Error) {
 func (s *Scope) recheck(c Recheck) {
 	s.config.May = c.May
 	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
-		p := s.sessions[id]
-		for _, l := range p.sorted() {
-			if refused := s.mayKeep(p, l); refused != nil {
-				s.unlink(p, l)
-				s.tellOne(p, wire.TypeStateUnsubscribe, wire.StateUnsubscribed{
-					Scope: s.config.Scope, Kind: l.kind, Name: l.name, Path: l.path, Error: refused,
-				})
-			}
+		s.revoke(s.sessions[id])
+	}
+	s.reassign(wire.ListenRecords)
+	s.reassign(wire.ListenEvents)
+}
+
+// revoke ends what a session may not have any more.
+func (s *Scope) revoke(p *session) {
+	for _, l := range p.sorted() {
+		refused := s.mayKeep(p, l)
+		if a := s.audience(l); a != nil {
+			a.ask(p.id, s.depends)
+		}
+		if refused != nil {
+			s.forbid(p, l, refused)
 		}
 	}
+}
+
+// askAgain asks for those whose permission depends on what records say, before they are told something.
+func (s *Scope) askAgain(l link) {
+	a := s.audience(l)
+	if a == nil {
+		return
+	}
+	for _, id := range slices.Clone(a.asks) {
+		p := s.sessions[id]
+		if refused := s.mayKeep(p, l); refused != nil {
+			s.forbid(p, l, refused)
+		}
+	}
+}
+
+// forbid ends a link that is not allowed any more. What a provider was asked goes to others.
+func (s *Scope) forbid(p *session, l link, refused *wire.Error) {
+	s.unlink(p, l)
+	if l.kind == wire.ProvidedRPC {
+		s.abandon(p, l.name)
+	}
+	s.emit(Tell{
+		Sessions: []string{p.id}, Type: wire.TypeStateUnsubscribe,
+		Body:  wire.StateUnsubscribed{Scope: s.config.Scope, Kind: l.kind, Name: l.name, Path: l.path, Error: refused},
+		Waits: l.kind == wire.SubscribedRecord && s.waits(l.name), // behind what it was told before
+	})
+}
+
+// audience is who is told because of such a link; nil: nobody, or it is no subscription.
+func (s *Scope) audience(l link) *audience {
+	switch l.kind {
+	case wire.SubscribedRecord:
+		return s.watches[l.name].audience(l.path)
+	case wire.SubscribedEvent:
+		if e := s.events[l.name]; e != nil {
+			return &e.audience
+		}
+	case wire.SubscribedPresence:
+		if l.name == "" {
+			return &s.everybody
+		}
+		return s.somebody[l.name]
+	}
+	return nil
 }
 
 // mayKeep asks for a link as when it was made.

@@ -46,21 +46,28 @@ type Scope struct {
 	bytes        int             // of all documents
 	incarnations uint64          // creations so far
 	unsettled    map[string]bool // durable records whose deletion may not be stored yet
+	pending      bool            // something was appended that may not be stored yet
 	gaps         map[string]bool // of what is being replayed
 	watches      map[string]*watch
 	events       map[string]*topic
 	providers    map[string][]*session // of each RPC, in the order in which they came
 	calls        map[uint64]*call
 	lastCall     uint64
+	strangers    int // calls of callers without a session
 	listeners    []*listener
 	present      map[string]int // connections of each identity
+	there        []string       // all these identities, sorted
 	everybody    audience       // subscribed to the presence of all
 	somebody     map[string]*audience
 	timers       timers
 
 	// of one Apply
-	now time.Time
-	out []Effect
+	now           time.Time
+	out           []Effect
+	looked        bool          // rules about a record have looked at others whose changes may not be stored yet
+	depends       bool          // what was asked for last depends on what records say
+	unfolded      map[Value]any // what rules have looked at
+	unfoldedBytes int           // of it, encoded
 }
 
 // New returns an empty scope.
@@ -80,12 +87,12 @@ func New(c Config) *Scope {
 	return &Scope{
 		config: c, random: rand.New(rand.NewChaCha8(c.Seed)),
 		sessions: map[string]*session{}, records: map[string]*record{}, unsettled: map[string]bool{}, gaps: map[string]bool{}, watches: map[string]*watch{}, events: map[string]*topic{},
-		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, somebody: map[string]*audience{},
+		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, somebody: map[string]*audience{}, unfolded: map[Value]any{},
 	}
 }
 
 // Apply carries out what is due, then a command, and returns their effects, which the caller owns. A command of wire is answered by
-// exactly one Reply.
+// exactly one Reply: at once, but for RPC requests of callers without a session, whose Reply has their Ticket.
 func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	s.now = now
 	s.expire()
@@ -100,6 +107,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 		s.recheck(c)
 	case Settle:
 		clear(s.unsettled)
+		s.pending = false
 	case Tick:
 	case RecordSubscribe:
 		s.fail(s.recordSubscribe(c))
@@ -108,9 +116,9 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	case RecordRead:
 		s.fail(s.recordRead(c))
 	case RecordWrite:
-		s.fail(s.recordWrite(c))
+		s.failAbout(c.Name, s.recordWrite(c))
 	case RecordDelete:
-		s.fail(s.recordDelete(c))
+		s.failAbout(c.Name, s.recordDelete(c))
 	case EventSubscribe:
 		s.fail(s.eventSubscribe(c))
 	case EventUnsubscribe:
@@ -122,7 +130,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	case RPCUnprovide:
 		s.done(s.rpcUnprovide(c))
 	case RPCRequest:
-		s.done(s.rpcRequest(c))
+		s.rpcRequest(c)
 	case RPCAccept:
 		s.done(s.rpcAccept(c))
 	case RPCReject:
@@ -143,7 +151,8 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 		s.fail(s.presenceRead(c))
 	}
 	out := s.out
-	s.out = nil
+	s.out, s.looked, s.unfoldedBytes = nil, false, 0
+	clear(s.unfolded)
 	return out
 }
 
@@ -155,7 +164,12 @@ func (s *Scope) Sizes() (records, bytes, sessions int) {
 	return len(s.records), s.bytes, len(s.sessions)
 }
 
-func (s *Scope) emit(e Effect) { s.out = append(s.out, e) }
+func (s *Scope) emit(e Effect) {
+	if _, ok := e.(Append); ok {
+		s.pending = true
+	}
+	s.out = append(s.out, e)
+}
 
 // tell tells an audience, unless nobody is in it.
 func (s *Scope) tell(a *audience, except, event string, body any, waits bool) {
@@ -165,6 +179,9 @@ func (s *Scope) tell(a *audience, except, event string, body any, waits bool) {
 }
 
 func (s *Scope) tellOne(to *session, event string, body any) {
+	if to.leaving {
+		return
+	}
 	s.emit(Tell{Sessions: []string{to.id}, Type: event, Body: body})
 }
 
@@ -179,6 +196,13 @@ func (s *Scope) done(refused *wire.Error) {
 // fail replies to a command that was refused; the others have replied already.
 func (s *Scope) fail(refused *wire.Error) {
 	if refused != nil {
-		s.emit(Reply{Error: refused, Waits: refused.Current != nil && s.waits(refused.Current.Name)})
+		s.emit(Reply{Error: refused})
+	}
+}
+
+// failAbout is fail where the reply shows what a record is, or that there is none.
+func (s *Scope) failAbout(name string, refused *wire.Error) {
+	if refused != nil {
+		s.emit(Reply{Error: refused, Waits: s.waits(name) || s.looked})
 	}
 }

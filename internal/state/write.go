@@ -10,7 +10,7 @@ import (
 
 // recordWrite carries out a write, all of it or nothing.
 func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
-	if _, refused := s.asker(c.By, false); refused != nil {
+	if _, refused := s.asker(&c.By, false); refused != nil {
 		return refused
 	}
 	operations, refused := readWrite(c.RecordWrite)
@@ -153,6 +153,7 @@ func (s *Scope) store(r *record, c RecordWrite, made change, durable bool) {
 
 // tellWritten tells who is subscribed to the whole of each version, and who is subscribed to a part if that has changed.
 func (s *Scope) tellWritten(r *record, before Value, operations []wire.Operation, by string) {
+	s.askReaders(r.name)
 	w := s.watches[r.name]
 	if w == nil {
 		return
@@ -204,7 +205,7 @@ func (s *Scope) look(r *record, at time.Time) {
 
 // recordDelete deletes a record.
 func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
-	if _, refused := s.asker(c.By, false); refused != nil {
+	if _, refused := s.asker(&c.By, false); refused != nil {
 		return refused
 	}
 	if refused := checkName(c.Name); refused != nil {
@@ -232,6 +233,7 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 
 // remove takes a record out of the scope. Subscriptions to its name stay.
 func (s *Scope) remove(r *record, by string, expired bool) {
+	s.askReaders(r.name)
 	s.discard(r)
 	if r.durable {
 		s.unsettled[r.name] = true
