@@ -36,7 +36,7 @@ const (
 	littleSpace    = 100 << 20              // bytes free on a disk: below this, the doctor warns
 	maxStateBytes  = 1 << 30                // commits of durable records on disk
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start
-	keysInterval   = 400 * time.Millisecond // between looks at the keys: one that is taken away is worth nothing a second later
+	keysInterval   = 400 * time.Millisecond // between looks at the keys and the rules: what is taken away is worth nothing a second later
 )
 
 // Limits of STUN and TURN.

@@ -347,7 +347,7 @@ func (n *node) routes() (http.Handler, error) {
 	return mux, nil
 }
 
-// startWatch looks now and then whether addresses or certificate files have changed, and more often whether the keys have.
+// startWatch looks now and then whether addresses or certificate files have changed, and more often whether the keys or the rules have.
 func (n *node) startWatch() {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -360,9 +360,9 @@ func (n *node) startWatch() {
 			select {
 			case <-tick.C:
 				n.watch(time.Now())
-				n.watchRules(&n.rulesFile)
 			case <-keysTick.C:
 				n.watchKeys()
+				n.watchRules(&n.rulesFile)
 			case <-stop:
 				return
 			}

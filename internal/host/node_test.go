@@ -25,7 +25,7 @@ import (
 )
 
 // startNode runs a whole server on a free port of the loopback interface.
-func startNode(t *testing.T, args ...string) *node {
+func startNode(t testing.TB, args ...string) *node {
 	t.Helper()
 	var cli program
 	p := process{env: func(string) (string, bool) { return "", false }}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
@@ -113,6 +114,12 @@ func TestStateRules(t *testing.T) {
 		}
 		if board, other := write("board"), write("other"); board != step.board || other != step.other {
 			t.Errorf("with %q: %s, %s; want %s, %s", step.rules, board, other, step.board, step.other)
+		}
+	}
+	put("server:\n  record:\n    \"*\": {write: \"name == 'board'\"}\n") // and nobody but the node looks
+	for start := time.Now(); write("board") != "written"; time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > 5*time.Second {
+			t.Fatal("the node did not see that its rules have changed")
 		}
 	}
 	go s.readToEnd()

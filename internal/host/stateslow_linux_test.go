@@ -1,0 +1,275 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+const (
+	stateSubscribers = 9   // beside one that stops reading
+	stateRate        = 150 // events a second
+)
+
+// watcher is subscribed to an event, and notes which numbers it hears and how late.
+type watcher struct {
+	*visit
+	running sync.WaitGroup
+	heard   atomic.Int64
+
+	// owned by listen until running is done
+	hole  string
+	delay []time.Duration
+}
+
+type timed struct {
+	Number int64  `json:"number"`
+	At     int64  `json:"at"` // Unix time in ns
+	Pad    string `json:"pad"`
+}
+
+func (w *watcher) subscribe() error {
+	if err := w.joinAndCut(); err != nil {
+		return err
+	}
+	_, err := w.ask(wire.TypeEventSubscribe, wire.EventNames{Names: []string{"tick"}})
+	return err
+}
+
+func (w *watcher) listen() {
+	for {
+		_, b, err := w.socket.Read(w.ctx)
+		if err != nil {
+			return
+		}
+		var m wire.Message
+		var e wire.EventPublished
+		var v timed
+		if _ = json.Unmarshal(b, &m); m.Type != wire.TypeEventPublished || json.Unmarshal(m.Body, &e) != nil || json.Unmarshal(e.Value, &v) != nil {
+			continue
+		}
+		w.delay = append(w.delay, time.Duration(time.Now().UnixNano()-v.At))
+		if n := w.heard.Add(1) - 1; n != v.Number && w.hole == "" {
+			w.hole = fmt.Sprintf("heard %d in place of %d", v.Number, n)
+		}
+	}
+}
+
+// crowd is a room with subscribers and one who publishes.
+type stateCrowd struct {
+	*churn
+	node      *node
+	ctx       context.Context
+	publisher *visit
+	watchers  []*watcher
+	said      atomic.Int64
+}
+
+func newStateCrowd(t testing.TB, n *node) *stateCrowd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	c := &stateCrowd{
+		churn: &churn{node: n, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())}, node: n, ctx: ctx,
+	}
+	c.publisher = &visit{churn: c.churn, ctx: ctx, room: "ticks"}
+	if err := c.publisher.joinAndCut(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // what it is told; ends with its socket
+		for {
+			if _, _, err := c.publisher.socket.Read(ctx); err != nil {
+				return
+			}
+		}
+	}()
+	for i := range stateSubscribers {
+		w := &watcher{visit: &visit{churn: c.churn, ctx: ctx, number: i + 1, room: "ticks"}}
+		if err := w.subscribe(); err != nil {
+			t.Fatal(err)
+		}
+		w.running.Go(w.listen)
+		c.watchers = append(c.watchers, w)
+	}
+	return c
+}
+
+// stalled is one more subscriber, which does not read.
+func (c *stateCrowd) stalled(t testing.TB) *watcher {
+	t.Helper()
+	var conn *net.TCPConn
+	w := &watcher{visit: &visit{churn: c.churn, ctx: c.ctx, number: 99, room: "ticks", dial: keep(&conn)}}
+	if err := w.subscribe(); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadBuffer(4 << 10)
+	return w
+}
+
+// publish sends events of so many bytes until stop is closed.
+func (c *stateCrowd) publish(stop chan struct{}, size int) {
+	ticker := time.NewTicker(time.Second / stateRate)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		n := c.said.Load()
+		value, _ := json.Marshal(timed{Number: n, At: time.Now().UnixNano(), Pad: strings.Repeat("x", size)})
+		body, _ := json.Marshal(wire.EventPublish{Name: "tick", Value: value})
+		m, _ := json.Marshal(wire.Request{ID: uint64(100 + n), Type: wire.TypeEventPublish, Body: body})
+		if c.publisher.socket.Write(c.ctx, websocket.MessageText, m) != nil {
+			return
+		}
+		c.said.Store(n + 1)
+	}
+}
+
+// finish waits until all have heard what was said, and ends them.
+func (c *stateCrowd) finish(t testing.TB) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for _, w := range c.watchers {
+		for w.heard.Load() < c.said.Load() && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = w.socket.CloseNow()
+		w.running.Wait()
+		if got := w.heard.Load(); got != c.said.Load() || w.hole != "" {
+			t.Errorf("subscriber %d heard %d of %d events; %s", w.number, got, c.said.Load(), w.hole)
+		}
+	}
+	_ = c.publisher.socket.CloseNow()
+}
+
+// Of ten subscribers one stops reading for good and is dropped as a slow reader within ten seconds, at a cost of at most 4 MiB; another one stops for
+// a while, finds a resync in place of what it missed, and begins anew. The others hear every event, in order.
+func TestScenarioStateSlowSubscriber(t *testing.T) {
+	n := startNode(t, "--state")
+	defer n.stop()
+	c := newStateCrowd(t, n)
+	stop, published := make(chan struct{}), make(chan struct{})
+	go func() { defer close(published); c.publish(stop, 16<<10) }()
+	time.Sleep(2 * time.Second) // queues and what is kept for a resume fill up
+	before := heap()
+	dead := c.stalled(t)
+	start, most := time.Now(), uint64(0)
+	told := time.Duration(0)
+	for n.signal.Stats().SlowReaders == 0 && time.Since(start) < 2*maxSlowTime {
+		time.Sleep(100 * time.Millisecond)
+		if told == 0 && n.signal.Stats().Resyncs > 0 {
+			told = time.Since(start)
+		}
+		most = max(most, heap())
+	}
+	gone := time.Since(start)
+	if told == 0 || gone > maxSlowTime || most > before+maxSlowHeap {
+		t.Errorf("a resync was made after %v, it was dropped after %v, and cost %d bytes", told, gone, int64(most)-int64(before))
+	}
+	_ = dead.socket.CloseNow()
+
+	late := c.stalled(t)
+	for resyncs := n.signal.Stats().Resyncs; n.signal.Stats().Resyncs == resyncs; time.Sleep(50 * time.Millisecond) {
+		if time.Since(start) > 4*maxSlowTime {
+			t.Fatal("no resync")
+		}
+	}
+	if err := late.begun(); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	<-published
+	t.Logf("%d events of 16 KiB; told after %v, gone after %v; heap %+d KiB", c.said.Load(), told.Round(time.Millisecond), gone.Round(time.Millisecond), (int64(most)-int64(before))>>10)
+	if s := n.signal.Stats(); s.SlowReaders != 1 {
+		t.Errorf("%d slow readers", s.SlowReaders)
+	}
+	_ = late.socket.CloseNow()
+	c.finish(t)
+}
+
+// begun reads until the resync, hears nothing for a while, and subscribes anew.
+func (w *watcher) begun() error {
+	for m := (wire.Message{}); m.Type != wire.TypeResync; {
+		_, b, err := w.socket.Read(w.ctx)
+		if err != nil {
+			return fmt.Errorf("waiting for the resync: %w", err)
+		}
+		m = wire.Message{}
+		_ = json.Unmarshal(b, &m)
+	}
+	w.id++
+	ping, _ := json.Marshal(wire.Request{ID: w.id, Type: wire.TypePresenceRead, Body: json.RawMessage("{}")})
+	if err := w.socket.Write(w.ctx, websocket.MessageText, ping); err != nil {
+		return err
+	}
+	for subscribed, events := false, 0; events == 0; {
+		_, b, err := w.socket.Read(w.ctx)
+		if err != nil {
+			return err
+		}
+		var m wire.Message
+		_ = json.Unmarshal(b, &m)
+		switch {
+		case m.Type == wire.TypeEventPublished && !subscribed:
+			return fmt.Errorf("heard an event behind the resync")
+		case m.Type == wire.TypeEventPublished:
+			events++
+		case m.Reply == w.id && !subscribed:
+			subscribed = true
+			w.id++
+			body, _ := json.Marshal(wire.EventNames{Names: []string{"tick"}})
+			again, _ := json.Marshal(wire.Request{ID: w.id, Type: wire.TypeEventSubscribe, Body: body})
+			if err := w.socket.Write(w.ctx, websocket.MessageText, again); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// How late events are for nine subscribers, and how late they are beside one that does not read.
+func BenchmarkSlowSubscriber(b *testing.B) {
+	for _, slow := range []bool{false, true} {
+		b.Run(fmt.Sprintf("stalled=%v", slow), func(b *testing.B) {
+			n := startNode(b, "--state")
+			defer n.stop()
+			c := newStateCrowd(b, n)
+			stop, published := make(chan struct{}), make(chan struct{})
+			go func() { defer close(published); c.publish(stop, 4<<10) }()
+			if slow {
+				w := c.stalled(b)
+				defer w.socket.CloseNow()
+			}
+			start := time.Now()
+			for time.Since(start) < 15*time.Second {
+				time.Sleep(100 * time.Millisecond)
+			}
+			close(stop)
+			<-published
+			c.finish(b)
+			var all []time.Duration
+			for _, w := range c.watchers {
+				all = append(all, w.delay...)
+			}
+			slices.Sort(all)
+			b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+			b.ReportMetric(float64(n.signal.Stats().SlowReaders), "dropped")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
