@@ -710,6 +710,40 @@ test("listening: names begin and end, and false leaves one to the next provider"
   assert.equal(all.server.last.type, "unlisten");
 });
 
+test("presence: a long list is read page by page, without those who leave meanwhile", async () => {
+  const all = await open();
+  const { presence } = all.state;
+  const watching = presence.watch();
+  await settle();
+  all.server.reply("present", { identities: ["ann", "bob"], more: true });
+  await settle();
+  assert.deepEqual([all.server.last.type, all.server.last.body], ["presence-read", { after: "bob" }]);
+  all.server.send({ type: "presence-left", body: { scope: "room", identity: "ann" } });
+  all.server.send({ type: "presence-joined", body: { scope: "room", identity: "cid" } });
+  all.server.reply("present", { identities: ["cid", "dan"] });
+  assert.deepEqual(await watching, ["bob", "cid", "dan"]);
+  assert.deepEqual([...presence.present].sort(), ["bob", "cid", "dan"]);
+});
+
+test("presence: of those named, who may not be watched is not; where none may, that is an error", async () => {
+  const all = await open();
+  const { presence } = all.state;
+  const ended: string[] = [];
+  presence.addEventListener("ended", (e) => ended.push(e.error.code));
+  const refused = [{ name: "bob", error: { code: "forbidden", message: "" } }];
+  const watching = presence.watch(["ann", "bob"]);
+  await settle();
+  all.server.reply("present", { identities: ["ann"], refused });
+  assert.deepEqual(await watching, ["ann"]);
+  assert.deepEqual(ended, ["forbidden"]);
+  all.server.send({ type: "presence-joined", body: { scope: "room", identity: "bob" } });
+  assert.deepEqual([...presence.present], ["ann"]);
+  const listed = presence.list(["bob"]);
+  await settle();
+  all.server.reply("present", { identities: [], refused });
+  await assert.rejects(listed, { code: "forbidden" });
+});
+
 test("presence: list reads once, watch tells from then on", async () => {
   const all = await open();
   const { presence } = all.state;

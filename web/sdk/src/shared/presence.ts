@@ -1,8 +1,8 @@
 // Who is there, by identity: from the first connection to the end of the last one.
 
-import { asParleyError, type ParleyError } from "../errors.js";
+import { asParleyError, fromWire, type ParleyError } from "../errors.js";
 import { emit, TypedEventTarget } from "../events.js";
-import { limits } from "../wire.gen.js";
+import { limits, type Present } from "../wire.gen.js";
 import type { Asker } from "./link.js";
 
 export interface PresenceEvents {
@@ -17,6 +17,8 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
   readonly #present = new Set<string>();
   readonly #named = new Set<string>();
   #watchesAll = false;
+  #reading = 0; // lists that have more than one page and are being read
+  readonly #gone = new Set<string>(); // meanwhile
 
   /** @internal */
   constructor(asker: Asker) {
@@ -29,19 +31,26 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     return this.#present;
   }
 
-  /** Asks who is there, of those named or of all. */
+  /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
   async list(identities?: readonly string[]): Promise<readonly string[]> {
     if (identities?.length === 0) return [];
-    return (await this.#asker.insist("presence-read", identities ? { identities: [...identities] } : {})).identities;
+    const first = await this.#asker.insist("presence-read", identities ? { identities: [...identities] } : {});
+    if (identities) allowed(first, identities);
+    return this.#all(first);
   }
 
-  /** From now on "join" and "leave" are told, of those named or of all, also over lost connections. Resolves with who is there. */
+  /**
+   * From now on "join" and "leave" are told, of those named or of all, also over lost connections. Resolves with who is there. Where some of those
+   * named may not be watched, "ended" says so; where none may, it rejects.
+   */
   async watch(identities?: readonly string[]): Promise<readonly string[]> {
     if (identities?.length === 0) return [];
-    const present = await this.#subscribe(identities);
-    if (identities) for (const identity of identities) this.#named.add(identity);
+    const answer = await this.#subscribe(identities);
+    if (identities) for (const identity of allowed(answer, identities)) this.#named.add(identity);
     else this.#watchesAll = true;
+    const present = await this.#all(answer);
     for (const identity of present) this.#present.add(identity);
+    for (const { error } of answer.refused ?? []) if (error) emit(this, "ended", { error: fromWire(error) });
     return present;
   }
 
@@ -56,6 +65,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
 
   /** @internal */
   joined(identity: string): void {
+    this.#gone.delete(identity);
     if (this.#present.has(identity) || !this.#isWatched(identity)) return;
     this.#present.add(identity);
     emit(this, "join", { identity });
@@ -63,6 +73,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
 
   /** @internal */
   left(identity: string): void {
+    if (this.#reading > 0) this.#gone.add(identity);
     if (this.#present.delete(identity)) emit(this, "leave", { identity });
   }
 
@@ -72,9 +83,11 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     if (!this.#watchesAll && named.length === 0) return;
     const now = new Set<string>();
     try {
-      if (this.#watchesAll) for (const identity of await this.#subscribe()) now.add(identity);
+      if (this.#watchesAll) for (const identity of await this.#all(await this.#subscribe())) now.add(identity);
       for (let i = 0; i < named.length; i += limits.maxBulkNames) {
-        for (const identity of await this.#subscribe(named.slice(i, i + limits.maxBulkNames))) now.add(identity);
+        const answer = await this.#subscribe(named.slice(i, i + limits.maxBulkNames));
+        for (const identity of answer.identities) now.add(identity);
+        for (const { name, error } of answer.refused ?? []) if (error) this.unsubscribed(name, fromWire(error));
       }
     } catch (reason) {
       const error = asParleyError(reason);
@@ -106,7 +119,33 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     return this.#watchesAll || this.#named.has(identity);
   }
 
-  async #subscribe(identities?: readonly string[]): Promise<readonly string[]> {
-    return (await this.#asker.insist("presence-subscribe", identities ? { identities: [...identities] } : {})).identities;
+  #subscribe(identities?: readonly string[]): Promise<Present> {
+    return this.#asker.insist("presence-subscribe", identities ? { identities: [...identities] } : {});
   }
+
+  /** What the answer has, and what it says is more. */
+  async #all(first: Present): Promise<readonly string[]> {
+    if (!first.more) return first.identities;
+    const all = [...first.identities];
+    this.#reading++;
+    try {
+      for (let more: boolean | undefined = true; more; ) {
+        const next: Present = await this.#asker.insist("presence-read", { after: all.at(-1) ?? "" });
+        all.push(...next.identities);
+        more = next.more;
+      }
+      return all.filter((identity) => !this.#gone.has(identity));
+    } finally {
+      if (--this.#reading === 0) this.#gone.clear();
+    }
+  }
+}
+
+/** Those of the named that were not refused; it throws where there is none. */
+function allowed(answer: Present, identities: readonly string[]): readonly string[] {
+  const refused = new Map((answer.refused ?? []).map((r) => [r.name, r.error]));
+  const rest = identities.filter((identity) => !refused.has(identity));
+  const [error] = refused.values();
+  if (rest.length === 0 && error) throw fromWire(error);
+  return rest;
 }

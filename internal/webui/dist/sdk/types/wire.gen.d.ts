@@ -20,6 +20,8 @@ export declare const limits: {
     readonly maxBulkNames: 256;
     /** of values in one reply */
     readonly maxBulkBytes: 393216;
+    /** identities in one reply, where all were asked for */
+    readonly maxPresent: 1024;
     /** after which a record can be told to go */
     readonly maxTTLSeconds: 31536000;
     /** earlier versions of a record that can be read */
@@ -654,11 +656,18 @@ export interface PresenceUnsubscribe {
 /** PresenceRead asks who is there. */
 export interface PresenceRead {
     scope?: Scope;
+    /** identities to be asked about; absent: all. */
     identities?: string[];
+    /** after is the last identity of the reply before, if that had more. */
+    after?: string;
 }
 /** Present lists those who are there, of those who were asked for, by name. */
 export interface Present {
     identities: string[];
+    /** refused are those about whom nothing is told, and why. */
+    refused?: NameResult[];
+    /** more: there are more, which presence-read gives with After. */
+    more?: boolean;
 }
 /** LogRead reads the room's log. */
 export interface LogRead {

@@ -16,9 +16,12 @@ export declare class Presence extends TypedEventTarget<PresenceEvents> {
     #private;
     /** Those of the watched who are there now. */
     get present(): ReadonlySet<string>;
-    /** Asks who is there, of those named or of all. */
+    /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
     list(identities?: readonly string[]): Promise<readonly string[]>;
-    /** From now on "join" and "leave" are told, of those named or of all, also over lost connections. Resolves with who is there. */
+    /**
+     * From now on "join" and "leave" are told, of those named or of all, also over lost connections. Resolves with who is there. Where some of those
+     * named may not be watched, "ended" says so; where none may, it rejects.
+     */
     watch(identities?: readonly string[]): Promise<readonly string[]>;
     /** Ends watching those named, or all at once; who is watched by name stays. */
     unwatch(identities?: readonly string[]): Promise<void>;
