@@ -20,6 +20,12 @@ type Origin uint32
 // enough.
 const Copy Origin = 1 << 31
 
+// Loss is a packet that was sent and is lost.
+type Loss struct {
+	Of  Origin
+	Ago time.Duration // that it was sent, when the feedback came
+}
+
 // packet is one that was sent. It takes 12 bytes: every subscriber has a ring of them.
 type packet struct {
 	at     uint32 // when it was sent, in ticks of the Sender's clock, modulo 2^32

@@ -26,7 +26,7 @@ type Sender struct {
 	control control
 	losses  losses
 	prober  prober
-	lost    []Origin      // that the last feedback has told of
+	lost    []Loss        // that the last feedback has told of
 	told    int64         // feedback has told of all before this index, or has been lost
 	heard   bool          // feedback has come
 	unheard time.Duration // when the first packet was sent after it; 0: none was
@@ -174,11 +174,11 @@ func (s *Sender) missed(now time.Duration, index int64) {
 	if twin := s.flight.get(index - 1); p.origin&Copy != 0 && twin != nil && twin.fate == arrived {
 		return
 	}
-	s.lost = append(s.lost, p.origin&^Copy)
+	s.lost = append(s.lost, Loss{p.origin &^ Copy, now - s.sentAt(now, p)})
 }
 
-// Lost returns what the packets were made of that the last feedback said are lost, each once. It is good until the next feedback.
-func (s *Sender) Lost() []Origin { return s.lost }
+// Lost returns the packets that the last feedback said are lost, each once. It is good until the next feedback.
+func (s *Sender) Lost() []Loss { return s.lost }
 
 // measure takes the time from sending a packet to the feedback about it.
 func (s *Sender) measure(rtt time.Duration) {

@@ -310,6 +310,26 @@ func TestSentFillsHole(t *testing.T) {
 	resend(t, &s, 3, 1*ms, 100*ms, 11, 0, drop.None)
 }
 
+// Since when a number has gone out again is known, however short the time: not what went out then, nor another number of the same place.
+func TestSentSince(t *testing.T) {
+	var s nack.Sent
+	s.Put(1, nack.Packet{Index: 9}, 1000, t0)
+	first, second := t0.Add(3*ms), t0.Add(20*ms)
+	s.Put(2, nack.Packet{Index: 10}, 1000, first)
+	if s.SentSince(2, first) || s.SentSince(2, first.Add(-99*time.Microsecond)) {
+		t.Error("what went out once has gone out again")
+	}
+	resend(t, &s, 2, 20*ms, 0, 10, 0, drop.None)
+	for at, want := range map[time.Time]bool{first: true, second.Add(-ms): true, second.Add(-16 * time.Microsecond): false, second: false} {
+		if got := s.SentSince(2, at); got != want {
+			t.Errorf("since %v: %v", at.Sub(t0), got)
+		}
+	}
+	if s.SentSince(2+nack.Window, first) || s.SentSince(3, first) {
+		t.Error("what was never sent has gone out again")
+	}
+}
+
 // What has been sent again before, and is asked for still, goes out twice.
 func TestSentTwice(t *testing.T) {
 	var s nack.Sent

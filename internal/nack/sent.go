@@ -82,6 +82,15 @@ func (s *Sent) Resend(seq uint16, rtt time.Duration, now time.Time) (Packet, dro
 	return Packet{int64(e.index), e.note, e.epoch}, drop.None
 }
 
+// SentSince reports whether seq has gone out again since t, when it had gone out before: that this one was lost says nothing of the later one.
+func (s *Sent) SentSince(seq uint16, t time.Time) bool {
+	e := &s.entries[seq&(Window-1)]
+	if e.tries == 0 || e.seq != seq {
+		return false
+	}
+	return int32(e.at-uint32(t.Sub(s.since)/tick)) > 1 // both are rounded
+}
+
 // Get returns what went out as seq, and whether it is remembered.
 func (s *Sent) Get(seq uint16) (Packet, bool) {
 	e := &s.entries[seq&(Window-1)]

@@ -58,6 +58,11 @@ func (c *Consumer) Resend(now time.Time, number uint16, rtt time.Duration, buf [
 	return drop.None
 }
 
+// Repaired reports whether the packet that the subscriber knows by number has gone out again since t.
+func (c *Consumer) Repaired(number uint16, t time.Time) bool {
+	return c.sent != nil && c.sent.SentSince(number, t)
+}
+
 // Later renders the packet to which Forward has given number, into p and h as Forward has, for one that had to wait. It is TooLate where
 // it is not to be had any more, or another source has begun since. The bytes lie in buf, which holds RepairBytes.
 func (c *Consumer) Later(number uint16, buf []byte, p *Packet, h *rtp.Header) (empty bool, r drop.Reason) {

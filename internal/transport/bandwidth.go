@@ -63,13 +63,18 @@ func (s *slot) origin(number uint16) bwe.Origin {
 // repairLost sends again what the last feedback said is lost. The client would ask for it, but later: it finds a hole when the next packet
 // of the same stream comes, which takes 67 ms where there are 15 pictures a second, and twice as long where that one is lost too; and that
 // a repair is lost it only learns from time. Packets of all streams follow each other in feedback. What cannot be sent again now will be
-// asked for.
+// asked for. What a request has brought already is not sent for the loss of what went out before: if that is lost too, feedback will say so.
 func (t *Transport) repairLost(now time.Time, out *Out) {
 	if !t.Ready(now) {
 		return
 	}
-	for _, of := range t.bandwidth.sender.Lost() {
-		out.Drops.Add(t.resend(now, t.numbered(uint8(of>>16)-1), uint16(of), out))
+	for _, l := range t.bandwidth.sender.Lost() {
+		s, number := t.numbered(uint8(l.Of>>16)-1), uint16(l.Of)
+		if s.consumer.Repaired(number, now.Add(-l.Ago)) {
+			out.Drops.Add(drop.NackTooOften)
+			continue
+		}
+		out.Drops.Add(t.resend(now, s, number, out))
 	}
 }
 

@@ -88,3 +88,41 @@ func TestRepairsOfFeedbackAreBounded(t *testing.T) {
 		t.Errorf("%d are sent again and %d refused, of %d", sent, refused, packets-2)
 	}
 }
+
+// A repair that the client's own request has brought is not made again because feedback, later, tells of the loss that it is for; where the repair
+// is lost too, feedback brings another one.
+func TestRepairIsMadeOnce(t *testing.T) {
+	c := newMeasuredCall(t)
+	var arrivals bwe.Arrivals
+	for seq := range uint16(4) {
+		c.packet(t, start, 10+seq, mid0, payload(seq == 0))
+	}
+	c.forward(start)
+	c.sub.received() // 0 to 3
+	at := func(d time.Duration, rtcp []byte) []uint16 {
+		c.sub.sendRTCP(start.Add(d), rtcp)
+		media, _ := c.sub.received()
+		return repaired(media)
+	}
+	hear := func(d time.Duration, numbers ...uint16) []uint16 {
+		for _, n := range numbers {
+			arrivals.Record(n, start.Add(d))
+		}
+		return at(d, arrivals.AppendFeedback(nil, 1, 5000))
+	}
+	const ms = time.Millisecond
+	asked := rtp.AppendNACK(nil, 1, 5000, []uint16{11, 12})
+	if got := at(30*ms, asked); len(got) != 2 {
+		t.Fatalf("asked for two, sent %v", got) // as 4 and 5
+	}
+	refused := c.sub.drops[drop.NackTooOften]
+	if got := hear(200*ms, 0, 3, 4); len(got) != 0 || c.sub.drops[drop.NackTooOften] != refused+2 {
+		t.Errorf("made again: %v", got)
+	}
+	c.packet(t, start.Add(210*ms), 14, mid0, payload(false))
+	c.forward(start.Add(210 * ms))
+	c.sub.received() // 6
+	if got := hear(400*ms, 6); len(got) == 0 || got[0] != 12 {
+		t.Errorf("the repair was lost, and sent again is %v, want 12", got)
+	}
+}
