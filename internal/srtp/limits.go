@@ -8,6 +8,9 @@ const MaxSources = 1024
 // WindowSize is how far behind the newest packet of its SSRC a late one may be and still be opened.
 const WindowSize = 1024
 
+// maxRTCPAhead is how far beyond a sender's newest SRTCP index its next one is looked for by FollowsRTCP: what a client sends in minutes.
+const maxRTCPAhead = 1 << 14
+
 const (
 	maxIndex     = 1<<48 - 1 // RFC 3711 §9.2: packets under one key
 	maxRTCPIndex = 1<<31 - 1

@@ -25,6 +25,17 @@ func (c *Context) SealRTCP(dst, packet []byte) int {
 	return n
 }
 
+// FollowsRTCP reports whether a packet looks like one of the next of a sender that has been heard: by its SSRC and index, which are in the clear. To look costs
+// hardly anything, and who has not seen that sender's packets can only guess.
+func (c *Context) FollowsRTCP(b []byte) bool {
+	if len(b) < minRTCP+c.tag+indexLen {
+		return false
+	}
+	s := c.senders[binary.BigEndian.Uint32(b[4:])]
+	index := uint64(binary.BigEndian.Uint32(b[c.t.rtcpIndexAt(b):]) &^ encryptedFlag)
+	return s != nil && s.unseen(index) && index <= s.newest+maxRTCPAhead
+}
+
 // OpenRTCP opens a compound packet in place and returns it without tag and index, aliasing b. Unencrypted SRTCP is refused like a
 // wrong tag: WebRTC never negotiates it (RFC 5764 §4.1.2).
 func (c *Context) OpenRTCP(b []byte) ([]byte, drop.Reason) {

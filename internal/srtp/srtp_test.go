@@ -211,6 +211,49 @@ func TestWindowEdge(t *testing.T) {
 	}
 }
 
+// What follows of a sender's SRTCP is told by its SSRC and index alone: the next ones and those that others have overtaken, up to a limit; not what has
+// come, nor what nobody can have sent, nor who has never been heard.
+func TestFollowsRTCP(t *testing.T) {
+	for _, p := range profiles {
+		t.Run(p.String(), func(t *testing.T) {
+			in, out := newContext(t, p), newContext(t, p)
+			tag := p.Overhead()
+			packet := func(ssrc, index uint32) []byte {
+				b := make([]byte, 8+tag+4)
+				binary.BigEndian.PutUint32(b[4:], ssrc)
+				at := 8
+				if p == srtp.AEADAES128GCM { // the tag comes first
+					at += tag
+				}
+				binary.BigEndian.PutUint32(b[at:], 1<<31|index)
+				return b
+			}
+			if in.FollowsRTCP(packet(7, 1)) {
+				t.Error("somebody follows who has never been heard")
+			}
+			for i := range 3 {
+				plain, dst := make([]byte, 8), make([]byte, 100)
+				plain[7] = 7
+				sealed := dst[:out.SealRTCP(dst, plain)]
+				if i == 1 {
+					continue // lost
+				}
+				if _, r := in.OpenRTCP(sealed); r != drop.None {
+					t.Fatal(r)
+				}
+			}
+			for index, want := range map[uint32]bool{1: false, 2: true, 3: false, 4: true, 3 + 1<<14: true, 4 + 1<<14: false, 1 << 30: false} {
+				if got := in.FollowsRTCP(packet(7, index)); got != want {
+					t.Errorf("index %d after 1 and 3: %v", index, got)
+				}
+			}
+			if in.FollowsRTCP(packet(8, 4)) || in.FollowsRTCP(packet(7, 4)[1:]) {
+				t.Error("another sender, or half a packet, follows")
+			}
+		})
+	}
+}
+
 // A wrong tag, whichever byte was changed and however often, is counted and nothing else: the next good packet is opened.
 func TestBadTagsChangeNothing(t *testing.T) {
 	for _, p := range profiles {

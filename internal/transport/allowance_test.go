@@ -1,6 +1,8 @@
 package transport_test
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -9,7 +11,7 @@ import (
 	"github.com/parley-rtc/parley/internal/rtp"
 )
 
-// The limit of feedbackRate and feedbackBurst: whatever a client's RTCP asks for, no more than 4,000 of it is read a second, and as many
+// The limit of feedbackRate: whatever a client's RTCP asks for, no more than 4,000 of it is read a second, and as many
 // may be saved up. The rest is counted, and not even opened; who stops flooding is heard again.
 func TestFeedbackLimit(t *testing.T) {
 	const rate, burst = 4000, 4000
@@ -25,7 +27,6 @@ func TestFeedbackLimit(t *testing.T) {
 		"a packet again":               {rtp.AppendNACK(nil, 1, 5000, []uint16{10}), 3},
 		"packets that were never sent": {rtp.AppendNACK(nil, 1, 5000, numbers(100, 17)), 19},
 		"a report without loss":        {rtp.AppendReceiverReport(nil, 1, []rtp.ReportBlock{{SSRC: 5000}}), 2},
-		"nothing that can be opened":   {nil, 1},
 	}
 	now := start
 	for name, x := range requests {
@@ -34,13 +35,7 @@ func TestFeedbackLimit(t *testing.T) {
 		flood := func() (read int) {
 			before := c.sub.drops[drop.RtcpTooOften]
 			for c.sub.drops[drop.RtcpTooOften] == before {
-				if x.b == nil {
-					forged := make([]byte, 60)
-					forged[0], forged[1] = 0x81, 206
-					c.sub.drops.Add(c.sub.transport.Handle(now, &datagram.Datagram{Pair: pair, B: forged}, &c.sub.result))
-				} else {
-					c.sub.drops.Add(c.sub.sendRTCP(now, x.b))
-				}
+				c.sub.drops.Add(c.sub.sendRTCP(now, x.b))
 				read++
 			}
 			c.sub.result.Egress.Reset()
@@ -53,6 +48,44 @@ func TestFeedbackLimit(t *testing.T) {
 		if got, least := flood(), rate/10/x.costs; got < least || got > least+2 {
 			t.Errorf("%s: 100 ms later %d were read, want %d", name, got, least)
 		}
+	}
+}
+
+// The limit of forgedRate: whoever forges a client's address takes nothing of its allowance, however much he sends, and not more than 1,000 of it is tried to
+// be opened a second. What he has seen of the client does not help him: it has come already, or its tag is wrong.
+func TestForgedFeedbackSilencesNobody(t *testing.T) {
+	const rate = 1000
+	c := newCall(t)
+	c.packet(t, start, 10, mid0, payload(true))
+	c.forward(start)
+	c.sub.received()
+	key := rtp.AppendPLI(nil, 1, 5000)
+	if r := c.sub.sendRTCP(start, key); r != drop.None { // the client is heard
+		t.Fatal(r)
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for i := range 50_000 {
+		b := make([]byte, 60)
+		for k := range b {
+			b[k] = byte(random.Uint32())
+		}
+		b[0], b[1], b[56] = 0x81, 206, b[56]|0x80
+		if i%2 == 0 {
+			binary.BigEndian.PutUint32(b[4:], 1) // who is known to send
+		}
+		c.sub.drops.Add(c.sub.transport.Handle(start, &datagram.Datagram{Pair: pair, B: b}, &c.sub.result))
+	}
+	if tried, refused := c.sub.drops[drop.SrtpAuth], c.sub.drops[drop.RtcpTooOften]; tried < rate || tried > rate+2 || tried+refused != 50_000 {
+		t.Errorf("%d of 50,000 were opened, %d refused: %v", tried, refused, c.sub.drops)
+	}
+	for range 100 {
+		if r := c.sub.sendRTCP(start, key); r != drop.None {
+			t.Fatalf("the client is not heard: %v", r)
+		}
+	}
+	c.sub.sendRTCP(start, rtp.AppendNACK(nil, 1, 5000, []uint16{10}))
+	if media, _ := c.sub.received(); len(media) != 1 {
+		t.Errorf("%d repairs, want 1", len(media))
 	}
 }
 

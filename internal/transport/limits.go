@@ -13,10 +13,11 @@ const (
 	maxPadding       = 128  // packets of padding at once
 	maxRepeatedBytes = 512  // of a packet of sound that is sent twice; it is kept for each slot
 
-	// What is read of a client's RTCP: each datagram, each packet in it and each number that it asks for counts as one. A client that fills
-	// all its slots on a network that loses a fifth stays below; one that floods is not even decrypted. feedbackBurst may be saved up.
-	feedbackRate  = 4000 // a second
-	feedbackBurst = 4000
+	// feedbackRate is what is read a second of a client's RTCP: each datagram, each packet in it and each number that it asks for counts as
+	// one. A client that fills all its slots on a network that loses a fifth stays below; one that floods is not even decrypted. As much may be saved up.
+	feedbackRate = 4000
+	// forgedRate is how often a second it is tried to open what then turns out not to be the client's, beyond which a packet has to look like its next.
+	forgedRate = 1000
 
 	reportInterval   = time.Second
 	feedbackInterval = 50 * time.Millisecond

@@ -8,15 +8,20 @@ import (
 	"github.com/parley-rtc/parley/internal/sdp"
 )
 
-// handleRTCP opens a compound in place and does what each of its packets asks for, as far as the client's allowance goes.
+// handleRTCP opens a compound in place and does what each of its packets asks for, as far as the client's allowance goes. What others have made takes
+// nothing of that, but is tried for so often only: then a packet has to look like the client's next one.
 func (t *Transport) handleRTCP(now time.Time, b []byte, out *Out) drop.Reason {
-	if !t.allowance.spend(now) {
+	if t.allowance.empty(now, feedbackRate) || t.forged.empty(now, forgedRate) && !t.in.FollowsRTCP(b) {
 		return drop.RtcpTooOften
 	}
 	b, r := t.in.OpenRTCP(b)
+	if r == drop.SrtpAuth {
+		t.forged.spend(now, forgedRate)
+	}
 	if r != drop.None {
 		return r
 	}
+	t.allowance.spend(now, feedbackRate)
 	for len(b) > 0 {
 		var (
 			h      rtp.RTCPHeader
@@ -25,7 +30,7 @@ func (t *Transport) handleRTCP(now time.Time, b []byte, out *Out) drop.Reason {
 		if h, packet, b, r = rtp.NextRTCP(b); r != drop.None {
 			return r
 		}
-		if !t.allowance.spend(now) {
+		if !t.allowance.spend(now, feedbackRate) {
 			return drop.RtcpTooOften
 		}
 		out.Drops.Add(t.handlePacket(now, h, packet, out))
@@ -133,7 +138,7 @@ func (t *Transport) repairRequest(now time.Time, packet []byte, out *Out) drop.R
 		if !ok {
 			break
 		}
-		if !t.allowance.spend(now) {
+		if !t.allowance.spend(now, feedbackRate) {
 			return drop.RtcpTooOften
 		}
 		out.Drops.Add(t.resend(now, s, number, out))

@@ -111,7 +111,8 @@ type Transport struct {
 	receivers map[uint32]*receiver // by SSRC; a stream's RTX SSRC leads to the same receiver
 	feedback  feedback
 	downlink  downlink
-	allowance allowance
+	allowance allowance // of the client's RTCP
+	forged    allowance // of others'
 	bandwidth bandwidth
 	portions  portions
 	rtt       time.Duration
