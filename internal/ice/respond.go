@@ -2,6 +2,7 @@ package ice
 
 import (
 	"hash"
+	"slices"
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/stun"
@@ -20,6 +21,11 @@ func (o *Out) Pending() bool { return len(o.Datagrams)+len(o.Events) > 0 }
 
 // Reset empties o and keeps its memory.
 func (o *Out) Reset() { o.Datagrams, o.Events = o.Datagrams[:0], o.Events[:0] }
+
+// Withdraw takes back what was to be sent on a pair.
+func (o *Out) Withdraw(pair datagram.Pair) {
+	o.Datagrams = slices.DeleteFunc(o.Datagrams, func(d datagram.Datagram) bool { return d.Pair == pair })
+}
 
 func (o *Out) event(k Kind, pair datagram.Pair) {
 	o.Events = append(o.Events, Event{Kind: k, Pair: pair})

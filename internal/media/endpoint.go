@@ -48,6 +48,7 @@ type endpoint struct {
 	joined      bool              // it gets data messages
 	handshakeBy time.Time         // when the DTLS handshake must be finished; zero: it is, or the first check has not come
 	pair        datagram.Pair     // where the last DTLS record came from
+	heard       time.Time         // when something came last that only its client can have sent, checks apart
 	pairs       []datagram.Pair
 	ufrags      []string
 	producers   []*route.Producer
@@ -139,11 +140,11 @@ func (s *Shard) checked(now time.Time, e *endpoint) {
 	}
 }
 
-// claim makes e the owner of a pair. A pair that another Transport sends on stays with it: a client that forges the source of its
-// checks gains nothing by it. Who is refused is asked again by the client's next check.
+// claim makes e the owner of a pair. A pair on which another Transport is heard stays with it: a client that forges the source of its
+// checks gains nothing by it.
 func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 	if old := s.pairs[pair]; old != nil && old != e {
-		if old.transport.Agent().CanSend(now) {
+		if old.holds(now) {
 			s.refuse(now, e, pair, drop.PairTaken)
 			return
 		}
@@ -156,21 +157,41 @@ func (s *Shard) claim(now time.Time, e *endpoint, pair datagram.Pair) {
 		return
 	default:
 		s.refuse(now, e, pair, drop.PairTaken)
-		s.peers[holder].mail.put(letter{ask: func(o *Shard) { o.giveUp(time.Now(), pair) }})
+		s.ask(now, holder, pair)
 		return
 	}
 	s.pairs[pair] = e
 	e.pairs = append(e.pairs, pair)
 }
 
+// refuse lets a Transport have nothing of a pair. Its client's check is not answered: an error would be the end of the pair for it (RFC 8445 §7.2.5.2.4), while
+// what has not been answered is asked again.
 func (s *Shard) refuse(now time.Time, e *endpoint, pair datagram.Pair, r drop.Reason) {
 	s.drops.Add(r)
 	e.transport.RemovePair(now, pair, &s.out)
+	s.out.ICE.Withdraw(pair)
 }
 
-// giveUp lets another shard have a pair on which nothing may be sent any more.
+// ask asks another shard for a pair. A letter wakes all of a shard, so there is one for each pair in a while, however often its client checks there.
+func (s *Shard) ask(now time.Time, holder int, pair datagram.Pair) {
+	if at, ok := s.asked[pair]; ok && now.Sub(at) < askEvery {
+		return
+	}
+	if len(s.asked) >= maxAsked {
+		clear(s.asked)
+	}
+	s.asked[pair] = now
+	s.peers[holder].mail.put(letter{ask: func(o *Shard) { o.giveUp(time.Now(), pair) }})
+}
+
+// holds reports whether a Transport keeps its addresses: its client is heard there.
+func (e *endpoint) holds(now time.Time) bool {
+	return e.transport.Agent().CanSend(now) || !e.heard.IsZero() && now.Sub(e.heard) < ice.ConsentFor
+}
+
+// giveUp lets another shard have a pair on which nobody is heard any more.
 func (s *Shard) giveUp(now time.Time, pair datagram.Pair) {
-	if e := s.pairs[pair]; e != nil && !e.transport.Agent().CanSend(now) {
+	if e := s.pairs[pair]; e != nil && !e.holds(now) {
 		s.forgetPair(e, pair)
 	}
 }
@@ -323,7 +344,7 @@ func (s *Shard) leave(e *endpoint) {
 }
 
 // deliver gives a DTLS record to the association, which the first record starts. The pair is one that a check has validated.
-func (s *Shard) deliver(now time.Time, e *endpoint, pair datagram.Pair) {
+func (s *Shard) deliver(now time.Time, e *endpoint, pair datagram.Pair) drop.Reason {
 	record := s.out.DTLS
 	s.out.DTLS = nil
 	e.pair = pair
@@ -335,7 +356,7 @@ func (s *Shard) deliver(now time.Time, e *endpoint, pair datagram.Pair) {
 		})
 		e.receiveData()
 	}
-	s.drops.Add(e.association.Deliver(record))
+	return e.association.Deliver(record)
 }
 
 // receiveData lets data messages reach a client whose offer has data channels.

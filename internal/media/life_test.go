@@ -19,6 +19,7 @@ import (
 	"github.com/parley-rtc/parley/internal/media"
 	"github.com/parley-rtc/parley/internal/sdp"
 	"github.com/parley-rtc/parley/internal/sim"
+	"github.com/parley-rtc/parley/internal/srtp"
 )
 
 // onlyWhenAsked is a publisher whose key frames come only by request, after the first.
@@ -230,6 +231,61 @@ func pairIsTaken(t *testing.T, shards int) {
 	}
 }
 
+// An address stays with a Transport for 15 s after anything has come from there that only its client can have sent, though that be no check; what anybody
+// can make up keeps nothing.
+func TestAddressIsOfWhomIsHeard(t *testing.T) {
+	for name, x := range map[string]struct {
+		last func(t *testing.T, c *dtls.Conn, socket net.PacketConn)
+		kept bool
+	}{
+		"data": {func(t *testing.T, c *dtls.Conn, _ net.PacketConn) {
+			if _, err := c.Write([]byte("of SCTP")); err != nil {
+				t.Error(err)
+			}
+		}, true},
+		"feedback": {func(t *testing.T, c *dtls.Conn, socket net.PacketConn) {
+			state, _ := c.ConnectionState()
+			material, err := state.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, srtp.AEADAES128GCM.MaterialLen())
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, _, err := srtp.KeysFromExporter(srtp.AEADAES128GCM, material)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seal, err := srtp.NewContext(srtp.AEADAES128GCM, keys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 100)
+			_, _ = socket.WriteTo(b[:seal.SealRTCP(b, []byte{0x80, 201, 0, 1, 0, 0, 0, 9})], net.UDPAddrFromAddrPort(serverAddress))
+		}, true},
+		"nothing authentic": {func(_ *testing.T, _ *dtls.Conn, socket net.PacketConn) {
+			for _, head := range [][]byte{{23, 254, 253, 0, 1, 0, 0, 0, 0, 9, 9, 0, 47}, {22, 254, 253, 0, 0, 0, 0, 0, 0, 9, 9, 0, 47}, {0x80, 201, 0, 13}, {0x80, 96}} {
+				_, _ = socket.WriteTo(append(head, make([]byte, 60-len(head))...), net.UDPAddrFromAddrPort(serverAddress))
+			}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNode(t, sim.Link{Delay: 20 * time.Millisecond})
+				c, socket := n.handshake(t, make(events, 9))
+				time.Sleep(9 * time.Second)
+				x.last(t, c, socket)
+				time.Sleep(9 * time.Second)
+				n.shard.Do(media.OpenTransport{
+					Transport: 2, Room: 1, Local: sdp.ICE{Ufrag: ufrag(0, 2), Pwd: testPwd}, Remote: sdp.ICE{Ufrag: "client", Pwd: testPwd}, Events: make(events, 9),
+				})
+				_, _ = socket.WriteTo(checkFor(t, ufrag(0, 2)), net.UDPAddrFromAddrPort(serverAddress))
+				time.Sleep(time.Second)
+				if got := n.counts().Drops[drop.PairTaken] > 0; got != x.kept {
+					t.Errorf("9 s later, without a check for 18: another one's check is refused: %v", got)
+				}
+			})
+		})
+	}
+}
+
 // Who sends checks, and nothing of DTLS or only the beginning of it, is over 30 s after the first check, however often it checks.
 func TestHandshakeHasADeadline(t *testing.T) {
 	for name, hello := range map[string]bool{"no ClientHello": false, "one, late": true} {
@@ -271,36 +327,43 @@ func TestHandshakeHasADeadline(t *testing.T) {
 	}
 }
 
+// handshake connects a client that is no more than a socket: it checks once, and finishes the DTLS handshake of Transport 1.
+func (n *node) handshake(t *testing.T, told events) (*dtls.Conn, net.PacketConn) {
+	t.Helper()
+	socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	cert, fingerprint := certificate(t)
+	n.shard.Do(media.OpenTransport{
+		Transport: 1, Room: 1, Local: sdp.ICE{Ufrag: ufrag(0, 1), Pwd: testPwd}, Remote: sdp.ICE{Ufrag: "client", Pwd: testPwd},
+		Fingerprints: []sdp.Fingerprint{fingerprint}, Events: told,
+	})
+	if _, err := socket.WriteToAddrPort(checkFor(t, ufrag(0, 1)), serverAddress); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := socket.ReadFrom(make([]byte, 1500)); err != nil { // the answer to the check
+		t.Fatal(err)
+	}
+	c, err := dtls.ClientWithOptions(socket, net.UDPAddrFromAddrPort(serverAddress), dtls.WithInsecureSkipVerify(true), dtls.WithCertificates(cert),
+		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret), dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return c, socket
+}
+
 // A client is sent to once it has finished its DTLS handshake, on that pair, though it nominates none: Chromium does so up to 900 ms later.
 func TestConnectedBeforeNomination(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, sim.Link{Delay: 20 * time.Millisecond})
-		socket, err := n.network.ListenPacket(netip.MustParseAddrPort("10.7.7.7:1000"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer socket.Close()
-		cert, fingerprint := certificate(t)
 		told := make(events, 9)
-		n.shard.Do(media.OpenTransport{
-			Transport: 1, Room: 1, Local: sdp.ICE{Ufrag: ufrag(0, 1), Pwd: testPwd}, Remote: sdp.ICE{Ufrag: "client", Pwd: testPwd},
-			Fingerprints: []sdp.Fingerprint{fingerprint}, Events: told,
-		})
-		if _, err := socket.WriteToAddrPort(checkFor(t, ufrag(0, 1)), serverAddress); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := socket.ReadFrom(make([]byte, 1500)); err != nil { // the answer to the check
-			t.Fatal(err)
-		}
-		c, err := dtls.ClientWithOptions(socket, net.UDPAddrFromAddrPort(serverAddress), dtls.WithInsecureSkipVerify(true), dtls.WithCertificates(cert),
-			dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret), dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if err := c.HandshakeContext(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		n.handshake(t, told)
 		select {
 		case e := <-told:
 			if e.State != media.Connected {

@@ -20,10 +20,12 @@ const (
 	maxHandshakes  = 1024      // Transports that were checked and have not finished their DTLS handshake
 	maxUfrags      = 4         // user fragments by which one Transport is found during ICE restarts
 	maxReports     = 16        // faults that are logged a minute; all are counted
+	maxAsked       = 1024      // pairs of which it is remembered that another shard was asked for them
 	egressBytes    = 4 << 20   // of one flush
 	flushBytes     = 256 << 10 // of egress that is written before the next subscriber's turn
 	timerGrain     = 5 * time.Millisecond
 	speakersPause  = 300 * time.Millisecond // at least, between two words to a room about who speaks
 	farewellCheck  = 100 * time.Millisecond // how often a Transport that is over is looked at until its last word is out
+	askEvery       = 500 * time.Millisecond // at least, between two letters that ask another shard for one pair
 	closeCheck     = 5 * time.Millisecond   // the same while the shard closes
 )

@@ -74,11 +74,13 @@ func (s *Shard) wait(now time.Time, i int, events Sink, place Place) {
 }
 
 // check lets a client's ICE check arrive, which is its consent too.
-func (s *Shard) check(now time.Time, i int) {
+func (s *Shard) check(now time.Time, i int) { s.checkOn(now, i, pairOf(i)) }
+
+func (s *Shard) checkOn(now time.Time, i int, pair datagram.Pair) {
 	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest, stun.NewUsername(fmt.Sprintf("server%d:client34", i)),
 		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{0x7e, 0, 1, 0xff}}, stun.RawAttribute{Type: stun.AttrUseCandidate},
 		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)}, stun.NewShortTermIntegrity("0123456789012345678901ab"), stun.Fingerprint)
-	s.receive(now, &datagram.Datagram{Pair: pairOf(i), B: m.Raw})
+	s.receive(now, &datagram.Datagram{Pair: pair, B: m.Raw})
 }
 
 func pairOf(i int) datagram.Pair {

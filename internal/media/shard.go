@@ -73,6 +73,7 @@ type Shard struct {
 	fed        []*room            // those that got packets in this batch
 	letters    []letter           // read, to be used again
 	ending     map[TransportID]*farewell
+	asked      map[datagram.Pair]time.Time // when another shard was asked for a pair
 	closing    bool
 	out        transport.Out
 	scratch    *transport.Scratch
@@ -96,7 +97,7 @@ func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
 		handshakes: newQueue[*endpoint](),
 		ufrags:     make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room),
-		ending: make(map[TransportID]*farewell),
+		ending: make(map[TransportID]*farewell), asked: make(map[datagram.Pair]time.Time),
 	}
 	s.scratch = transport.NewScratch()
 	s.out = transport.Out{Egress: datagram.NewEgress(egressBytes), Drops: &s.drops}
@@ -280,11 +281,15 @@ func (s *Shard) receive(now time.Time, d *datagram.Datagram) {
 
 func (s *Shard) handle(now time.Time, e *endpoint, d *datagram.Datagram) {
 	defer s.recover(e)
-	s.drops.Add(e.transport.Handle(now, d, &s.out))
-	s.tellStarved(e)
+	r := e.transport.Handle(now, d, &s.out)
 	if s.out.DTLS != nil {
-		s.deliver(now, e, d.Pair)
+		r = s.deliver(now, e, d.Pair)
 	}
+	if r == drop.None && e.keyed && d.B[0] >= 20 { // neither STUN nor of the handshake, which anybody can make up
+		e.heard = now
+	}
+	s.drops.Add(r)
+	s.tellStarved(e)
 	if s.out.ICE.Pending() {
 		s.checked(now, e)
 	}
