@@ -31,10 +31,17 @@ type client struct {
 	allocated bool        // by the loop: it has an allocation
 	joined    *connection // by the loop: from now on its bytes are those of a connection to a peer
 
+	// guarded by itself
+	writer sync.WaitGroup
+
 	// guarded by mu
 	mu      sync.Mutex
 	payload datagram.Ring // of peers: when full, the oldest goes
 	answers datagram.Ring // sent first
+	serving bool          // serve has begun
+	pushed  bool          // there has been something to write,
+	carries bool          // and payload among it
+	writes  bool          // there is a writer
 	closed  bool
 	ending  bool // the writer ends when it has written what waits
 	overrun bool // it does not read its answers: the writer ends at once
@@ -48,7 +55,7 @@ func newClient(l *loop, conn net.Conn, pair datagram.Pair, stream bool) *client 
 	return &client{
 		loop: l, conn: conn, pair: pair, stream: stream, together: stream && !secure,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), free: make(chan struct{}, 1),
-		payload: datagram.NewRing(dataRingBytes, ringStart, frameOf), answers: datagram.NewRing(answerRingBytes, ringStart, frameOf),
+		payload: datagram.NewRing(dataRingBytes, ringStart, frameOf), answers: datagram.NewRing(answerRingBytes, answerStart, frameOf),
 	}
 }
 
@@ -58,35 +65,51 @@ func (c *client) serve() {
 		c.close()
 		return
 	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		if !c.writeLoop() {
-			c.close()
-		}
-	}()
-	c.buf = make([]byte, streamReadBytes)
+	c.mu.Lock()
+	c.serving = true
+	c.startWriter()
+	c.mu.Unlock()
+	c.buf = make([]byte, strangerBytes)
 	c.readLoop()
 	if c.joined != nil {
 		c.end()
-		<-written
+		c.writer.Wait()
 		c.joined.splice(c)
 	}
 	c.close()
-	<-written
+	c.writer.Wait()
 	c.loop.call(func() { c.loop.left(c) })
+}
+
+// startWriter starts the writer where there is something to write for the first time: whoever only connects costs one goroutine. It ends with the connection, and
+// nothing starts one after that. The caller holds mu.
+func (c *client) startWriter() {
+	if !c.serving || !c.pushed || c.writes {
+		return
+	}
+	c.writes = true
+	c.writer.Go(func() {
+		if !c.writeLoop() {
+			c.close()
+		}
+	})
 }
 
 // readLoop hands what it reads to the loop, until the connection ends, or is one to a peer.
 func (c *client) readLoop() {
-	deadline := time.Now().Add(FirstTimeout)
+	since := time.Now() // when it began, or had an allocation last
+	deadline := since.Add(FirstTimeout)
 	for {
 		if c.have > 0 {
+			had := c.allocated
 			if !c.hand() || c.broken || c.joined != nil {
 				return
 			}
 			if c.used > 0 {
-				deadline = time.Now().Add(c.patience())
+				if now := time.Now(); had || c.allocated {
+					since = now
+				}
+				deadline = since.Add(c.patience())
 				c.have = copy(c.buf, c.buf[c.used:c.have])
 			}
 		}
@@ -103,9 +126,9 @@ func (c *client) readLoop() {
 
 func (c *client) patience() time.Duration {
 	if c.allocated {
-		return LongIdleTimeout
+		return IdleTimeout
 	}
-	return IdleTimeout
+	return StrangerTimeout
 }
 
 // hand lets the loop take the frames that are whole. It waits for that, so a client is read no faster than its frames are relayed.
@@ -135,6 +158,9 @@ func (c *client) grow() bool {
 	if c.stream {
 		need = max(c.have+1, frame(c.buf[:c.have]))
 	}
+	if c.allocated {
+		need = max(need, streamReadBytes)
+	}
 	if need > maxFrameBytes || need > streamReadBytes && !c.allocated { // a request is short, and who has no allocation sends nothing else
 		return false
 	}
@@ -163,12 +189,17 @@ func (c *client) push(head, b, tail []byte) (dropped int) {
 			c.overrun = true // the writer sees to the rest, at the latest when its write is over
 		}
 	default:
+		c.carries = true
 		for !c.payload.Push(head, b, tail) {
 			dropped++
 			if !c.payload.DropFirst() {
 				break
 			}
 		}
+	}
+	if !c.closed && !c.ending {
+		c.pushed = true
+		c.startWriter()
 	}
 	c.mu.Unlock()
 	select {
@@ -187,6 +218,9 @@ func (c *client) take(dst []byte) (chunk []byte, more bool) {
 	if c.overrun {
 		return nil, false
 	}
+	if c.carries && cap(dst) < chunkBytes {
+		dst = make([]byte, 0, chunkBytes)
+	}
 	chunk = c.answers.Take(dst)
 	if len(chunk) < chunkBytes {
 		chunk = c.payload.Take(chunk)
@@ -196,9 +230,12 @@ func (c *client) take(dst []byte) (chunk []byte, more bool) {
 
 // writeLoop writes until the connection ends, or until everything is written that there will be: then it reports true.
 func (c *client) writeLoop() bool {
-	buf := make([]byte, 0, chunkBytes)
+	buf := make([]byte, 0, answerStart)
 	for {
 		chunk, more := c.take(buf)
+		if cap(chunk) == chunkBytes {
+			buf = chunk[:0] // there is payload now
+		}
 		if len(chunk) > 0 && !c.write(chunk) {
 			return false
 		}
@@ -292,6 +329,7 @@ func tune(c *net.TCPConn) {
 
 // fromClient gives the core the frames that a client's reader has handed over. Its buffer is free at the next flush.
 func (l *loop) fromClient(c *client) {
+	defer l.recover()
 	l.served = append(l.served, c)
 	if l.clients[c.pair] != c {
 		c.broken = true // another one has the same pair now

@@ -57,25 +57,29 @@ const (
 	// egressBytes is what is gathered for the port before it is sent.
 	egressBytes = 128 << 10
 
-	// streamReadBytes is a connection's read buffer to begin with; it grows to hold the longest frame that a client sends.
+	// streamReadBytes is the read buffer of a connection with an allocation to begin with; it grows to hold the longest frame that a client sends.
 	streamReadBytes = 4 << 10
+	// strangerBytes is that of one without, to begin with; it grows to streamReadBytes.
+	strangerBytes = 1 << 10
 	// maxFrameBytes is the longest frame of a client, with its header and padding: what a UDP datagram can carry (65,507 bytes), rounded up.
 	maxFrameBytes = 4 + 65508
 	// dataRingBytes bounds what waits for one connection as ChannelData and Data indications, answerRingBytes what waits of everything else.
 	dataRingBytes   = 512 << 10
 	answerRingBytes = 64 << 10
-	ringStart       = 4 << 10  // what a ring begins with when it is first used
-	chunkBytes      = 16 << 10 // what one write takes out of the rings
+	ringStart       = 4 << 10  // what the ring for payload begins with when it is first used
+	answerStart     = 512      // what the ring for answers begins with, and what one write takes out of it
+	chunkBytes      = 16 << 10 // what one write takes out of the rings when there is payload
 	// Kernel buffers of connections: what waits should wait in the rings.
 	streamSendBuffer = 256 << 10
 	streamUnsent     = 32 << 10
 
 	// FirstTimeout: a connection that has not sent a whole frame by then is closed.
 	FirstTimeout = 10 * time.Second
-	// IdleTimeout: a connection without an allocation from which nothing has come for so long is closed.
-	IdleTimeout = time.Minute
-	// LongIdleTimeout is the same for one that has an allocation: it is longer than an allocation can live without a Refresh (RFC 8656 §3.2).
-	LongIdleTimeout = 65 * time.Minute
+	// StrangerTimeout: a connection that has had no allocation for so long is closed, whatever it sends: anybody can open one, and so hold memory.
+	StrangerTimeout = 30 * time.Second
+	// IdleTimeout: a connection with an allocation from which nothing has come for so long is closed: it is longer than an allocation can live without a
+	// Refresh (RFC 8656 §3.2).
+	IdleTimeout = 65 * time.Minute
 	// StallTimeout: a connection that does not take chunkBytes in it is closed.
 	StallTimeout = 8 * time.Second
 	// faultsEvery is how often a fault is logged at most.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/stun"
 )
 
 // stopped is a loop that does not run: what is given to it stays where it is.
@@ -192,6 +193,87 @@ func TestConnectionWithoutFrame(t *testing.T) {
 		client.Close()
 		time.Sleep(FirstTimeout)
 	})
+}
+
+// A connection without an allocation is closed StrangerTimeout after it has begun, however much it asks; one with an allocation lives on, and StrangerTimeout
+// longer than that.
+func TestStrangersEnd(t *testing.T) {
+	for name, x := range map[string]struct{ allocated, want time.Duration }{
+		"never":           {0, StrangerTimeout},
+		"for two minutes": {2 * time.Minute, 2*time.Minute + StrangerTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, ann := serving(t)
+				stop := make(chan struct{})
+				go l.play(stop)
+				near, far := net.Pipe()
+				c := newClient(l, near, ann.pair, true)
+				start := time.Now()
+				go func() {
+					b := stun.Begin(nil, stun.TypeOf(stun.Binding, stun.Request), []byte("test12345678"))
+					for {
+						if _, err := far.Write(b.Message()); err != nil {
+							return
+						}
+						if x.allocated > 0 && time.Since(start) >= x.allocated {
+							l.ask(func() {
+								ann.ask(stun.Refresh, func(w *stun.Builder) { w.Uint32(stun.Lifetime, 0) })
+							})
+							x.allocated = 0
+						}
+						time.Sleep(5 * time.Second)
+					}
+				}()
+				go func() { _, _ = io.Copy(io.Discard, far) }()
+				if x.allocated > 0 {
+					l.ask(func() { ann.allocate(func(*stun.Builder) {}) })
+				}
+				c.serve()
+				if d := time.Since(start); d < x.want || d > x.want+5*time.Second {
+					t.Errorf("closed after %v, want %v", d, x.want)
+				}
+				far.Close()
+				close(stop)
+				time.Sleep(10 * time.Second)
+			})
+		})
+	}
+}
+
+// play does what is wanted of a loop that does not run.
+func (l *loop) play(stop chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Millisecond):
+		}
+		l.now = time.Now()
+		l.takeInbox()
+	}
+}
+
+// Whoever only connects costs no writer, and whoever is answered no room for payload, until there is some.
+func TestStrangersCostLittle(t *testing.T) {
+	c := newClient(nil, nil, pair, true)
+	c.serving = true
+	c.startWriter()
+	if c.writes {
+		t.Error("there is a writer, and nothing to write")
+	}
+	c.serving = false
+	c.push(append([]byte{0x01, 0x01, 0, 0}, make([]byte, 16)...), nil, nil)
+	chunk, _ := c.take(make([]byte, 0, answerStart))
+	if len(chunk) != 20 || cap(chunk) != answerStart {
+		t.Errorf("%d bytes in %d", len(chunk), cap(chunk))
+	}
+	for range 100 {
+		c.push([]byte{0x40, 0, 0, 200}, make([]byte, 200), nil)
+	}
+	if chunk, _ = c.take(make([]byte, 0, answerStart)); cap(chunk) != chunkBytes || len(chunk) < chunkBytes-204 {
+		t.Errorf("payload: %d bytes in %d", len(chunk), cap(chunk))
+	}
 }
 
 // A client that does not take what is written is closed after StallTimeout.
