@@ -67,11 +67,20 @@ func (l *loop) call(f func()) bool {
 // ask lets the loop call f and waits for that. It reports false when the loop has ended.
 func (l *loop) ask(f func()) bool {
 	asked := make(chan struct{})
-	if !l.call(func() { f(); close(asked) }) {
+	if !l.call(func() {
+		defer close(asked) // also where f meets a fault
+		f()
+	}) {
 		return false
 	}
 	<-asked
 	return true
+}
+
+// try calls f. A fault in it ends nothing else.
+func (l *loop) try(f func()) {
+	defer l.recover()
+	f()
 }
 
 // takeInbox does what the others want.
@@ -85,7 +94,7 @@ func (l *loop) takeInbox() {
 	i.some.Store(false)
 	i.mu.Unlock()
 	for _, f := range i.taken.calls {
-		f()
+		l.try(f)
 	}
 	for _, b := range i.taken.batches {
 		for j := range b.N {

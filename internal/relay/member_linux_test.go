@@ -5,8 +5,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/binary"
+	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -156,6 +158,47 @@ func TestOldConnectionIsClosed(t *testing.T) {
 	away.pair.Remote = netip.MustParseAddrPort("127.0.0.1:5000")
 	if _, code := away.ask(stun.Refresh, func(w *stun.Builder) { w.Bytes(stun.MobilityTicket, ticket) }); code != 0 || !old.closed {
 		t.Errorf("%d, closed: %v", code, old.closed)
+	}
+}
+
+// A fault in anything that others want of the loop, or that the kernel tells it, costs that and nothing else: it is counted, and who waits for it goes on.
+func TestFaultsEndNothing(t *testing.T) {
+	l, ann := serving(t)
+	l.cfg.Log = slog.New(slog.DiscardHandler)
+	c := ann.connection()
+	l.came(c)
+	done := 0
+	l.call(func() { panic("of a call") })
+	l.call(func() { done++ })
+	waited := make(chan bool)
+	asking := make(chan struct{})
+	go func() {
+		close(asking)
+		waited <- l.ask(func() { panic("of somebody who waits") })
+	}()
+	<-asking
+	for more := true; more; runtime.Gosched() { // until that is in the inbox
+		l.inbox.mu.Lock()
+		more = len(l.inbox.next.calls) < 3
+		l.inbox.mu.Unlock()
+	}
+	c.buf = append([]byte(nil), 0x40, 0, 0, 0)
+	c.have = len(c.buf)
+	l.post(func(w *waiting) bool {
+		w.clients = append(w.clients, c)
+		return true
+	})
+	l.core = nil // whatever it is given is a fault
+	l.takeInbox()
+	<-waited
+	select {
+	case <-c.free:
+	default:
+		t.Error("the client's buffer is not free")
+	}
+	l.icmp(&socket{}, netip.MustParseAddrPort("127.0.0.1:1"), &unix.SockExtendedErr{Type: 3, Code: 3})
+	if want := uint64(5); l.stats.Panics != want || done != 1 { // a client's frame, and then whether it has an allocation
+		t.Errorf("%d faults, want %d; %d calls done", l.stats.Panics, want, done)
 	}
 }
 

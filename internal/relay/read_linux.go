@@ -135,9 +135,15 @@ func (l *loop) errorOf(s *socket) bool {
 		return false
 	}
 	if e, ok := extendedError(unsafe.Pointer(&ctrl), int(h.Controllen)); ok {
-		l.drops.Add(l.core.ICMP(l.now, s.id, l.zones.name(&name), e.Type, e.Code, e.Info, &l.out))
+		l.icmp(s, l.zones.name(&name), &e)
 	}
 	return true
+}
+
+// icmp gives the core what ICMP has told of a datagram to a peer.
+func (l *loop) icmp(s *socket, peer netip.AddrPort, e *unix.SockExtendedErr) {
+	defer l.recover()
+	l.drops.Add(l.core.ICMP(l.now, s.id, peer, e.Type, e.Code, e.Info, &l.out))
 }
 
 // extendedError finds struct sock_extended_err (ip(7)) among control messages, where it comes from ICMP.
