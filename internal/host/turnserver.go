@@ -66,7 +66,7 @@ func (t *turnServer) Left(room, identity string, why wire.Code) {
 	t.members.leave(who)
 	if why == wire.CodeKicked {
 		t.members.sendOut(time.Now(), who)
-		t.relay.Recheck()
+		t.relay.RecheckUser(string(who[:]))
 	}
 }
 

@@ -202,6 +202,42 @@ func TestFaultsEndNothing(t *testing.T) {
 	}
 }
 
+// revocable are credentials that may stop to hold.
+type revocable struct {
+	turn.Credentials
+	revoked bool
+}
+
+func (r *revocable) Holds(time.Time, []byte) bool { return !r.revoked }
+
+// Of all allocations a portion is looked at in each turn of the loop, so that packets are relayed in between.
+func TestRecheckTakesTurns(t *testing.T) {
+	const allocations, portion = 520, 512
+	var credentials *revocable
+	l, ann := serving(t, func(c *turn.Config) {
+		credentials = &revocable{Credentials: c.Credentials}
+		c.Credentials, c.Limits = credentials, turn.Limits{PerUser: allocations, PerSource: allocations}
+	})
+	for i := range allocations {
+		m := &member{t: t, l: l, pair: ann.pair}
+		m.pair.Remote = netip.AddrPortFrom(ann.pair.Remote.Addr(), uint16(5000+i))
+		m.allocate(func(*stun.Builder) {})
+	}
+	credentials.revoked = true
+	r := &Relay{loop: l}
+	r.Recheck()
+	for _, want := range []int{allocations - portion, 0} {
+		l.takeInbox()
+		if n := l.core.Stats().Allocations; n != want {
+			t.Errorf("%d allocations are left, want %d", n, want)
+		}
+	}
+	l.takeInbox()
+	if l.inbox.waits() {
+		t.Error("it goes on")
+	}
+}
+
 // What many connections have sent at once is relayed as they are read, when more than maxUnsent datagrams wait: the last connection's do not wait for all, and
 // none is lost.
 func TestUnsentIsBounded(t *testing.T) {

@@ -179,9 +179,21 @@ func (r *Relay) enter(c *client) bool {
 }
 
 // Recheck ends what those have whose credentials do not hold any more. It does not wait for that.
-func (r *Relay) Recheck() {
+func (r *Relay) Recheck() { r.loop.call(func() { r.loop.recheck(0) }) }
+
+// recheck looks at a portion of the allocations, and at the next one in the next turn: packets are relayed meanwhile.
+func (l *loop) recheck(from turn.RelayID) {
+	next, more := l.core.RecheckAll(l.now, from, &l.out)
+	l.obey()
+	if more {
+		l.call(func() { l.recheck(next) })
+	}
+}
+
+// RecheckUser is Recheck for what one user has, as quotas count.
+func (r *Relay) RecheckUser(user string) {
 	r.loop.call(func() {
-		r.loop.core.Recheck(r.loop.now, &r.loop.out)
+		r.loop.core.Recheck(r.loop.now, user, &r.loop.out)
 		r.loop.obey()
 	})
 }
@@ -242,7 +254,7 @@ func (l *loop) shut() {
 	last := l.inbox.next
 	l.inbox.mu.Unlock()
 	for _, f := range last.calls {
-		f()
+		l.try(f)
 	}
 	for _, b := range last.batches {
 		l.cfg.Port.Recycle(b)

@@ -38,6 +38,9 @@ func (*Relay) FromMedia(run datagram.Run) (dropped int) { return run.Segments }
 // Recheck does nothing.
 func (*Relay) Recheck() {}
 
+// RecheckUser does nothing.
+func (*Relay) RecheckUser(string) {}
+
 // Stats returns nothing.
 func (*Relay) Stats() (s Stats) { return s }
 

@@ -29,6 +29,8 @@ type allocation struct {
 	tcp         bool // RFC 6062
 	connections []*connection
 	mobile      *mobile // RFC 8016; nil: its client stays where it is
+
+	before, after *allocation // among those of its user
 }
 
 // relayed is one relayed address of an allocation. RFC 8656 §7: it has one, or one of each family.
@@ -59,6 +61,7 @@ type permission struct {
 // anew goes on with that.
 type user struct {
 	name        string
+	first       *allocation
 	addresses   int       // relayed ones, and reserved
 	connections int       // to peers
 	shaped      [2]bucket // by direction
@@ -131,6 +134,10 @@ func (u *user) expired(s *Server, _ instant, _ *Out) { delete(s.users, u.name) }
 func (s *Server) install(a *allocation) {
 	s.stats.Allocated++
 	s.clients[a.pair] = a
+	if a.after = a.user.first; a.after != nil {
+		a.after.before = a
+	}
+	a.user.first = a
 	for i := range a.relays {
 		if r := &a.relays[i]; r.there() {
 			for int(r.id) >= len(s.relays) {
@@ -189,8 +196,21 @@ func (s *Server) closeRelay(a *allocation, f int, out *Out) {
 	s.dismiss(a.user, a.source)
 }
 
+// unlink takes an allocation out of those of its user.
+func (a *allocation) unlink() {
+	if a.after != nil {
+		a.after.before = a.before
+	}
+	if a.before != nil {
+		a.before.after = a.after
+	} else {
+		a.user.first = a.after
+	}
+}
+
 // remove ends an allocation.
 func (s *Server) remove(a *allocation, out *Out) {
+	a.unlink()
 	for len(a.connections) > 0 {
 		s.hangUp(a.connections[0], out)
 	}

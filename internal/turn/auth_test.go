@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,15 @@ func TestAllocationOutlastsTheName(t *testing.T) {
 // Whose credentials do not hold any more is refused whatever it asks, and with the next Recheck it has nothing: neither of two addresses, nor what waits for it to
 // come back, nor connections. Nobody else notices.
 func TestCredentialsThatDoNotHold(t *testing.T) {
+	for name, recheck := range map[string]func(sc *scene){
+		"all":      func(sc *scene) { sc.s.RecheckAll(sc.now, 0, &sc.out) },
+		"one user": func(sc *scene) { sc.s.Recheck(sc.now, "ann", &sc.out) },
+	} {
+		t.Run(name, func(t *testing.T) { credentialsThatDoNotHold(t, recheck) })
+	}
+}
+
+func credentialsThatDoNotHold(t *testing.T, recheck func(sc *scene)) {
 	sc := newScene(t)
 	two, away, streams, bob := sc.client(4000), sc.streamClient(4001), sc.streamClient(4002), sc.client(4003)
 	two.allocate(value(stun.AdditionalAddressFamily, stun.IPv6, 0, 0, 0))
@@ -232,7 +242,7 @@ func TestCredentialsThatDoNotHold(t *testing.T) {
 		}
 	}
 	sc.reset()
-	sc.s.Recheck(sc.now, &sc.out)
+	recheck(sc)
 	closed := 0
 	for _, c := range sc.work() {
 		if c.Do == turn.CloseConn && c.Conn == conn {
@@ -246,8 +256,48 @@ func TestCredentialsThatDoNotHold(t *testing.T) {
 		t.Error(r)
 	}
 	bob.want(0, stun.Refresh)
-	sc.s.Recheck(sc.now, &sc.out)
+	recheck(sc)
 	bob.want(0, stun.Refresh)
+}
+
+// Limits: of all allocations no more than 512 are looked at in one portion, and in all portions each once; of one user's none but those are.
+func TestRecheckIsBounded(t *testing.T) {
+	const allocations, portion = 1200, 512
+	sc := newScene(t, func(c *turn.Config) { c.Limits.Challenges, c.Limits.PerUser, c.Limits.PerSource = 1e6, 1e6, 1e6 })
+	for i := range allocations {
+		c := sc.client(uint16(1000 + i))
+		if i%100 == 7 {
+			c.username = "bob"
+		}
+		c.allocate()
+	}
+	sc.reset()
+	sc.keys.looked = nil
+	sc.keys.gone = map[string]bool{"bob": true}
+	portions, next, more := 0, turn.RelayID(0), true
+	for more {
+		before := len(sc.keys.looked)
+		next, more = sc.s.RecheckAll(sc.now, next, &sc.out)
+		sc.work()
+		if n := len(sc.keys.looked) - before; n > portion {
+			t.Errorf("%d allocations are looked at at once", n)
+		}
+		portions++
+	}
+	if portions != 3 || len(sc.keys.looked) != allocations || len(sc.m.live) != allocations-12 {
+		t.Errorf("%d looked at in %d portions, %d are left", len(sc.keys.looked), portions, len(sc.m.live))
+	}
+	bob := sc.client(999)
+	sc.keys.gone = nil
+	bob.username = "bob"
+	bob.allocate()
+	sc.reset()
+	sc.keys.looked = nil
+	sc.s.Recheck(sc.now, "bob", &sc.out)
+	sc.s.Recheck(sc.now, "nobody", &sc.out)
+	if !slices.Equal(sc.keys.looked, []string{"bob"}) || !sc.s.Has(bob.pair) {
+		t.Errorf("looked at %v", sc.keys.looked)
+	}
 }
 
 // An unknown attribute that must be understood is refused, with its name, where the rest is authentic (RFC 8489 §6.3.1); one that need not be

@@ -111,6 +111,9 @@ const (
 	maxPiece = 16 << 10
 )
 
+// maxRechecks is how many relayed addresses RecheckAll looks at once: about half a millisecond.
+const maxRechecks = 512
+
 // strangers is the size of the table by which answers to strangers are limited: sources that fall on one place share its limit. It takes
 // 128 KiB, whoever asks.
 const strangers = 1 << 14

@@ -104,9 +104,14 @@ type keys struct {
 	asked int
 	over  bool            // there are no keys any more for who has no allocation
 	gone  map[string]bool // whose do not hold any more
+	// looked is of whom it was asked whether they hold
+	looked []string
 }
 
-func (k *keys) Holds(_ time.Time, username []byte) bool { return !k.gone[string(username)] }
+func (k *keys) Holds(_ time.Time, username []byte) bool {
+	k.looked = append(k.looked, string(username))
+	return !k.gone[string(username)]
+}
 
 func (k *keys) Key(dst []byte, _ time.Time, username []byte, sha256 bool) ([]byte, string, bool) {
 	k.asked++

@@ -213,17 +213,31 @@ func (s *Server) Timeout(now time.Time, out *Out) {
 	}
 }
 
-// Recheck ends the allocations of those whose credentials do not hold any more. It is to be called when that may have changed.
-func (s *Server) Recheck(now time.Time, out *Out) {
-	var ends []*allocation // they may be detached, and so in no map but that of relays
-	for id, a := range s.relays {
-		if a != nil && RelayID(id) == a.first() && !s.cfg.Credentials.Holds(now, []byte(a.name)) {
-			ends = append(ends, a)
+// Recheck ends the allocations of a user, as quotas count, whose credentials do not hold any more. It is to be called when that may have changed.
+func (s *Server) Recheck(now time.Time, name string, out *Out) {
+	u := s.users[name]
+	if u == nil {
+		return
+	}
+	for a := u.first; a != nil; {
+		next := a.after
+		if !s.cfg.Credentials.Holds(now, []byte(a.name)) {
+			s.remove(a, out)
+		}
+		a = next
+	}
+}
+
+// RecheckAll is Recheck for all users, in portions of maxRechecks relayed addresses: this one begins with from, 0 at first, and more reports that there is
+// one that begins with next.
+func (s *Server) RecheckAll(now time.Time, from RelayID, out *Out) (next RelayID, more bool) {
+	end := min(int(from)+maxRechecks, len(s.relays))
+	for id := int(from); id < end; id++ { // allocations may be detached, and so in no map but this one
+		if a := s.relays[id]; a != nil && RelayID(id) == a.first() && !s.cfg.Credentials.Holds(now, []byte(a.name)) {
+			s.remove(a, out)
 		}
 	}
-	for _, a := range ends {
-		s.remove(a, out)
-	}
+	return RelayID(end), end < len(s.relays)
 }
 
 // Closed says that the stream connection of a client has ended. Its allocation ends with it (RFC 8656 §3.2: a 5-tuple is what it is), unless it may
