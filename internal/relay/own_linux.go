@@ -18,7 +18,8 @@ type own struct {
 	// owned by the loop
 	relays   map[netip.AddrPort]*socket
 	tcp      map[netip.AddrPort]*socket
-	loopback map[netip.Addr]int // allocations on loopback addresses
+	bound    map[netip.AddrPort]*socket // the same by where they are bound, which is elsewhere where a router translates addresses
+	loopback map[netip.Addr]int         // allocations on loopback addresses
 
 	// atomic
 	addrs atomic.Pointer[map[netip.Addr]struct{}]
@@ -27,7 +28,7 @@ type own struct {
 func newOwn(cfg *Config) *own {
 	o := &own{
 		fixed: append([]netip.Addr(nil), cfg.Own...), chosen: cfg.Relays, media: cfg.Media,
-		relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{},
+		relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, bound: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{},
 	}
 	for _, a := range cfg.Relays {
 		o.fixed = append(o.fixed, a.Bind)
@@ -141,6 +142,23 @@ func (o *own) PlaceOf(a netip.AddrPort) turn.Place {
 // relayed returns the socket of a relayed address; nil: there is none. It is for the loop.
 func (o *own) relayed(a netip.AddrPort) *socket { return o.relays[a] }
 
+// reached returns where to connect to for a peer: to a relayed TCP address of this process where that is bound, since routers seldom lead back what is
+// sent to their own outer address.
+func (o *own) reached(peer netip.AddrPort) netip.AddrPort {
+	if s := o.tcp[peer]; s != nil {
+		return s.local
+	}
+	return peer
+}
+
+// seen returns as whom clients know a peer that has connected from an address: a relayed TCP address of this process by what others see of it.
+func (o *own) seen(from netip.AddrPort) netip.AddrPort {
+	if s := o.bound[from]; s != nil {
+		return s.address
+	}
+	return from
+}
+
 // of returns where a relayed address is noted.
 func (o *own) of(s *socket) map[netip.AddrPort]*socket {
 	if s.listener != nil {
@@ -151,6 +169,9 @@ func (o *own) of(s *socket) map[netip.AddrPort]*socket {
 
 func (o *own) add(s *socket) {
 	o.of(s)[s.address] = s
+	if s.listener != nil {
+		o.bound[s.local] = s
+	}
 	if a := s.address.Addr(); a.IsLoopback() {
 		o.loopback[a]++
 	}
@@ -158,6 +179,9 @@ func (o *own) add(s *socket) {
 
 func (o *own) remove(s *socket) {
 	delete(o.of(s), s.address)
+	if s.listener != nil {
+		delete(o.bound, s.local)
+	}
 	if a := s.address.Addr(); a.IsLoopback() {
 		o.loopback[a]--
 	}

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 // machine is own addresses as a test has them.
 func machine(media netip.AddrPort, addrs ...string) *own {
 	o := &own{
-		relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{},
+		relays: map[netip.AddrPort]*socket{}, tcp: map[netip.AddrPort]*socket{}, bound: map[netip.AddrPort]*socket{}, loopback: map[netip.Addr]int{},
 		media: func(a netip.AddrPort) bool { return a == media },
 	}
 	all := map[netip.Addr]struct{}{}
@@ -54,6 +55,24 @@ func TestPlaces(t *testing.T) {
 	}
 	check("192.0.2.1:50000", turn.Own, true)
 	check("127.0.0.1:50000", turn.Elsewhere, false)
+}
+
+// Behind a router a relayed TCP address is reached where it is bound, and known by its outer address, as long as it lives; a UDP one at the same number is
+// another one.
+func TestRelayedTCPBehindRouter(t *testing.T) {
+	o := machine(netip.AddrPort{})
+	inner, outer := netip.MustParseAddrPort("10.0.0.5:50000"), netip.MustParseAddrPort("198.51.100.7:50000")
+	stream, datagrams := &socket{listener: &net.TCPListener{}, local: inner, address: outer}, &socket{local: inner, address: outer}
+	o.add(stream)
+	o.add(datagrams)
+	o.remove(datagrams)
+	if o.reached(outer) != inner || o.seen(inner) != outer {
+		t.Errorf("reached at %v, seen as %v", o.reached(outer), o.seen(inner))
+	}
+	o.remove(stream)
+	if o.reached(outer) != outer || o.seen(inner) != inner {
+		t.Errorf("after its end: reached at %v, seen as %v", o.reached(outer), o.seen(inner))
+	}
 }
 
 // An allocation is on a configured address, rather the one that the client has come to; else on that; and of another family on one that others can

@@ -128,12 +128,13 @@ func (l *loop) acceptPeers(s *socket) {
 
 // accepted gives the core the connection of a peer.
 func (l *loop) accepted(s *socket, conn net.Conn) {
-	peer := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	remote := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	peer := l.own.seen(netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()))
 	if s.closed {
 		conn.Close()
 		return
 	}
-	id, reason := l.core.Accepted(l.now, s.id, netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port()), &l.out)
+	id, reason := l.core.Accepted(l.now, s.id, peer, &l.out)
 	l.drops.Add(reason)
 	if id == 0 {
 		conn.Close()
@@ -147,7 +148,7 @@ func (l *loop) dial(c *turn.Command) {
 	ctx, cancel := context.WithTimeout(l.ctx, DialTimeout)
 	to := &connection{id: c.Conn, cancel: cancel}
 	l.conns[to.id] = to
-	s, peer := l.sockets[c.Relay], c.Peer
+	s, peer := l.sockets[c.Relay], l.own.reached(c.Peer)
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return l.leaveFrom(s, c) }}
 	d.SetMultipathTCP(false)
 	l.start(func() {

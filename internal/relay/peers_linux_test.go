@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/relay"
+	"github.com/parley-rtc/parley/internal/turn"
 )
 
 // allocation is pion's relayed TCP address.
@@ -207,6 +209,41 @@ func TestRelayedTCPAddressIsNotShared(t *testing.T) {
 	if _, err := client(t, conn, server).AllocateTCP(); err == nil || !strings.Contains(err.Error(), "508") {
 		t.Errorf("an allocation at the only port, which somebody else listens at: %v", err)
 	}
+}
+
+// Where a router translates addresses, one relayed TCP address reaches another of the same process without it: it seldom leads back what is sent to its own
+// outer address. Each is the other's peer under the address that others see.
+func TestConnectToOwnRelayBehindRouter(t *testing.T) {
+	cfg := config(t)
+	outer := netip.MustParseAddr("127.0.0.77") // where nobody listens
+	cfg.Relays = []relay.Address{{Bind: netip.MustParseAddr("127.0.0.1"), Advertise: outer}}
+	cfg.Turn.Policy = turn.Policy{} // nothing but what is globally routable, and live relayed addresses
+	r := open(t, cfg)
+	_, caller := allocateTCP(t, r)
+	c, called := allocateTCP(t, r)
+	for _, a := range []allocation{caller, called} {
+		if at := a.Addr().(*net.TCPAddr).AddrPort().Addr().Unmap(); at != outer {
+			t.Fatalf("relayed on %v", at)
+		}
+	}
+	if err := c.CreatePermission(caller.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := caller.Dial("tcp", called.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	_ = called.SetDeadline(time.Now().Add(5 * time.Second))
+	other, err := called.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if from := other.RemoteAddr().String(); from != caller.Addr().String() {
+		t.Errorf("from %s, the other is %v", from, caller.Addr())
+	}
+	both(t, [2]net.Conn{data, other})
 }
 
 func isTimeout(err error) bool {
