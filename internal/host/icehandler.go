@@ -1,6 +1,7 @@
 package host
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"hash/maphash"
 	"net/http"
@@ -83,8 +84,8 @@ func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 		refuse(w, refused)
 		return
 	}
-	if room == "" { // open mode: nobody has said who he is
-		identity = source.String()
+	if room == "" { // open mode: nobody has said who he is, so each has a name of its own; many may come from one address, which has a limit of its own
+		identity = rand.Text()
 	}
 	now := time.Now()
 	w.Header().Set("Content-Type", "application/json")

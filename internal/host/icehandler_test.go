@@ -86,6 +86,27 @@ func TestICEServersForWhom(t *testing.T) {
 	}
 }
 
+// In open mode nobody says who he is, and many may be behind one address: what each is given counts by itself, and all together by the limit of their address.
+func TestOpenModeCountsEachByItself(t *testing.T) {
+	n := startNode(t, "--advertise", "203.0.113.7")
+	defer n.stop()
+	users := map[string]bool{}
+	for range 3 {
+		var got answered
+		if err := json.Unmarshal(askICE(n, "203.0.113.9:5", "?for=server").Body.Bytes(), &got); err != nil || len(got.ICEServers) != 1 {
+			t.Fatalf("%v, %v", got, err)
+		}
+		_, user, ok := n.turn.Key(nil, time.Now(), []byte(got.ICEServers[0].Username), false)
+		if !ok {
+			t.Fatal("they are not good")
+		}
+		users[user] = true
+	}
+	if len(users) != 3 {
+		t.Errorf("three who ask are %d users", len(users))
+	}
+}
+
 // Whoever asks wrongly, without a token where one is needed, from a foreign page, or too often, is told so.
 func TestICEServersRefused(t *testing.T) {
 	open := startNode(t)
