@@ -295,17 +295,24 @@ func (s *Shard) farewell(e *endpoint) {
 	s.agenda.soon(&s.burial, now.Add(farewellCheck))
 }
 
-// bury forgets the farewells that have been said.
+// bury forgets the farewells that have been said. An association is done when its last word is in the mail, which may not have been read yet.
 func (s *Shard) bury(now time.Time) {
+	var said []TransportID
 	for id, f := range s.ending {
 		select {
 		case <-f.association.Done():
-			s.flush()
-			s.closeStreams(f)
-			delete(s.ending, id)
+			said = append(said, id)
 		default:
 			s.agenda.soon(&s.burial, now.Add(farewellCheck))
 		}
+	}
+	if len(said) == 0 {
+		return
+	}
+	s.readMail(now)
+	for _, id := range said {
+		s.closeStreams(s.ending[id])
+		delete(s.ending, id)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/data"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/dtls"
 )
 
 // A Transport leaves the data messages of its room however far it came: with its association, or by a fault before there is one.
@@ -38,6 +39,23 @@ func TestTransportLeavesDataMessages(t *testing.T) {
 				<-e.association.Done()
 			}
 		})
+	}
+}
+
+// The last word of an association leaves also where the shard sees that it is done before it has read its mail: it is soon enough for that where the
+// association ends at once.
+func TestLastWordLeaves(t *testing.T) {
+	s, out := loopless(t, 1)
+	s.flush()
+	*out = counter{}
+	a := dtls.Start(dtls.Config{Sink: sink{newMail()}})
+	a.Close()
+	<-a.Done()
+	s.ending[7] = &farewell{association: a, pair: pairOf(7)}
+	s.mail.put(letter{transport: 7, record: []byte("close_notify")})
+	s.bury(epoch)
+	if out.datagrams != 1 || len(s.ending) != 0 {
+		t.Errorf("%d datagrams, %d farewells are left; dropped %v", out.datagrams, len(s.ending), s.drops)
 	}
 }
 
