@@ -61,6 +61,7 @@ const (
 	MaxStateNameBytes      = 256       // name of a record, event or RPC, and a pattern
 	MaxRecordBytes         = 256 << 10 // a record's document in JSON
 	MaxRecordDepth         = 24        // nesting of a document
+	MaxRecordValues        = 65536     // in one document, and in one write: objects, arrays and what is in them
 	MaxPathBytes           = 1 << 10   // a path within a record
 	MaxPathSteps           = 24        // keys and places in a path
 	MaxWriteOperations     = 256       // of one write

@@ -10,8 +10,7 @@ import (
 
 // commits is what is to be stored, what is being stored, and what waits for that.
 type commits struct {
-	open      [][]byte     // entries that were appended since the last commit began
-	notes     []state.Note // of each of them
+	open      []entry // entries that were appended since the last commit began
 	openBytes int
 	running   bool        // a commit is being stored
 	result    chan result // of it; capacity 1
@@ -22,6 +21,13 @@ type commits struct {
 	appended  uint64     // entries so far
 	safe      uint64     // of these are stored
 	held      []held     // in the order in which they leave
+}
+
+// entry is to be stored.
+type entry struct {
+	bytes  []byte
+	note   state.Note
+	number uint64 // of state.Append; 0: a copy
 }
 
 // held leaves when so many entries are stored, or fails when they cannot be.
@@ -36,6 +42,7 @@ type result struct {
 	size    int
 	entries uint64
 	notes   []state.Note
+	upTo    uint64 // number of the last state.Append among them; 0: none
 	err     error
 }
 
@@ -53,9 +60,9 @@ func (c *commits) loaded(number uint64, size int, entries []state.Entry) {
 	c.ledger.Stored(number, size, notes)
 }
 
-func (c *commits) append(e state.Entry) {
+func (c *commits) append(e state.Entry, number uint64) {
 	b := encode(e)
-	c.open, c.notes, c.openBytes = append(c.open, b), append(c.notes, e.Note(len(b))), c.openBytes+len(b)+1
+	c.open, c.openBytes = append(c.open, entry{b, e.Note(len(b)), number}), c.openBytes+len(b)+1
 	c.appended++
 }
 
@@ -67,7 +74,7 @@ func (c *commits) copy(scope *state.Scope) {
 			return 0
 		}
 		before := c.openBytes
-		c.append(e)
+		c.append(e, 0)
 		return c.openBytes - before
 	})
 }
@@ -84,23 +91,25 @@ func (c *commits) let(waits bool, leave, fail func()) {
 // full tells whether no more commands are to be taken now.
 func (c *commits) full() bool { return c.openBytes >= maxOpenBytes || len(c.held) >= maxHeld }
 
-func (c *commits) idle() bool { return c.safe == c.appended }
-
 // start begins to store what is open, unless something is being stored.
 func (c *commits) start(o *Owner) {
 	if c.running || len(c.open) == 0 {
 		return
 	}
 	c.copy(o.scope)
-	size, n := 0, 0
-	for n < len(c.open) && (n == 0 || size+len(c.open[n]) < maxCommitBytes) {
-		size += len(c.open[n]) + 1
-		n++
+	r, size := result{}, 0
+	var all [][]byte
+	for _, e := range c.open {
+		if len(all) > 0 && size+len(e.bytes) >= maxCommitBytes {
+			break
+		}
+		size += len(e.bytes) + 1
+		all, r.notes, r.upTo = append(all, e.bytes), append(r.notes, e.note), max(r.upTo, e.number)
 	}
 	// It is a state.Commit, whose entries are encoded already.
-	b := fmt.Appendf(make([]byte, 0, size+64), `{"c":%d,"e":[%s]}`, o.scope.Incarnations(), bytes.Join(c.open[:n], []byte(",")))
-	r := result{size: len(b), entries: uint64(n), notes: c.notes[:n]}
-	c.open, c.notes, c.openBytes, c.running = c.open[n:], c.notes[n:], c.openBytes-size, true
+	b := fmt.Appendf(make([]byte, 0, size+64), `{"c":%d,"e":[%s]}`, o.scope.Incarnations(), bytes.Join(all, []byte(",")))
+	r.size, r.entries = len(b), uint64(len(all))
+	c.open, c.openBytes, c.running = c.open[len(all):], c.openBytes-size, true
 	log, subject, last, done := o.config.Log, o.config.Subject, c.last, c.result
 	go func() { // ends with the result, for which there is a place
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)

@@ -18,13 +18,13 @@ func TestFull(t *testing.T) {
 		if c.full() {
 			t.Fatalf("full with %d bytes", c.openBytes)
 		}
-		c.append(large)
+		c.append(large, 1)
 	}
-	if c.append(large); !c.full() {
+	if c.append(large, 1); !c.full() {
 		t.Errorf("not full with %d bytes", c.openBytes)
 	}
 	c = newCommits()
-	c.append(state.Entry{})
+	c.append(state.Entry{}, 1)
 	for range maxHeld {
 		if c.full() {
 			t.Fatalf("full with %d held", len(c.held))
@@ -41,11 +41,11 @@ func TestCommitSize(t *testing.T) {
 	l := local.NewLog(1 << 30)
 	o := &Owner{config: Config{Log: l, Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits()}
 	left := 0
-	for range 10 {
-		o.commits.append(state.Entry{Name: strings.Repeat("x", maxCommitBytes/4)})
+	for i := range 10 {
+		o.commits.append(state.Entry{Name: strings.Repeat("x", maxCommitBytes/4)}, uint64(i+1))
 		o.commits.let(true, func() { left++ }, nil)
 	}
-	for n := 0; !o.commits.idle(); n++ {
+	for n := 0; o.commits.safe < o.commits.appended; n++ {
 		o.commits.start(o)
 		o.commits.start(o) // one at a time
 		r := <-o.commits.result
@@ -53,6 +53,9 @@ func TestCommitSize(t *testing.T) {
 			t.Fatalf("commit %d: %v", n, r.err)
 		}
 		o.commits.stored(r)
+		if r.upTo != o.commits.safe {
+			t.Errorf("%d entries are stored, and it is said to be up to %d", o.commits.safe, r.upTo)
+		}
 		if uint64(left) != o.commits.safe {
 			t.Errorf("%d entries are stored and %d have left", o.commits.safe, left)
 		}

@@ -9,6 +9,9 @@ import (
 // MaxScopes of rooms on one node.
 const MaxScopes = 10_000
 
+// MaxBytes of the records of all scopes of one node, about as they are in memory.
+const MaxBytes = 512 << 20
+
 // retryAfter is when a scope may be asked again, in seconds, that could not be.
 const retryAfter = 5
 

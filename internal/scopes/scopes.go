@@ -11,7 +11,6 @@
 package scopes
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +35,8 @@ type Config struct {
 	// Log and Subject are where durable records are. Nobody else appends to the subject.
 	Log     bus.Log
 	Subject string
+	// Budget is shared with the other scopes of the node; nil: there is none.
+	Budget *Budget
 	// Tell carries out an event that was encoded once for all sessions. It is called by the loop, in order, and does not wait.
 	Tell   func(t state.Tell, body []byte)
 	Logger *slog.Logger
@@ -56,6 +57,7 @@ type Owner struct {
 	commits  commits
 	timer    *time.Timer
 	failed   time.Time                   // when it was loaded again last
+	held     int                         // bytes of the budget that are its own
 	tickets  uint64                      // given to RPC requests of callers without a session
 	calls    map[uint64]chan state.Reply // where their replies go, by ticket
 }
@@ -117,6 +119,7 @@ func (o *Owner) Close() error {
 func (o *Owner) run() {
 	defer close(o.done)
 	defer o.timer.Stop()
+	defer func() { o.config.Budget.spend(-o.held) }()
 	for {
 		o.commits.start(o)
 		o.arm()
@@ -188,7 +191,7 @@ func (o *Owner) handle(c call) {
 		o.attached = deleteSession(o.attached, command.Session)
 	case state.Recheck:
 		o.config.State.May = command.May // also for the scope that is loaded again
-	case state.Reset, state.Tick:
+	case state.Reset, state.Settle, state.Tick:
 	default:
 		if c.ctx.Err() != nil {
 			return
@@ -200,7 +203,16 @@ func (o *Owner) handle(c call) {
 		o.calls[r.Ticket] = c.reply
 		c.command, c.reply = r, nil
 	}
+	o.scope.Spare(o.config.Budget.left())
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
+	o.account()
+}
+
+// account tells the budget what the scope holds now.
+func (o *Owner) account() {
+	_, held, _ := o.scope.Sizes()
+	o.config.Budget.spend(held - o.held)
+	o.held = held
 }
 
 // survive keeps a fault in this scope: it is loaded again, and whoever asked for what brought the fault about is told.
@@ -250,7 +262,7 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case state.Append:
-			o.commits.append(e.Entry)
+			o.commits.append(e.Entry, e.Number)
 		case state.Tell:
 			o.commits.let(e.Waits, func() { o.config.Tell(e, encode(e.Body)) }, nil)
 		case state.Reply:
@@ -282,8 +294,8 @@ func (o *Owner) settle(r result) {
 func (o *Owner) release(r result) {
 	o.commits.stored(r)
 	o.commits.purge(o)
-	if o.commits.idle() {
-		o.scope.Apply(time.Now(), state.Settle{})
+	if r.upTo > 0 {
+		o.handle(call{command: state.Settle{UpTo: r.upTo}})
 	}
 }
 
@@ -317,6 +329,11 @@ func (o *Owner) reload() {
 // load makes the scope of what is stored.
 func (o *Owner) load(ctx context.Context) error {
 	scope, there := state.New(o.config.State), newCommits()
+	if o.scope != nil { // incarnations go on, whether they were stored or not
+		if err := scope.Replay(state.Commit{Incarnations: o.scope.Incarnations()}); err != nil {
+			return err
+		}
+	}
 	err := o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
 		var c state.Commit
 		if err := json.Unmarshal(m.Bytes, &c); err != nil {
@@ -335,6 +352,7 @@ func (o *Owner) load(ctx context.Context) error {
 		return fmt.Errorf("load %s: %w", o.config.Subject, err)
 	}
 	o.scope, o.commits = scope, there
+	o.account()
 	return nil
 }
 
@@ -347,15 +365,4 @@ func notStored() *wire.Error {
 
 func deleteSession(all []state.Attach, session string) []state.Attach {
 	return slices.DeleteFunc(all, func(a state.Attach) bool { return a.By.Session == session })
-}
-
-// encode is for bodies of wire, which always can be. Nothing is escaped for HTML: documents would become longer than their limit, by up to six times.
-func encode(body any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(body); err != nil {
-		panic("scopes: encode a body: " + err.Error())
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

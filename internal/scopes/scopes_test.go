@@ -382,8 +382,9 @@ func TestCallWithoutSession(t *testing.T) {
 		if _, err := h.Do(ctx, call); !errors.Is(err, context.Canceled) {
 			t.Errorf("nobody waits: %v", err)
 		}
-		h.now(state.RPCAccept{By: bob, RPCAccept: wire.RPCAccept{Call: 2}})
-		h.now(state.RPCAnswer{By: bob, RPCAnswer: wire.RPCAnswer{Call: 2, Value: []byte(`5`)}})
+		number := uint64(time.Now().UnixMicro()) + 1 // the second call in the same moment
+		h.now(state.RPCAccept{By: bob, RPCAccept: wire.RPCAccept{Call: number}})
+		h.now(state.RPCAnswer{By: bob, RPCAnswer: wire.RPCAnswer{Call: number, Value: []byte(`5`)}})
 		if r := <-first; r.Error != nil || r.Type != wire.TypeRPCResult || string(r.Body.(wire.RPCResult).Value) != `5` {
 			t.Errorf("answered: %+v", r)
 		}
@@ -481,6 +482,120 @@ func TestTimer(t *testing.T) {
 			t.Errorf("told %q", told)
 		}
 	})
+}
+
+// Rule: what is due at the moment when a commit is stored is done like at any other.
+func TestDueWhenStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		var mu sync.Mutex
+		told := map[string]int{}
+		o, err := scopes.Open(t.Context(), scopes.Config{
+			State: state.Config{Scope: wire.ScopeRoom}, Log: d, Subject: "r",
+			Tell: func(e state.Tell, body []byte) {
+				time.Sleep(time.Second) // meanwhile more becomes due, and is stored
+				mu.Lock()
+				defer mu.Unlock()
+				told[e.Type]++
+			},
+			Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &house{t: t, Owner: o}
+		ann := h.attach("ann")
+		const rounds = 20
+		for i := range rounds {
+			name := fmt.Sprint("mortal", i)
+			h.now(state.RecordSubscribe{By: ann, RecordSubscribe: wire.RecordSubscribe{Records: []wire.RecordHave{{Name: name}}}})
+			h.now(state.EventSubscribe{By: ann, EventNames: wire.EventNames{Names: []string{"wave"}}})
+			w, ttl := set(name, 1), 2
+			w.TTLSeconds = &ttl
+			h.later(w)
+			time.Sleep(1500 * time.Millisecond) // it was told in the first second
+			durable, yes := set("durable", i), true
+			durable.Durable = &yes
+			stored := h.later(durable)
+			h.later(state.EventPublish{EventPublish: wire.EventPublish{Name: "wave"}})
+			synctest.Wait()
+			d.sync <- nil
+			<-stored
+			time.Sleep(5 * time.Second)
+		}
+		close(d.sync)
+		if err := o.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if told[wire.TypeRecordDeleted] != rounds {
+			t.Errorf("of %d records that went, ann was told of %d", rounds, told[wire.TypeRecordDeleted])
+		}
+	})
+}
+
+// Rule: where a scope begins again, incarnations go on, though they were not stored and no time has passed.
+func TestIncarnationsGoOn(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ephemeral, no := set("a", 1), false
+		ephemeral.Durable = &no
+		before := h.now(ephemeral).Body.(wire.Written).Incarnation
+		lost := h.later(set("b", 1))
+		synctest.Wait()
+		d.sync <- errors.New("the disk is broken")
+		<-lost
+		synctest.Wait()
+		if after := h.now(ephemeral).Body.(wire.Written).Incarnation; after <= before {
+			t.Errorf("incarnation %d came after %d", after, before)
+		}
+	})
+}
+
+// Rule: the scopes of a node share what their records may take; what one gives back, another can use.
+func TestBudget(t *testing.T) {
+	l, budget := local.NewLog(1<<30), scopes.NewBudget(2100)
+	open := func(subject string) *scopes.Owner {
+		o, err := scopes.Open(t.Context(), scopes.Config{
+			State: state.Config{Scope: wire.ScopeRoom, Durable: true}, Log: l, Subject: subject, Budget: budget,
+			Tell: func(state.Tell, []byte) {}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	do := func(o *scopes.Owner, c state.Command) bool {
+		r, err := o.Do(t.Context(), c)
+		if err != nil || r.Error != nil && r.Error.Code != wire.CodeLimit {
+			t.Fatal(r, err)
+		}
+		return r.Error == nil
+	}
+	a, b := open("a"), open("b")
+	if !do(a, set("large", strings.Repeat("x", 1000))) {
+		t.Fatal("the first record has no room")
+	}
+	if do(b, set("large", strings.Repeat("x", 1000))) {
+		t.Error("the second scope takes more than is left")
+	}
+	if !do(b, set("small", 1)) {
+		t.Error("what is left cannot be used")
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !do(b, set("large", strings.Repeat("x", 1000))) {
+		t.Error("what a scope gave back when it ended cannot be used")
+	}
+	a = open("a") // what is stored is there in any case
+	if do(a, set("small", 1)) {
+		t.Error("there is room where there is none")
+	}
+	if !do(b, state.RecordDelete{RecordDelete: wire.RecordDelete{Name: "large"}}) || !do(a, set("small", 1)) {
+		t.Error("what a deletion gave back cannot be used")
+	}
+	if err := errors.Join(a.Close(), b.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Rule: a log that does not lead to a scope is not opened.

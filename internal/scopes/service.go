@@ -75,6 +75,7 @@ type Service struct {
 	config  ServiceConfig
 	unserve func()
 	server  *Owner
+	budget  *Budget
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -100,7 +101,7 @@ type roomScope struct {
 
 // NewService opens the server's scope and serves requests.
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
-	s := &Service{config: c, rooms: map[string]*roomScope{}, ending: map[string]chan struct{}{}}
+	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, ending: map[string]chan struct{}{}}
 	var err error
 	if s.server, err = s.open(ctx, wire.ScopeServer, ""); err != nil {
 		return nil, err
@@ -174,7 +175,9 @@ func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Own
 	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
 		return nil, fmt.Errorf("seed scope: %w", err)
 	}
-	return Open(ctx, Config{State: c, Log: s.config.Log, Subject: logSubject(scope, room), Tell: s.tell, Logger: s.config.Logger})
+	return Open(ctx, Config{
+		State: c, Log: s.config.Log, Subject: logSubject(scope, room), Budget: s.budget, Tell: s.tell, Logger: s.config.Logger,
+	})
 }
 
 // tell publishes one event, encoded once, to all its sessions.

@@ -70,13 +70,16 @@ func TestAccessSees(t *testing.T) {
 	if last.Lookup("none").Exists() {
 		t.Error("found what does not exist")
 	}
-	// Who may not write is not told whether the version fits.
-	w := c.writing("bob1", "board", set("a", `2`))
+	// Who may neither write nor read is not told whether the version fits; who may read is told before rules judge what nobody wants.
+	w := c.writing("cid1", "board", set("a", `2`))
 	w.Version = version(1)
 	c.refused(wire.CodeForbidden, w)
-	w.By = c.by("ann1")
-	if refused := c.refused(wire.CodeConflict, w); refused.Current == nil {
-		t.Error("who may read was not told")
+	last = Access{}
+	for _, who := range []string{"ann1", "bob1"} {
+		w.By = c.by(who)
+		if refused := c.refused(wire.CodeConflict, w); refused.Current == nil || last.New.Exists() {
+			t.Errorf("%s may read and was told %+v; the rules were asked about %s", who, refused, last.New.JSON())
+		}
 	}
 	d := RecordDelete{c.by("cid1"), wire.RecordDelete{Name: "board", Version: 1}}
 	if refused := c.refused(wire.CodeConflict, d); refused.Current != nil {

@@ -30,8 +30,8 @@ type (
 	Reset struct{ Session string }
 	// Recheck replaces Config.May and ends what it forbids.
 	Recheck struct{ May func(Access) *wire.Error }
-	// Settle says that all that was appended is stored.
-	Settle struct{}
+	// Settle says that what was appended is stored up to this number.
+	Settle struct{ UpTo uint64 }
 	// Tick does nothing but what is due.
 	Tick struct{}
 )

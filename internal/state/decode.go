@@ -84,10 +84,10 @@ var decoders = map[string]decoder{
 		func(by Caller, b wire.PresenceRead) Command { return PresenceRead{by, b} }),
 }
 
-// operationsForOne is how many operations of a write cost as much as one request.
-const operationsForOne = 16
+// operationsForOne is how many operations of a write cost as much as one request, and bytesForOne how many bytes of their values.
+const operationsForOne, bytesForOne = 16, 16 << 10
 
-// Cost is what a request takes of its session's allowance: one for each item, and for every so many operations begun.
+// Cost is what a request takes of its session's allowance: one for each item, and for every so many operations or bytes begun.
 func Cost(c Command) int {
 	n := 1
 	switch c := c.(type) {
@@ -98,7 +98,11 @@ func Cost(c Command) int {
 	case RecordRead:
 		n = len(c.Records)
 	case RecordWrite:
-		n = (len(c.Operations) + operationsForOne - 1) / operationsForOne
+		bytes := 0
+		for _, o := range c.Operations {
+			bytes += len(o.Value)
+		}
+		n = max((len(c.Operations)+operationsForOne-1)/operationsForOne, (bytes+bytesForOne-1)/bytesForOne)
 	case EventSubscribe:
 		n = len(c.Names)
 	case EventUnsubscribe:

@@ -46,7 +46,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// Rule: a bulk request costs one for each item, a write one for every 16 operations begun, all else one.
+// Rule: a bulk request costs one for each item, a write one for every 16 operations or 16 KiB begun, all else one.
 func TestCost(t *testing.T) {
 	for body, want := range map[string]int{
 		`record-subscribe {"records":[{},{},{}]}`: 3, `record-unsubscribe {"records":[{},{}]}`: 2, `record-read {"records":[{},{}]}`: 2,
@@ -54,6 +54,7 @@ func TestCost(t *testing.T) {
 		`rpc-unprovide {"names":["a","b"]}`: 2, `presence-read {"identities":["a","b"]}`: 2, `presence-subscribe {"identities":["a","b"]}`: 2,
 		`presence-unsubscribe {"identities":["a","b"]}`: 2, `presence-read {}`: 1, `record-read {}`: 1, `event-publish {}`: 1, `listen {}`: 1,
 		`record-write {"operations":[` + strings.Repeat("{},", 15) + `{}]}`: 1, `record-write {"operations":[` + strings.Repeat("{},", 16) + `{}]}`: 2,
+		`record-write {"operations":[{"value":"` + strings.Repeat("x", 16<<10-2) + `"}]}`: 1, `record-write {"operations":[{"value":"` + strings.Repeat("x", 16<<10-1) + `"}]}`: 2,
 	} {
 		typ, text, _ := strings.Cut(body, " ")
 		if _, c, refused := Decode(Caller{}, typ, []byte(text)); refused != nil || Cost(c) != want {

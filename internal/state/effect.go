@@ -25,8 +25,11 @@ type Tell struct {
 	Waits    bool // as in Reply
 }
 
-// Append is a change of a durable record, to be stored.
-type Append struct{ Entry Entry }
+// Append is a change of a durable record, to be stored. Its number counts what was appended.
+type Append struct {
+	Entry  Entry
+	Number uint64
+}
 
 func (Reply) effect()  {}
 func (Tell) effect()   {}

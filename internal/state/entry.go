@@ -31,8 +31,7 @@ type Whole struct {
 	Past     [][]wire.Operation `json:"p,omitempty"` // each leads one version back; the one from the present version last
 }
 
-// Commit is what is stored at once: entries in their order, and how many records the scope had created by then, so that no
-// incarnation comes twice when all traces of the last one are gone.
+// Commit is what is stored at once: entries in their order, and the last incarnation by then.
 type Commit struct {
 	Incarnations uint64  `json:"c"`
 	Entries      []Entry `json:"e"`
@@ -43,7 +42,8 @@ func (s *Scope) Commit(entries []Entry) Commit {
 	return Commit{Incarnations: s.incarnations, Entries: entries}
 }
 
-// Incarnations is how many records the scope has created so far.
+// Incarnations is the last incarnation of the scope: the next one is greater, and not below the time in microseconds, so that none comes
+// twice also where the scope's memory is lost. They stay below 2^53, which is where numbers of ECMAScript end to be exact, until 2255.
 func (s *Scope) Incarnations() uint64 { return s.incarnations }
 
 // Whole is a durable record as an entry that needs none before it.
@@ -133,14 +133,15 @@ func (s *Scope) replay(e Entry) error {
 	if err != nil {
 		return err
 	}
-	made, refused := r.change(operations)
+	made, refused := change{value: r.value, exact: true}.all(operations)
 	if refused != nil {
 		return refused
 	}
-	r.keep(made.undo)
-	s.bytes += made.value.Size() - r.value.Size()
-	r.value, r.version = made.value, e.Version
-	s.configure(r, e)
+	s.amend(r, func() {
+		r.keep(newPast(made.undo))
+		r.value, r.version = made.value, e.Version
+		s.configure(r, e)
+	})
 	return nil
 }
 
@@ -158,29 +159,31 @@ func (s *Scope) restore(e Entry) error {
 		if err != nil {
 			return err
 		}
-		r.keep(undo)
+		r.keep(newPast(undo))
 	}
-	s.records[e.Name] = r
-	s.bytes += document.Size()
-	s.incarnations = max(s.incarnations, e.Incarnation)
 	s.configure(r, e)
+	s.records[e.Name] = r
+	s.bytes += r.held()
+	s.incarnations = max(s.incarnations, e.Incarnation)
 	return nil
 }
 
 // configure sets what an entry says beside the document.
 func (s *Scope) configure(r *record, e Entry) {
-	r.history, r.ttl, r.expires = e.History, time.Duration(e.TTLSeconds)*time.Second, time.Time{}
+	r.history, r.ttl = e.History, time.Duration(e.TTLSeconds)*time.Second
 	r.trim()
+	var expires time.Time
 	if e.Expires != nil {
-		r.expires = *e.Expires
-		s.arm(r)
+		expires = *e.Expires
 	}
+	s.mortal(r, expires)
 }
 
 // discard takes a record out without a word.
 func (s *Scope) discard(r *record) {
 	delete(s.records, r.name)
-	s.bytes -= r.value.Size()
+	s.bytes -= r.held()
+	s.timers.stop(r.timer)
 }
 
 // readStored reads operations that this package has written.

@@ -24,6 +24,10 @@ func tooMany() *wire.Error {
 	return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("an object or array has more than %d elements", wire.MaxElements), "use several records")
 }
 
+func tooManyValues() *wire.Error {
+	return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("there are more than %d values", wire.MaxRecordValues), "use several records")
+}
+
 func beyond(limit int, what string) *wire.Error {
 	return wire.NewError(wire.CodeLimit, fmt.Sprintf("more than %d %s", limit, what), "end some first, or ask for fewer at once")
 }

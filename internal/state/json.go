@@ -17,7 +17,7 @@ import (
 func Parse(b []byte) (Value, *wire.Error) { return parse(b, wire.MaxRecordBytes) }
 
 func parse(b []byte, maxBytes int) (Value, *wire.Error) {
-	p := parser{b: b}
+	p := parser{b: b, left: wire.MaxRecordValues}
 	if len(b) > 2*maxBytes { // room for the white space of those who like it
 		return Value{}, tooLarge("value", maxBytes)
 	}
@@ -36,7 +36,7 @@ func parse(b []byte, maxBytes int) (Value, *wire.Error) {
 
 // parseLoose reads JSON that is valid UTF-8 and that encoding/json takes, however it compares to the limits of documents: it is looked at, not kept.
 func parseLoose(b []byte) Value {
-	p := parser{b: b, loose: true}
+	p := parser{b: b, left: len(b), loose: true}
 	v, _ := p.value(0)
 	return v
 }
@@ -45,12 +45,15 @@ func parseLoose(b []byte) Value {
 type parser struct {
 	b     []byte
 	i     int
+	left  int  // values that there may be still
 	loose bool // without the limits of documents
 }
 
 func (p *parser) space() {
-	for p.i < len(p.b) && strings.IndexByte(" \t\r\n", p.b[p.i]) >= 0 {
-		p.i++
+	for ; p.i < len(p.b); p.i++ {
+		if c := p.b[p.i]; c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return
+		}
 	}
 }
 
@@ -68,6 +71,9 @@ func (p *parser) fault() *wire.Error {
 
 // value reads a value that has so many levels above it.
 func (p *parser) value(level int) (Value, *wire.Error) {
+	if p.left--; p.left < 0 {
+		return Value{}, tooManyValues()
+	}
 	switch c := p.next(); {
 	case c == '{' || c == '[':
 		if level == wire.MaxRecordDepth && !p.loose {
@@ -83,14 +89,22 @@ func (p *parser) value(level int) (Value, *wire.Error) {
 		return Value{s}, refused
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
-	}
-	for text, v := range map[string]any{"null": null{}, "true": true, "false": false} {
-		if bytes.HasPrefix(p.b[p.i:], []byte(text)) {
-			p.i += len(text)
-			return Value{v}, nil
-		}
+	case c == 'n':
+		return p.word("null", null{})
+	case c == 't':
+		return p.word("true", true)
+	case c == 'f':
+		return p.word("false", false)
 	}
 	return Value{}, p.fault()
+}
+
+func (p *parser) word(text string, v any) (Value, *wire.Error) {
+	if !bytes.HasPrefix(p.b[p.i:], []byte(text)) {
+		return Value{}, p.fault()
+	}
+	p.i += len(text)
+	return Value{v}, nil
 }
 
 func (p *parser) object(level int) (Value, *wire.Error) {
@@ -244,7 +258,14 @@ func (p *parser) number() (Value, *wire.Error) {
 }
 
 // Append appends the encoded value.
-func (v Value) Append(b []byte) []byte {
+func (v Value) Append(b []byte) []byte { return v.append(b, nil) }
+
+func (v Value) append(b []byte, known encodings) []byte {
+	if len(known) > 0 && v.root() {
+		if e, ok := known[v.v]; ok {
+			return append(b, e...)
+		}
+	}
 	switch v := v.v.(type) {
 	case null:
 		return append(b, "null"...)
@@ -261,7 +282,7 @@ func (v Value) Append(b []byte) []byte {
 				b = append(b, ',')
 			}
 			b = append(appendQuoted(b, m.key), ':')
-			b = m.value.Append(b)
+			b = m.value.append(b, known)
 		}
 		return append(b, '}')
 	case *array:
@@ -270,7 +291,7 @@ func (v Value) Append(b []byte) []byte {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = x.Append(b)
+			b = x.append(b, known)
 		}
 		return append(b, ']')
 	}
@@ -283,6 +304,23 @@ func (v Value) JSON() json.RawMessage {
 		return nil
 	}
 	return v.Append(make([]byte, 0, v.Size()))
+}
+
+// encodings are of objects and arrays that are parts of each other: each is encoded once.
+type encodings map[any]json.RawMessage
+
+func (e encodings) add(v Value) {
+	if _, there := e[v.v]; !there && v.root() {
+		e[v.v] = v.append(make([]byte, 0, v.Size()), e)
+	}
+}
+
+// of returns the encoded value; nil where there is none.
+func (e encodings) of(v Value) json.RawMessage {
+	if b, ok := e[v.v]; ok {
+		return b
+	}
+	return v.JSON()
 }
 
 // appendNumber writes a number as ECMAScript does (ECMA-262, Number::toString).

@@ -6,18 +6,30 @@ import "time"
 const (
 	// DefaultMaxRecords of a scope.
 	DefaultMaxRecords = 50_000
-	// DefaultMaxBytes of a scope's documents, as they are encoded.
-	DefaultMaxBytes = 64 << 20
+	// DefaultMaxBytes of a scope's records with their histories, about as they are in memory.
+	DefaultMaxBytes = 128 << 20
 	// DefaultAcceptTime is how long a provider may take to accept a call.
 	DefaultAcceptTime = time.Second
 	// DefaultAnswerTime is how long it may take from there to its answer.
 	DefaultAnswerTime = 10 * time.Second
 	// DefaultHistory is how many earlier versions of a record are kept.
 	DefaultHistory = 8
-	// MaxHistoryBytes of the changes that lead back to them, for each record.
-	MaxHistoryBytes = 256 << 10
-	// MaxDiffEntries is how long the parts of two lists may be that differ, for the difference to be looked for.
+	// MaxHistoryBytes of the changes that lead back to them, for each record, and MaxHistoryOperations: so many may be undone in one
+	// request, too.
+	MaxHistoryBytes      = 256 << 10
+	MaxHistoryOperations = 512
+	// MaxToldBytes of the operations of a write are told and stored as they are, however short the document is.
+	MaxToldBytes = 64 << 10
+	// MaxDiffEntries is how long the parts of two lists may be that differ, for the difference to be looked for; MaxCompared is that for
+	// all lists of one write together.
 	MaxDiffEntries = 1 << 11
+	MaxCompared    = 1 << 13
+	// MaxLooked is at how many entries of a list the operations of one write may look.
+	MaxLooked = 1 << 20
+	// MaxPaths of one record to which somebody is subscribed.
+	MaxPaths = 1 << 10
+	// MaxDue is how many things that are due are done in one Apply. The others follow in the next.
+	MaxDue = 256
 	// MaxFailureBytes of what a provider says went wrong.
 	MaxFailureBytes = 1 << 10
 	// MaxCallsWithoutSession are RPC requests of callers without a session that have no result yet.

@@ -4,23 +4,131 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Rule: the number and the size of a scope's records are bounded; what shrinks or goes makes room.
+// Rule: the number of a scope's records and what they hold are bounded; what shrinks or goes makes room.
 func TestScopeLimits(t *testing.T) {
-	c := newScene(t, Config{MaxRecords: 2, MaxBytes: 40})
+	c := newScene(t, Config{MaxRecords: 2, MaxBytes: 800})
 	c.attach("ann1")
-	c.write("ann1", "a", set("", `{"a":"0123456789"}`)) // 18
-	c.write("ann1", "b", set("", `{"a":"0123456789"}`))
-	c.refused(wire.CodeLimit, c.writing("ann1", "c", set("", `{}`)))
-	c.write("ann1", "a", set("a", `"01234567890123"`)) // 40 in all
-	c.refused(wire.CodeLimit, c.writing("ann1", "a", set("a", `"012345678901234"`)))
-	c.write("ann1", "a", set("a", `"01234567890124"`)) // as large as before
+	write := func(name string, bytes int) RecordWrite {
+		w, none := c.writing("ann1", name, set("", `{"a":"`+strings.Repeat("x", bytes)+`"}`)), 0
+		w.History = &none
+		return w
+	}
+	must[wire.Written](c, write("a", 10)) // 257 and 8 and 10, and 48 for each of two values
+	must[wire.Written](c, write("b", 10))
+	c.refused(wire.CodeLimit, write("c", 0))
+	must[wire.Written](c, write("a", 68)) // 800 in all
+	c.refused(wire.CodeLimit, write("a", 69))
+	must[wire.Written](c, write("a", 68)) // as large as before
 	must[wire.OK](c, RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "b"}})
-	c.write("ann1", "c", set("", `{}`))
-	c.write("ann1", "a", set("a", `"012345678901234"`))
+	must[wire.Written](c, write("c", 0))
+	must[wire.Written](c, write("a", 69))
+}
+
+// Rule: what leads back counts too, and so does that a small value takes more than its text.
+func TestHeld(t *testing.T) {
+	c := newScene(t, Config{MaxBytes: 1000})
+	c.attach("ann1")
+	for range 3 {
+		c.write("ann1", "a", set("a", `"0123456789"`))
+	}
+	c.refused(wire.CodeLimit, c.writing("ann1", "a", set("a", `"0123456789"`)))
+	w, none := c.writing("ann1", "a", set("a", `"0123456789"`)), 0
+	w.History = &none
+	must[wire.Written](c, w) // without the history there is room
+	c.refused(wire.CodeLimit, c.writing("ann1", "b", set("", `[[],[],[],[],[],[],[],[],[],[]]`)))
+	c.write("ann1", "b", set("", `["[],[],[],[],[],[],[],[],[],[]"]`))
+	w = c.writing("ann1", "b", set("", `["","","",""]`)) // 124 more
+	w.History = &none
+	c.s.Spare(123)
+	c.refused(wire.CodeLimit, w)
+	c.s.Spare(124)
+	must[wire.Written](c, w)
+}
+
+// Rule: one write and one document have so many values, and no more.
+func TestValueLimits(t *testing.T) {
+	c := room(t, "ann1")
+	empty := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("[],", n), ",") + "]" }
+	half := wire.MaxRecordValues/8 - 1
+	four := func(last int) []wire.Operation {
+		return []wire.Operation{set("[0]", empty(half)), set("[1]", empty(half)), set("[2]", empty(half)), set("[3]", empty(last))}
+	}
+	c.write("ann1", "a", four(half)...)
+	c.write("ann1", "a", set("[4]", empty(half)), set("[5]", empty(half)), set("[6]", empty(half)), set("[7]", empty(half-1)))
+	if n := c.s.records["a"].value.measured().values; n != wire.MaxRecordValues {
+		t.Fatalf("%d values", n)
+	}
+	c.refused(wire.CodeTooLarge, c.writing("ann1", "a", set("[8]", `1`)))
+	c.write("ann1", "a", set("[7][0]", `1`))
+	write := []wire.Operation{set("", "[]")}
+	for range 8 {
+		write = append(write, set("[0]", empty(half)))
+	}
+	c.refused(wire.CodeTooLarge, c.writing("ann1", "b", write...))
+	c.write("ann1", "b", write[1:]...)
+}
+
+// Rule: one record has subscriptions to so many paths.
+func TestPathLimit(t *testing.T) {
+	c := newScene(t, Config{})
+	c.attach("ann1", "bob1")
+	for i := range MaxPaths {
+		if refused := c.s.Apply(c.now, RecordSubscribe{c.by("ann1"), wire.RecordSubscribe{
+			Records: []wire.RecordHave{{Name: "a", Path: fmt.Sprintf("[%d]", i)}},
+		}})[0].(Reply).Body.(wire.Records).Results[0].Error; refused != nil {
+			t.Fatal(refused)
+		}
+	}
+	if refused := c.subscribe("bob1", "a", "x"); refused == nil || refused.Code != wire.CodeLimit {
+		t.Errorf("one more path: %v", refused)
+	}
+	for _, path := range []string{"", "[7]"} { // one that is there, and the whole
+		if refused := c.subscribe("bob1", "a", path); refused != nil {
+			t.Errorf("%q: %v", path, refused)
+		}
+	}
+}
+
+// Rule: what is due at the same time is done in several steps.
+func TestDueLimit(t *testing.T) {
+	c := newScene(t, Config{})
+	c.attach("ann1")
+	ttl := 1
+	for i := range MaxDue + 1 {
+		w := c.writing("ann1", fmt.Sprint(i), set("", "[]"))
+		w.TTLSeconds = &ttl
+		c.s.Apply(c.now, w)
+	}
+	c.wait(time.Second)
+	if n := len(c.s.records); n != 1 || c.s.Next().After(c.now) {
+		t.Errorf("%d records are left, and the next look is %v later", n, c.s.Next().Sub(c.now))
+	}
+	c.wait(0)
+	if n := len(c.s.records); n != 0 || !c.s.Next().IsZero() {
+		t.Errorf("%d records are left, next %v", n, c.s.Next())
+	}
+}
+
+// Rule: the operations of one write look at so many entries of a list; those that name exact places do not look around.
+func TestLookLimit(t *testing.T) {
+	c := room(t, "ann1")
+	c.write("ann1", "list", set("", "["+strings.TrimSuffix(strings.Repeat(`"x",`, wire.MaxElements), ",")+"]"))
+	vain := make([]wire.Operation, MaxLooked/wire.MaxElements+1)
+	for i := range vain {
+		vain[i] = entry(wire.OperationRemove, "none")
+	}
+	c.refused(wire.CodeLimit, c.writing("ann1", "list", vain...))
+	c.write("ann1", "list", vain[1:]...)
+	exact := make([]wire.Operation, wire.MaxWriteOperations)
+	for i := range exact {
+		exact[i] = entry(wire.OperationMove, "x", 0, wire.MaxElements-1)
+	}
+	c.write("ann1", "list", exact...)
 }
 
 // Rule: what the protocol says of one write and one document holds at the limit, and not beyond.

@@ -29,106 +29,184 @@ func (v Value) Get(p Path) Value {
 	return v
 }
 
-// set returns v with x at the path, and the operation that undoes it. Missing parents, and null in their place, are made.
-func (v Value) set(p Path, x Value) (result Value, undo operation, refused *wire.Error) {
-	if len(p)+x.depth() > wire.MaxRecordDepth {
-		return v, undo, tooDeep()
+// Kinds of operations that undo others, and are none of clients.
+const (
+	// putBack undoes an erase in an array: what follows moves down again.
+	putBack wire.OperationKind = "put-back"
+	// cut undoes the growth of an array: it has at items again.
+	cut wire.OperationKind = "cut"
+)
+
+// object returns what may be changed in place of o: a copy, unless it is one already.
+func (c *change) object(o *object) *object {
+	if c.own[o] {
+		return o
 	}
-	if len(p) == 0 && !x.root() {
-		return v, undo, badRequest("the root of a document is an object or an array", "")
-	}
-	return v.setAt(p, 0, x)
+	made := *o
+	made.members = slices.Clone(o.members)
+	c.mine(&made)
+	return &made
 }
 
-func (v Value) setAt(p Path, at int, x Value) (result Value, undo operation, refused *wire.Error) {
-	undo = operation{kind: wire.OperationSet, path: p[:at], value: v}
+func (c *change) array(a *array) *array {
+	if c.own[a] {
+		return a
+	}
+	made := *a
+	made.items = slices.Clone(a.items)
+	c.mine(&made)
+	return &made
+}
+
+func (c *change) mine(x any) {
+	if c.own == nil {
+		c.own = map[any]bool{}
+	}
+	c.own[x] = true
+}
+
+// set puts x at the path, and returns the operation that undoes it. Missing parents, and null in their place, are made.
+func (c *change) set(p Path, x Value) (undo operation, refused *wire.Error) {
+	if len(p)+x.depth() > wire.MaxRecordDepth {
+		return undo, tooDeep()
+	}
+	if len(p) == 0 && !x.root() {
+		return undo, badRequest("the root of a document is an object or an array", "")
+	}
+	value, undo, refused := c.setAt(c.value, p, 0, x)
+	if refused == nil {
+		c.value = value
+	}
+	return undo, refused
+}
+
+func (c *change) setAt(v Value, p Path, at int, x Value) (result Value, undo operation, refused *wire.Error) {
+	undo = operation{kind: wire.OperationSet, path: p[:at], value: v, at: -1, to: -1}
 	if !v.Exists() {
 		undo.kind = wire.OperationErase
 	}
 	if at == len(p) {
 		return x, undo, nil
 	}
-	step := p[at]
-	switch c := v.v.(type) {
+	switch o := v.v.(type) {
 	case nil, null:
-		if !step.InArray {
-			child, _, refused := Value{}.setAt(p, at+1, x)
-			return Value{(&object{size: 2}).with(step.Key, child)}, undo, refused
+		empty := Value{newObject(nil)}
+		if p[at].InArray {
+			empty = Value{newArray(nil)}
 		}
-		result, _, refused := Value{&array{size: 2}}.setAt(p, at, x)
+		result, _, refused = c.setAt(empty, p, at, x)
 		return result, undo, refused
 	case *object:
-		if step.InArray {
-			break
+		if !p[at].InArray {
+			return c.setMember(o, p, at, x)
 		}
-		old := Value{}
-		if i, found := c.find(step.Key); found {
-			old = c.members[i].value
-		} else if len(c.members) == wire.MaxElements {
-			return v, undo, tooMany()
-		}
-		child, undo, refused := old.setAt(p, at+1, x)
-		return Value{c.with(step.Key, child)}, undo, refused
 	case *array:
-		if !step.InArray {
-			break
+		if p[at].InArray {
+			return c.setItem(o, p, at, x)
 		}
-		if step.Place < len(c.items) {
-			child, undo, refused := c.items[step.Place].setAt(p, at+1, x)
-			return Value{c.replace(step.Place, child)}, undo, refused
-		}
-		if step.Place > len(c.items)+wire.MaxArrayGap {
-			return v, undo, wire.NewError(wire.CodeTooLarge,
-				fmt.Sprintf("place %d is more than %d behind the end of the array", step.Place, wire.MaxArrayGap), "fill it in order")
-		}
-		child, grown, refused := Value{}.setAt(p, at+1, x)
-		added := slices.Repeat([]Value{{null{}}}, step.Place-len(c.items))
-		if len(added) == 0 {
-			undo = grown // one item more: it is enough to erase that
-			undo.path = p[:at+1]
-		}
-		return Value{c.insert(len(c.items), append(added, child)...)}, undo, refused
 	}
 	return v, undo, badRequest(fmt.Sprintf("%q leads through something else than it says", p.String()),
 		"[n] is for arrays, .key for objects; set what is in the way first")
 }
 
-// erase returns v without what is at the path, and the operation that undoes it. Where there is nothing, it returns v.
-func (v Value) erase(p Path) (result Value, undo operation, refused *wire.Error) {
-	if len(p) == 0 {
-		return v, undo, badRequest("the root of a document cannot be erased", "delete the record")
+func (c *change) setMember(o *object, p Path, at int, x Value) (result Value, undo operation, refused *wire.Error) {
+	old := Value{}
+	i, found := o.find(p[at].Key)
+	if found {
+		old = o.members[i].value
+	} else if len(o.members) == wire.MaxElements {
+		return Value{o}, undo, tooMany()
 	}
-	old := v.Get(p)
-	if !old.Exists() {
-		return v, undo, nil
+	was := old.measured()
+	child, undo, refused := c.setAt(old, p, at+1, x)
+	if refused != nil {
+		return Value{o}, undo, refused
 	}
-	undo = operation{kind: wire.OperationSet, path: p, value: old}
-	if p[len(p)-1].InArray {
-		undo.kind = putBack
+	o = c.object(o)
+	if found {
+		o.replace(i, child, was)
+	} else {
+		o.insert(i, p[at].Key, child)
 	}
-	return v.update(p[:len(p)-1], func(parent Value) Value {
-		last := p[len(p)-1]
-		if a, ok := parent.v.(*array); ok {
-			return Value{a.remove(last.Place)}
-		}
-		return Value{parent.v.(*object).with(last.Key, Value{})}
-	}), undo, nil
+	return Value{o}, undo, nil
 }
 
-// putBack undoes an erase in an array: what follows moves down again. It is no operation of clients.
-const putBack wire.OperationKind = "put-back"
+func (c *change) setItem(a *array, p Path, at int, x Value) (result Value, undo operation, refused *wire.Error) {
+	place, end := p[at].Place, len(a.items)
+	if place > end+wire.MaxArrayGap {
+		return Value{a}, undo, wire.NewError(wire.CodeTooLarge,
+			fmt.Sprintf("place %d is more than %d behind the end of the array", place, wire.MaxArrayGap), "fill it in order")
+	}
+	old := Value{}
+	if place < end {
+		old = a.items[place]
+	}
+	was := old.measured()
+	child, undo, refused := c.setAt(old, p, at+1, x)
+	if refused != nil {
+		return Value{a}, undo, refused
+	}
+	a = c.array(a)
+	if place < end {
+		a.replace(place, child, was)
+		return Value{a}, undo, nil
+	}
+	a.insert(end, append(slices.Repeat([]Value{{null{}}}, place-end), child)...)
+	return Value{a}, operation{kind: cut, path: p[:at], at: end, to: -1}, nil
+}
 
-// update returns v with what is at the path replaced; it is there.
-func (v Value) update(p Path, change func(Value) Value) Value {
+// erase takes away what is at the path, and returns the operation that undoes it; none where there is nothing.
+func (c *change) erase(p Path) (undo operation, refused *wire.Error) {
 	if len(p) == 0 {
-		return change(v)
+		return undo, badRequest("the root of a document cannot be erased", "delete the record")
 	}
-	if a, ok := v.v.(*array); ok {
-		return Value{a.replace(p[0].Place, a.items[p[0].Place].update(p[1:], change))}
+	old := c.value.Get(p)
+	if !old.Exists() {
+		return undo, nil
 	}
-	o := v.v.(*object)
-	i, _ := o.find(p[0].Key)
-	return Value{o.with(p[0].Key, o.members[i].value.update(p[1:], change))}
+	undo = operation{kind: wire.OperationSet, path: p, value: old, at: -1, to: -1}
+	last := p[len(p)-1]
+	if last.InArray {
+		undo.kind = putBack
+	}
+	c.value = c.edit(c.value, p[:len(p)-1], func(parent Value) {
+		if a, ok := parent.v.(*array); ok {
+			a.remove(last.Place, last.Place+1)
+			return
+		}
+		o := parent.v.(*object)
+		i, _ := o.find(last.Key)
+		o.remove(i)
+	})
+	return undo, nil
+}
+
+// edit changes the object or array at the path, which is there, and returns what v is then.
+func (c *change) edit(v Value, p Path, edit func(Value)) Value {
+	switch x := v.v.(type) {
+	case *array:
+		x = c.array(x)
+		if len(p) == 0 {
+			edit(Value{x})
+			return Value{x}
+		}
+		child := x.items[p[0].Place]
+		was := child.measured()
+		x.replace(p[0].Place, c.edit(child, p[1:], edit), was)
+		return Value{x}
+	case *object:
+		x = c.object(x)
+		if len(p) == 0 {
+			edit(Value{x})
+			return Value{x}
+		}
+		i, _ := x.find(p[0].Key)
+		child := x.members[i].value
+		was := child.measured()
+		x.replace(i, c.edit(child, p[1:], edit), was)
+		return Value{x}
+	}
+	return v
 }
 
 // operation is a wire.Operation that has been read.
@@ -156,7 +234,7 @@ func readOperation(o wire.Operation) (operation, *wire.Error) {
 	if read.at < -1 || read.to < -1 || o.At != nil && read.at < 0 || o.To != nil && read.to < 0 {
 		return read, badRequest("a place is below 0", "")
 	}
-	if o.Op != wire.OperationErase {
+	if o.Op != wire.OperationErase && o.Op != cut {
 		read.value, refused = Parse(o.Value)
 	}
 	return read, refused
@@ -199,63 +277,101 @@ func (o operation) wire() wire.Operation {
 	return w
 }
 
-// size is about what the operation takes.
-func (o operation) size() int { return 32 + 16*len(o.path) + o.value.Size() }
-
-// change is what a write makes of a document.
-type change struct {
-	value Value
-	done  []operation // as they were resolved, in order
-	undo  []operation // which lead back, in order
+// weight is not less than what the operation takes encoded, and about what it takes in memory.
+func (o operation) weight() int {
+	return 96 + 2*quotedSize(o.path.String()) + valueBytes*len(o.path) + o.value.measured().held()
 }
 
-// apply carries out one operation. old returns the document at an earlier version.
-func (c *change) apply(o operation, old func(version uint64) Value) *wire.Error {
+func weigh(operations []operation) (n int) {
+	for _, o := range operations {
+		n += o.weight()
+	}
+	return n
+}
+
+// change is what a write makes of a document. It copies an object or array before it first changes it, and no other time.
+type change struct {
+	value Value
+	own   map[any]bool // *object and *array in value that nobody else has
+	done  []operation  // as they were resolved, in order
+	undo  []operation  // which lead back, the last one first
+	// old returns the document at an earlier version; none where it is not kept.
+	old      func(version uint64) (Value, *wire.Error)
+	exact    bool // what is done was done before: it is not to be resolved again
+	compared int  // entries of lists so far
+	looked   int  // at entries of a list so far, see MaxLooked
+}
+
+// apply carries out one operation.
+func (c *change) apply(o operation) *wire.Error {
 	var undo operation
 	var refused *wire.Error
-	was := c.value
 	switch o.kind {
 	case wire.OperationSet:
-		if len(o.path) == 0 {
-			if done, refused := c.relist(o.value); done {
-				return refused
+		if len(o.path) == 0 && !c.exact {
+			if done := c.relist(o.value); done {
+				return nil
 			}
 		}
-		c.value, undo, refused = c.value.set(o.path, o.value)
+		undo, refused = c.set(o.path, o.value)
 	case wire.OperationErase:
-		if c.value, undo, refused = c.value.erase(o.path); refused == nil && undo.kind == "" {
+		if undo, refused = c.erase(o.path); refused == nil && undo.kind == "" {
 			return nil
 		}
 	default:
-		return c.applyToList(o, old)
+		return c.applyToList(o)
 	}
 	if refused != nil {
-		c.value = was
 		return refused
 	}
 	o.at, o.to = -1, -1
-	c.done = append(c.done, o)
-	if undo.kind != "" {
-		undo.at, undo.to = -1, -1
-		c.undo = slices.Insert(c.undo, 0, undo)
-	}
+	c.note(o, undo)
 	return nil
+}
+
+func (c *change) note(done, undo operation) {
+	c.done, c.undo = append(c.done, done), append(c.undo, undo)
+}
+
+// settle brings what was done since a document into its last form: one set of the whole, where that is shorter.
+func (c *change) settle(before Value) {
+	whole := func(v Value) []operation {
+		if !v.Exists() {
+			return nil
+		}
+		return []operation{{kind: wire.OperationSet, value: v, at: -1, to: -1}}
+	}
+	slices.Reverse(c.undo)
+	if n := weigh(c.done); n > MaxToldBytes && n > c.value.Size() && !c.exact {
+		c.done, c.undo = whole(c.value), whole(before)
+	}
+	if len(c.undo) > MaxHistoryOperations || weigh(c.undo) > before.measured().held() {
+		c.undo = whole(before)
+	}
 }
 
 // revert carries out an operation that undoes another one.
 func (c *change) revert(o operation) (refused *wire.Error) {
 	switch o.kind {
 	case wire.OperationSet:
-		c.value, _, refused = c.value.set(o.path, o.value)
+		_, refused = c.set(o.path, o.value)
 	case wire.OperationErase:
-		c.value, _, refused = c.value.erase(o.path)
+		_, refused = c.erase(o.path)
 	case putBack:
 		parent := o.path[:len(o.path)-1]
 		place := o.path[len(parent)].Place
 		if a, ok := c.value.Get(parent).v.(*array); !ok || place > len(a.items) {
 			return badRequest("there is no array to put something back into", "")
 		}
-		c.value = c.value.update(parent, func(v Value) Value { return Value{v.v.(*array).insert(place, o.value)} })
+		c.value = c.edit(c.value, parent, func(v Value) { v.v.(*array).insert(place, o.value) })
+	case cut:
+		if a, ok := c.value.Get(o.path).v.(*array); !ok || o.at < 0 || o.at > len(a.items) {
+			return badRequest("there is no array to cut", "")
+		}
+		c.value = c.edit(c.value, o.path, func(v Value) {
+			a := v.v.(*array)
+			a.remove(o.at, len(a.items))
+		})
 	default:
 		return c.step(o)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +26,8 @@ func readShared(t *testing.T, file string, cases any) {
 		t.Fatal(err)
 	}
 }
+
+func noVersion(uint64) (Value, *wire.Error) { return Value{}, nil }
 
 // Rule: a path is keys and places; it has one way to be written, and all others mean the same.
 func TestParsePath(t *testing.T) {
@@ -97,13 +100,13 @@ func TestOperations(t *testing.T) {
 	}
 	for _, c := range rows {
 		before, _ := Parse([]byte(c.before))
-		made := change{value: before}
+		made := change{value: before, old: noVersion}
 		o, refused := readOperation(c.operation)
 		if refused == nil {
 			refused = o.check()
 		}
 		if refused == nil {
-			refused = made.apply(o, func(uint64) Value { return Value{} })
+			refused = made.apply(o)
 		}
 		got := string(made.value.JSON())
 		if refused != nil {
@@ -116,7 +119,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%s with %s %s %s: got %s, want %s", c.before, c.operation.Op, c.operation.Path, c.operation.Value, got, c.after)
 		}
 		undone := change{value: made.value}
-		for _, o := range made.undo {
+		for _, o := range slices.Backward(made.undo) {
 			if refused := undone.revert(o); refused != nil {
 				t.Errorf("undo: %v", refused)
 			}
@@ -142,10 +145,9 @@ func TestAnyOperations(t *testing.T) {
 			if rapid.IntRange(0, 2).Draw(t, "set") > 0 {
 				o.kind, o.value = wire.OperationSet, valueOf(t, anyJSON(t, 2))
 			}
-			before := made.value
-			was, kept := before.Any(), len(made.done)
-			refused := made.apply(o, nil)
-			if !reflect.DeepEqual(before.Any(), was) {
+			was, kept := made.value.Any(), len(made.done)
+			refused := made.apply(o)
+			if !reflect.DeepEqual(first.Any(), start) {
 				t.Fatalf("%v changed a document that others have", o)
 			}
 			for _, done := range made.done[kept:] {
@@ -158,14 +160,18 @@ func TestAnyOperations(t *testing.T) {
 				t.Fatalf("%v: size %d of %s", o, made.value.Size(), made.value.JSON())
 			}
 		}
+		last := made.value.Any()
 		undone := change{value: made.value}
-		for _, o := range made.undo {
+		for _, o := range slices.Backward(made.undo) {
 			if refused := undone.revert(o); refused != nil {
 				t.Fatalf("undo: %v", refused)
 			}
 		}
-		if !undone.value.Equal(first) || undone.value.Size() != first.Size() {
+		if !undone.value.Equal(first) || undone.value.measured() != first.measured() {
 			t.Fatalf("undone it is %s, and was %s", undone.value.JSON(), first.JSON())
+		}
+		if !reflect.DeepEqual(made.value.Any(), last) || !reflect.DeepEqual(first.Any(), start) {
+			t.Fatalf("to undo it changed a document that others have")
 		}
 	})
 }
@@ -178,7 +184,7 @@ func TestDiff(t *testing.T) {
 		a, b := valueOf(t, from), valueOf(t, to)
 		was, _ := a.list()
 		wanted, _ := b.list()
-		steps, few := diff(was, wanted)
+		steps, _, few := diff(was, wanted, MaxDiffEntries)
 		if !few {
 			t.Fatalf("gave up")
 		}
@@ -204,7 +210,7 @@ func TestDiff(t *testing.T) {
 	for _, c := range shared.Diffs {
 		from, _ := valueOf(t, strings.Split(c.From, "")).list()
 		to, _ := valueOf(t, strings.Split(c.To, "")).list()
-		if steps, _ := diff(from, to); len(steps) != c.Steps {
+		if steps, _, _ := diff(from, to, MaxDiffEntries); len(steps) != c.Steps {
 			t.Errorf("%s to %s: %d operations, want %d", c.From, c.To, len(steps), c.Steps)
 		}
 	}
@@ -219,13 +225,13 @@ func TestDiffLimit(t *testing.T) {
 		}
 		return items
 	}
-	if steps, few := diff(list(MaxDiffEntries, "a"), list(MaxDiffEntries, "b")); !few || len(steps) != 2*MaxDiffEntries {
+	if steps, _, few := diff(list(MaxDiffEntries, "a"), list(MaxDiffEntries, "b"), MaxDiffEntries); !few || len(steps) != 2*MaxDiffEntries {
 		t.Errorf("at the limit: %d steps, %v", len(steps), few)
 	}
-	if _, few := diff(list(MaxDiffEntries+1, "a"), nil); few {
+	if _, _, few := diff(list(MaxDiffEntries+1, "a"), nil, MaxDiffEntries); few {
 		t.Error("beyond the limit it did not give up")
 	}
-	if _, few := diff(append(list(5000, "x"), Value{"a"}), append(list(5000, "x"), Value{"b"})); !few {
+	if _, _, few := diff(append(list(5000, "x"), Value{"a"}), append(list(5000, "x"), Value{"b"}), MaxDiffEntries); !few {
 		t.Error("a common part counted")
 	}
 }
@@ -272,8 +278,8 @@ func FuzzOperation(f *testing.F) {
 		if refused != nil {
 			return
 		}
-		made := change{value: before}
-		if made.apply(o, func(uint64) Value { return Value{} }) != nil {
+		made := change{value: before, old: noVersion}
+		if made.apply(o) != nil {
 			return
 		}
 		exact := plain(before.JSON())
@@ -284,7 +290,7 @@ func FuzzOperation(f *testing.F) {
 			t.Fatalf("got %s, plainly %v", made.value.JSON(), exact)
 		}
 		undone := change{value: made.value}
-		for _, o := range made.undo {
+		for _, o := range slices.Backward(made.undo) {
 			if refused := undone.revert(o); refused != nil {
 				t.Fatalf("undo: %v", refused)
 			}

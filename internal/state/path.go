@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -114,3 +115,19 @@ func (p Path) String() string {
 	}
 	return string(b)
 }
+
+// compare orders paths so that what lies below one follows it at once.
+func (p Path) compare(q Path) int { return slices.CompareFunc(p, q, Step.compare) }
+
+func (s Step) compare(t Step) int {
+	if s.InArray != t.InArray {
+		if s.InArray {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Or(cmp.Compare(s.Place, t.Place), strings.Compare(s.Key, t.Key))
+}
+
+// leadsTo tells whether q is p or lies below it.
+func (p Path) leadsTo(q Path) bool { return len(q) >= len(p) && slices.Equal(p, q[:len(p)]) }

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -14,17 +15,23 @@ import (
 
 // Rule: whatever a crowd does in whatever order, every replica follows the scope write by write, versions are contiguous, parts are
 // told of deep changes and no others, each name has one provider, each call one result, an identity joins once and leaves once, nothing
-// is left of who has gone, and what was stored leads to the same durable records, also from whole copies on. The scene checks it.
+// is left of who has gone, nobody gets what the rules forbid, and what was stored leads to the same durable records, also from whole copies
+// on. Commits are stored late, and after a crash in which the last ones are lost, nothing that anybody has seen is undone, what a client
+// knows of a former life of the scope is the same or known to be another, and no write applies to what it was not made for. The scene
+// checks it.
 func TestAnyInterleaving(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		durable := rapid.Bool().Draw(t, "durable")
-		c := &crowd{newScene(t, Config{Durable: durable, MaxRecords: 3, MaxBytes: 400}), t, 0}
+		c := &crowd{scene: newScene(t, Config{Durable: durable, MaxRecords: 3, MaxBytes: 6000}), t: t}
+		c.store.byHand = true
 		c.come(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"come": c.come, "go": c.goAway, "subscribe": c.subscribes, "write": c.writes, "list": c.lists, "delete": c.deletes, "wait": c.waits,
 			"events": c.eventful, "provide": c.provides, "call": c.calls, "answer": c.answers, "listen": c.listens, "presence": c.presences, "copy": c.copies,
+			"sync": c.syncs, "crash": c.crashes, "rules": c.rules, "read": c.reads,
 		})
 		c.checkStored(c.stored)
+		c.sync(len(c.stored) - c.store.synced)
 		for _, id := range c.ids() {
 			c.leave(id)
 		}
@@ -37,8 +44,10 @@ func TestAnyInterleaving(t *testing.T) {
 // crowd is a scene whose clients do anything.
 type crowd struct {
 	*scene
-	t    *rapid.T
-	came int
+	t      *rapid.T
+	came   int
+	asked  uint64
+	denied map[denial]bool
 }
 
 var names = rapid.SampledFrom([]string{"a", "b", "*", "a/b"})
@@ -96,8 +105,15 @@ func (c *crowd) goAway(t *rapid.T) {
 func (c *crowd) subscribes(t *rapid.T) {
 	id, name := c.some(t), names.Draw(t, "name")
 	path := rapid.SampledFrom([]string{"", "", "a", "a.b", "[0]", "[1].a"}).Draw(t, "path")
+	have := wire.RecordHave{Name: name, Path: path}
+	if known, ok := c.clients[id].memory[name]; ok && path == "" && rapid.Bool().Draw(t, "have") {
+		have.Incarnation, have.Version = known.incarnation, known.version
+	}
 	if rapid.IntRange(0, 3).Draw(t, "end") > 0 {
-		c.subscribe(id, name, path)
+		refused := c.subscribeHaving(id, have)
+		if denied := c.denies(c.clients[id].caller.Identity, Read, name); denied != (refused != nil) {
+			t.Fatalf("%s subscribes to %s: %v", id, name, refused)
+		}
 	} else {
 		c.unwatch(id, name, path)
 	}
@@ -115,42 +131,68 @@ func (c *crowd) unwatch(id, name, path string) {
 
 // send writes, with or without a version and an incarnation, and checks what comes of it.
 func (c *crowd) send(t *rapid.T, name string, operations []wire.Operation) {
-	w := c.writing(c.some(t), name, operations...)
+	id := c.some(t)
+	w := c.writing(id, name, operations...)
 	before := c.s.records[name]
 	var was record
 	if before != nil {
 		was = *before
 	}
-	if rapid.Bool().Draw(t, "versioned") {
+	known, remembers := c.clients[id].memory[name]
+	if remembers = remembers && rapid.Bool().Draw(t, "remember"); remembers {
+		w.Version, w.Incarnation = version(known.version), known.incarnation
+	} else if rapid.Bool().Draw(t, "versioned") {
 		w.Version = version(max(0, was.version-uint64(rapid.IntRange(0, int(min(1, was.version))).Draw(t, "older"))))
 	}
-	if rapid.IntRange(0, 3).Draw(t, "incarnate") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "incarnate") == 0 && !remembers {
 		w.Incarnation = max(1, was.incarnation) - uint64(rapid.IntRange(0, 1).Draw(t, "former"))
 	}
 	if rapid.IntRange(0, 5).Draw(t, "mortal") == 0 {
 		ttl := rapid.IntRange(0, 3).Draw(t, "ttl")
 		w.TTLSeconds = &ttl
 	}
+	if rapid.Bool().Draw(t, "says") {
+		durable := rapid.Bool().Draw(t, "durable")
+		w.Durable = &durable
+	}
 	body, refused := c.do(w)
+	if refused == nil && remembers && known.version > 0 && !reflect.DeepEqual(known.value, plain(was.value.JSON())) {
+		t.Fatalf("what was made for %v was written to %s", known.value, was.value.JSON())
+	}
+	c.checkSent(w, before, was, body, refused)
+}
+
+func (c *crowd) checkSent(w RecordWrite, before *record, was record, body any, refused *wire.Error) {
+	c.t.Helper()
 	current := w.Version == nil || *w.Version == was.version
 	current = current && (w.Incarnation == 0 || w.Incarnation == was.incarnation)
+	action := Create
+	if before != nil {
+		action = Write
+	}
+	mayRead, may := !c.denies(w.By.Identity, Read, w.Name), !c.denies(w.By.Identity, action, w.Name)
+	if now := c.s.records[w.Name]; refused != nil && (now != before || now != nil && (now.version != was.version || !now.value.Equal(was.value))) {
+		c.t.Fatalf("a refused write changed the record")
+	}
 	switch {
 	case refused != nil && refused.Code == wire.CodeConflict:
-		if current || was.version > 0 && (refused.Current == nil || refused.Current.Version != was.version) {
-			t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
+		if current || !mayRead && !may || mayRead != (refused.Current != nil) || mayRead && refused.Current.Version != was.version {
+			c.t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
+		}
+	case refused != nil && refused.Code == wire.CodeForbidden:
+		if may || !current && mayRead {
+			c.t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
 		}
 	case refused != nil:
-		if now := c.s.records[name]; now != before || now != nil && (now.version != was.version || !now.value.Equal(was.value)) {
-			t.Fatalf("a refused write changed the record")
+		if !current && mayRead {
+			c.t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
 		}
 	default:
-		if b := body.(wire.Written); !current || b.Version != was.version+1 {
-			t.Fatalf("%+v of %d/%d was written as %+v", w.RecordWrite, was.incarnation, was.version, b)
+		if b := body.(wire.Written); !may || !current || b.Version != was.version+1 {
+			c.t.Fatalf("%+v of %d/%d was written as %+v", w.RecordWrite, was.incarnation, was.version, b)
 		}
-		if was.version > 0 {
-			if now := c.s.records[name]; len(now.past) > 0 && !now.at(was.version).Equal(was.value) {
-				t.Fatalf("version %d is remembered as %s, it was %s", was.version, now.at(was.version).JSON(), was.value.JSON())
-			}
+		if now := c.s.records[w.Name]; was.version > 0 && len(now.past) > 0 && !now.at(was.version).Equal(was.value) {
+			c.t.Fatalf("version %d is remembered as %s, it was %s", was.version, now.at(was.version).JSON(), was.value.JSON())
 		}
 	}
 }
@@ -185,8 +227,37 @@ func (c *crowd) lists(t *rapid.T) {
 	c.send(t, names.Draw(t, "name"), []wire.Operation{o})
 }
 
+// checkTold: nobody is told of a record that it may not read.
+func (c *scene) checkTold(e Tell) {
+	if c.config.May == nil || !c.store.byHand {
+		return
+	}
+	name := ""
+	switch b := e.Body.(type) {
+	case wire.RecordChanged:
+		name = b.Name
+	case wire.RecordPart:
+		name = b.Name
+	case wire.RecordDeleted:
+		name = b.Name
+	default:
+		return
+	}
+	for _, id := range e.Sessions {
+		if x := c.clients[id]; x != nil && c.config.May(Access{By: x.caller, Kind: Records, Action: Read, Name: name}) != nil {
+			c.t.Fatalf("%s is told of %s, which is denied", id, name)
+		}
+	}
+}
+
 func (c *crowd) deletes(t *rapid.T) {
-	_, _ = c.do(RecordDelete{c.by(c.some(t)), wire.RecordDelete{Name: names.Draw(t, "name")}})
+	id, name := c.some(t), names.Draw(t, "name")
+	before := c.s.records[name]
+	_, refused := c.do(RecordDelete{c.by(id), wire.RecordDelete{Name: name}})
+	denied := c.denies(c.clients[id].caller.Identity, Delete, name)
+	if denied != (refused != nil && refused.Code == wire.CodeForbidden) || denied && c.s.records[name] != before {
+		t.Fatalf("%s deletes %s: %v", id, name, refused)
+	}
 }
 
 func (c *crowd) waits(t *rapid.T) {
@@ -234,14 +305,12 @@ func (c *crowd) provides(t *rapid.T) {
 }
 
 func (c *crowd) calls(t *rapid.T) {
-	request(c.scene, c.some(t), names.Draw(t, "name"), c.s.lastCall+1000)
+	c.asked++
+	request(c.scene, c.some(t), names.Draw(t, "name"), c.asked)
 }
 
 func (c *crowd) answers(t *rapid.T) {
-	if c.s.lastCall == 0 {
-		t.Skip("there was no call")
-	}
-	id, call := c.some(t), uint64(rapid.IntRange(1, int(c.s.lastCall)).Draw(t, "call"))
+	id, call := c.some(t), c.s.lastCall-uint64(rapid.IntRange(0, 3).Draw(t, "call"))
 	if open := c.s.calls[call]; open != nil && rapid.IntRange(0, 3).Draw(t, "stranger") > 0 {
 		id = open.provider.id
 	}
@@ -340,6 +409,7 @@ func (c *crowd) presences(t *rapid.T) {
 
 // copies takes a whole copy along, as a commit does, and forgets what came before if everything has one.
 func (c *crowd) copies(t *rapid.T) {
+	c.sync(len(c.stored) - c.store.synced)
 	var entries []Entry
 	whole := 0
 	for _, name := range []string{"a", "b", "*", "a/b"} {
@@ -350,8 +420,9 @@ func (c *crowd) copies(t *rapid.T) {
 		}
 	}
 	if len(entries) == whole {
-		c.stored = nil
+		c.stored, c.store.upTo = nil, nil
 	}
-	c.stored = append(c.stored, reencode(t, c.s.Commit(entries)))
+	c.stored, c.store.upTo = append(c.stored, reencode(t, c.s.Commit(entries))), append(c.store.upTo, 0)
+	c.store.synced = len(c.stored)
 	c.checkStored(c.stored)
 }

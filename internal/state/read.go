@@ -9,7 +9,7 @@ import (
 // watch is who is subscribed to a record, whether it exists or not.
 type watch struct {
 	whole audience
-	parts []*part // in the order in which they were asked for
+	parts []*part // in the order of their paths
 	provision
 }
 
@@ -19,18 +19,22 @@ type part struct {
 	audience
 }
 
+// find returns where the part with this path is, or where it would be.
+func (w *watch) find(path Path) (int, bool) {
+	return slices.BinarySearchFunc(w.parts, path, func(p *part, path Path) int { return p.path.compare(path) })
+}
+
 // audience is who is told of what is at a path; nil: nobody.
-func (w *watch) audience(path string) *audience {
+func (w *watch) audience(text string) *audience {
 	if w == nil {
 		return nil
 	}
-	if path == "" {
+	if text == "" {
 		return &w.whole
 	}
-	for _, p := range w.parts {
-		if p.path.String() == path {
-			return &p.audience
-		}
+	path, _ := ParsePath(text)
+	if i, found := w.find(path); found {
+		return &w.parts[i].audience
 	}
 	return nil
 }
@@ -47,41 +51,71 @@ func (s *Scope) recordRead(c RecordRead) *wire.Error {
 	}
 	bulk := s.newBulk(len(c.Records))
 	for _, item := range c.Records {
-		st, refused := s.read(c.By, item)
-		bulk.add(item.Name, st, refused)
+		st, value, refused := s.read(c.By, item)
+		bulk.add(item.Name, st, value, refused)
 	}
 	bulk.reply()
 	return nil
 }
 
-func (s *Scope) read(by Caller, item wire.RecordWanted) (*wire.RecordState, *wire.Error) {
+func (s *Scope) read(by Caller, item wire.RecordWanted) (*wire.RecordState, Value, *wire.Error) {
 	path, refused := s.readName(by, item.Name, item.Path)
 	if refused != nil {
-		return nil, refused
+		return nil, Value{}, refused
 	}
 	r := s.records[item.Name]
 	if r == nil {
-		return nil, noRecord()
+		return nil, Value{}, noRecord()
 	}
-	st := r.state(item.Name, path)
+	st, document := r.head(item.Name, path), r.value
 	if w := s.watches[item.Name]; w != nil {
 		st.Provided = w.by != nil
 	}
 	if item.Version > 0 && item.Version != r.version {
-		old := r.at(item.Version)
-		if !old.Exists() {
-			return nil, wire.NewError(wire.CodeNotFound, "the history does not have this version", "")
+		st.Version, st.Expires = item.Version, nil
+		if document, refused = s.old(r, item.Version); refused != nil {
+			return nil, Value{}, refused
+		}
+		if !document.Exists() {
+			return nil, Value{}, wire.NewError(wire.CodeNotFound, "the history does not have this version", "")
 		}
 		// The present document may be read; this one may have been for others.
-		if denied := s.may(Access{By: by, Kind: Records, Action: Read, Name: item.Name, Path: path.String(), Old: old, Durable: r.durable}); denied != nil {
-			return nil, denied
+		if denied := s.may(Access{By: by, Kind: Records, Action: Read, Name: item.Name, Path: path.String(), Old: document, Durable: r.durable}); denied != nil {
+			return nil, Value{}, denied
 		}
-		st.Version, st.Value, st.Expires = item.Version, old.Get(path).JSON(), nil
 	}
 	if item.Head {
-		st.Value = nil
+		return st, Value{}, nil
 	}
-	return st, nil
+	return st, document.Get(path), nil
+}
+
+// old returns a record's document at a version; none where it is not kept. In one request the way back is only so long.
+func (s *Scope) old(r *record, version uint64) (Value, *wire.Error) {
+	of := former{r, version}
+	if v, ok := s.formers[of]; ok {
+		return v, nil
+	}
+	operations, kept := r.back(version)
+	if !kept {
+		return Value{}, nil
+	}
+	if s.undone+operations > MaxHistoryOperations {
+		return Value{}, wire.NewError(wire.CodeLimit, "the way back to the versions that are wanted is too long", "ask for this one in another request")
+	}
+	s.undone += operations
+	v := r.at(version)
+	if s.formers == nil {
+		s.formers = map[former]Value{}
+	}
+	s.formers[of] = v
+	return v, nil
+}
+
+// former is a record as it was.
+type former struct {
+	record  *record
+	version uint64
 }
 
 // readName checks what names a record or a part of it, and whether the caller may read that.
@@ -107,18 +141,18 @@ func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
 	}
 	bulk := s.newBulk(len(c.Records))
 	for _, item := range c.Records {
-		path, st, refused := s.compare(p, item)
+		path, st, value, refused := s.compare(p, item)
 		asks := s.depends
-		if bulk.add(item.Name, st, refused) {
+		if bulk.add(item.Name, st, value, refused) {
 			s.watch(p, item.Name, path, asks)
 			st.Provided = s.watches[item.Name].by != nil
 		}
 	}
 	bulk.reply()
-	if bulk.waits && s.pending { // then what is told of the same names has to wait as well, or it would overtake the reply
+	if bulk.waits && s.settled < s.appended { // then what is told of the same names has to wait as well, or it would overtake the reply
 		for _, r := range bulk.body.Results {
 			if r.Record != nil {
-				s.unsettled[r.Record.Name] = true
+				s.unsettle(r.Record.Name)
 			}
 		}
 	}
@@ -126,19 +160,28 @@ func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
 }
 
 // compare reads what a session wants to subscribe to, unless it has that already.
-func (s *Scope) compare(p *session, item wire.RecordHave) (Path, *wire.RecordState, *wire.Error) {
+func (s *Scope) compare(p *session, item wire.RecordHave) (Path, *wire.RecordState, Value, *wire.Error) {
 	path, refused := s.readName(p.caller, item.Name, item.Path)
 	if refused != nil {
-		return nil, nil, refused
+		return nil, nil, Value{}, refused
 	}
-	if !p.links[link{wire.SubscribedRecord, item.Name, path.String()}] && p.subscriptions() >= wire.MaxStateSubscriptions {
-		return nil, nil, beyond(wire.MaxStateSubscriptions, "subscriptions of one session")
+	if !p.links[link{wire.SubscribedRecord, item.Name, path.String()}] {
+		if p.subscriptions() >= wire.MaxStateSubscriptions {
+			return nil, nil, Value{}, beyond(wire.MaxStateSubscriptions, "subscriptions of one session")
+		}
+		if w := s.watches[item.Name]; w != nil && len(path) > 0 && len(w.parts) >= MaxPaths {
+			if _, there := w.find(path); !there {
+				return nil, nil, Value{}, beyond(MaxPaths, "paths of one record with subscriptions")
+			}
+		}
 	}
-	st := s.records[item.Name].state(item.Name, path)
+	r := s.records[item.Name]
+	st := r.head(item.Name, path)
 	if st.Version > 0 && item.Incarnation == st.Incarnation && item.Version == st.Version {
-		st.Value, st.Same = nil, true
+		st.Same = true
+		return path, st, Value{}, nil
 	}
-	return path, st, nil
+	return path, st, r.get(path), nil
 }
 
 // watch adds a session to those who are told of a record or a part of it, if it is not there yet. asks: because of what records say.
@@ -158,10 +201,9 @@ func (s *Scope) watch(p *session, name string, path Path, asks bool) {
 		w.whole.add(p.id, asks)
 		return
 	}
-	i := slices.IndexFunc(w.parts, func(x *part) bool { return slices.Equal(x.path, path) })
-	if i < 0 {
-		i = len(w.parts)
-		w.parts = append(w.parts, &part{path: path})
+	i, found := w.find(path)
+	if !found {
+		w.parts = slices.Insert(w.parts, i, &part{path: path})
 	}
 	w.parts[i].add(p.id, asks)
 }
@@ -188,7 +230,8 @@ func (s *Scope) unwatch(p *session, l link) {
 	if l.path == "" {
 		w.whole.remove(p.id)
 	} else {
-		i := slices.IndexFunc(w.parts, func(x *part) bool { return x.path.String() == l.path })
+		path, _ := ParsePath(l.path)
+		i, _ := w.find(path)
 		if w.parts[i].remove(p.id); len(w.parts[i].sessions) == 0 {
 			w.parts = slices.Delete(w.parts, i, i+1)
 		}
@@ -228,17 +271,20 @@ func (s *Scope) newBulk(items int) *bulk {
 	return &bulk{scope: s, body: wire.Records{Results: make([]wire.RecordResult, 0, items)}}
 }
 
-// add adds one result, or a refusal in its place, which may show that there is no record any more. It reports whether there is one.
-func (b *bulk) add(name string, st *wire.RecordState, refused *wire.Error) bool {
+// add adds one result with its value, or a refusal in its place, which may show that there is no record any more. It reports whether there is
+// one.
+func (b *bulk) add(name string, st *wire.RecordState, value Value, refused *wire.Error) bool {
 	b.waits = b.waits || b.scope.waits(name) || b.scope.looked
-	if refused == nil && b.bytes+len(st.Value) > wire.MaxBulkBytes {
+	size := value.Size()
+	if refused == nil && b.bytes+size > wire.MaxBulkBytes {
 		refused = wire.NewError(wire.CodeLimit, "the values in one reply are too large together", "ask for this one in another request")
 	}
 	if refused != nil {
 		b.body.Results = append(b.body.Results, wire.RecordResult{Error: refused})
 		return false
 	}
-	b.bytes += len(st.Value)
+	st.Value = value.JSON()
+	b.bytes += size
 	b.body.Results = append(b.body.Results, wire.RecordResult{Record: st})
 	return true
 }

@@ -17,9 +17,10 @@ type record struct {
 	history     int           // how many earlier versions are kept
 	past        []past        // leads from the present version backwards; the newest last
 	pastSize    int           // bytes, of past
+	pastSteps   int           // operations, of past
 	ttl         time.Duration // 0: it stays
 	expires     time.Time     // zero: never
-	armed       time.Time     // when the next timer looks at it; zero: none does
+	timer       *timer        // nil: it never had a TTL
 }
 
 // past leads from one version to the one before.
@@ -28,12 +29,30 @@ type past struct {
 	size int // bytes, about
 }
 
-// at returns the document at a version; none where it is not kept.
-func (r *record) at(version uint64) Value {
+func newPast(undo []operation) past { return past{undo, 64 + weigh(undo)} }
+
+// recordBytes is about what a record takes beside its document.
+const recordBytes = 256
+
+// held is about what the record takes in memory.
+func (r *record) held() int {
+	return recordBytes + len(r.name) + r.value.measured().held() + r.pastSize
+}
+
+// back tells whether a version is kept, and how many operations lead back to it.
+func (r *record) back(version uint64) (operations int, kept bool) {
 	if version > r.version || version+uint64(len(r.past)) < r.version {
-		return Value{}
+		return 0, false
 	}
-	c := change{value: r.value}
+	for _, p := range r.past[len(r.past)-int(r.version-version):] {
+		operations += len(p.undo)
+	}
+	return operations, true
+}
+
+// at returns the document at a version that is kept.
+func (r *record) at(version uint64) Value {
+	c := change{value: r.value, exact: true}
 	for _, p := range slices.Backward(r.past[len(r.past)-int(r.version-version):]) {
 		for _, o := range p.undo {
 			if refused := c.revert(o); refused != nil {
@@ -45,37 +64,50 @@ func (r *record) at(version uint64) Value {
 }
 
 // keep adds what leads from the present version to the one before.
-func (r *record) keep(undo []operation) {
-	p := past{undo: undo, size: 32}
-	for _, o := range undo {
-		p.size += o.size()
-	}
-	r.past, r.pastSize = append(r.past, p), r.pastSize+p.size
+func (r *record) keep(p past) {
+	r.past = append(r.past, p)
+	r.pastSize += p.size
+	r.pastSteps += len(p.undo)
 	r.trim()
 }
 
 // trim keeps the limits of the history.
 func (r *record) trim() {
-	n := 0
-	for n < len(r.past) && (len(r.past)-n > r.history || r.pastSize > MaxHistoryBytes) {
-		r.pastSize -= r.past[n].size
-		n++
-	}
+	n, size, steps := surplus(r.past, r.history, r.pastSize, r.pastSteps)
 	r.past = slices.Delete(r.past, 0, n)
+	r.pastSize, r.pastSteps = r.pastSize-size, r.pastSteps-steps
 }
 
-// state is the record, or a part of it, as clients get it; of a record that does not exist too.
-func (r *record) state(name string, path Path) *wire.RecordState {
+// surplus is how many of the oldest are not to be kept of a history of so many bytes and operations, and what they have of these.
+func surplus(all []past, history, bytes, operations int) (n, size, steps int) {
+	for n < len(all) && (len(all)-n > history || bytes-size > MaxHistoryBytes || operations-steps > MaxHistoryOperations) {
+		size += all[n].size
+		steps += len(all[n].undo)
+		n++
+	}
+	return n, size, steps
+}
+
+// head is the record, or a part of it, as clients get it, without a value; of a record that does not exist too.
+func (r *record) head(name string, path Path) *wire.RecordState {
 	st := &wire.RecordState{Name: name, Path: path.String()}
 	if r == nil {
 		return st
 	}
-	st.Incarnation, st.Version, st.Value = r.incarnation, r.version, r.value.Get(path).JSON()
+	st.Incarnation, st.Version = r.incarnation, r.version
 	if !r.expires.IsZero() {
 		expires := r.expires.UTC()
 		st.Expires = &expires
 	}
 	return st
+}
+
+// get returns what is at a path; of a record that does not exist, nothing.
+func (r *record) get(path Path) Value {
+	if r == nil {
+		return Value{}
+	}
+	return r.value.Get(path)
 }
 
 // conflicts tells whether a write was made for something else than what is there.

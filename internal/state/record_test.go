@@ -236,13 +236,119 @@ func TestRecordTTL(t *testing.T) {
 	c.refused(wire.CodeLimit, write(-1))
 	c.refused(wire.CodeLimit, write(wire.MaxTTLSeconds+1))
 	must[wire.Written](c, write(wire.MaxTTLSeconds))
-	// However often it is written, one timer looks after it.
+	// However often it is written, one timer looks after it, and none when it has gone.
 	for range 100 {
 		c.wait(time.Second)
 		must[wire.Written](c, write(10))
+		if n := len(c.s.timers); n != 1 {
+			t.Fatalf("%d timers for one record", n)
+		}
 	}
-	if n := len(c.s.timers); n > 3 {
-		t.Errorf("%d timers for one record", n)
+	must[wire.OK](c, RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "board"}})
+	if n := len(c.s.timers); n != 0 {
+		t.Errorf("%d timers for no record", n)
+	}
+}
+
+// Rule: an incarnation comes once, also where the scope begins anew with nothing, or creates faster than the clock ticks.
+func TestIncarnations(t *testing.T) {
+	seen := map[uint64]bool{}
+	now := time.Unix(1_800_000_000, 0)
+	for life := range 5 {
+		s := New(Config{})
+		for i := range 100 {
+			effects := s.Apply(now.Add(time.Duration(i/50)*time.Microsecond), RecordWrite{RecordWrite: wire.RecordWrite{
+				Name: fmt.Sprint(i), Operations: []wire.Operation{set("", "[]")},
+			}})
+			n := effects[0].(Reply).Body.(wire.Written).Incarnation
+			if seen[n] || n > 1<<53 {
+				t.Fatalf("life %d, record %d: incarnation %d", life, i, n)
+			}
+			seen[n] = true
+		}
+		now = now.Add(time.Millisecond)
+	}
+}
+
+// Rule: what a write did is told and stored as one set, where that is shorter; so no entry is longer than a document, whatever a write does.
+func TestToldWhole(t *testing.T) {
+	c := newScene(t, Config{Durable: true})
+	c.attach("ann1", "bob1")
+	c.write("ann1", "list", set("", "[]"))
+	c.subscribe("bob1", "list", "")
+	long := make([]string, MaxDiffEntries)
+	var back []wire.Operation
+	for range 28 {
+		back = append(back, entries(0, long...), entries(0, long[:0]...))
+	}
+	for range 3 {
+		c.write("ann1", "list", append(back, entries(0, "x"))...)
+	}
+	for _, e := range c.events("bob1") {
+		if b := e.Body.(wire.RecordChanged); len(b.Operations) != 1 || b.Operations[0].Op != wire.OperationSet || string(b.Operations[0].Value) != `["x"]` {
+			t.Fatalf("bob was told %d operations", len(b.Operations))
+		}
+	}
+	if a, b := c.read("list", 1), c.read("list", 2); a != `[]` || b != `["x"]` {
+		t.Errorf("version 1 is %s, 2 is %s", a, b)
+	}
+	// What leads back does not grow beyond its limit either, however it is written down.
+	var keys []wire.Operation
+	for i := range wire.MaxWriteOperations {
+		keys = append(keys, set(fmt.Sprintf("%04d", i)+strings.Repeat("\x01", wire.MaxPathBytes-4), "1"))
+	}
+	for range 4 {
+		c.write("ann1", "keys", keys[:40]...) // a document of 250 KiB as it is encoded
+	}
+	c.checkStored(c.stored)
+	for _, commit := range c.stored {
+		if b, _ := json.Marshal(commit); len(b) > 3*wire.MaxRecordBytes {
+			t.Errorf("a commit of one write has %d bytes", len(b))
+		}
+	}
+}
+
+// Rule: a request goes back over so many operations of the history; a version that is kept can always be read by itself.
+func TestOldVersionsLimit(t *testing.T) {
+	c := room(t, "ann1")
+	large := set("large", `"`+strings.Repeat("x", 100<<10)+`"`) // with it, single operations are less than the whole
+	for _, name := range []string{"a", "b", "c"} {
+		c.write("ann1", name, large)
+		for i := range 4 {
+			operations := make([]wire.Operation, 100)
+			for k := range operations {
+				operations[k] = set(fmt.Sprint("k", k), fmt.Sprint(i))
+			}
+			c.write("ann1", name, operations...)
+		}
+	}
+	wanted := []wire.RecordWanted{
+		{Name: "a", Version: 1, Path: "k1"}, {Name: "a", Version: 1, Path: "k2"}, {Name: "b", Version: 4, Path: "k1"}, {Name: "c", Version: 4, Path: "k1"}, {Name: "b", Version: 5, Path: "k1"},
+	}
+	r := must[wire.Records](c, RecordRead{c.by("ann1"), wire.RecordRead{Records: wanted}}).Results
+	for i, beyond := range []bool{false, false, false, true, false} {
+		if (r[i].Error != nil && r[i].Error.Code == wire.CodeLimit) != beyond {
+			t.Errorf("%+v: %+v", wanted[i], r[i].Error)
+		}
+	}
+	if got := string(r[2].Record.Value); got != "2" {
+		t.Errorf("version 4 has %s", got)
+	}
+	if r := must[wire.Records](c, RecordRead{c.by("ann1"), wire.RecordRead{Records: wanted[3:4]}}).Results[0]; r.Error != nil {
+		t.Errorf("by itself: %v", r.Error)
+	}
+	operations := make([]wire.Operation, 256)
+	for k := range operations {
+		operations[k] = set(fmt.Sprint("k", k), `"again"`)
+	}
+	for range 3 {
+		c.write("ann1", "a", operations...)
+	}
+	if n, kept := c.s.records["a"].back(6); n != MaxHistoryOperations || !kept {
+		t.Errorf("%d operations lead back to version 6, %v", n, kept)
+	}
+	if got := c.read("a", 5); got != "not-found" {
+		t.Errorf("version 5 is %.30s", got)
 	}
 }
 
@@ -332,7 +438,12 @@ func TestWaits(t *testing.T) {
 	if reply := c.apply(create)[0]; !reply.Waits {
 		t.Error("a successor was shown before the deletion was stored")
 	}
-	c.apply(Settle{})
+	last := c.store.upTo[len(c.stored)-1]
+	c.apply(Settle{UpTo: last - 1})
+	if reply := c.apply(read("a"))[0]; !reply.Waits {
+		t.Error("the successor was shown before the deletion was stored, and what was before it was")
+	}
+	c.apply(Settle{UpTo: last})
 	if reply := c.apply(read("a"))[0]; reply.Waits {
 		t.Error("the successor waits though the deletion is stored")
 	}
@@ -384,7 +495,7 @@ func TestRepliesWait(t *testing.T) {
 			t.Errorf("%s: waits %v", step.what, got)
 		}
 	}
-	c.apply(Settle{})
+	c.apply(Settle{UpTo: c.s.appended})
 	if waits(read("d")) || waits(remove) {
 		t.Error("when all is stored what is not there waits still")
 	}

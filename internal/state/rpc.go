@@ -19,8 +19,8 @@ type call struct {
 	provider *session // who is asked
 	tried    []*session
 	accepted bool
-	slow     bool      // somebody did not accept in time
-	deadline time.Time // of what is waited for
+	slow     bool   // somebody did not accept in time
+	deadline *timer // of what is waited for
 }
 
 func (s *Scope) rpcProvide(c RPCProvide) *wire.Error {
@@ -112,8 +112,9 @@ func (s *Scope) mayCall(c RPCRequest, p *session) *wire.Error {
 
 // begin asks the first provider.
 func (s *Scope) begin(c RPCRequest, p *session) {
-	s.lastCall++
+	s.lastCall = s.count(s.lastCall)
 	made := &call{id: s.lastCall, name: c.Name, value: c.Value, from: c.By.Identity, caller: p, ticket: c.Ticket, number: c.Call}
+	made.deadline = &timer{call: made}
 	s.calls[made.id] = made
 	if p == nil {
 		s.strangers++
@@ -170,22 +171,17 @@ func (c *call) node() string {
 	return c.caller.node
 }
 
-func (s *Scope) expect(c *call, within time.Duration) {
-	c.deadline = s.now.Add(within)
-	s.timers.add(timer{at: c.deadline, call: c})
-}
+func (s *Scope) expect(c *call, within time.Duration) { s.timers.set(c.deadline, s.now.Add(within)) }
 
 // lapse ends a wait that was in vain.
-func (s *Scope) lapse(c *call, at time.Time) {
-	switch {
-	case s.calls[c.id] != c || !c.deadline.Equal(at):
-	case c.accepted:
+func (s *Scope) lapse(c *call) {
+	if c.accepted {
 		s.finish(c, nil, wire.NewError(wire.CodeTimeout, "the provider did not answer in time", ""))
-	default:
-		c.slow = true
-		s.release(c)
-		s.ask(c)
+		return
 	}
+	c.slow = true
+	s.release(c)
+	s.ask(c)
 }
 
 // asked finds a call of which this session is the provider.
@@ -256,9 +252,10 @@ func (s *Scope) finish(c *call, value []byte, refused *wire.Error) {
 	s.forget(c)
 }
 
-// forget takes a call away. Its timer stays for a while, and keeps nothing large.
+// forget takes a call away.
 func (s *Scope) forget(c *call) {
 	delete(s.calls, c.id)
+	s.timers.stop(c.deadline)
 	s.release(c)
 	if c.caller == nil {
 		s.strangers--

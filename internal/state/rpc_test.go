@@ -297,8 +297,12 @@ func TestRPCWithoutSession(t *testing.T) {
 	if got := ended(); got != "limit" {
 		t.Errorf("beyond: %s", got)
 	}
-	c.wait(DefaultAcceptTime)
-	c.wait(DefaultAcceptTime)
+	for range 2 {
+		c.wait(DefaultAcceptTime)
+		for !c.s.Next().IsZero() && !c.s.Next().After(c.now) { // so many at once
+			c.wait(0)
+		}
+	}
 	if n := uint64(len(c.results)); n != ticket || c.s.strangers != 0 || ticket != first+MaxCallsWithoutSession+1 {
 		t.Errorf("%d of %d have a reply, %d are left", n, ticket, c.s.strangers)
 	}

@@ -31,17 +31,45 @@ type scene struct {
 	stored  []Commit
 	heard   []Tell
 	results map[uint64]Reply // by ticket
+	store   store
+}
+
+// store is how far the commits are on the disk, and what that means for who waits. Unless the test syncs, all is there at once.
+type store struct {
+	byHand bool
+	synced int               // commits
+	upTo   []uint64          // the last number in each of them
+	held   []held            // until commits are synced
+	seen   map[string]sight  // what anybody knows of each record
+	ended  map[string]uint64 // the last incarnation of each record whose end is synced
+	dead   map[string]uint64 // and that has ended at all
+}
+
+// held leaves when so many commits are synced.
+type held struct {
+	after int
+	leave func()
+}
+
+// sight is the newest that anybody has seen of a record.
+type sight struct {
+	incarnation, version uint64
+	gone                 bool
+	durable              bool
+	value                any // of the whole; nil: nobody has seen it
 }
 
 // client is a session as a client written from the protocol would have it.
 type client struct {
 	caller   Caller
+	node     string
 	inbox    []told
 	replicas map[string]*replica // of whole records
 	parts    map[wire.RecordName]any
 	provided map[string]bool // names of listen-start without listen-stop, with their kind
 	present  map[string]bool
 	results  map[uint64]wire.RPCResult
+	memory   map[string]replica // the last that it knew of each record, whatever became of its subscription
 }
 
 type told struct {
@@ -59,7 +87,10 @@ func newScene(t tester, c Config) *scene {
 	if c.Scope == "" {
 		c.Scope = wire.ScopeRoom
 	}
-	return &scene{t: t, s: New(c), config: c, now: time.Unix(1_800_000_000, 0), clients: map[string]*client{}, results: map[uint64]Reply{}}
+	return &scene{
+		t: t, s: New(c), config: c, now: time.Unix(1_800_000_000, 0), clients: map[string]*client{}, results: map[uint64]Reply{},
+		store: store{seen: map[string]sight{}, ended: map[string]uint64{}, dead: map[string]uint64{}},
+	}
 }
 
 // attach lets sessions in whose identities are their names without the number at the end.
@@ -70,7 +101,7 @@ func (c *scene) attach(ids ...string) {
 }
 
 func (c *scene) attachAs(by Caller, node string) {
-	c.clients[by.Session] = &client{caller: by}
+	c.clients[by.Session] = &client{caller: by, node: node, memory: map[string]replica{}}
 	c.clients[by.Session].clear()
 	c.apply(Attach{By: by, Node: node})
 }
@@ -124,32 +155,64 @@ func (c *scene) refused(code wire.Code, command Command) *wire.Error {
 func (c *scene) apply(command Command) (replies []Reply) {
 	c.t.Helper()
 	var entries []Entry
-	for _, e := range c.s.Apply(c.now, command) {
+	number := uint64(0)
+	before := map[string]uint64{}
+	for name, r := range c.s.records {
+		before[name] = r.incarnation
+	}
+	effects := c.s.Apply(c.now, command)
+	for name, incarnation := range before {
+		if r := c.s.records[name]; r == nil || r.incarnation != incarnation {
+			c.store.dead[name] = incarnation
+		}
+	}
+	for _, e := range effects {
+		after := len(c.stored) + min(1, len(entries))
 		switch e := e.(type) {
 		case Reply:
 			if e.Ticket == 0 {
 				replies = append(replies, e)
+				c.let(e.Waits, after, c.shown(command, e))
 			} else if _, twice := c.results[e.Ticket]; twice {
 				c.t.Fatalf("the request with ticket %d has two replies", e.Ticket)
 			} else {
 				c.results[e.Ticket] = e
 			}
 		case Append:
-			entries = append(entries, e.Entry)
+			entries, number = append(entries, e.Entry), e.Number
 		case Tell:
 			c.heard = append(c.heard, e)
-			for _, id := range e.Sessions {
-				if id != e.Except {
-					c.clients[id].take(c.t, told{e.Type, e.Body})
+			c.checkTold(e)
+			late := c.lags(e.Waits, after)
+			c.let(e.Waits, after, func() {
+				for _, id := range e.Sessions {
+					if x := c.clients[id]; id != e.Except && (x != nil || !late) {
+						x.take(c.t, told{e.Type, e.Body}, late)
+					}
 				}
-			}
+			})
+			c.let(e.Waits, after, c.shown(nil, e))
 		}
 	}
 	if len(entries) > 0 {
 		c.stored = append(c.stored, reencode(c.t, c.s.Commit(entries)))
+		c.store.upTo = append(c.store.upTo, number)
 	}
 	c.check()
 	return replies
+}
+
+func (c *scene) lags(waits bool, after int) bool {
+	return c.store.byHand && waits && after > c.store.synced
+}
+
+// let lets something out, at once or when so many commits are synced.
+func (c *scene) let(waits bool, after int, leave func()) {
+	if c.lags(waits, after) {
+		c.store.held = append(c.store.held, held{after, leave})
+	} else {
+		leave()
+	}
 }
 
 func (c *scene) wait(d time.Duration) {
@@ -171,12 +234,15 @@ func reencode(t tester, commit Commit) (back Commit) {
 }
 
 // take is what a client does with an event.
-func (c *client) take(t tester, e told) {
+//
+// Where it is late, the client may have unsubscribed since.
+func (c *client) take(t tester, e told, late bool) {
 	c.inbox = append(c.inbox, e)
 	switch b := e.Body.(type) {
 	case wire.RecordChanged:
 		r := c.replicas[b.Name]
 		switch {
+		case r == nil && late:
 		case r == nil:
 			t.Errorf("%s was told of %s, which it is not subscribed to", c.caller.Session, b.Name)
 		case b.Version != 1 && (b.Incarnation != r.incarnation || b.Version != r.version+1):
@@ -188,11 +254,16 @@ func (c *client) take(t tester, e told) {
 			for _, o := range b.Operations {
 				r.value = plainApply(r.value, o)
 			}
+			c.memory[b.Name] = *r
 		}
 	case wire.RecordPart:
 		key := wire.RecordName{Name: b.Name, Path: b.Path}
 		now := plain(b.Value)
-		if before, ok := c.parts[key]; !ok || reflect.DeepEqual(before, now) {
+		before, ok := c.parts[key]
+		if !ok && late {
+			return
+		}
+		if !ok || reflect.DeepEqual(before, now) {
 			t.Errorf("%s was told of %v, whose value is %v as before, or to which it is not subscribed", c.caller.Session, key, now)
 		}
 		c.parts[key] = now
@@ -206,6 +277,13 @@ func (c *client) take(t tester, e told) {
 		for key := range c.parts {
 			if key.Name == b.Name {
 				c.parts[key] = nothing{}
+			}
+		}
+	case wire.StateUnsubscribed:
+		if b.Kind == wire.SubscribedRecord {
+			delete(c.parts, wire.RecordName{Name: b.Name, Path: b.Path})
+			if b.Path == "" {
+				delete(c.replicas, b.Name)
 			}
 		}
 	case wire.ListenStart:
@@ -233,16 +311,34 @@ func (c *client) take(t tester, e told) {
 // subscribe subscribes a client and takes what the reply says.
 func (c *scene) subscribe(id, name, path string) *wire.Error {
 	c.t.Helper()
-	body := must[wire.Records](c, RecordSubscribe{c.by(id), wire.RecordSubscribe{Records: []wire.RecordHave{{Name: name, Path: path}}}})
-	result := body.Results[0]
+	return c.subscribeHaving(id, wire.RecordHave{Name: name, Path: path})
+}
+
+func (c *scene) subscribeHaving(id string, have wire.RecordHave) *wire.Error {
+	c.t.Helper()
+	x, known := c.clients[id], c.clients[id].memory[have.Name]
+	replies := c.apply(RecordSubscribe{c.by(id), wire.RecordSubscribe{Records: []wire.RecordHave{have}}})
+	result := replies[0].Body.(wire.Records).Results[0]
 	if result.Error != nil {
 		return result.Error
 	}
-	if result.Record.Path == "" {
-		c.clients[id].replicas[name] = &replica{result.Record.Incarnation, result.Record.Version, plain(result.Record.Value)}
-	} else {
-		c.clients[id].parts[wire.RecordName{Name: name, Path: result.Record.Path}] = plain(result.Record.Value)
-	}
+	r := result.Record
+	c.let(replies[0].Waits, len(c.stored), func() {
+		if p := c.s.sessions[id]; p == nil || c.clients[id] != x || !p.links[link{wire.SubscribedRecord, r.Name, r.Path}] {
+			return // it has gone meanwhile, or unsubscribed
+		}
+		switch {
+		case r.Path != "":
+			x.parts[wire.RecordName{Name: r.Name, Path: r.Path}] = plain(r.Value)
+			return
+		case r.Same:
+			x.replicas[r.Name] = &known
+		default:
+			x.replicas[r.Name] = &replica{r.Incarnation, r.Version, plain(r.Value)}
+		}
+		x.memory[r.Name] = *x.replicas[r.Name]
+	})
+	c.check()
 	return nil
 }
 
@@ -283,7 +379,7 @@ func (c *scene) events(id string) []told {
 // check is what always holds.
 func (c *scene) check() {
 	c.t.Helper()
-	bytes := 0
+	bytes, timers := 0, 0
 	for name, r := range c.s.records {
 		if !r.value.root() || r.value.Size() > wire.MaxRecordBytes || r.value.depth() > wire.MaxRecordDepth {
 			c.t.Fatalf("%s is no document", name)
@@ -291,16 +387,31 @@ func (c *scene) check() {
 		if n := len(r.value.JSON()); n != r.value.Size() {
 			c.t.Fatalf("%s: size %d, encoded %d: %s", name, r.value.Size(), n, r.value.JSON())
 		}
-		if len(r.past) > r.history || r.pastSize > MaxHistoryBytes {
-			c.t.Fatalf("%s: history of %d, %d bytes", name, len(r.past), r.pastSize)
+		if len(r.past) > r.history || r.pastSize > MaxHistoryBytes || r.pastSteps > MaxHistoryOperations {
+			c.t.Fatalf("%s: history of %d, %d bytes, %d operations", name, len(r.past), r.pastSize, r.pastSteps)
 		}
-		bytes += r.value.Size()
+		if c.store.byHand {
+			c.checkMeasure(name, r)
+		}
+		if !r.expires.IsZero() {
+			timers++
+		}
+		bytes += r.held()
 	}
-	if bytes != c.s.bytes {
-		c.t.Fatalf("scope has %d bytes, its books say %d", bytes, c.s.bytes)
+	if bytes != c.s.bytes || bytes > c.s.config.MaxBytes {
+		c.t.Fatalf("scope has %d bytes, its books say %d, the limit is %d", bytes, c.s.bytes, c.s.config.MaxBytes)
+	}
+	if n := timers + len(c.s.calls); n != len(c.s.timers) {
+		c.t.Fatalf("%d timers for %d records and calls", len(c.s.timers), n)
+	}
+	if n := len(c.s.unsettling); len(c.s.unsettled) > n {
+		c.t.Fatalf("%d records wait, and %d are to be settled", len(c.s.unsettled), n)
 	}
 	for id, x := range c.clients {
 		for name, have := range x.replicas {
+			if len(c.store.held) > 0 && c.s.waits(name) {
+				continue // it is told later
+			}
 			r := c.s.records[name]
 			if r == nil {
 				r = &record{}
@@ -310,6 +421,9 @@ func (c *scene) check() {
 			}
 		}
 		for key, have := range x.parts {
+			if len(c.store.held) > 0 && c.s.waits(key.Name) {
+				continue
+			}
 			var now Value
 			if r := c.s.records[key.Name]; r != nil {
 				path, _ := ParsePath(key.Path)
@@ -388,6 +502,18 @@ func (c *scene) checkStored(commits []Commit) {
 				c.t.Fatalf("%s had incarnation %d, and after what was stored the next one is %d", e.Name, e.Incarnation, back.incarnations+1)
 			}
 		}
+	}
+}
+
+// checkMeasure: what is said of a record's size is so, and its whole copy is not larger than that.
+func (c *scene) checkMeasure(name string, r *record) {
+	c.t.Helper()
+	b, err := json.Marshal(r.whole())
+	if most := 512 + 6*len(name) + r.value.Size() + r.pastSize; err != nil || len(b) > most {
+		c.t.Fatalf("%s: a whole copy has %d bytes, not %d at most (%v)", name, len(b), most, err)
+	}
+	if again := valueOf(c.t, r.value.Any()); again.measured() != r.value.measured() {
+		c.t.Fatalf("%s: measures %+v, read again %+v", name, r.value.measured(), again.measured())
 	}
 }
 

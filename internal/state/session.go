@@ -30,7 +30,7 @@ type link struct {
 // subscriptions counts the links that are neither RPCs nor patterns.
 func (p *session) subscriptions() int { return len(p.links) - p.provided - p.listens }
 
-// audience is the sessions that are told something, in the order in which they subscribed.
+// audience is the sessions that are told something, in the order of their names.
 type audience struct {
 	sessions []string
 	shared   bool     // handed out: not to be changed any more
@@ -45,13 +45,14 @@ func (a *audience) own() {
 
 func (a *audience) add(session string, asks bool) {
 	a.own()
-	a.sessions = append(a.sessions, session)
+	i, _ := slices.BinarySearch(a.sessions, session)
+	a.sessions = slices.Insert(a.sessions, i, session)
 	a.ask(session, asks)
 }
 
 func (a *audience) remove(session string) {
 	a.own()
-	if i := slices.Index(a.sessions, session); i >= 0 {
+	if i, found := slices.BinarySearch(a.sessions, session); found {
 		a.sessions = slices.Delete(a.sessions, i, i+1)
 	}
 	a.ask(session, false)

@@ -12,6 +12,7 @@
 package state
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -26,7 +27,7 @@ type Config struct {
 	Durable bool
 	// May refuses what a caller is not allowed. It is pure, and asked on every path. Nil: all is allowed.
 	May func(Access) *wire.Error
-	// MaxRecords and MaxBytes of all documents together; 0: DefaultMaxRecords, DefaultMaxBytes.
+	// MaxRecords and MaxBytes of all records together, about as they are in memory; 0: DefaultMaxRecords, DefaultMaxBytes.
 	MaxRecords, MaxBytes int
 	// AcceptTime and AnswerTime of a provider; 0: DefaultAcceptTime, DefaultAnswerTime.
 	AcceptTime, AnswerTime time.Duration
@@ -43,11 +44,14 @@ type Scope struct {
 	// owned by the caller of Apply
 	sessions     map[string]*session
 	records      map[string]*record
-	bytes        int             // of all documents
-	incarnations uint64          // creations so far
-	unsettled    map[string]bool // durable records whose deletion may not be stored yet
-	pending      bool            // something was appended that may not be stored yet
-	gaps         map[string]bool // of what is being replayed
+	bytes        int               // of all records, about as they are in memory
+	spare        int               // bytes that they may grow by for the sake of other scopes
+	incarnations uint64            // the last one
+	appended     uint64            // entries so far
+	settled      uint64            // of these are stored
+	unsettled    map[string]uint64 // records that show something of what was appended up to that number
+	unsettling   []unsettling      // these, in order
+	gaps         map[string]bool   // of what is being replayed
 	watches      map[string]*watch
 	events       map[string]*topic
 	providers    map[string][]*session // of each RPC, in the order in which they came
@@ -64,6 +68,8 @@ type Scope struct {
 	// of one Apply
 	now           time.Time
 	out           []Effect
+	undone        int // operations, to read former versions
+	formers       map[former]Value
 	looked        bool          // rules about a record have looked at others whose changes may not be stored yet
 	depends       bool          // what was asked for last depends on what records say
 	unfolded      map[Value]any // what rules have looked at
@@ -86,7 +92,8 @@ func New(c Config) *Scope {
 	}
 	return &Scope{
 		config: c, random: rand.New(rand.NewChaCha8(c.Seed)),
-		sessions: map[string]*session{}, records: map[string]*record{}, unsettled: map[string]bool{}, gaps: map[string]bool{}, watches: map[string]*watch{}, events: map[string]*topic{},
+		sessions: map[string]*session{}, records: map[string]*record{}, spare: math.MaxInt, unsettled: map[string]uint64{}, gaps: map[string]bool{},
+		watches: map[string]*watch{}, events: map[string]*topic{},
 		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, somebody: map[string]*audience{}, unfolded: map[Value]any{},
 	}
 }
@@ -95,6 +102,7 @@ func New(c Config) *Scope {
 // exactly one Reply: at once, but for RPC requests of callers without a session, whose Reply has their Ticket.
 func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	s.now = now
+	s.undone, s.formers = 0, nil
 	s.expire()
 	switch c := c.(type) {
 	case Attach:
@@ -106,8 +114,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	case Recheck:
 		s.recheck(c)
 	case Settle:
-		clear(s.unsettled)
-		s.pending = false
+		s.settle(c.UpTo)
 	case Tick:
 	case RecordSubscribe:
 		s.fail(s.recordSubscribe(c))
@@ -159,17 +166,19 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 // Next is when something is due, which any Apply carries out; zero: never.
 func (s *Scope) Next() time.Time { return s.timers.next() }
 
-// Sizes counts what the scope holds.
+// Spare says by how many bytes the records may grow for the sake of other scopes, until it is said again.
+func (s *Scope) Spare(bytes int) { s.spare = bytes }
+
+// count returns the next of numbers that grow, and of which none comes twice also where the last one is not known any more: it is not below
+// the time in microseconds, and nobody counts faster than that.
+func (s *Scope) count(last uint64) uint64 { return max(last+1, uint64(max(0, s.now.UnixMicro()))) }
+
+// Sizes counts what the scope holds; bytes are about those of all records in memory.
 func (s *Scope) Sizes() (records, bytes, sessions int) {
 	return len(s.records), s.bytes, len(s.sessions)
 }
 
-func (s *Scope) emit(e Effect) {
-	if _, ok := e.(Append); ok {
-		s.pending = true
-	}
-	s.out = append(s.out, e)
-}
+func (s *Scope) emit(e Effect) { s.out = append(s.out, e) }
 
 // tell tells an audience, unless nobody is in it.
 func (s *Scope) tell(a *audience, except, event string, body any, waits bool) {

@@ -16,7 +16,7 @@ type null struct{}
 
 type object struct {
 	members []member // by key
-	size    int      // bytes, encoded
+	measure
 }
 
 type member struct {
@@ -25,8 +25,26 @@ type member struct {
 }
 
 type array struct {
-	items []Value
-	size  int // bytes, encoded
+	items  []Value
+	others int // items that are no strings
+	measure
+}
+
+// measure is what a value takes.
+type measure struct {
+	size   int // bytes, encoded
+	values int // itself and all below it
+}
+
+// valueBytes is about what a value takes in memory beside its text: its place in an object or array, and its head.
+const valueBytes = 48
+
+// held is about what the value takes in memory.
+func (m measure) held() int { return m.size + valueBytes*m.values }
+
+func (m *measure) grow(by, less measure) {
+	m.size += by.size - less.size
+	m.values += by.values - less.values
 }
 
 // Exists tells whether there is a value: JSON null is one.
@@ -42,17 +60,22 @@ func (v Value) root() bool {
 }
 
 // Size is the length of the encoded value in bytes.
-func (v Value) Size() int {
+func (v Value) Size() int { return v.measured().size }
+
+// measured takes no time for objects and arrays.
+func (v Value) measured() measure {
 	switch v := v.v.(type) {
 	case *object:
-		return v.size
+		return v.measure
 	case *array:
-		return v.size
+		return v.measure
 	case nil:
-		return 0
+		return measure{}
+	case string:
+		return measure{quotedSize(v), 1}
 	}
 	var scratch [64]byte
-	return len(v.Append(scratch[:0]))
+	return measure{len(v.Append(scratch[:0])), 1}
 }
 
 // depth is the number of levels: 0 for what has none below it.
@@ -78,12 +101,12 @@ func (v Value) Equal(w Value) bool {
 	switch a := v.v.(type) {
 	case *object:
 		b, ok := w.v.(*object)
-		return ok && (a == b || a.size == b.size && slices.EqualFunc(a.members, b.members, func(x, y member) bool {
+		return ok && (a == b || a.measure == b.measure && slices.EqualFunc(a.members, b.members, func(x, y member) bool {
 			return x.key == y.key && x.value.Equal(y.value)
 		}))
 	case *array:
 		b, ok := w.v.(*array)
-		return ok && (a == b || a.size == b.size && slices.EqualFunc(a.items, b.items, Value.Equal))
+		return ok && (a == b || a.measure == b.measure && slices.EqualFunc(a.items, b.items, Value.Equal))
 	}
 	switch w.v.(type) {
 	case *object, *array:
@@ -115,19 +138,29 @@ func (v Value) Any() any {
 
 // newObject takes members that are sorted by key, without duplicates.
 func newObject(members []member) *object {
-	o := &object{members: members, size: 2 + max(0, len(members)-1)}
+	o := &object{members: members, measure: measure{2 + max(0, len(members)-1), 1}}
 	for _, m := range members {
-		o.size += quotedSize(m.key) + 1 + m.value.Size()
+		o.grow(m.value.measured(), measure{})
+		o.size += quotedSize(m.key) + 1
 	}
 	return o
 }
 
 func newArray(items []Value) *array {
-	a := &array{items: items, size: 2 + max(0, len(items)-1)}
+	a := &array{items: items, measure: measure{2 + max(0, len(items)-1), 1}}
 	for _, x := range items {
-		a.size += x.Size()
+		a.grow(x.measured(), measure{})
+		a.others += other(x)
 	}
 	return a
+}
+
+// other counts what is no string.
+func other(x Value) int {
+	if _, ok := x.v.(string); ok {
+		return 0
+	}
+	return 1
 }
 
 // find returns where key is, or where it would be.
@@ -135,56 +168,52 @@ func (o *object) find(key string) (int, bool) {
 	return sort.Find(len(o.members), func(i int) int { return cmp.Compare(key, o.members[i].key) })
 }
 
-// with returns an object with that member; a value that does not exist takes it away.
-func (o *object) with(key string, value Value) *object {
-	i, found := o.find(key)
-	var members []member
-	switch {
-	case found && value.Exists():
-		members = slices.Clone(o.members)
-		members[i].value = value
-	case found:
-		members = append(slices.Clone(o.members[:i]), o.members[i+1:]...)
-	case value.Exists():
-		members = slices.Insert(slices.Clone(o.members), i, member{key, value})
-	default:
-		return o
-	}
-	size := o.size
-	if found {
-		size += value.Size() - o.members[i].value.Size()
-	}
-	switch {
-	case found && !value.Exists():
-		size -= quotedSize(key) + 1 + comma(len(o.members)-1)
-	case !found:
-		size += quotedSize(key) + 1 + value.Size() + comma(len(o.members))
-	}
-	return &object{members: members, size: size}
+// What follows changes objects and arrays that nobody else has.
+
+// replace puts value in place of the member at i, which had that measure.
+func (o *object) replace(i int, value Value, was measure) {
+	o.members[i].value = value
+	o.grow(value.measured(), was)
 }
 
-// replace puts value in place of the item at i.
-func (a *array) replace(i int, value Value) *array {
-	items := slices.Clone(a.items)
-	items[i] = value
-	return &array{items: items, size: a.size + value.Size() - a.items[i].Size()}
+func (o *object) insert(i int, key string, value Value) {
+	o.size += quotedSize(key) + 1 + comma(len(o.members))
+	o.grow(value.measured(), measure{})
+	o.members = slices.Insert(o.members, i, member{key, value})
+}
+
+func (o *object) remove(i int) {
+	m := o.members[i]
+	o.size -= quotedSize(m.key) + 1 + comma(len(o.members)-1)
+	o.grow(measure{}, m.value.measured())
+	o.members = slices.Delete(o.members, i, i+1)
+}
+
+// replace puts value in place of the item at i, which had that measure.
+func (a *array) replace(i int, value Value, was measure) {
+	a.others += other(value) - other(a.items[i])
+	a.items[i] = value
+	a.grow(value.measured(), was)
 }
 
 // insert puts values before the item at i.
-func (a *array) insert(i int, values ...Value) *array {
-	size := a.size
+func (a *array) insert(i int, values ...Value) {
 	for k, x := range values {
-		size += x.Size() + comma(len(a.items)+k)
+		a.size += comma(len(a.items) + k)
+		a.grow(x.measured(), measure{})
+		a.others += other(x)
 	}
-	items := make([]Value, 0, len(a.items)+len(values))
-	items = append(append(append(items, a.items[:i]...), values...), a.items[i:]...)
-	return &array{items: items, size: size}
+	a.items = slices.Insert(a.items, i, values...)
 }
 
-// remove takes the item at i away.
-func (a *array) remove(i int) *array {
-	size := a.size - a.items[i].Size() - comma(len(a.items)-1)
-	return &array{items: append(slices.Clone(a.items[:i]), a.items[i+1:]...), size: size}
+// remove takes the items from i to k away.
+func (a *array) remove(i, k int) {
+	for n, x := range a.items[i:k] {
+		a.size -= comma(len(a.items) - n - 1)
+		a.grow(measure{}, x.measured())
+		a.others -= other(x)
+	}
+	a.items = slices.Delete(a.items, i, k)
 }
 
 // comma is what the comma takes that stands between an element and so many others.

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -18,7 +17,14 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 		return refused
 	}
 	r := s.records[c.Name]
-	made, refused := r.change(operations)
+	conflicts := r.conflicts(c.Version, c.Incarnation)
+	if conflicts && s.mayRead(c.By, c.Name, "") == nil { // rules about what comes of it would judge what nobody wants
+		return s.conflict(c.By, c.Name)
+	}
+	made, refused := s.change(r, operations)
+	if refused != nil && s.mayRead(c.By, c.Name, "") == nil {
+		return refused
+	}
 	durable := s.config.Durable
 	if r != nil {
 		durable = r.durable
@@ -33,11 +39,11 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	if denied := s.may(access); denied != nil {
 		return denied
 	}
-	if r.conflicts(c.Version, c.Incarnation) {
+	if conflicts {
 		return s.conflict(c.By, c.Name)
 	}
 	if refused == nil {
-		refused = s.checkRoom(r, made.value)
+		refused = s.checkRoom(r, c.RecordWrite, made)
 	}
 	if refused != nil {
 		return refused
@@ -61,9 +67,12 @@ func readWrite(c wire.RecordWrite) ([]operation, *wire.Error) {
 	case c.History != nil && (*c.History < 0 || *c.History > wire.MaxHistory):
 		return nil, wire.NewError(wire.CodeLimit, "history is below 0 or beyond the limit", "see docs/protocol.md, section 15.5")
 	}
-	operations := make([]operation, len(c.Operations))
+	operations, values := make([]operation, len(c.Operations)), 0
 	for i, o := range c.Operations {
 		read, refused := readOperation(o)
+		if values += read.value.measured().values; refused == nil && values > wire.MaxRecordValues {
+			refused = tooManyValues()
+		}
 		if refused == nil {
 			refused = read.check()
 		}
@@ -76,35 +85,63 @@ func readWrite(c wire.RecordWrite) ([]operation, *wire.Error) {
 }
 
 // change applies operations to the document, or to nothing, and checks what comes of it.
-func (r *record) change(operations []operation) (change, *wire.Error) {
-	made, old := change{}, func(uint64) Value { return Value{} }
+func (s *Scope) change(r *record, operations []operation) (change, *wire.Error) {
+	made := change{old: func(version uint64) (Value, *wire.Error) {
+		if r == nil {
+			return Value{}, nil
+		}
+		return s.old(r, version)
+	}}
 	if r != nil {
-		made.value, old = r.value, r.at
+		made.value = r.value
 	}
+	return made.all(operations)
+}
+
+// all applies operations, and checks what comes of it.
+func (c change) all(operations []operation) (change, *wire.Error) {
+	before := c.value
 	for _, o := range operations {
-		if refused := made.apply(o, old); refused != nil {
+		if refused := c.apply(o); refused != nil {
 			return change{}, refused
 		}
 	}
-	switch {
-	case !made.value.Exists():
+	switch m := c.value.measured(); {
+	case m.values == 0:
 		return change{}, noRecord()
-	case made.value.Size() > wire.MaxRecordBytes:
+	case m.size > wire.MaxRecordBytes:
 		return change{}, tooLarge("document", wire.MaxRecordBytes)
+	case m.values > wire.MaxRecordValues:
+		return change{}, tooManyValues()
 	}
-	return made, nil
+	c.settle(before)
+	return c, nil
 }
 
-// checkRoom refuses what the scope has no room for.
-func (s *Scope) checkRoom(r *record, value Value) *wire.Error {
-	size := 0
-	if r != nil {
-		size = r.value.Size()
-	} else if len(s.records) >= s.config.MaxRecords {
-		return wire.NewError(wire.CodeLimit, "the scope has as many records as it may have", "delete some, or let them expire")
+// checkRoom refuses what the scope, or the node, has no room for.
+func (s *Scope) checkRoom(r *record, c wire.RecordWrite, made change) *wire.Error {
+	grows := made.value.measured().held()
+	if r == nil {
+		if len(s.records) >= s.config.MaxRecords {
+			return wire.NewError(wire.CodeLimit, "the scope has as many records as it may have", "delete some, or let them expire")
+		}
+		grows += recordBytes + len(c.Name)
+	} else {
+		history := r.history
+		if c.History != nil {
+			history = *c.History
+		}
+		p := newPast(made.undo)
+		_, less, _ := surplus(append(slices.Clip(r.past), p), history, r.pastSize+p.size, r.pastSteps+len(p.undo))
+		grows += p.size - less - r.value.measured().held()
 	}
-	if grows := value.Size() - size; grows > 0 && s.bytes+grows > s.config.MaxBytes {
+	switch {
+	case grows <= 0:
+		return nil
+	case s.bytes+grows > s.config.MaxBytes:
 		return wire.NewError(wire.CodeLimit, "the records of the scope are as large as they may be together", "delete some, or let them expire")
+	case grows > s.spare:
+		return wire.NewError(wire.CodeLimit, "the records of all scopes are as large as they may be together", "delete some, or let them expire")
 	}
 	return nil
 }
@@ -113,7 +150,9 @@ func (s *Scope) checkRoom(r *record, value Value) *wire.Error {
 func (s *Scope) conflict(by Caller, name string) *wire.Error {
 	refused := wire.NewError(wire.CodeConflict, "the record has another version or incarnation", "merge with what is there, and write again")
 	if s.mayRead(by, name, "") == nil {
-		refused.Current = s.records[name].state(name, nil)
+		r := s.records[name]
+		refused.Current = r.head(name, nil)
+		refused.Current.Value = r.get(nil).JSON()
 	}
 	return refused
 }
@@ -122,20 +161,24 @@ func (s *Scope) conflict(by Caller, name string) *wire.Error {
 func (s *Scope) store(r *record, c RecordWrite, made change, durable bool) {
 	before := Value{}
 	if r == nil {
-		s.incarnations++
+		s.incarnations = s.count(s.incarnations)
 		r = &record{name: c.Name, durable: durable, incarnation: s.incarnations, history: DefaultHistory}
 		s.records[c.Name] = r
+		s.bytes += r.held()
 	} else {
 		before = r.value
-		r.keep(made.undo)
 	}
-	s.bytes += made.value.Size() - before.Size()
-	r.value = made.value
-	r.version++
-	if c.History != nil {
-		r.history = *c.History
-		r.trim()
-	}
+	s.amend(r, func() {
+		if before.Exists() {
+			r.keep(newPast(made.undo))
+		}
+		r.value = made.value
+		r.version++
+		if c.History != nil {
+			r.history = *c.History
+			r.trim()
+		}
+	})
 	if c.TTLSeconds != nil {
 		r.ttl = time.Duration(*c.TTLSeconds) * time.Second
 	}
@@ -145,10 +188,23 @@ func (s *Scope) store(r *record, c RecordWrite, made change, durable bool) {
 		operations[i] = o.wire()
 	}
 	if r.durable {
-		s.emit(Append{r.entry(operations)})
+		s.append(r.entry(operations))
 	}
 	s.emit(Reply{Type: wire.TypeWritten, Body: wire.Written{Incarnation: r.incarnation, Version: r.version}, Waits: s.waits(r.name)})
 	s.tellWritten(r, before, operations, c.By.Identity)
+}
+
+// amend changes a record of the scope, and the scope's books with it.
+func (s *Scope) amend(r *record, change func()) {
+	s.bytes -= r.held()
+	change()
+	s.bytes += r.held()
+}
+
+// append has an entry stored.
+func (s *Scope) append(e Entry) {
+	s.appended++
+	s.emit(Append{Entry: e, Number: s.appended})
 }
 
 // tellWritten tells who is subscribed to the whole of each version, and who is subscribed to a part if that has changed.
@@ -161,46 +217,53 @@ func (s *Scope) tellWritten(r *record, before Value, operations []wire.Operation
 	s.tell(&w.whole, "", wire.TypeRecordChanged, wire.RecordChanged{
 		Scope: s.config.Scope, Name: r.name, Incarnation: r.incarnation, Version: r.version, Operations: operations, By: by,
 	}, s.waits(r.name))
-	for _, p := range w.parts {
-		if now := r.value.Get(p.path); !now.Equal(before.Get(p.path)) {
-			s.tell(&p.audience, "", wire.TypeRecordPart, wire.RecordPart{
-				Scope: s.config.Scope, Name: r.name, Path: p.path.String(), Incarnation: r.incarnation, Version: r.version,
-				Value: now.JSON(), By: by,
-			}, s.waits(r.name))
+	changed := w.changed(before, r.value)
+	encoded := encodings{}
+	for _, p := range slices.Backward(changed) { // what lies below is encoded first
+		encoded.add(r.value.Get(p.path))
+	}
+	for _, p := range changed {
+		s.tell(&p.audience, "", wire.TypeRecordPart, wire.RecordPart{
+			Scope: s.config.Scope, Name: r.name, Path: p.path.String(), Incarnation: r.incarnation, Version: r.version,
+			Value: encoded.of(r.value.Get(p.path)), By: by,
+		}, s.waits(r.name))
+	}
+}
+
+// changed returns the parts that are another one in a new document. Below what is the same, all is.
+func (w *watch) changed(before, now Value) (changed []*part) {
+	for i := 0; i < len(w.parts); i++ {
+		p := w.parts[i]
+		if !now.Get(p.path).Equal(before.Get(p.path)) {
+			changed = append(changed, p)
+			continue
+		}
+		for i+1 < len(w.parts) && p.path.leadsTo(w.parts[i+1].path) {
+			i++
 		}
 	}
+	return changed
 }
 
 // prolong lets a record live for its TTL from now.
 func (s *Scope) prolong(r *record) {
 	if r.ttl == 0 {
-		r.expires = time.Time{}
-		return
-	}
-	r.expires = s.now.Add(r.ttl)
-	s.arm(r)
-}
-
-// arm sees to it that somebody looks at a record when its time is over, or before.
-func (s *Scope) arm(r *record) {
-	if r.armed.IsZero() || r.expires.Before(r.armed) {
-		r.armed = r.expires
-		s.timers.add(timer{at: r.expires, record: r})
+		s.mortal(r, time.Time{})
+	} else {
+		s.mortal(r, s.now.Add(r.ttl))
 	}
 }
 
-// look deletes a record whose time is over; of one that was written meanwhile it looks again later.
-func (s *Scope) look(r *record, at time.Time) {
-	if s.records[r.name] != r || !r.armed.Equal(at) {
+// mortal lets a record live until then; zero: without end.
+func (s *Scope) mortal(r *record, until time.Time) {
+	if r.expires = until; until.IsZero() {
+		s.timers.stop(r.timer)
 		return
 	}
-	switch r.armed = r.expires; {
-	case r.expires.IsZero():
-	case r.expires.After(s.now):
-		s.timers.add(timer{at: r.expires, record: r})
-	default:
-		s.remove(r, "", true)
+	if r.timer == nil {
+		r.timer = &timer{record: r}
 	}
+	s.timers.set(r.timer, until)
 }
 
 // recordDelete deletes a record.
@@ -212,6 +275,10 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 		return refused
 	}
 	r := s.records[c.Name]
+	conflicts := r != nil && r.conflicts(c.expected(), c.Incarnation)
+	if conflicts && s.mayRead(c.By, c.Name, "") == nil {
+		return s.conflict(c.By, c.Name)
+	}
 	access := Access{By: c.By, Kind: Records, Action: Delete, Name: c.Name}
 	if r != nil {
 		access.Old, access.Durable = r.value, r.durable
@@ -222,8 +289,7 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 	if r == nil {
 		return noRecord()
 	}
-	version := cmp.Or(c.Version, r.version)
-	if r.conflicts(&version, c.Incarnation) {
+	if conflicts {
 		return s.conflict(c.By, c.Name)
 	}
 	s.remove(r, c.By.Identity, false)
@@ -231,13 +297,21 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 	return nil
 }
 
+// expected is the version that the record must have; nil: any.
+func (c RecordDelete) expected() *uint64 {
+	if c.Version == 0 {
+		return nil
+	}
+	return &c.Version
+}
+
 // remove takes a record out of the scope. Subscriptions to its name stay.
 func (s *Scope) remove(r *record, by string, expired bool) {
 	s.askReaders(r.name)
 	s.discard(r)
 	if r.durable {
-		s.unsettled[r.name] = true
-		s.emit(Append{Entry{Name: r.name, Incarnation: r.incarnation, Version: r.version, Deleted: true}})
+		s.append(Entry{Name: r.name, Incarnation: r.incarnation, Version: r.version, Deleted: true})
+		s.unsettle(r.name)
 	}
 	w := s.watches[r.name]
 	if w == nil {
@@ -251,7 +325,34 @@ func (s *Scope) remove(r *record, by string, expired bool) {
 // or that there is none any more, until the deletion is stored.
 func (s *Scope) waits(name string) bool {
 	r := s.records[name]
-	return r != nil && r.durable || s.unsettled[name]
+	return r != nil && r.durable || s.unsettled[name] > 0
+}
+
+// unsettling is a record that shows what was appended up to that number.
+type unsettling struct {
+	name   string
+	number uint64
+}
+
+// unsettle has all that shows this record wait for what was appended so far.
+func (s *Scope) unsettle(name string) {
+	if s.unsettled[name] < s.appended {
+		s.unsettled[name] = s.appended
+		s.unsettling = append(s.unsettling, unsettling{name, s.appended})
+	}
+}
+
+// settle forgets what is stored.
+func (s *Scope) settle(upTo uint64) {
+	s.settled = max(s.settled, upTo)
+	n := 0
+	for n < len(s.unsettling) && s.unsettling[n].number <= upTo {
+		if u := s.unsettling[n]; s.unsettled[u.name] == u.number {
+			delete(s.unsettled, u.name)
+		}
+		n++
+	}
+	s.unsettling = slices.Delete(s.unsettling, 0, n)
 }
 
 // sessions returns all that are subscribed to the whole or a part, each once.

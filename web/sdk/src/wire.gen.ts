@@ -8,6 +8,8 @@ export const limits = {
   maxRecordBytes: 262144,
   /** nesting of a document */
   maxRecordDepth: 24,
+  /** in one document, and in one write: objects, arrays and what is in them */
+  maxRecordValues: 65536,
   /** a path within a record */
   maxPathBytes: 1024,
   /** keys and places in a path */

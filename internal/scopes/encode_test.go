@@ -1,0 +1,44 @@
+package scopes
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Rule: what is encoded with documents put in as they are is what package json would have written.
+func TestEncode(t *testing.T) {
+	at, to, now := 0, 3, time.Unix(1_800_000_000, 0).UTC()
+	name := `"operations":null,"v":<\ ` + "\u2028"
+	operations := []wire.Operation{
+		{Op: "set", Path: `a["<b>"]`, Value: json.RawMessage(`{"a":[1,"<&>\u2028"]}`)},
+		{Op: "erase", Path: "a"},
+		{Op: "move", Value: json.RawMessage(`"x"`), At: &at, To: &to},
+		{Op: "cut", At: &at},
+	}
+	document := json.RawMessage(`{"null":null}`)
+	for _, body := range []any{
+		wire.RecordChanged{Scope: "room", Name: name, Incarnation: 1 << 52, Version: 2, Operations: operations, By: name},
+		wire.RecordChanged{Scope: "room", Name: "a", Operations: []wire.Operation{}},
+		wire.RecordPart{Scope: "room", Name: name, Path: "a", Incarnation: 1, Version: 2, Value: document, By: name},
+		wire.RecordPart{Scope: "room", Name: "a", Path: "a"},
+		state.Entry{Name: name, Incarnation: 1, Version: 2, Operations: operations, TTLSeconds: 3, History: 4, Expires: &now},
+		state.Entry{Name: name, Incarnation: 1, Version: 2, Whole: &state.Whole{Document: document, Past: [][]wire.Operation{operations, operations[1:2]}}},
+		state.Entry{Name: name, Incarnation: 1, Version: 1, Whole: &state.Whole{Document: document}},
+		state.Entry{Name: name, Incarnation: 1, Version: 2, Deleted: true},
+		Event{Type: "record-part", Body: document},
+		wire.StateLost{Scope: "room"},
+	} {
+		got, want := reflect.New(reflect.TypeOf(body)), reflect.New(reflect.TypeOf(body))
+		if err := json.Unmarshal(encode(body), got.Interface()); err != nil {
+			t.Errorf("%+v is encoded as %s: %v", body, encode(body), err)
+		}
+		if err := json.Unmarshal(marshal(body), want.Interface()); err != nil || !reflect.DeepEqual(got.Interface(), want.Interface()) {
+			t.Errorf("%s, and by package json %s, %v", encode(body), marshal(body), err)
+		}
+	}
+}
