@@ -1,13 +1,18 @@
 // A session with the server: joins, asks and is answered, and goes on over a new connection when the old one is lost.
 
+import { bytesOf } from "./bytes.js";
 import { asParleyError, ConnectionError, EndedError, fromWire, LimitError, ParleyError, TimeoutError } from "./errors.js";
 import { Ledger, type Reading } from "./ledger.js";
 import type { Carrier, Connection, ServerMessage } from "./signalling/carrier.js";
 import { type EventMessage, type Join, type Joined, limits, type RequestMessage, type Requests } from "./wire.gen.js";
 
 const requestTimeoutMs = 10_000;
+/** What a request has around its body. */
+const envelopeBytes = 256;
 /** Requests that wait for a reply, or for a connection. */
 const maxWaiting = 512;
+/** The close status for a message that is too large: docs/protocol.md, section 2.1. */
+const tooLargeStatus = 1009;
 /** How long a lost session tries to come back before it gives up. */
 const giveUpMs = 5 * 60_000;
 const backoffMs = { first: 300, most: 5_000 };
@@ -31,11 +36,19 @@ export interface SessionObserver {
 
 interface Waiting {
   readonly request: RequestMessage;
+  readonly bytes: number;
   resolve(body: object): void;
   reject(error: ParleyError): void;
   timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection over which it was sent last. */
   sentOver?: Connection | undefined;
+}
+
+/** Somebody waits for the last message of a replay. */
+interface Replay {
+  readonly end: number;
+  resolve(): void;
+  reject(error: ParleyError): void;
 }
 
 export class Session {
@@ -51,8 +64,7 @@ export class Session {
   #pingTimer: ReturnType<typeof setTimeout> | undefined;
   #wake: (() => void) | undefined;
   #gapAfter: number | undefined;
-  /** The last message of a replay that is going on; 0: none is. Only after it is asked again what has no reply. */
-  #replayEnd = 0;
+  #replay: Replay | undefined;
 
   constructor(carrier: Carrier, join: Omit<Join, "protocol">, observer: SessionObserver) {
     this.#carrier = carrier;
@@ -72,6 +84,7 @@ export class Session {
     try {
       const joined = await this.#attach("join", this.#join);
       this.#joined = joined;
+      this.#schedulePing();
       this.#opened();
       return joined;
     } catch (reason) {
@@ -89,10 +102,9 @@ export class Session {
     if (this.#waiting.size >= maxWaiting) {
       return Promise.reject(new LimitError("limit", "Too many requests wait for the server.", { next: "Slow down." }));
     }
-    if (JSON.stringify(body).length > limits.maxMessageBytes - 256) {
-      return Promise.reject(new LimitError("too-large", `The request "${type}" is too large.`));
-    }
-    return this.#ask(type, body, this.#state.at === "open");
+    const bytes = bytesOf(JSON.stringify(body)) + envelopeBytes;
+    if (bytes > limits.maxMessageBytes) return Promise.reject(tooLarge(type));
+    return this.#ask(type, body, bytes, this.#state.at === "open");
   }
 
   /** Ends the session, telling the server where it can still be told. */
@@ -128,10 +140,10 @@ export class Session {
     }
   }
 
-  #ask<T extends keyof Requests>(type: T, body: Requests[T]["body"], send: boolean): Promise<Requests[T]["replyBody"]> {
+  #ask<T extends keyof Requests>(type: T, body: Requests[T]["body"], bytes: number, send: boolean): Promise<Requests[T]["replyBody"]> {
     const request = this.#ledger.ask(type, body);
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { request, resolve: (b) => resolve(b as Requests[T]["replyBody"]), reject, timer: undefined };
+      const waiting: Waiting = { request, bytes, resolve: (b) => resolve(b as Requests[T]["replyBody"]), reject, timer: undefined };
       this.#waiting.set(request.id, waiting);
       if (send) this.#send(waiting);
     });
@@ -164,8 +176,10 @@ export class Session {
         received: (m) => {
           if (this.#connection === connection) this.#received(m);
         },
-        closed: () => {
-          if (this.#connection === connection) this.#lost();
+        closed: (status) => {
+          if (this.#connection !== connection) return;
+          if (status === tooLargeStatus) this.#dropLargest();
+          this.#lost();
         },
       },
       this.#ending.signal,
@@ -175,13 +189,22 @@ export class Session {
       throw this.#state.error;
     }
     this.#connection = connection;
-    return this.#ask(type, body, true);
+    return this.#ask(type, body, bytesOf(JSON.stringify(body)), true);
+  }
+
+  /** Something that was sent is larger than the server takes. It does not say what; the same again would close the next connection too. */
+  #dropLargest(): void {
+    const sent = [...this.#waiting.values()].filter((w) => w.sentOver === this.#connection);
+    const [largest] = sent.sort((a, b) => b.bytes - a.bytes);
+    if (largest) this.#drop(largest.request.id, tooLarge(largest.request.type));
   }
 
   #detach(): void {
     clearTimeout(this.#pingTimer);
     this.#connection?.close();
     this.#connection = undefined;
+    this.#replay?.reject(new ConnectionError("The connection was lost."));
+    this.#replay = undefined;
     for (const { request, timer } of [...this.#waiting.values()]) {
       clearTimeout(timer);
       if (request.type === "join" || request.type === "resume" || request.type === "ping") {
@@ -190,16 +213,15 @@ export class Session {
     }
   }
 
+  /** From now on requests are sent at once: behind those that waited, as the server carries them out in the order in which they come. */
   #opened(): void {
     if (!this.#connection) throw new ConnectionError("The connection was lost at once.");
+    this.#repeat();
     this.#become({ at: "open" });
-    if (this.#ledger.seen >= this.#replayEnd) this.#repeat();
-    this.#schedulePing();
   }
 
-  /** Sends again what was never answered; the server answers once more and acts once. */
+  /** Sends what has no reply yet. What the server had got before it answers once more, and does once. */
   #repeat(): void {
-    this.#replayEnd = 0;
     for (const request of this.#ledger.unanswered()) {
       const waiting = this.#waiting.get(request.id);
       if (waiting && waiting.sentOver !== this.#connection) this.#send(waiting);
@@ -210,21 +232,35 @@ export class Session {
     const seconds = this.#joined?.pingSeconds || 20;
     this.#pingTimer = setTimeout(() => {
       const connection = this.#connection;
-      this.request("ping", {}).then(
+      this.#ask("ping", {}, 0, true).then(
         () => {
           if (this.#connection === connection) this.#schedulePing();
         },
         () => {
-          if (this.#connection === connection && this.#state.at === "open") this.#lost();
+          if (this.#connection === connection) this.#lost();
         },
       );
     }, seconds * 1000);
   }
 
   #received(message: ServerMessage): void {
-    const reading = this.#ledger.read(message);
-    this.#take(reading);
-    if (this.#replayEnd > 0 && this.#ledger.seen >= this.#replayEnd && this.#state.at === "open") this.#repeat();
+    try {
+      this.#take(this.#ledger.read(message));
+    } finally {
+      if (this.#replay && this.#ledger.seen >= this.#replay.end) {
+        this.#replay.resolve();
+        this.#replay = undefined;
+      }
+    }
+  }
+
+  /** Resolves with the last message of a replay: only after it is asked again what has no reply. */
+  #replayed(end: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (!this.#connection) throw new ConnectionError("The connection was lost at once.");
+      if (this.#ledger.seen >= end) resolve();
+      else this.#replay = { end, resolve, reject };
+    });
   }
 
   #take(reading: Reading): void {
@@ -296,21 +332,23 @@ export class Session {
       this.#drop(id, new ConnectionError("The connection was lost before the server answered."));
     }
     this.#ledger.restart();
-    this.#replayEnd = 0;
     this.#become({ at: "rejoining" });
   }
 
   async #resume(): Promise<void> {
     if (!this.#joined) throw new ParleyError("session-expired", "The session cannot be resumed.");
     const { session, resumeToken } = this.#joined;
-    const { replayed } = await this.#attach("resume", { protocol: limits.protocol, session, token: resumeToken, seq: this.#ledger.seen });
-    this.#replayEnd = this.#ledger.seen + replayed;
+    const seq = this.#ledger.seen;
+    const { replayed } = await this.#attach("resume", { protocol: limits.protocol, session, token: resumeToken, seq });
+    this.#schedulePing();
+    await this.#replayed(seq + replayed);
     this.#opened();
   }
 
   async #rejoin(): Promise<void> {
     const joined = await this.#attach("join", this.#join);
     this.#joined = joined;
+    this.#schedulePing();
     this.#opened();
     this.#observer.rejoined(joined);
   }
@@ -355,6 +393,10 @@ export class Session {
 /** The pause before a try: 0.3 s, doubling up to 5 s, ± a quarter so that clients of a restarted server do not come at once. */
 export function backoff(attempt: number, random: number): number {
   return Math.min(backoffMs.first * 2 ** Math.min(attempt, 16), backoffMs.most) * (0.75 + random / 2);
+}
+
+function tooLarge(type: string): ParleyError {
+  return new LimitError("too-large", `The request "${type}" is too large.`, { next: "Send less at once." });
 }
 
 /** Whether trying again can help. */

@@ -54,8 +54,11 @@ export class FakeServer implements Carrier {
     this.send({ reply: to.id, type, body });
   }
 
-  refuse(code: string, extra: object = {}): void {
-    this.raw({ seq: 0, reply: this.last.id, type: "error", body: { code, message: code, ...extra } });
+  /** A refusal is numbered, but for that of a request which opens a session. */
+  refuse(code: string, extra: object = {}, to: RequestMessage = this.last): void {
+    const refusal = { reply: to.id, type: "error", body: { code, message: code, ...extra } };
+    if (to.type === "join" || to.type === "resume") this.raw({ seq: 0, ...refusal });
+    else this.send(refusal);
   }
 
   join(): void {
@@ -67,11 +70,11 @@ export class FakeServer implements Carrier {
     this.raw({ seq: 0, reply: this.last.id, type: "resumed", body: { session: "s", revision: 1, replayed } });
   }
 
-  /** The connection breaks. */
-  cut(): void {
+  /** The connection breaks, or is closed with a status. */
+  cut(status?: number): void {
     const inbox = this.#inbox;
     this.#inbox = undefined;
-    inbox?.closed();
+    inbox?.closed(status);
   }
 }
 

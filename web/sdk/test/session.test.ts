@@ -139,6 +139,76 @@ test("an answer that the replay brings is not asked for again", async () => {
   assert.equal(server.last.type, "resume");
 });
 
+test("while the replay comes nothing is sent; what waits goes in the order in which it was asked", async () => {
+  const { server, session, told } = await open();
+  const first = session.request("chat", { text: "1" });
+  server.cut();
+  const second = session.request("chat", { text: "2" });
+  await pass(400);
+  server.resume(2);
+  await settle();
+  const third = session.request("chat", { text: "3" });
+  server.send(left);
+  await settle();
+  assert.equal(server.last.type, "resume");
+  assert.equal(session.state.at, "resuming");
+  server.send(left);
+  await settle();
+  assert.equal(session.state.at, "open");
+  assert.equal(told.events.length, 2);
+  const sent = server.requests.slice(-3);
+  assert.deepEqual(sent.map((r) => r.body), [{ text: "1" }, { text: "2" }, { text: "3" }]);
+  for (const request of sent) server.reply("ok", {}, request);
+  await Promise.all([first, second, third]);
+});
+
+test("a connection that is lost amid the replay is resumed again, from what had come of it", async () => {
+  const { server, session } = await open();
+  server.cut();
+  await pass(400);
+  server.resume(2);
+  server.send(left);
+  await settle();
+  server.cut();
+  await pass(1_000);
+  assert.deepEqual(server.last.body, { protocol: 1, session: "s", token: "secret", seq: 2 });
+  server.resume(1);
+  server.send(left);
+  await settle();
+  assert.equal(session.state.at, "open");
+});
+
+test("a replay that does not come is given up with the connection", async () => {
+  const { server } = await open();
+  server.cut();
+  await pass(400);
+  server.resume(1);
+  await pass(21_000);
+  assert.equal(server.connections, 3);
+});
+
+test("an observer that throws keeps nobody from the end of a replay", async () => {
+  const server = new FakeServer();
+  const session = new Session(server, { room: "tea" }, {
+    event: () => {
+      throw new Error("a fault");
+    },
+    rejoined: () => undefined,
+    stateChanged: () => undefined,
+  });
+  const opened = session.open();
+  await settle();
+  server.join();
+  await opened;
+  server.cut();
+  await pass(400);
+  server.resume(1);
+  await settle();
+  assert.throws(() => server.send(left), /a fault/);
+  await settle();
+  assert.equal(session.state.at, "open");
+});
+
 test("requests made while the socket is lost wait for it, without a time limit", async () => {
   const { server, session } = await open();
   server.cut();
@@ -314,9 +384,25 @@ test("too many requests without an answer are refused", async () => {
   assert.deepEqual(new Set(await Promise.all(asked)), new Set(["left"]));
 });
 
-test("a request beyond the size of a message is refused", async () => {
-  const { session } = await open();
+test("a request beyond the size of a message is refused, counted in bytes", async () => {
+  const { server, session } = await open();
   assert.equal(await code(session.request("chat", { text: "x".repeat(600_000) })), "too-large");
+  assert.equal(await code(session.request("chat", { text: "漢".repeat(180_000) })), "too-large");
+  void code(session.request("chat", { text: "漢".repeat(174_000) }));
+  assert.equal(server.last.type, "chat");
+});
+
+test("what the server finds too large is not sent again: the largest of what is on its way", async () => {
+  const { server, session } = await open();
+  const [small, large] = [session.request("chat", { text: "x" }), code(session.request("chat", { text: "x".repeat(1000) }))];
+  server.cut(1009);
+  assert.equal(await large, "too-large");
+  await pass(400);
+  server.resume();
+  await settle();
+  assert.deepEqual(server.last.body, { text: "x" });
+  server.reply("ok", {});
+  await small;
 });
 
 test("a check that the server answers changes nothing; without an answer the session resumes at once, over another connection", async () => {

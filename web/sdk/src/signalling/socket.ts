@@ -64,7 +64,7 @@ class SocketConnection implements Connection {
   listen(): void {
     this.#socket.onmessage = (e) => this.#received(e.data);
     this.#socket.onerror = null; // close follows
-    this.#socket.onclose = () => this.#lost();
+    this.#socket.onclose = (e) => this.#lost(e.code);
   }
 
   send(request: RequestMessage): void {
@@ -83,10 +83,10 @@ class SocketConnection implements Connection {
     else this.#lost(); // what speaks there is not Parley: a new connection may find it again
   }
 
-  #lost(): void {
+  #lost(status?: number): void {
     const inbox = this.#inbox;
     this.close();
-    inbox?.closed();
+    inbox?.closed(status);
   }
 }
 
