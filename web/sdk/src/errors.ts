@@ -147,7 +147,6 @@ export function fromWire(e: wire.Error): ParleyError {
     case "session-expired":
       return new NotFoundError(e.code, e.message, details);
     case "sdp":
-    case "unsupported":
     case "unsupported-codec":
       return new MediaError(e.code, e.message, details);
     case "replaced":
@@ -162,6 +161,7 @@ export function fromWire(e: wire.Error): ParleyError {
     case "rpc-failed":
     case "bad-request":
     case "protocol":
+    case "unsupported":
     case "internal":
       return new ParleyError(e.code, e.message, details);
     default:

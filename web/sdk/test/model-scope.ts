@@ -1,11 +1,15 @@
-// The server's part of shared state as a small model: records only, and messages that wait on their way until the test lets them go.
+// The server's part of shared state as a small model: records and presence, and messages that wait on their way until the test lets them go.
+// It promises less than docs/protocol.md, section 18.1, does: what waits for a disk comes later than what was asked after it, and changes of
+// records before the reply to the subscription that they belong to; but the reply to a write comes before the change that it made.
 
 import { ConnectionError, fromWire, type ParleyError } from "../src/errors.js";
 import { nearest } from "../src/shared/entries.js";
 import type { StateLink } from "../src/shared/link.js";
 import { applyAll, type Document } from "../src/shared/patch.js";
 import { SharedState } from "../src/shared/state.js";
-import type { EventMessage, Operation, RecordDelete, RecordState, RecordSubscribe, RecordWrite, Requests } from "../src/wire.gen.js";
+import type { EventMessage, Operation, PresenceSubscribe, RecordDelete, RecordState, RecordSubscribe, RecordWrite, Requests } from "../src/wire.gen.js";
+
+export type Chance = (n: number) => number;
 
 interface Stored {
   incarnation: number;
@@ -13,14 +17,34 @@ interface Stored {
   document: Document;
 }
 
+/** What one request brings about. */
+interface Outcome {
+  readonly reply: object | ParleyError;
+  /** Whose messages wait for a disk, in their order. */
+  readonly lane?: string;
+  readonly event?: object;
+  /** Who is told of it. */
+  readonly told?: (client: ModelClient) => boolean;
+}
+
 export class ModelScope {
+  readonly random: Chance;
+  /** Of all records. */
+  readonly isDurable: boolean;
   readonly records = new Map<string, Stored>();
   readonly clients: ModelClient[] = [];
-  writes = 0;
+  readonly present = new Set<string>();
+  /** All operations that were carried out, as they were asked for. */
+  readonly done: Operation[] = [];
   #incarnations = 0;
 
-  client(): ModelClient {
-    const client = new ModelClient(this, `client ${this.clients.length}`);
+  constructor(random: Chance, isDurable = false) {
+    this.random = random;
+    this.isDurable = isDurable;
+  }
+
+  client(identity: string): ModelClient {
+    const client = new ModelClient(this, identity);
     this.clients.push(client);
     return client;
   }
@@ -30,8 +54,9 @@ export class ModelScope {
     return r ? { name, incarnation: r.incarnation, version: r.version, value: r.document } : { name, incarnation: 0, version: 0 };
   }
 
-  write(body: RecordWrite, by: string): object | ParleyError {
+  write(body: RecordWrite, by: string): Outcome {
     const r = this.records.get(body.name);
+    if (body.operations.some(isForbidden)) return { reply: fromWire({ code: "forbidden", message: "no" }) };
     if (this.#conflicts(r, body)) return this.#conflict(body.name);
     try {
       const done: Operation[] = [];
@@ -43,26 +68,29 @@ export class ModelScope {
       }
       const now = { incarnation: r?.incarnation ?? ++this.#incarnations, version: (r?.version ?? 0) + 1, document };
       this.records.set(body.name, now);
-      this.writes++;
+      this.done.push(...body.operations);
       const { incarnation, version } = now;
-      return this.#after({ incarnation, version }, body.name, { type: "record-changed", body: { scope: "room", name: body.name, incarnation, version, operations: done, by } });
+      return this.#changed(body.name, { incarnation, version }, "record-changed", { name: body.name, incarnation, version, operations: done, by });
     } catch (reason) {
-      return reason as ParleyError;
+      return { reply: reason as ParleyError };
     }
   }
 
-  delete(body: RecordDelete): object | ParleyError {
+  delete(body: RecordDelete): Outcome {
     const r = this.records.get(body.name);
-    if (!r) return fromWire({ code: "not-found", message: "none" });
+    if (!r) return { reply: fromWire({ code: "not-found", message: "none" }) };
     if (this.#conflicts(r, body)) return this.#conflict(body.name);
     this.records.delete(body.name);
     const { incarnation, version } = r;
-    return this.#after({}, body.name, { type: "record-deleted", body: { scope: "room", name: body.name, incarnation, version } });
+    return this.#changed(body.name, {}, "record-deleted", { name: body.name, incarnation, version });
   }
 
-  /** Sends everybody the events that are there. */
-  tell(): void {
-    for (const client of this.clients) client.told();
+  /** Somebody comes, or goes. */
+  turn(identity: string): void {
+    const comes = !this.present.delete(identity);
+    if (comes) this.present.add(identity);
+    const event = { type: comes ? "presence-joined" : "presence-left", body: { scope: "room", identity } };
+    for (const client of this.clients) if (client.watches(identity)) client.send(event as EventMessage);
   }
 
   #conflicts(r: Stored | undefined, { version, incarnation = 0 }: { version?: number; incarnation?: number }): boolean {
@@ -70,14 +98,22 @@ export class ModelScope {
     return incarnation !== 0 && incarnation !== r?.incarnation;
   }
 
-  #conflict(name: string): ParleyError {
-    return fromWire({ code: "conflict", message: "another version", current: this.state(name) });
+  #conflict(name: string): Outcome {
+    return { reply: fromWire({ code: "conflict", message: "another version", current: this.state(name) }), ...this.#lane(name) };
   }
 
-  #after(reply: object, name: string, event: object): object {
-    for (const client of this.clients) if (client.subscribed.has(name)) client.later.push(event as EventMessage);
-    return reply;
+  #changed(name: string, reply: object, type: string, body: object): Outcome {
+    return { reply, ...this.#lane(name), event: { type, body: { scope: "room", ...body } }, told: (client) => client.subscribed.has(name) };
   }
+
+  #lane(name: string): { lane?: string } {
+    return this.isDurable ? { lane: name } : {};
+  }
+}
+
+/** What the rules do not allow: every thirteenth number, and entries that end with it. */
+export function isForbidden({ value }: Operation): boolean {
+  return typeof value === "number" ? value % 13 === 12 : typeof value === "string" && value.endsWith("13");
 }
 
 /** Operations as the server tells them; undefined: it did nothing. */
@@ -99,19 +135,25 @@ interface Request {
   reject(error: ParleyError): void;
 }
 
+interface Message {
+  /** Of which request it is the reply. */
+  readonly to?: Request;
+  deliver(): void;
+}
+
 export class ModelClient implements StateLink {
   readonly state: SharedState;
+  readonly identity: string;
   readonly subscribed = new Set<string>();
-  /** Events of the request that is carried out. */
-  readonly later: EventMessage[] = [];
+  readonly #watched = new Set<string>();
   isOpen = true;
   readonly isEnded = false;
   readonly #scope: ModelScope;
   #up: Request[] = [];
-  #down: (() => void)[] = [];
-  #unanswered = new Set<Request>();
-
-  readonly identity: string;
+  #down: Message[] = [];
+  readonly #lanes = new Map<string, Message[]>();
+  readonly #unanswered = new Set<Request>();
+  #lates = 0;
 
   constructor(scope: ModelScope, identity: string) {
     this.#scope = scope;
@@ -120,7 +162,11 @@ export class ModelClient implements StateLink {
   }
 
   get isIdle(): boolean {
-    return this.#up.length + this.#down.length === 0;
+    return this.#up.length + this.#down.length + this.#lanes.size === 0;
+  }
+
+  watches(identity: string): boolean {
+    return this.#watched.has("") || this.#watched.has(identity);
   }
 
   nextCall(): number {
@@ -135,36 +181,60 @@ export class ModelClient implements StateLink {
     });
   }
 
-  /** One request reaches the server. Its events may come before its reply. */
-  up(eventsFirst = false): void {
+  /** One request reaches the server. */
+  up(): void {
     const request = this.#up.shift();
     if (!request) return;
-    const reply = this.#carryOut(request);
-    if (eventsFirst) this.#scope.tell();
-    this.#down.push(() => {
-      this.#unanswered.delete(request);
-      if (reply instanceof Error) request.reject(reply as ParleyError);
-      else request.resolve(reply);
-    });
-    this.#scope.tell();
+    const { reply, lane, event, told } = this.#carryOut(request);
+    this.#put({ to: request, deliver: () => this.#answer(request, reply) }, lane);
+    if (event) for (const client of this.#scope.clients) if (told?.(client)) client.send(event as EventMessage, lane);
   }
 
-  /** Sends the events that are there. */
-  told(): void {
-    for (const event of this.later.splice(0)) this.#down.push(() => this.state.received(event));
+  /** Something is sent that was not asked for. */
+  send(event: EventMessage, lane?: string): void {
+    this.#put({ deliver: () => this.state.received(event) }, lane);
+  }
+
+  /** What waits is stored, or leaves late: the first of some lane. */
+  release(): void {
+    const lanes = [...this.#lanes.keys()];
+    const lane = lanes[this.#scope.random(lanes.length)];
+    const waiting = lane === undefined ? undefined : this.#lanes.get(lane);
+    const message = waiting?.shift();
+    if (message) this.#down.push(message);
+    if (lane !== undefined && waiting?.length === 0) this.#lanes.delete(lane);
   }
 
   /** One message reaches the client. */
   down(): void {
-    this.#down.shift()?.();
+    this.#down.shift()?.deliver();
   }
 
-  /** The session is lost: what is on its way does not arrive. */
+  /** The client did not read: what waits for it is discarded, but for replies, which may be lost too. */
+  forget(losesReplies: boolean): void {
+    this.subscribed.clear();
+    this.#watched.clear();
+    this.#down = this.#down.filter((m) => m.to);
+    for (const [lane, messages] of [...this.#lanes]) {
+      const replies = messages.filter((m) => m.to);
+      const kept = losesReplies ? [] : replies;
+      for (const { to } of losesReplies ? replies : []) if (to) this.#down.push({ to, deliver: () => this.#answer(to, lost(to)) });
+      if (kept.length > 0) this.#lanes.set(lane, kept);
+      else this.#lanes.delete(lane);
+    }
+    const event = this.#scope.random(2) ? { type: "state-lost", body: { scope: "room" } } : { type: "resync", body: {} };
+    this.#down.push({ deliver: () => this.state.received(event as EventMessage) });
+  }
+
+  /** The session is lost: some of what is on its way arrives, but no reply. */
   lose(): void {
+    for (let left = this.#scope.random(this.#up.length + 1); left > 0; left--) this.up();
     this.isOpen = false;
     this.subscribed.clear();
+    this.#watched.clear();
     const lost = [...this.#unanswered];
     this.#unanswered.clear();
+    this.#lanes.clear();
     [this.#up, this.#down] = [[], []];
     for (const request of lost) request.reject(new ConnectionError("lost"));
     this.state.sessionIs({ at: "rejoining" });
@@ -176,23 +246,53 @@ export class ModelClient implements StateLink {
     this.state.restore();
   }
 
-  #carryOut({ type, body }: Request): object | ParleyError {
+  #answer(request: Request, reply: object | ParleyError): void {
+    this.#unanswered.delete(request);
+    if (reply instanceof Error) request.reject(reply as ParleyError);
+    else request.resolve(reply);
+  }
+
+  #put(message: Message, lane: string | undefined): void {
+    if (lane === undefined) this.#down.push(message);
+    else this.#lanes.set(lane, [...(this.#lanes.get(lane) ?? []), message]);
+  }
+
+  /** A reply to a subscription may come later than what it is about. */
+  #late(reply: object): Outcome {
+    return this.#scope.random(2) ? { reply } : { reply, lane: `late ${this.#lates++}` };
+  }
+
+  #carryOut({ type, body }: Request): Outcome {
     switch (type) {
       case "record-subscribe":
-        return {
+        return this.#late({
           results: (body as RecordSubscribe).records.map(({ name, incarnation, version }) => {
             this.subscribed.add(name);
             const { value, ...head } = this.#scope.state(name);
             const same = head.version > 0 && incarnation === head.incarnation && version === head.version;
             return { record: same ? { ...head, same } : { ...head, ...(value !== undefined && { value }) } };
           }),
-        };
+        });
       case "record-write":
         return this.#scope.write(body as RecordWrite, this.identity);
       case "record-delete":
         return this.#scope.delete(body as RecordDelete);
+      case "presence-subscribe": {
+        const { identities = [""] } = body as PresenceSubscribe;
+        for (const key of identities) this.#watched.add(key);
+        return { reply: { identities: [...this.#scope.present].filter((p) => identities.includes("") || identities.includes(p)) } };
+      }
+      case "presence-unsubscribe":
+        for (const key of (body as PresenceSubscribe).identities ?? [""]) this.#watched.delete(key);
+        return { reply: {} };
       default:
         throw new Error(`the model does not know ${type}`);
     }
   }
+}
+
+/** What is answered where the reply is gone. */
+function lost({ type }: Request): ParleyError {
+  const code = type === "record-write" || type === "record-delete" ? "internal" : "overloaded";
+  return fromWire({ code, message: "the reply was lost", retrySeconds: 1 });
 }

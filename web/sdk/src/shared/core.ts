@@ -1,15 +1,16 @@
 // One record that is subscribed to: its replica, its writes on their way to the server, and who is told what has changed. Records and lists
 // are two views of it.
 
-import { asParleyError, ConnectionError, fromWire, type ParleyError } from "../errors.js";
-import type { Operation, RecordChanged, RecordDeleted, RecordResult, RecordState, RecordWrite, Written } from "../wire.gen.js";
+import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError } from "../errors.js";
+import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, RecordState, RecordWrite, Written } from "../wire.gen.js";
 import { limits } from "../wire.gen.js";
-import { badRequest, equal, type Json } from "./json.js";
+import { badRequest, equal } from "./json.js";
+import { maxHeard } from "./limits.js";
 import { type Asker, pause, tell } from "./link.js";
 import type { Document } from "./patch.js";
 import { get, type Path } from "./path.js";
 import { Replica } from "./replica.js";
-import { conflict, meet, type Merge, merged, nextBatch, sizeOf, type Write, type WriteOptions } from "./write.js";
+import { conflict, meet, type Merge, merged, newWrite, nextBatch, type Write, type WriteOptions } from "./write.js";
 
 export interface RecordOptions {
   /** What becomes of a write that met another version than it was made for. Default: "remote". */
@@ -33,18 +34,20 @@ export interface CoreOwner {
   resubscribe(core: Core): void;
 }
 
-/** What a record's views are told. Calls come after the record has changed. */
+/** What a record's views are told, beside what they watch. Calls come after the record has changed. */
 export interface CoreObserver {
-  changed(before: Document, after: Document): void;
-  provided(provided: boolean): void;
+  provided?(provided: boolean): void;
   ended(error: ParleyError): void;
 }
 
 interface Watcher {
   readonly path: Path;
   last: Document;
-  fn(value: Json | undefined): void;
+  fn(value: Document, before: Document): void;
 }
+
+/** What the server tells of a record. */
+type Event = RecordChanged | RecordDeleted | RecordProvided;
 
 export class Core {
   readonly name: string;
@@ -53,9 +56,13 @@ export class Core {
   readonly #replica = new Replica();
   readonly #watchers = new Set<Watcher>();
   readonly #observers = new Set<CoreObserver>();
+  /** What was told and is not dealt with: a subscription's changes may come before its reply. */
+  readonly #heard: Event[] = [];
   readonly subscribed: Promise<void>;
   #settleSubscribed: { resolve(): void; reject(error: ParleyError): void } | undefined;
+  #asks = 0;
   #isSending = false;
+  #isTelling = false;
   #isProvided = false;
   #ended: ParleyError | undefined;
 
@@ -78,9 +85,14 @@ export class Core {
     return this.#isProvided;
   }
 
-  /** Whether there are writes that the server has not confirmed. */
+  /** Whether the server tells each change. */
+  get isLive(): boolean {
+    return this.#replica.isLive;
+  }
+
+  /** Whether there are writes whose version is not here. */
   get isPending(): boolean {
-    return this.#replica.writes.some((w) => !w.written);
+    return this.#replica.writes.length > 0;
   }
 
   /** What is named when subscribing again. */
@@ -93,26 +105,28 @@ export class Core {
     return () => void this.#observers.delete(observer);
   }
 
-  watch(path: Path, fn: (value: Json | undefined) => void): () => void {
+  /** Calls with what is at a path when that is another value, deeply compared, and with the one that it was called with before. */
+  watch(path: Path, fn: Watcher["fn"]): () => void {
     const watcher: Watcher = { path, last: get(this.view, path), fn };
     this.#watchers.add(watcher);
     return () => void this.#watchers.delete(watcher);
   }
 
-  /** Writes, at once as it is seen here; resolves when the server has carried it out. */
+  /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
   write(operations: readonly Operation[] | undefined, options: WriteOptions = {}): Promise<Written> {
     return new Promise((resolve, reject) => {
       if (this.#ended) throw this.#ended;
       if (operations?.length === 0) throw badRequest("The write has no operation.");
-      if ((operations?.length ?? 0) > limits.maxWriteOperations) throw badRequest(`More than ${limits.maxWriteOperations} operations in one write.`, "Write in parts.");
-      const bytes = sizeOf(operations);
-      const write: Write = { operations, options, after: undefined, isAlone: false, isUncertain: false, isUnderway: false, isTold: false, merges: 0, bytes, resolve, reject };
+      if ((operations?.length ?? 0) > limits.maxWriteOperations) {
+        throw new LimitError("limit", `More than ${limits.maxWriteOperations} operations in one write.`, { next: "Write in parts." });
+      }
+      const write = newWrite(operations, options, { resolve, reject });
+      this.#owner.admit(write.bytes);
       this.#change(() => {
-        this.#replica.add(write);
         try {
-          this.#owner.admit(bytes);
+          this.#replica.add(write);
         } catch (reason) {
-          this.#replica.drop(write);
+          this.#owner.settled(write.bytes);
           throw reason;
         }
       });
@@ -122,49 +136,63 @@ export class Core {
 
   // What the server tells.
 
+  /** How often it was subscribed to: only the newest result counts. */
+  get asks(): number {
+    return this.#asks;
+  }
+
+  /** It is subscribed to. */
+  asked(): number {
+    this.#replica.asked();
+    return ++this.#asks;
+  }
+
   /** The result of subscribing. */
   taken({ record, error }: RecordResult): void {
     if (!record) return this.end(error ? fromWire(error) : new ConnectionError("The server did not say what the record is."));
-    const wasLive = this.#replica.isLive;
-    const [before, had] = [this.#replica.document, this.#replica.have];
+    const { isLive, document, have, writes } = this.#replica;
     this.#change(() => {
       this.#replica.take(record);
-      if (!wasLive) this.#meet(before, had, record);
+      if (!isLive) this.#meet(document, writes, have, record);
+      this.#provide(record.provided ?? false);
+      this.#catchUp();
     });
-    this.#provide(record.provided ?? false);
     this.#settleSubscribed?.resolve();
     this.#settleSubscribed = undefined;
     this.#owner.ready(this);
   }
 
-  changed(event: RecordChanged): void {
-    this.#change(() => {
-      if (this.#replica.changed(event, event.by === this.#owner.asker.identity) === "lost") {
+  told(event: Event): void {
+    this.#heard.push(event);
+    if (this.#heard.length > maxHeard) this.#heard.shift(); // what follows it does not follow what will be here: it is read anew
+    this.#change(() => this.#catchUp());
+  }
+
+  #catchUp(): void {
+    while (this.#replica.isLive) {
+      const event = this.#heard.shift();
+      if (!event) return;
+      if ("provided" in event) this.#provide(event.provided);
+      else if (!("operations" in event)) this.#replica.deleted(event);
+      else if (this.#replica.changed(event) === "lost") {
         this.#replica.lose();
         this.#owner.resubscribe(this);
       }
-    });
-  }
-
-  deleted(event: RecordDeleted): void {
-    this.#change(() => this.#replica.deleted(event));
-  }
-
-  providedIs(provided: boolean): void {
-    this.#provide(provided);
+    }
   }
 
   /** The server tells no more of it, until it is subscribed to again. */
   lose(): void {
     this.#replica.lose();
+    this.#heard.length = 0;
   }
 
   /** It is over: not allowed any more, closed, or the session has ended. */
   end(error: ParleyError): void {
     if (this.#ended) return;
     this.#ended = error;
-    this.#replica.lose();
-    for (const write of [...this.#replica.writes]) this.#giveUp([write], error);
+    this.lose();
+    this.#change(() => this.#giveUp(this.#replica.writes, error));
     this.#settleSubscribed?.reject(error);
     this.#settleSubscribed = undefined;
     for (const observer of [...this.#observers]) observer.ended(error);
@@ -182,15 +210,12 @@ export class Core {
     for (const write of batch) write.isUnderway = true;
     try {
       const written = await this.#ask(batch);
-      this.#change(() => this.#done(batch, written));
+      if (!this.#ended) this.#change(() => this.#done(batch, written));
     } catch (reason) {
       const error = asParleyError(reason);
-      for (const write of batch) {
-        write.isUnderway = false;
-        write.isTold &&= error.code === "connection"; // then that is what is known of it
-      }
+      if (this.#ended) return;
+      this.#change(() => this.#refused(batch, error));
       if (this.#owner.asker.isCrowded(error)) await pause(error);
-      else this.#change(() => this.#refused(batch, error));
     } finally {
       this.#isSending = false;
     }
@@ -198,40 +223,41 @@ export class Core {
 
   async #ask(batch: readonly Write[]): Promise<Written | undefined> {
     const { asker } = this.#owner;
-    const target = this.#replica.target;
-    const { version } = batch[0]?.options ?? {};
+    const { options = {}, target = 0, operations } = batch[0] ?? {};
+    const { version } = options;
     const base = { name: this.name, ...(version !== undefined && { version }), ...(target > 0 && version !== 0 && { incarnation: target }) };
-    const operations = batch.flatMap((w) => w.operations ?? []);
-    if (!batch[0]?.operations) {
+    if (!operations) {
       await asker.ask("record-delete", base);
       return undefined;
     }
     const { merge: _, ...creating } = this.#options;
-    const options = { ...(target === 0 && creating), ...batch[0].options };
-    return asker.ask("record-write", { ...base, operations, ...options } satisfies RecordWrite);
+    const all = batch.flatMap((w) => w.operations ?? []);
+    return asker.ask("record-write", { ...base, operations: all, ...(target === 0 && creating), ...options } satisfies RecordWrite);
   }
 
   #done(batch: readonly Write[], written: Written | undefined): void {
-    const have = this.#replica.have;
-    for (const write of batch) {
-      this.#owner.settled(write.bytes);
-      if (written) this.#replica.acknowledge(write, written);
-      else this.#replica.drop(write);
-      write.resolve(written ?? { incarnation: 0, version: 0 });
-    }
-    if (!written && have) this.#replica.deleted(have);
+    for (const { bytes } of batch) this.#owner.settled(bytes);
+    if (written) return this.#replica.acknowledge(batch, written);
+    this.#replica.drop(batch);
+    const target = batch[0]?.target ?? 0;
+    if (target > 0) this.#replica.deleted({ incarnation: target, version: Infinity });
+    for (const { resolve } of batch) resolve({ incarnation: target, version: 0 });
   }
 
   #refused(batch: readonly Write[], error: ParleyError): void {
-    const [first] = batch;
+    const isLost = error.code === "connection";
+    for (const write of batch) {
+      write.isUnderway = false;
+      write.isUncertain ||= isLost;
+      write.isHidden &&= isLost; // else it is not in the record, whatever was read
+    }
+    this.#replica.see();
+    if (isLost || this.#owner.asker.isCrowded(error)) return;
     switch (error.code) {
       case "conflict":
         return this.#conflict(batch, "current" in error ? (error.current as RecordState | undefined) : undefined);
-      case "connection":
-        for (const write of batch) write.isUncertain = true;
-        return;
       case "not-found":
-        if (first?.isUncertain && !first.operations) return this.#done(batch, undefined);
+        if (batch[0]?.isUncertain && !batch[0].operations) return this.#done(batch, undefined);
         break;
       case "internal":
       case "timeout": // perhaps it was carried out
@@ -239,40 +265,43 @@ export class Core {
         this.#owner.resubscribe(this);
         return this.#giveUp(batch, error);
     }
-    if (batch.length === 1) return this.#giveUp(batch, error);
+    // Those without operations were merged into the one before.
+    if (batch.filter((w) => w.operations?.length !== 0).length === 1) return this.#giveUp(batch, error);
     for (const write of batch) write.isAlone = true;
   }
 
-  #conflict(batch: readonly Write[], remote: RecordState | undefined): void {
-    const isSame = remote !== undefined && remote.version > 0 && remote.incarnation === this.#replica.target;
-    if (!remote) return this.#giveUp(batch, conflict(remote));
-    this.#merge(batch, remote, isSame);
-    if (remote.version === 0) this.#replica.deleted({ incarnation: this.#replica.target, version: this.#replica.version });
-    else this.#replica.take(remote);
+  #conflict(batch: readonly Write[], current: RecordState | undefined): void {
+    if (!current) return this.#giveUp(batch, conflict(current));
+    if (!this.#replica.isLive) return; // it meets the record when that is read anew
+    const target = batch[0]?.target ?? 0;
+    if (current.version === 0) this.#replica.deleted({ incarnation: target, version: Infinity });
+    else this.#replica.take(current);
+    const { incarnation, version, document } = this.#replica; // perhaps newer than what was told
+    this.#merge(batch, { name: this.name, incarnation, version, ...(document !== undefined && { value: document }) }, version > 0 && incarnation === target);
+    this.#replica.see();
   }
 
-  /** Writes that waited meet the record as it is now. */
-  #meet(before: Document, had: { incarnation: number; version: number } | undefined, now: RecordState): void {
-    const isSameRecord = had === undefined ? before === undefined && now.version === 0 : now.version > 0 && had.incarnation === now.incarnation;
-    const isSameVersion = isSameRecord && (had?.version ?? 0) === now.version;
+  /** Writes that waited meet the record as it is now. Those that are underway have a reply to come. */
+  #meet(before: Document, writes: readonly Write[], had: Replica["have"], now: RecordState): void {
+    const { incarnation, version } = had ?? {};
+    const isSameRecord = version === undefined ? before === undefined && now.version === 0 : now.version > 0 && incarnation === now.incarnation;
+    const isSameVersion = isSameRecord && (version ?? 0) === now.version;
+    const created = version === undefined && now.version > 0; // meanwhile, where nothing was
     const document = this.#replica.document;
-    for (const write of this.#replica.writes.filter((w) => !w.written)) {
-      const created = had === undefined && now.version > 0; // meanwhile, where nothing was
-      switch (meet(write, before, document, isSameRecord || created, isSameVersion)) {
-        case "nothing":
-          write.isTold = false;
-          continue;
-        case "conflict":
-          write.isTold = false;
-          this.#merge([write], { ...now, value: document }, isSameRecord || created);
-          continue;
-        case "unknown":
-          this.#giveUp([write], new ConnectionError("The connection was lost before the server answered: it is not known whether it was written.", {
-            next: "Look at what is there, and write again if it is missing.",
-          }));
+    const known = [before, ...writes.map((w) => w.after)];
+    for (const write of writes) {
+      if (write.written || write.isUnderway) continue;
+      const meeting = meet(write, known, document, isSameRecord || created, isSameVersion);
+      write.isHidden = false;
+      if (meeting === "conflict") this.#merge([write], { ...now, ...(document !== undefined && { value: document }) }, isSameRecord || created);
+      if (meeting === "unknown") {
+        this.#giveUp([write], new ConnectionError("The connection was lost before the server answered: it is not known whether it was written.", {
+          next: "Look at what is there, and write again if it is missing.",
+        }));
       }
     }
-    this.#replica.settle();
+    this.#replica.retarget();
+    this.#replica.see();
   }
 
   /** The application's merge may throw, or return what is no document. */
@@ -285,31 +314,40 @@ export class Core {
   }
 
   #giveUp(writes: readonly Write[], error: ParleyError): void {
-    for (const write of writes) {
-      if (!write.written) this.#owner.settled(write.bytes);
-      this.#replica.drop(write);
-      write.reject(error);
+    for (const { written, bytes, resolve, reject } of this.#replica.drop(writes)) {
+      if (written) resolve(written);
+      else {
+        this.#owner.settled(bytes);
+        reject(error);
+      }
     }
   }
 
   #provide(provided: boolean): void {
     if (provided === this.#isProvided) return;
     this.#isProvided = provided;
-    for (const observer of [...this.#observers]) observer.provided(provided);
+    for (const observer of [...this.#observers]) observer.provided?.(provided);
   }
 
-  /** Changes the replica, and tells what has come of it. */
+  /** Changes the replica, and tells what has come of it. What is changed by whom that tells is told afterwards, to everybody. */
   #change(act: () => void): void {
-    const before = this.view;
     act();
-    const after = this.view;
-    if (equal(before, after)) return;
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    while (this.#tellOnce());
+    this.#isTelling = false;
+  }
+
+  #tellOnce(): boolean {
+    let told = false;
     for (const watcher of [...this.#watchers]) {
-      const value = get(after, watcher.path);
-      if (!this.#watchers.has(watcher) || equal(watcher.last, value)) continue;
+      const { path, last } = watcher;
+      const value = get(this.view, path);
+      if (!this.#watchers.has(watcher) || equal(last, value)) continue;
       watcher.last = value;
-      tell(() => watcher.fn(value));
+      told = true;
+      tell(() => watcher.fn(value, last));
     }
-    for (const observer of [...this.#observers]) observer.changed(before, after);
+    return told;
   }
 }

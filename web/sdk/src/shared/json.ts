@@ -1,5 +1,6 @@
 // JSON values as shared state has them: within its limits, and never changed once they are in.
 
+import { bytesOf } from "../bytes.js";
 import { LimitError, ParleyError } from "../errors.js";
 import { limits } from "../wire.gen.js";
 
@@ -109,8 +110,13 @@ export function equal(a: Json | undefined, b: Json | undefined): boolean {
   return keys.length === Object.keys(b).length && keys.every((k) => Object.hasOwn(b, k) && equal(a[k], b[k]));
 }
 
-export function bytesOf(text: string): number {
-  return new TextEncoder().encode(text).length;
+/** Freezes what the server has passed on from another client, where no more is known of it than that it is JSON. */
+export function freeze(value: unknown): Json | undefined {
+  const open = [value];
+  for (let x = open.pop(); x !== undefined || open.length > 0; x = open.pop()) {
+    if (typeof x === "object" && x !== null) open.push(...Object.values(Object.freeze(x)));
+  }
+  return value as Json | undefined;
 }
 
 /** A value for an event or an RPC: undefined is none. */

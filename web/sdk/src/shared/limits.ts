@@ -6,6 +6,10 @@ export const maxWaitingWrites = 1024;
 export const maxWaitingBytes = 4 * 1024 * 1024;
 /** Writes of one scope that are sent and not answered, each of another record. The server takes 256 of a session. */
 export const maxWritesUnderway = 64;
+/** What is told of one record before the reply to its subscription. */
+export const maxHeard = 64;
+/** Pauses grow up to this, where something fails for now. */
+export const maxPauseSeconds = 30;
 /** Records in one request that subscribes again. */
 export const maxRestored = 64;
 /** What a provider says went wrong. */

@@ -1,7 +1,8 @@
 // What shared state needs of the session: to ask, and to know whether there is a connection.
 
-import { asParleyError, type ParleyError } from "../errors.js";
-import type { Requests, Scope } from "../wire.gen.js";
+import { asParleyError, isPassing, type ParleyError } from "../errors.js";
+import { limits, type Requests, type Scope } from "../wire.gen.js";
+import { maxPauseSeconds } from "./limits.js";
 
 /** The session, as shared state sees it. */
 export interface StateLink {
@@ -21,8 +22,6 @@ type Scoped = { [T in keyof Requests]: Requests[T]["body"] extends { scope?: Sco
 
 type Body<T extends Scoped> = Omit<Requests[T]["body"], "scope">;
 
-const retrySeconds = 1;
-
 /** Asks about one scope. */
 export class Asker {
   readonly #link: StateLink;
@@ -41,9 +40,19 @@ export class Asker {
     return this.#link.identity;
   }
 
+  /** Nothing reaches the server ever again. */
+  get isEnded(): boolean {
+    return this.#link.isEnded;
+  }
+
   /** Whether the same may go well a little later. */
   isCrowded(error: ParleyError): boolean {
-    return !this.#link.isEnded && (error.code === "rate" || error.code === "overloaded");
+    return !this.isEnded && (error.code === "rate" || error.code === "overloaded");
+  }
+
+  /** Whether what is kept over lost sessions will be asked for again in the next one. */
+  isRestored(error: ParleyError): boolean {
+    return !this.isEnded && error.code === "connection";
   }
 
   nextCall(): number {
@@ -55,22 +64,77 @@ export class Asker {
     return this.#link.request(type, scoped as Requests[T]["body"]);
   }
 
-  /** Asks again, later, while the server says that it is too much at once. */
-  async insist<T extends Scoped>(type: T, body: Body<T>): Promise<Requests[T]["replyBody"]> {
-    for (;;) {
+  /** Asks again, later, while the server says that it is too much at once. The body is made anew each time; undefined: nothing is asked. */
+  insist<T extends Scoped>(type: T, body: () => Body<T> | undefined): Promise<Requests[T]["replyBody"] | undefined> {
+    return this.#persist(type, body, (error) => this.isCrowded(error));
+  }
+
+  /** The same for what is kept until somebody ends it: nothing that passes is its end. */
+  keep<T extends Scoped>(type: T, body: () => Body<T> | undefined): Promise<Requests[T]["replyBody"] | undefined> {
+    return this.#persist(type, body, (error) => !this.isEnded && error.code !== "connection" && isPassing(error));
+  }
+
+  async #persist<T extends Scoped>(type: T, body: () => Body<T> | undefined, passes: (error: ParleyError) => boolean): Promise<Requests[T]["replyBody"] | undefined> {
+    for (let attempt = 0; ; attempt++) {
+      const now = body();
+      if (now === undefined) return undefined;
       try {
-        return await this.ask(type, body);
+        return await this.ask(type, now);
       } catch (reason) {
         const error = asParleyError(reason);
-        if (!this.isCrowded(error)) throw error;
-        await pause(error);
+        if (!passes(error)) throw error;
+        await pause(error, attempt);
       }
     }
   }
 }
 
-export function pause(error: ParleyError): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, (error.retrySeconds ?? retrySeconds) * 1000));
+/** As long as the server says, and longer with each attempt. */
+export function pause({ retrySeconds = 1 }: ParleyError, attempt = 0): Promise<void> {
+  const seconds = Math.max(retrySeconds, Math.min(2 ** attempt, maxPauseSeconds));
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+/** What is told to whoever made something that is kept. */
+export interface Kept {
+  /** It has ended, and not because this client ended it: it is not allowed any more, or the room is over. */
+  ended?(error: ParleyError): void;
+}
+
+/** Names whose subscriptions end, in requests of as many as there may be. */
+export class Ending {
+  readonly #names = new Set<string>();
+  readonly #isUsed: (name: string) => boolean;
+  readonly #end: (names: () => string[] | undefined) => Promise<unknown>;
+  #isRunning = false;
+
+  /** End asks the server; it is given the names anew for each attempt. */
+  constructor(isUsed: (name: string) => boolean, end: (names: () => string[] | undefined) => Promise<unknown>) {
+    this.#isUsed = isUsed;
+    this.#end = end;
+  }
+
+  add(name: string): void {
+    this.#names.add(name);
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    queueMicrotask(() => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#names.size > 0) {
+      let asked: string[] = [];
+      const next = (): string[] | undefined => {
+        const left = [...new Set([...asked, ...this.#names])].filter((name) => !this.#isUsed(name)); // perhaps it is used again
+        asked = left.slice(0, limits.maxBulkNames);
+        this.#names.clear();
+        for (const name of left.slice(limits.maxBulkNames)) this.#names.add(name);
+        return asked.length > 0 ? asked : undefined;
+      };
+      await this.#end(next).catch(() => undefined); // the server knows no more of them
+    }
+    this.#isRunning = false;
+  }
 }
 
 /** Calls what the application has given; what that throws is the page's, as with event listeners. */

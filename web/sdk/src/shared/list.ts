@@ -24,7 +24,8 @@ export class SharedList extends TypedEventTarget<ListEvents> {
   readonly name: string;
   readonly #core: Core;
   readonly #records: Records;
-  readonly #ending: (() => void)[] = [];
+  readonly #ending: (() => void)[];
+  #isClosed = false;
 
   /** @internal */
   constructor(core: Core, records: Records) {
@@ -32,13 +33,10 @@ export class SharedList extends TypedEventTarget<ListEvents> {
     this.name = core.name;
     this.#core = core;
     this.#records = records;
-    this.#ending.push(
-      core.observe({
-        changed: (before, after) => this.#tell(listOf(before), listOf(after)),
-        provided: () => undefined,
-        ended: (error) => emit(this, "ended", { error }),
-      }),
-    );
+    this.#ending = [
+      core.watch([], (after, before) => this.#tell(listOf(before), listOf(after))),
+      core.observe({ ended: (error) => emit(this, "ended", { error }) }),
+    ];
   }
 
   /** The entries, in their order. Empty where there is no list. */
@@ -50,7 +48,7 @@ export class SharedList extends TypedEventTarget<ListEvents> {
     return this.#core.version;
   }
 
-  /** Some writes are not confirmed yet. */
+  /** Some writes are not part of it on the server yet, as far as is known here. */
   get isPending(): boolean {
     return this.#core.isPending;
   }
@@ -75,21 +73,25 @@ export class SharedList extends TypedEventTarget<ListEvents> {
     return this.#write([{ op: "move", value: text(entry), at: from, to }]);
   }
 
-  /** Makes the list this one. What others change meanwhile stays: only what differs is written. */
+  /** Makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. */
   async set(entries: readonly string[]): Promise<void> {
     const wanted = entries.map(text);
     const steps = diff(this.entries, wanted);
-    if (steps?.length === 0 && this.#core.view !== undefined) return;
+    const { version, view, isPending } = this.#core;
+    if (steps?.length === 0 && view !== undefined) return;
     if (steps && steps.length > 0 && steps.length <= limits.maxWriteOperations) return this.#write(steps);
-    // Too many to name: the server finds them, where it knows what the entries were made from.
-    const { version } = this.#core;
-    if (version > 0 && !this.#core.isPending) return this.#write([{ op: "entries", value: wanted, base: version }]);
-    return this.#write([{ op: "set", value: wanted }]);
+    // Too many to name in one write: the server finds them, where it knows what the entries were made from.
+    if (version > 0 && !isPending) return this.#write([{ op: "entries", value: wanted, base: version }]);
+    if (!steps || steps.length === 0) return this.#write([{ op: "set", value: wanted }]);
+    const parts = Array.from({ length: Math.ceil(steps.length / limits.maxWriteOperations) }, (_, i) => i * limits.maxWriteOperations);
+    await Promise.all(parts.map((at) => this.#write(steps.slice(at, at + limits.maxWriteOperations))));
   }
 
   /** Follows it no more. Writes that are not confirmed reject. */
   close(): void {
-    for (const end of this.#ending.splice(0)) end();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const end of this.#ending) end();
     this.#records.close(this.#core);
   }
 

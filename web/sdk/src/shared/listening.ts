@@ -3,9 +3,9 @@
 import { asParleyError, type ParleyError, ParleyError as Failure } from "../errors.js";
 import type { ListenKind, ListenStart } from "../wire.gen.js";
 import { checkName } from "./json.js";
-import { type Asker, tell } from "./link.js";
+import { type Asker, type Kept, tell } from "./link.js";
 
-export interface ListenHandlers {
+export interface ListenHandlers extends Kept {
   /** Somebody has subscribed to this name, which is now this client's to provide. False leaves it to the next provider. */
   start(name: string): boolean | void;
   /** Nobody is subscribed any more, or another client provides it. */
@@ -17,6 +17,7 @@ interface Pattern {
   readonly pattern: string;
   readonly handlers: ListenHandlers;
   readonly active: Set<string>;
+  isReady: boolean;
   resolve(): void;
   reject(error: ParleyError): void;
 }
@@ -36,7 +37,7 @@ export class Listening {
       throw new Failure("bad-request", `This client listens to "${pattern}" already.`, { next: "End the first one." });
     }
     return new Promise((resolve, reject) => {
-      const entry: Pattern = { kind, pattern, handlers, active: new Set(), resolve: () => resolve(() => this.#end(key, entry)), reject };
+      const entry: Pattern = { kind, pattern, handlers, active: new Set(), isReady: false, resolve: () => resolve(() => this.#end(key, entry)), reject };
       this.#patterns.set(key, entry);
       void this.#ask(key, entry);
     });
@@ -44,13 +45,13 @@ export class Listening {
 
   started({ kind, pattern, name }: ListenStart): void {
     const entry = this.#patterns.get(keyOf(kind, pattern));
-    if (!entry || entry.active.has(name)) return;
-    entry.active.add(name);
-    tell(() => {
-      if (entry.handlers.start(name) !== false) return;
-      entry.active.delete(name);
-      this.#asker.ask("listen-reject", { kind, name }).catch(() => undefined); // it ended meanwhile
-    });
+    if (entry?.active.has(name)) return;
+    entry?.active.add(name);
+    let starts = entry !== undefined; // else the pattern ended meanwhile
+    tell(() => (starts = entry?.handlers.start(name) !== false && starts));
+    if (starts) return;
+    entry?.active.delete(name);
+    this.#asker.insist("listen-reject", () => ({ kind, name })).catch(() => undefined); // nobody wants it any more
   }
 
   stopped({ kind, pattern, name }: ListenStart): void {
@@ -71,29 +72,35 @@ export class Listening {
   end(error: ParleyError, which: (kind: ListenKind, pattern: string) => boolean = () => true): void {
     for (const [key, entry] of [...this.#patterns]) {
       if (!which(entry.kind, entry.pattern)) continue;
-      this.#patterns.delete(key);
-      stopAll(entry);
-      entry.reject(error);
+      this.#drop(key, entry, error);
     }
+  }
+
+  #drop(key: string, entry: Pattern, error: ParleyError): void {
+    this.#patterns.delete(key);
+    stopAll(entry);
+    if (entry.isReady) tell(() => entry.handlers.ended?.(error));
+    else entry.reject(error);
   }
 
   #end(key: string, entry: Pattern): void {
     if (this.#patterns.get(key) !== entry) return;
     this.#patterns.delete(key);
     stopAll(entry);
-    this.#asker.ask("unlisten", { kind: entry.kind, pattern: entry.pattern }).catch(() => undefined);
+    const { kind, pattern } = entry;
+    this.#asker.insist("unlisten", () => (this.#patterns.has(key) ? undefined : { kind, pattern })).catch(() => undefined);
   }
 
   async #ask(key: string, entry: Pattern): Promise<void> {
     const { kind, pattern } = entry;
+    const isKept = (): boolean => this.#patterns.get(key) === entry;
     try {
-      await this.#asker.insist("listen", { kind, pattern });
+      await this.#asker.keep("listen", () => (isKept() ? { kind, pattern } : undefined));
+      entry.isReady = true;
       entry.resolve();
     } catch (reason) {
       const error = asParleyError(reason);
-      if (error.code === "connection" || this.#patterns.get(key) !== entry) return; // all of them are restored, or it is over
-      this.#patterns.delete(key);
-      entry.reject(error);
+      if (isKept() && !this.#asker.isRestored(error)) this.#drop(key, entry, error);
     }
   }
 }

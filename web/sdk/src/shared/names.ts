@@ -2,25 +2,32 @@
 
 import { asParleyError, fromWire, ParleyError } from "../errors.js";
 import { limits, type NameResult } from "../wire.gen.js";
-import type { Asker } from "./link.js";
 import { checkName } from "./json.js";
+import { type Asker, Ending, type Kept, tell } from "./link.js";
 
-interface Kept<T> {
+interface Entry<T> {
   readonly users: Set<T>;
   readonly ready: Promise<void>;
+  isReady: boolean;
   settle(error?: ParleyError): void;
 }
 
-export class Names<T> {
+export class Names<T extends Kept> {
   readonly #asker: Asker;
   readonly #add: "event-subscribe" | "rpc-provide";
-  readonly #remove: "event-unsubscribe" | "rpc-unprovide";
-  readonly #kept = new Map<string, Kept<T>>();
+  readonly #ending: Ending;
+  readonly #kept = new Map<string, Entry<T>>();
 
   constructor(asker: Asker, add: "event-subscribe" | "rpc-provide", remove: "event-unsubscribe" | "rpc-unprovide") {
     this.#asker = asker;
     this.#add = add;
-    this.#remove = remove;
+    this.#ending = new Ending(
+      (name) => this.#kept.has(name),
+      (next) => asker.insist(remove, () => {
+        const names = next();
+        return names && { names };
+      }),
+    );
   }
 
   /** Who uses a name. */
@@ -31,14 +38,14 @@ export class Names<T> {
   /** Resolves when the server knows the name; with how to end it. */
   async use(name: string, user: T): Promise<() => void> {
     checkName(name);
-    let kept = this.#kept.get(name);
-    if (!kept) {
-      kept = keep<T>();
-      this.#kept.set(name, kept);
+    let entry = this.#kept.get(name);
+    if (!entry) {
+      entry = keep<T>();
+      this.#kept.set(name, entry);
       void this.#ask([name]);
     }
-    kept.users.add(user);
-    await kept.ready;
+    entry.users.add(user);
+    await entry.ready;
     return () => this.#leave(name, user);
   }
 
@@ -51,41 +58,56 @@ export class Names<T> {
   /** It is not allowed any more, or the session has ended. */
   end(error: ParleyError, names: Iterable<string> = [...this.#kept.keys()]): void {
     for (const name of names) {
-      this.#kept.get(name)?.settle(error);
+      const entry = this.#kept.get(name);
       this.#kept.delete(name);
+      if (entry?.isReady) for (const user of entry.users) tell(() => user.ended?.(error));
+      else entry?.settle(error);
     }
   }
 
   #leave(name: string, user: T): void {
-    const kept = this.#kept.get(name);
-    if (!kept?.users.delete(user) || kept.users.size > 0) return;
+    const entry = this.#kept.get(name);
+    if (!entry?.users.delete(user) || entry.users.size > 0) return;
     this.#kept.delete(name);
-    this.#asker.ask(this.#remove, { names: [name] }).catch(() => undefined);
+    this.#ending.add(name);
   }
 
   async #ask(names: readonly string[]): Promise<void> {
-    const asked = names.map((name) => this.#kept.get(name));
-    const settle = (i: number, error?: ParleyError): void => {
-      const [name, kept] = [names[i] ?? "", asked[i]];
-      if (!kept || this.#kept.get(name) !== kept) return;
-      if (error) this.end(error, [name]);
-      else kept.settle();
+    const entries = names.map((name) => this.#kept.get(name));
+    const isKept = (name: string, i: number): boolean => entries[i] !== undefined && this.#kept.get(name) === entries[i];
+    let asked: readonly string[] = [];
+    const settle = (result: (i: number) => ParleyError | undefined): void => {
+      names.forEach((name, i) => {
+        if (!isKept(name, i)) return;
+        const error = result(asked.indexOf(name));
+        if (error) this.end(error, [name]);
+        else entries[i]?.settle();
+      });
     };
     try {
-      const results: readonly NameResult[] = (await this.#asker.insist(this.#add, { names: [...names] })).results;
-      names.forEach((_, i) => settle(i, results[i]?.error && fromWire(results[i].error)));
+      const reply = await this.#asker.keep(this.#add, () => {
+        asked = names.filter(isKept);
+        return asked.length > 0 ? { names: [...asked] } : undefined;
+      });
+      const results: readonly NameResult[] = reply?.results ?? [];
+      settle((i) => results[i]?.error && fromWire(results[i].error));
     } catch (reason) {
       const error = asParleyError(reason);
-      if (error.code !== "connection") names.forEach((_, i) => settle(i, error)); // else all of them are restored
+      if (!this.#asker.isRestored(error)) settle(() => error);
     }
   }
 }
 
-function keep<T>(): Kept<T> {
-  let settle: Kept<T>["settle"] = () => undefined;
+function keep<T>(): Entry<T> {
+  let settle: Entry<T>["settle"] = () => undefined;
   const ready = new Promise<void>((resolve, reject) => {
-    settle = (error) => (error ? reject(error) : resolve());
+    settle = (error) => {
+      entry.isReady ||= !error;
+      if (error) reject(error);
+      else resolve();
+    };
   });
   ready.catch(() => undefined); // it is told to who uses the name
-  return { users: new Set(), ready, settle };
+  const entry: Entry<T> = { users: new Set(), ready, isReady: false, settle: (error) => settle(error) };
+  return entry;
 }

@@ -1,7 +1,8 @@
 // Paths within documents, as docs/protocol.md section 18.2 has them: a.b[1]["c.d"]. internal/state reads them the same; both are tested
 // with internal/state/testdata/paths.json.
 
-import { badRequest, bytesOf, checkKey, isArray, isObject, type Json, tooLarge, wellFormed } from "./json.js";
+import { bytesOf } from "../bytes.js";
+import { badRequest, checkKey, isArray, isObject, type Json, tooLarge, wellFormed } from "./json.js";
 import { limits } from "../wire.gen.js";
 
 /** Steps to a part of a document: a string is a member of an object, a number a place in an array. None: its root. */

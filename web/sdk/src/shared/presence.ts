@@ -8,17 +8,33 @@ import type { Asker } from "./link.js";
 export interface PresenceEvents {
   join: { readonly identity: string };
   leave: { readonly identity: string };
-  /** What was watched is not allowed any more. */
-  ended: { readonly error: ParleyError };
+  /** What was watched is not allowed any more, or the room is over: those identities; undefined: all at once. */
+  ended: { readonly error: ParleyError; readonly identities: readonly string[] | undefined };
 }
+
+/** One identity that is watched, or all of them. */
+interface Watch {
+  readonly ready: Promise<void>;
+  /** Once it was known who is there. */
+  isReady: boolean;
+  /** Asked: the server tells nothing yet, or no more. Told: it tells who comes and goes. Known: and who was there before is known. */
+  at: "asked" | "told" | "known";
+  /** The newest request for it: only its reply counts. */
+  ask: number;
+  begin(): void;
+  fail(error: ParleyError): void;
+}
+
+/** The key of the watch of all. */
+const all = "";
 
 export class Presence extends TypedEventTarget<PresenceEvents> {
   readonly #asker: Asker;
   readonly #present = new Set<string>();
-  readonly #named = new Set<string>();
-  #watchesAll = false;
-  #reading = 0; // lists that have more than one page and are being read
-  readonly #gone = new Set<string>(); // meanwhile
+  readonly #watched = new Map<string, Watch>();
+  #asks = 0;
+  #reading = 0; // lists of those who are watched that are not read to their end
+  readonly #told = new Set<string>(); // who has come or gone meanwhile
 
   /** @internal */
   constructor(asker: Asker) {
@@ -34,9 +50,10 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
   /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
   async list(identities?: readonly string[]): Promise<readonly string[]> {
     if (identities?.length === 0) return [];
-    const first = await this.#asker.insist("presence-read", identities ? { identities: [...identities] } : {});
-    if (identities) allowed(first, identities);
-    return this.#all(first);
+    const first = await this.#asker.insist("presence-read", () => (identities ? { identities: [...identities] } : {}));
+    const refused = first?.refused ?? [];
+    if (refused[0]?.error && refused.length === new Set(identities).size) throw fromWire(refused[0].error);
+    return this.#readAll(first);
   }
 
   /**
@@ -44,108 +61,171 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
    * named may not be watched, "ended" says so; where none may, it rejects.
    */
   async watch(identities?: readonly string[]): Promise<readonly string[]> {
-    if (identities?.length === 0) return [];
-    const answer = await this.#subscribe(identities);
-    if (identities) for (const identity of allowed(answer, identities)) this.#named.add(identity);
-    else this.#watchesAll = true;
-    const present = await this.#all(answer);
-    for (const identity of present) this.#present.add(identity);
-    for (const { error } of answer.refused ?? []) if (error) emit(this, "ended", { error: fromWire(error) });
-    return present;
+    const keys = [...new Set(identities ?? [all])];
+    const added = keys.filter((key) => !this.#watched.has(key));
+    for (const key of added) this.#watched.set(key, watch());
+    this.#askAll(added);
+    const outcomes = await Promise.allSettled(keys.map((key) => this.#watched.get(key)?.ready));
+    const refused = keys.filter((_, i) => outcomes[i]?.status === "rejected");
+    const reason = outcomes.find((o) => o.status === "rejected")?.reason as unknown;
+    if (reason !== undefined && refused.length === keys.length) throw reason;
+    if (reason !== undefined) emit(this, "ended", { error: asParleyError(reason), identities: refused });
+    return identities ? keys.filter((key) => this.#present.has(key)) : [...this.#present];
   }
 
   /** Ends watching those named, or all at once; who is watched by name stays. */
-  async unwatch(identities?: readonly string[]): Promise<void> {
-    if (identities?.length === 0) return;
-    if (identities) for (const identity of identities) this.#named.delete(identity);
-    else this.#watchesAll = false;
-    for (const identity of this.#present) if (!this.#isWatched(identity)) this.#present.delete(identity);
-    await this.#asker.ask("presence-unsubscribe", identities ? { identities: [...identities] } : {});
+  async unwatch(identities: readonly string[] = [all]): Promise<void> {
+    for (const key of identities) {
+      this.#watched.get(key)?.begin(); // whoever waits for it has nothing to wait for
+      this.#watched.delete(key);
+    }
+    this.#forget();
+    for (const keys of parts(identities)) {
+      await this.#asker.insist("presence-unsubscribe", () => bodyOf(keys.filter((key) => !this.#watched.has(key))));
+    }
   }
 
-  /** @internal */
+  /** @internal Of what was subscribed to before, and is not yet again, nothing is heard: the reply will tell, and what follows it. */
   joined(identity: string): void {
-    this.#gone.delete(identity);
-    if (this.#present.has(identity) || !this.#isWatched(identity)) return;
-    this.#present.add(identity);
-    emit(this, "join", { identity });
+    if (this.#covers(identity, ({ at }) => at !== "asked")) this.#set(identity, true);
   }
 
   /** @internal */
   left(identity: string): void {
-    if (this.#reading > 0) this.#gone.add(identity);
-    if (this.#present.delete(identity)) emit(this, "leave", { identity });
+    if (this.#covers(identity, ({ at }) => at !== "asked")) this.#set(identity, false);
+  }
+
+  /** @internal The server tells no more of it. */
+  lose(): void {
+    for (const entry of this.#watched.values()) entry.at = "asked";
   }
 
   /** @internal Subscribes again, and tells what has changed meanwhile. */
-  async restore(): Promise<void> {
-    const named = [...this.#named];
-    if (!this.#watchesAll && named.length === 0) return;
-    const now = new Set<string>();
-    try {
-      if (this.#watchesAll) for (const identity of await this.#all(await this.#subscribe())) now.add(identity);
-      for (let i = 0; i < named.length; i += limits.maxBulkNames) {
-        const answer = await this.#subscribe(named.slice(i, i + limits.maxBulkNames));
-        for (const identity of answer.identities) now.add(identity);
-        for (const { name, error } of answer.refused ?? []) if (error) this.unsubscribed(name, fromWire(error));
-      }
-    } catch (reason) {
-      const error = asParleyError(reason);
-      if (error.code !== "connection") this.end(error);
-      return;
-    }
-    for (const identity of [...this.#present]) if (!now.has(identity)) this.left(identity);
-    for (const identity of now) this.joined(identity);
+  restore(): void {
+    this.#askAll([...this.#watched.keys()]);
   }
 
   /** @internal */
   unsubscribed(identity: string, error: ParleyError): void {
-    if (identity === "") this.#watchesAll = false;
-    else this.#named.delete(identity);
-    for (const present of this.#present) if (!this.#isWatched(present)) this.#present.delete(present);
-    emit(this, "ended", { error });
+    this.#end([identity], error);
   }
 
   /** @internal */
   end(error: ParleyError): void {
-    if (!this.#watchesAll && this.#named.size === 0) return;
-    this.#watchesAll = false;
-    this.#named.clear();
-    this.#present.clear();
-    emit(this, "ended", { error });
+    this.#end([...this.#watched.keys()], error);
   }
 
-  #isWatched(identity: string): boolean {
-    return this.#watchesAll || this.#named.has(identity);
+  #set(identity: string, isThere: boolean): void {
+    if (this.#reading > 0) this.#told.add(identity);
+    if (this.#present.has(identity) === isThere) return;
+    if (isThere) this.#present.add(identity);
+    else this.#present.delete(identity);
+    emit(this, isThere ? "join" : "leave", { identity });
   }
 
-  #subscribe(identities?: readonly string[]): Promise<Present> {
-    return this.#asker.insist("presence-subscribe", identities ? { identities: [...identities] } : {});
+  #askAll(keys: readonly string[]): void {
+    for (const part of parts(keys)) void this.#ask(part);
   }
 
-  /** What the answer has, and what it says is more. */
-  async #all(first: Present): Promise<readonly string[]> {
-    if (!first.more) return first.identities;
-    const all = [...first.identities];
+  async #ask(keys: readonly string[]): Promise<void> {
+    const watches = keys.map((key) => this.#watched.get(key));
+    const kept = (): string[] => keys.filter((key, i) => watches[i] && this.#watched.get(key) === watches[i]);
+    let ask = 0;
+    const body = (): ReturnType<typeof bodyOf> => {
+      ask = ++this.#asks;
+      for (const entry of watches) if (entry) entry.ask = ask;
+      return bodyOf(kept());
+    };
+    try {
+      const reply = await this.#asker.keep("presence-subscribe", body);
+      if (reply) await this.#taken(reply, () => kept().filter((key) => this.#watched.get(key)?.ask === ask));
+    } catch (reason) {
+      const error = asParleyError(reason);
+      if (!this.#asker.isRestored(error)) this.#end(kept(), error);
+    }
+  }
+
+  /** The reply to the newest request for these keys. Whom another watch tells of is known better. */
+  async #taken(reply: Present, newest: () => string[]): Promise<void> {
+    for (const { name, error } of reply.refused ?? []) if (error) this.#end(newest().filter((key) => key === name), fromWire(error));
+    const known = new Set([...this.#watched].filter(([, { at }]) => at === "known").map(([key]) => key));
+    for (const key of newest()) (this.#watched.get(key) as Watch).at = "told";
     this.#reading++;
     try {
-      for (let more: boolean | undefined = true; more; ) {
-        const next: Present = await this.#asker.insist("presence-read", { after: all.at(-1) ?? "" });
-        all.push(...next.identities);
-        more = next.more;
+      const there = new Set(await this.#readAll(reply));
+      const keys = newest();
+      const covered = keys.includes(all) ? [...new Set([...this.#present, ...there])] : keys;
+      const begun = covered.filter((identity) => !this.#covers(identity, ({ isReady }) => isReady));
+      for (const key of keys) this.#watched.get(key)?.begin();
+      for (const identity of covered) {
+        if (known.has(all) || known.has(identity) || this.#told.has(identity) || !this.#covers(identity, () => true)) continue;
+        if (begun.includes(identity) && there.has(identity)) this.#present.add(identity); // the promise tells
+        this.#set(identity, there.has(identity));
       }
-      return all.filter((identity) => !this.#gone.has(identity));
     } finally {
-      if (--this.#reading === 0) this.#gone.clear();
+      if (--this.#reading === 0) this.#told.clear();
     }
+  }
+
+  /** What a reply has, and what it says is more. */
+  async #readAll(first: Present | undefined): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (let page = first; page; ) {
+      found.push(...page.identities);
+      page = page.more ? await this.#asker.insist("presence-read", () => ({ after: found.at(-1) ?? "" })) : undefined;
+    }
+    return found;
+  }
+
+  #end(keys: readonly string[], error: ParleyError): void {
+    const ended: string[] = [];
+    for (const key of keys) {
+      const entry = this.#watched.get(key);
+      this.#watched.delete(key);
+      if (entry?.isReady) ended.push(key);
+      else entry?.fail(error);
+    }
+    this.#forget();
+    if (ended.length > 0) emit(this, "ended", { error, identities: ended.includes(all) ? undefined : ended });
+  }
+
+  /** Forgets those who are not watched any more. */
+  #forget(): void {
+    for (const identity of this.#present) if (!this.#covers(identity, () => true)) this.#present.delete(identity);
+  }
+
+  /** Whether there is such a watch of an identity, by name or with all. */
+  #covers(identity: string, which: (watch: Watch) => boolean): boolean {
+    return [all, identity].some((key) => {
+      const entry = this.#watched.get(key);
+      return entry !== undefined && which(entry);
+    });
   }
 }
 
-/** Those of the named that were not refused; it throws where there is none. */
-function allowed(answer: Present, identities: readonly string[]): readonly string[] {
-  const refused = new Map((answer.refused ?? []).map((r) => [r.name, r.error]));
-  const rest = identities.filter((identity) => !refused.has(identity));
-  const [error] = refused.values();
-  if (rest.length === 0 && error) throw fromWire(error);
-  return rest;
+function watch(): Watch {
+  let settle: { resolve(): void; reject(error: ParleyError): void } | undefined;
+  const ready = new Promise<void>((resolve, reject) => (settle = { resolve, reject }));
+  ready.catch(() => undefined); // it is told to who watches
+  const begin = (): void => {
+    entry.isReady = true;
+    entry.at = "known";
+    settle?.resolve();
+  };
+  const entry: Watch = { ready, isReady: false, at: "asked", ask: 0, begin, fail: (error) => settle?.reject(error) };
+  return entry;
+}
+
+/** All is a request of its own; of those named there are so many in one. */
+function parts(keys: readonly string[]): string[][] {
+  const named = keys.filter((key) => key !== all);
+  const starts = Array.from({ length: Math.ceil(named.length / limits.maxBulkNames) }, (_, i) => i * limits.maxBulkNames);
+  const chunks = starts.map((at) => named.slice(at, at + limits.maxBulkNames));
+  return keys.includes(all) ? [[all], ...chunks] : chunks;
+}
+
+/** Undefined: there is nobody to ask about. */
+function bodyOf(keys: string[]): { identities?: string[] } | undefined {
+  if (keys.length === 0) return undefined;
+  return keys[0] === all ? {} : { identities: keys };
 }

@@ -1,6 +1,6 @@
 // A record as an application sees it.
 
-import type { ParleyError } from "../errors.js";
+import { fromWire, type ParleyError } from "../errors.js";
 import { emit, TypedEventTarget } from "../events.js";
 import type { Operation } from "../wire.gen.js";
 import type { Core } from "./core.js";
@@ -35,7 +35,8 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
   readonly name: string;
   readonly #core: Core;
   readonly #records: Records;
-  readonly #ending: (() => void)[] = [];
+  readonly #ending = new Set<() => void>();
+  #isClosed = false;
 
   /** @internal */
   constructor(core: Core, records: Records) {
@@ -43,13 +44,13 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
     this.name = core.name;
     this.#core = core;
     this.#records = records;
-    this.#ending.push(
+    this.#ending.add(
       core.observe({
-        changed: () => emit(this, "change", {}),
         provided: (provided) => emit(this, "providedchange", { provided }),
         ended: (error) => emit(this, "ended", { error }),
       }),
     );
+    this.#ending.add(core.watch([], () => emit(this, "change", {})));
   }
 
   /** 1 when it was created, and one more with each write; 0: it does not exist. One's own writes count when the server has them. */
@@ -61,7 +62,7 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
     return this.#core.view !== undefined;
   }
 
-  /** Some writes are not confirmed yet. */
+  /** Some writes are not part of it on the server yet, as far as is known here. */
   get isPending(): boolean {
     return this.#core.isPending;
   }
@@ -112,8 +113,12 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
   subscribe(fn: (value: JsonOf<T> | undefined) => void): () => void;
   subscribe(...given: [string, (value: Json | undefined) => void] | [(value: JsonOf<T> | undefined) => void]): () => void {
     const [path, fn] = given.length === 2 ? given : ["", given[0] as (value: Json | undefined) => void];
-    const end = this.#core.watch(parsePath(path), fn);
-    this.#ending.push(end);
+    const unwatch = this.#core.watch(parsePath(path), (value) => fn(value));
+    const end = (): void => {
+      this.#ending.delete(end);
+      unwatch();
+    };
+    this.#ending.add(end);
     return end;
   }
 
@@ -123,12 +128,17 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
     const versions = Array.from({ length: Math.max(0, Math.min(most, first)) }, (_, i) => first - i);
     if (versions.length === 0) return [];
     const results = await this.#records.read(versions.map((version) => ({ name: this.name, version })));
-    return results.flatMap(({ record, value }) => (record && value !== undefined ? [{ version: record.version, value: value as JsonOf<T> }] : []));
+    return results.flatMap(({ record, value, error }) => {
+      if (error && error.code !== "not-found") throw fromWire(error);
+      return record && value !== undefined ? [{ version: record.version, value: value as JsonOf<T> }] : [];
+    });
   }
 
   /** Follows it no more. Writes that are not confirmed reject. */
   close(): void {
-    for (const end of this.#ending.splice(0)) end();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const end of [...this.#ending]) end();
     this.#records.close(this.#core);
   }
 }

@@ -5,17 +5,25 @@ import type { EventMessage, RecordResult, RecordWanted } from "../wire.gen.js";
 import { Core, type CoreOwner, type RecordOptions } from "./core.js";
 import { checkName, type Json, take } from "./json.js";
 import { maxRestored, maxWaitingBytes, maxWaitingWrites, maxWritesUnderway } from "./limits.js";
-import type { Asker } from "./link.js";
+import { type Asker, Ending } from "./link.js";
 
 export class Records implements CoreOwner {
   readonly asker: Asker;
   readonly #open = new Map<string, { readonly core: Core; users: number }>();
   readonly #ready = new Set<Core>();
+  readonly #ending: Ending;
   #underway = 0;
   #waiting = { writes: 0, bytes: 0 };
 
   constructor(asker: Asker) {
     this.asker = asker;
+    this.#ending = new Ending(
+      (name) => this.#open.has(name),
+      (names) => asker.insist("record-unsubscribe", () => {
+        const records = names()?.map((name) => ({ name }));
+        return records && { records };
+      }),
+    );
   }
 
   /** Opens a record, or shares it with whoever has opened it before. */
@@ -38,22 +46,26 @@ export class Records implements CoreOwner {
     if (entry?.core !== core || --entry.users > 0) return;
     this.#open.delete(core.name);
     core.end(new ConnectionError("The record was closed.", { next: "Await writes before closing." }));
-    this.asker.ask("record-unsubscribe", { records: [{ name: core.name }] }).catch(() => undefined);
+    this.#ending.add(core.name);
   }
 
+  /** Reads records once. What has no room in one reply is asked for again. */
   async read(wanted: readonly RecordWanted[]): Promise<(RecordResult & { readonly value: Json | undefined })[]> {
-    const { results } = await this.asker.insist("record-read", { records: [...wanted] });
-    return results.map((r) => ({ ...r, value: r.record?.value === undefined ? undefined : take(r.record.value) }));
+    const results = (await this.asker.insist("record-read", () => ({ records: [...wanted] })))?.results ?? [];
+    const rest = wanted.filter((_, i) => results[i]?.error?.code === "limit");
+    const others = rest.length > 0 && rest.length < wanted.length ? await this.read(rest) : undefined;
+    return results.map((r) => {
+      if (others && r.error?.code === "limit") return others.shift() ?? { ...r, value: undefined };
+      return { ...r, value: r.record?.value === undefined ? undefined : take(r.record.value) };
+    });
   }
 
   event(message: EventMessage): void {
     switch (message.type) {
       case "record-changed":
-        return this.#open.get(message.body.name)?.core.changed(message.body);
       case "record-deleted":
-        return this.#open.get(message.body.name)?.core.deleted(message.body);
       case "record-provided":
-        return this.#open.get(message.body.name)?.core.providedIs(message.body.provided);
+        return this.#open.get(message.body.name)?.core.told(message.body);
     }
   }
 
@@ -119,23 +131,31 @@ export class Records implements CoreOwner {
   }
 
   async #subscribe(cores: readonly Core[]): Promise<void> {
-    let results: readonly RecordResult[];
+    let asked: { readonly core: Core; readonly ask: number }[] = [];
+    const body = (): { records: Core["have"][] } | undefined => {
+      asked = cores.filter((core) => this.#isOpen(core) && !core.isLive).map((core) => ({ core, ask: core.asked() }));
+      return asked.length > 0 ? { records: asked.map(({ core }) => core.have) } : undefined;
+    };
     try {
-      ({ results } = await this.asker.insist("record-subscribe", { records: cores.map((c) => c.have) }));
+      const results = (await this.asker.keep("record-subscribe", body))?.results ?? [];
+      asked.forEach(({ core, ask }, i) => this.#taken(core, ask, results[i] ?? {}, asked.length > 1));
     } catch (reason) {
       const error = asParleyError(reason);
-      if (error.code !== "connection") for (const core of cores) this.drop(core.name, error); // else it is restored with all others
-      return;
+      if (this.asker.isRestored(error)) return;
+      for (const core of cores) if (this.#isOpen(core)) this.drop(core.name, error);
     }
-    cores.forEach((core, i) => this.#taken(core, results[i] ?? {}, cores.length > 1));
   }
 
-  #taken(core: Core, result: RecordResult, inBulk: boolean): void {
-    if (this.#open.get(core.name)?.core !== core) return; // closed meanwhile
+  #taken(core: Core, ask: number, result: RecordResult, inBulk: boolean): void {
+    if (!this.#isOpen(core)) return this.#ending.add(core.name); // closed meanwhile
+    if (ask !== core.asks) return; // a newer one is on its way
     // The values in one reply have a limit, which each alone does not reach.
     if (inBulk && result.error?.code === "limit") return this.resubscribe(core);
     if (!result.record) this.#open.delete(core.name);
     core.taken(result);
   }
 
+  #isOpen(core: Core): boolean {
+    return this.#open.get(core.name)?.core === core;
+  }
 }

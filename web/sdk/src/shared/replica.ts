@@ -1,9 +1,9 @@
-// A record as the server has it, and as it is seen here: with the writes that the server has not told yet. It knows no time and no network.
+// A record as the server has it, and as it is seen here: with the writes that are not in there yet. It knows no time and no network.
 
 import type { RecordChanged, RecordDeleted, RecordState, Written } from "../wire.gen.js";
 import { take } from "./json.js";
 import { applyAll, type Document } from "./patch.js";
-import type { Write } from "./write.js";
+import { isRepeatable, type Write } from "./write.js";
 
 /** What an event means to a replica. */
 export type Heard =
@@ -16,9 +16,8 @@ export class Replica {
   #incarnation = 0;
   #version = 0;
   #isLive = false;
-  #acknowledged = 0;
   #view: Document;
-  readonly #writes: Write[] = [];
+  #writes: Write[] = [];
 
   /** As the server has it. */
   get document(): Document {
@@ -35,9 +34,8 @@ export class Replica {
     return this.#document === undefined ? 0 : this.#version;
   }
 
-  /** Which creation of the record is written to; 0: none is known. */
-  get target(): number {
-    return Math.max(this.#document === undefined ? 0 : this.#incarnation, this.#acknowledged);
+  get incarnation(): number {
+    return this.#document === undefined ? 0 : this.#incarnation;
   }
 
   /** Whether the server tells each change. */
@@ -45,6 +43,7 @@ export class Replica {
     return this.#isLive;
   }
 
+  /** Those that are not part of the document, oldest first. */
   get writes(): readonly Write[] {
     return this.#writes;
   }
@@ -59,76 +58,94 @@ export class Replica {
     this.#isLive = false;
   }
 
-  /** The record as it is, from the reply to a subscription. */
-  take({ incarnation, version, same, value }: RecordState): void {
-    if (!this.#isLive) {
-      this.#acknowledged = 0;
-      for (const write of this.#writes.filter((w) => w.written)) this.#writes.splice(this.#writes.indexOf(write), 1); // it is in there
-      if (!same) [this.#incarnation, this.#version] = [0, 0]; // what is read anew counts, also where a scope began anew
-    } else if (incarnation < this.#incarnation || (incarnation === this.#incarnation && version < this.#version)) return;
-    this.#isLive = true;
-    if (!same) this.#have(incarnation, version, version === 0 ? undefined : take(value));
-    this.settle();
+  /** It is asked what the record is. What the server has carried out before will be in there. */
+  asked(): void {
+    for (const write of this.#writes) write.isRead ||= write.written !== undefined;
   }
 
-  /**
-   * Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. The event of one's own write may
-   * come before the reply: the write must not be seen twice.
-   */
-  changed({ incarnation, version, operations }: RecordChanged, isOwn: boolean): Heard {
-    if (!this.#isLive || this.#isKnown(incarnation, version)) return "known";
+  /** The record as it is, from the reply to the newest subscription, or from a conflict. */
+  take({ incarnation, version, same, value }: RecordState): void {
+    if (this.#isLive && (same || this.#isKnown(incarnation, version))) return;
+    if (!this.#isLive) {
+      this.#settle((w) => w.isRead);
+      if (!same) [this.#incarnation, this.#version] = [0, 0]; // what is read anew counts, also where a scope began anew
+    }
+    this.#isLive = true;
+    if (same) return;
+    for (const write of this.#writes) write.isHidden ||= write.isUnderway && !isRepeatable(write);
+    this.#have(incarnation, version, version === 0 ? undefined : take(value));
+  }
+
+  /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */
+  changed({ incarnation, version, operations }: RecordChanged): Heard {
+    if (this.#isKnown(incarnation, version)) return "known";
     const follows = this.#document === undefined ? version === 1 : incarnation === this.#incarnation && version === this.#version + 1;
     if (!follows) return "lost";
     try {
       this.#have(incarnation, version, applyAll(this.#document, operations));
+      return "applied";
     } catch {
       return "lost";
     }
-    if (isOwn) for (const write of this.#writes) write.isTold ||= write.isUnderway;
-    this.settle();
-    return "applied";
   }
 
   deleted({ incarnation, version }: Pick<RecordDeleted, "incarnation" | "version">): Heard {
-    if (!this.#isLive || incarnation < this.#incarnation || this.#document === undefined) return "known";
+    if (incarnation < this.#incarnation || this.#document === undefined) return "known";
     this.#have(incarnation, version, undefined);
-    this.settle();
     return "applied";
   }
 
   add(write: Write): void {
-    this.#view = write.operations ? applyAll(this.#view, write.operations) : undefined;
-    write.after = this.#view;
+    const after = write.operations ? applyAll(this.#view, write.operations) : undefined;
+    write.target = this.#target();
+    write.after = this.#view = after;
     this.#writes.push(write);
   }
 
-  drop(...gone: readonly Write[]): void {
-    for (const write of gone) {
-      const i = this.#writes.indexOf(write);
-      if (i >= 0) this.#writes.splice(i, 1);
-    }
-    this.settle();
+  /** Takes writes out; returns those that were in. */
+  drop(gone: readonly Write[]): readonly Write[] {
+    const there = this.#writes.filter((w) => gone.includes(w));
+    this.#writes = this.#writes.filter((w) => !there.includes(w));
+    this.see();
+    return there;
   }
 
-  /** The server has carried out a write. It is part of the view until its version is told. */
-  acknowledge(write: Write, written: Written): void {
-    write.written = written;
-    write.isTold = false;
-    this.#acknowledged = Math.max(this.#acknowledged, written.incarnation);
-    this.settle();
+  /** The server has carried out writes, as one. What was made behind their creation of the record is for that. */
+  acknowledge(batch: readonly Write[], written: Written): void {
+    for (const write of batch) [write.written, write.isHidden, write.isUnderway] = [written, false, false];
+    const last = this.#writes.findLastIndex((w) => batch.includes(w));
+    for (const write of this.#writes.slice(last + 1)) {
+      write.target ||= written.incarnation;
+      if (!write.operations) break;
+    }
+    this.see();
   }
 
-  /** Makes the view anew. */
-  settle(): void {
-    let view = this.#document;
-    for (const write of [...this.#writes]) {
-      if (write.written && this.#isKnown(write.written.incarnation, write.written.version)) {
-        this.#writes.splice(this.#writes.indexOf(write), 1);
-        continue;
-      }
-      if (!write.isTold) view = seen(view, write.operations);
+  /** All writes that are not underway are for the record that is here now. */
+  retarget(): void {
+    let target = this.incarnation;
+    for (const write of this.#writes) {
+      if (!write.isUnderway) write.target = target;
+      if (!write.operations) target = 0;
     }
-    this.#view = view;
+  }
+
+  /** Makes the view anew. Writes are out when the document has them. */
+  see(): void {
+    this.#settle(({ written }) => written !== undefined && this.#isKnown(written.incarnation, written.version));
+    this.#view = this.#writes.reduce((view, w) => (w.isHidden ? view : seen(view, w.operations)), this.#document);
+  }
+
+  #settle(isOver: (write: Write) => boolean): void {
+    const over = this.#writes.filter(isOver);
+    if (over.length === 0) return;
+    this.#writes = this.#writes.filter((w) => !over.includes(w));
+    for (const { resolve, written } of over) if (written) resolve(written);
+  }
+
+  /** Which incarnation a write is for that is made now; 0: none is known, or it will be another. */
+  #target(): number {
+    return this.#writes.reduce((target, w) => (w.operations ? Math.max(target, w.written?.incarnation ?? 0) : 0), this.incarnation);
   }
 
   #isKnown(incarnation: number, version: number): boolean {
@@ -136,11 +153,11 @@ export class Replica {
   }
 
   #have(incarnation: number, version: number, document: Document): void {
-    if (document === undefined && this.#acknowledged <= Math.max(incarnation, this.#incarnation)) this.#acknowledged = 0;
     this.#document = document;
     this.#version = version;
     // What does not exist has no incarnation of its own; the one before tells late events from new ones.
     if (incarnation > 0) this.#incarnation = incarnation;
+    this.see();
   }
 }
 

@@ -1,10 +1,11 @@
 // Remote procedure calls: one of those who provide a name is asked.
 
+import { bytesOf } from "../bytes.js";
 import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError, ParleyError as Failure } from "../errors.js";
 import { limits, type RPCCall, type RPCResult } from "../wire.gen.js";
-import { bytesOf, checkName, type Json, type JsonOf, payload, take } from "./json.js";
+import { checkName, freeze, type Json, type JsonOf, payload } from "./json.js";
 import { maxFailureBytes } from "./limits.js";
-import type { Asker } from "./link.js";
+import { type Asker, type Kept, tell } from "./link.js";
 import type { Names } from "./names.js";
 
 /** Whom a call came from. */
@@ -12,7 +13,7 @@ export interface CallInfo {
   readonly from: string | undefined;
 }
 
-export interface ProvideOptions {
+export interface ProvideOptions extends Kept {
   /** Whether a call is taken; else the next provider is asked. Default: all are. */
   readonly accepts?: (value: Json | undefined, info: CallInfo) => boolean;
 }
@@ -58,21 +59,25 @@ export class Calls {
     const open = this.#open.get(call);
     this.#open.delete(call);
     if (error) open?.reject(fromWire(error));
-    else open?.resolve(value === undefined ? undefined : take(value));
+    else open?.resolve(freeze(value));
   }
 
   /** This client is asked. It begins when the server has agreed: it may have asked somebody else meanwhile. */
   async called({ call, name, value, from }: RPCCall): Promise<void> {
     const [provision] = this.#provided.of(name);
-    const [given, info] = [value === undefined ? undefined : take(value), { from }];
+    const [given, info] = [freeze(value), { from }];
+    if (!provision || !accepts(provision, given, info)) return this.#tell("rpc-reject", { call });
     try {
-      if (!provision || !accepts(provision, given, info)) return void (await this.#asker.ask("rpc-reject", { call }));
       await this.#asker.ask("rpc-accept", { call });
     } catch {
       return; // another one is asked
     }
-    const answer = await answerOf(provision, given, info);
-    await this.#asker.ask("rpc-answer", { call, ...answer }).catch(() => undefined); // nobody waits for it any more
+    await this.#tell("rpc-answer", { call, ...(await answerOf(provision, given, info)) });
+  }
+
+  /** Nobody waits for it any more, where it is refused for good. */
+  async #tell(type: "rpc-reject" | "rpc-answer", body: { call: number; value?: Json; failure?: string }): Promise<void> {
+    await this.#asker.insist(type, () => body).catch(() => undefined);
   }
 
   /** The server has forgotten the calls that have no result. */
@@ -84,7 +89,9 @@ export class Calls {
 }
 
 function accepts({ accepts }: Provision, value: Json | undefined, info: CallInfo): boolean {
-  return accepts?.(value, info) ?? true;
+  let taken = accepts === undefined;
+  tell(() => (taken ||= accepts?.(value, info) ?? true));
+  return taken;
 }
 
 async function answerOf({ provider }: Provision, value: Json | undefined, info: CallInfo): Promise<{ value?: Json; failure?: string }> {

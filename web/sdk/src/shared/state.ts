@@ -4,7 +4,7 @@ import { ConnectionError, fromWire, NotFoundError, type ParleyError } from "../e
 import type { EventMessage, ListenKind, Scope, StateUnsubscribed } from "../wire.gen.js";
 import type { SessionState } from "../session.js";
 import type { RecordOptions } from "./core.js";
-import type { Json } from "./json.js";
+import { freeze, type Json } from "./json.js";
 import { Asker, type StateLink, tell } from "./link.js";
 import { Listening, type ListenHandlers } from "./listening.js";
 import { SharedList } from "./list.js";
@@ -14,7 +14,7 @@ import { Presence } from "./presence.js";
 import { SharedRecord } from "./record.js";
 import { Records } from "./records.js";
 import { Calls, type Provision, RPC } from "./rpc.js";
-import { Topic, type TopicListener } from "./topic.js";
+import { type Subscriber, Topic } from "./topic.js";
 
 /** What a record is, without following it. */
 export interface Head {
@@ -29,7 +29,7 @@ export class SharedState {
   readonly presence: Presence;
   readonly #scope: Scope;
   readonly #records: Records;
-  readonly #topics: Names<TopicListener>;
+  readonly #topics: Names<Subscriber>;
   readonly #provided: Names<Provision>;
   readonly #calls: Calls;
   readonly #listening: Listening;
@@ -97,15 +97,15 @@ export class SharedState {
 
   /** @internal */
   received(message: EventMessage): void {
-    if (message.type === "resync") return this.restore();
+    if (message.type === "resync") return this.#forgotten();
     if (!("scope" in message.body) || message.body.scope !== this.#scope) return;
     switch (message.type) {
-      case "event":
-        for (const listener of this.#topics.of(message.body.name)) {
-          const { value, from } = message.body;
-          tell(() => listener(value as Json | undefined, { from }));
-        }
+      case "event": {
+        const { name, value, from } = message.body;
+        const given = freeze(value);
+        for (const { listener } of this.#topics.of(name)) tell(() => listener(given, { from }));
         return;
+      }
       case "rpc-call":
         return void this.#calls.called(message.body);
       case "rpc-result":
@@ -121,7 +121,7 @@ export class SharedState {
       case "state-unsubscribed":
         return this.#unsubscribed(message.body);
       case "state-lost":
-        return this.restore();
+        return this.#forgotten();
       default:
         return this.#records.event(message);
     }
@@ -139,21 +139,26 @@ export class SharedState {
     }
   }
 
-  /** @internal Makes all subscriptions again: the server has forgotten them. */
+  /** @internal Makes all subscriptions again, in a new session. */
   restore(): void {
-    this.#lose();
     this.#records.restore();
     this.#topics.restore();
     this.#provided.restore();
     this.#listening.restore();
-    void this.presence.restore();
+    this.presence.restore();
   }
 
-  /** The server has forgotten this session. */
+  /** The server has forgotten what this session had. */
+  #forgotten(): void {
+    this.#lose();
+    this.restore();
+  }
+
   #lose(): void {
     this.#records.lose();
     this.#calls.lose();
     this.#listening.lose();
+    this.presence.lose();
   }
 
   #end(error: ParleyError): void {

@@ -2,7 +2,7 @@
 
 import { limits } from "../wire.gen.js";
 import { checkName, type Json, type JsonOf, payload } from "./json.js";
-import type { Asker } from "./link.js";
+import type { Asker, Kept } from "./link.js";
 import type { Names } from "./names.js";
 
 /** Whom an event came from. */
@@ -13,13 +13,17 @@ export interface EventInfo {
 
 export type TopicListener = (value: Json | undefined, info: EventInfo) => void;
 
+export interface Subscriber extends Kept {
+  readonly listener: TopicListener;
+}
+
 export class Topic {
   readonly name: string;
   readonly #asker: Asker;
-  readonly #names: Names<TopicListener>;
+  readonly #names: Names<Subscriber>;
 
   /** @internal */
-  constructor(name: string, asker: Asker, names: Names<TopicListener>) {
+  constructor(name: string, asker: Asker, names: Names<Subscriber>) {
     this.name = name;
     this.#asker = asker;
     this.#names = names;
@@ -32,7 +36,7 @@ export class Topic {
   }
 
   /** Resolves when the subscription stands, with a function that ends it. It is kept while the connection is lost. */
-  subscribe(listener: TopicListener): Promise<() => void> {
-    return this.#names.use(this.name, (value, info) => listener(value, info));
+  subscribe(listener: TopicListener, { ended }: Kept = {}): Promise<() => void> {
+    return this.#names.use(this.name, { listener, ...(ended && { ended }) });
   }
 }

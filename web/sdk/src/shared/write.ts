@@ -1,9 +1,10 @@
 // A write on its way: what it is, which ones go together, and what becomes of it where others have written meanwhile.
 
+import { bytesOf } from "../bytes.js";
 import { ConflictError, type ParleyError } from "../errors.js";
 import { limits, type Operation, type RecordState, type Written } from "../wire.gen.js";
-import { bytesOf, equal, isArray, type Json, take } from "./json.js";
-import type { Document } from "./patch.js";
+import { equal, isArray, type Json, take, tooLarge } from "./json.js";
+import { type Document, set } from "./patch.js";
 import { get, parsePath } from "./path.js";
 
 export interface WriteOptions {
@@ -27,15 +28,20 @@ export interface Write {
   options: WriteOptions;
   /** What was seen after it, when it was made. */
   after: Document;
+  /** The incarnation that it was made for; 0: that which writes before it create, or whatever is there. */
+  target: number;
   /** It is not sent together with others: they were refused together. */
   isAlone: boolean;
   /** The connection was lost before the server answered: perhaps it was carried out. */
   isUncertain: boolean;
   /** It is sent, and neither answered nor lost. */
   isUnderway: boolean;
-  /** While it was underway this client's identity was told to have written: by this write, as far as can be known before the reply. */
-  isTold: boolean;
+  /** The record was read anew while it was underway: perhaps it is in there, and would be seen twice. Its reply tells. */
+  isHidden: boolean;
+  /** The server has carried it out. It is part of the view until the record has that version here. */
   written?: Written;
+  /** The record is read anew after that. */
+  isRead: boolean;
   /** How often its conflicts were merged. */
   merges: number;
   readonly bytes: number;
@@ -43,8 +49,21 @@ export interface Write {
   reject(error: ParleyError): void;
 }
 
-export function sizeOf(operations: Write["operations"]): number {
-  return operations ? bytesOf(JSON.stringify(operations)) : 0;
+export function newWrite(
+  operations: Write["operations"],
+  options: WriteOptions,
+  { resolve, reject }: Pick<Write, "resolve" | "reject">,
+): Write {
+  const bytes = sizeOf(operations);
+  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, isUnderway: false, isHidden: false, isRead: false, merges: 0, bytes, resolve, reject };
+}
+
+/** The bytes of what is written, about. Throws where no document has room for it. */
+function sizeOf(operations: Write["operations"] = []): number {
+  const values = operations.map(({ value }) => (value === undefined ? 0 : bytesOf(JSON.stringify(value))));
+  const bytes = values.reduce((sum, n) => sum + n, 0);
+  if (bytes > limits.maxRecordBytes) throw tooLarge(`The document would be longer than ${limits.maxRecordBytes} bytes.`);
+  return operations.reduce((sum, { path = "" }) => sum + path.length, bytes);
 }
 
 /** The writes that are sent next, as one: those in front that may go together. */
@@ -57,12 +76,17 @@ export function nextBatch(writes: readonly Write[]): Write[] {
     const joins = write.operations !== undefined && !write.isAlone && Object.keys(write.options).length === 0;
     operations += write.operations?.length ?? 0;
     bytes += write.bytes;
-    const fits = joins && !isClosed && operations <= limits.maxWriteOperations && bytes <= limits.maxRecordBytes;
+    const fits = joins && !isClosed && write.target === batch[0]?.target && operations <= limits.maxWriteOperations && bytes <= limits.maxRecordBytes;
     if (batch.length > 0 && !isEmpty && !fits) break;
     batch.push(write);
     isClosed ||= !joins;
   }
   return batch;
+}
+
+/** Whether it is the same to do it once or twice, where nobody else does anything. */
+export function isRepeatable({ operations = [] }: Write): boolean {
+  return operations.every(({ op, path = "" }) => op === "set" || (op === "erase" && typeof parsePath(path).at(-1) !== "number"));
 }
 
 /** What a write that waited meets when the record is known again. */
@@ -71,23 +95,20 @@ export type Meeting =
   | "conflict"
   | "unknown"; // it may have been carried out, and repeating it would do it twice
 
-/** Compares what a write was made for with what is there. Entries of lists are added, removed and moved whatever others do. */
-export function meet(write: Write, before: Document, now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
-  if (isSameRecord && isSameVersion && !write.isTold) return "nothing";
-  if (!write.operations || !isSameRecord) return equal(before, now) || equal(write.after, now) ? "nothing" : "conflict";
+/**
+ * Compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen after
+ * each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
+ */
+export function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
+  if (isSameRecord && isSameVersion && !write.isHidden) return "nothing";
+  if (write.isUncertain && write.options.version !== undefined) return "unknown"; // it, or another one, has made the next version
+  if (!write.operations || !isSameRecord) return known.some((d) => equal(d, now)) ? "nothing" : "conflict";
   for (const { op, path = "" } of write.operations) {
-    if (op === "set" || op === "erase") {
-      const at = parsePath(path);
-      const there = get(now, at);
-      if (!equal(get(before, at), there) && !equal(get(write.after, at), there)) return "conflict";
-      // Erasing a place twice takes away what has moved up.
-      if (op === "erase" && write.isUncertain && typeof at.at(-1) === "number") return "unknown";
-    } else {
-      if (!isArray(now)) return "conflict";
-      if (write.isUncertain) return "unknown";
-    }
+    const at = parsePath(path);
+    const isMine = op === "set" || op === "erase" ? known.some((d) => equal(get(d, at), get(now, at))) : isArray(now);
+    if (!isMine) return "conflict";
   }
-  return "nothing";
+  return write.isUncertain && !isRepeatable(write) ? "unknown" : "nothing";
 }
 
 /** How often one write is merged before its conflict is told. */
@@ -101,6 +122,7 @@ export function merged(writes: readonly Write[], merge: Merge, remote: RecordSta
     write.merges++;
     const { version: _, ...options } = write.options;
     write.options = options;
+    write.target = remote.version === 0 ? 0 : remote.incarnation;
     // Paths into what was deleted mean nothing in its successor.
     if (!isSameRecord && write.operations) write.operations = whole(write.after);
   }
@@ -108,8 +130,10 @@ export function merged(writes: readonly Write[], merge: Merge, remote: RecordSta
   const value = remote.version === 0 ? undefined : take(remote.value);
   const wanted = merge(value, last.after);
   if (wanted === undefined) return undefined;
+  const operations = whole(set(undefined, [], take(wanted)));
+  sizeOf(operations); // it throws, as set does, before anything is another
   for (const write of writes) write.operations = [];
-  first.operations = whole(take(wanted));
+  first.operations = operations;
   first.options = { ...first.options, version: remote.version };
   return writes;
 }

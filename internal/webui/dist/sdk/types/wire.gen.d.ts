@@ -6,6 +6,8 @@ export declare const limits: {
     readonly maxRecordBytes: 262144;
     /** nesting of a document */
     readonly maxRecordDepth: 24;
+    /** in one document, and in one write: objects, arrays and what is in them */
+    readonly maxRecordValues: 65536;
     /** a path within a record */
     readonly maxPathBytes: 1024;
     /** keys and places in a path */

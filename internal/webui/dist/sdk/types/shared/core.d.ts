@@ -1,6 +1,5 @@
 import { type ParleyError } from "../errors.js";
-import type { Operation, RecordChanged, RecordDeleted, RecordResult, Written } from "../wire.gen.js";
-import { type Json } from "./json.js";
+import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, Written } from "../wire.gen.js";
 import { type Asker } from "./link.js";
 import type { Document } from "./patch.js";
 import { type Path } from "./path.js";
@@ -25,12 +24,18 @@ export interface CoreOwner {
     /** Reads it anew. */
     resubscribe(core: Core): void;
 }
-/** What a record's views are told. Calls come after the record has changed. */
+/** What a record's views are told, beside what they watch. Calls come after the record has changed. */
 export interface CoreObserver {
-    changed(before: Document, after: Document): void;
-    provided(provided: boolean): void;
+    provided?(provided: boolean): void;
     ended(error: ParleyError): void;
 }
+interface Watcher {
+    readonly path: Path;
+    last: Document;
+    fn(value: Document, before: Document): void;
+}
+/** What the server tells of a record. */
+type Event = RecordChanged | RecordDeleted | RecordProvided;
 export declare class Core {
     #private;
     readonly name: string;
@@ -39,7 +44,9 @@ export declare class Core {
     get view(): Document;
     get version(): number;
     get isProvided(): boolean;
-    /** Whether there are writes that the server has not confirmed. */
+    /** Whether the server tells each change. */
+    get isLive(): boolean;
+    /** Whether there are writes whose version is not here. */
     get isPending(): boolean;
     /** What is named when subscribing again. */
     get have(): {
@@ -48,14 +55,17 @@ export declare class Core {
         readonly version?: number;
     };
     observe(observer: CoreObserver): () => void;
-    watch(path: Path, fn: (value: Json | undefined) => void): () => void;
-    /** Writes, at once as it is seen here; resolves when the server has carried it out. */
+    /** Calls with what is at a path when that is another value, deeply compared, and with the one that it was called with before. */
+    watch(path: Path, fn: Watcher["fn"]): () => void;
+    /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
     write(operations: readonly Operation[] | undefined, options?: WriteOptions): Promise<Written>;
+    /** How often it was subscribed to: only the newest result counts. */
+    get asks(): number;
+    /** It is subscribed to. */
+    asked(): number;
     /** The result of subscribing. */
     taken({ record, error }: RecordResult): void;
-    changed(event: RecordChanged): void;
-    deleted(event: RecordDeleted): void;
-    providedIs(provided: boolean): void;
+    told(event: Event): void;
     /** The server tells no more of it, until it is subscribed to again. */
     lose(): void;
     /** It is over: not allowed any more, closed, or the session has ended. */
@@ -63,3 +73,4 @@ export declare class Core {
     /** Sends what is next; undefined: nothing can be sent now. */
     send(): Promise<void> | undefined;
 }
+export {};

@@ -26,7 +26,8 @@ export declare function wellFormed(text: string): string;
 export declare function depth(value: Json): number;
 /** Compares deeply. What two versions of a document share costs nothing. */
 export declare function equal(a: Json | undefined, b: Json | undefined): boolean;
-export declare function bytesOf(text: string): number;
+/** Freezes what the server has passed on from another client, where no more is known of it than that it is JSON. */
+export declare function freeze(value: unknown): Json | undefined;
 /** A value for an event or an RPC: undefined is none. */
 export declare function payload(what: string, value: unknown, maxBytes: number): {
     value?: Json;

@@ -4,6 +4,10 @@ export declare const maxWaitingWrites = 1024;
 export declare const maxWaitingBytes: number;
 /** Writes of one scope that are sent and not answered, each of another record. The server takes 256 of a session. */
 export declare const maxWritesUnderway = 64;
+/** What is told of one record before the reply to its subscription. */
+export declare const maxHeard = 64;
+/** Pauses grow up to this, where something fails for now. */
+export declare const maxPauseSeconds = 30;
 /** Records in one request that subscribes again. */
 export declare const maxRestored = 64;
 /** What a provider says went wrong. */

@@ -28,7 +28,7 @@ export declare class SharedList extends TypedEventTarget<ListEvents> {
     /** The entries, in their order. Empty where there is no list. */
     get entries(): readonly string[];
     get version(): number;
-    /** Some writes are not confirmed yet. */
+    /** Some writes are not part of it on the server yet, as far as is known here. */
     get isPending(): boolean;
     /** Adds an entry at the end. */
     add(entry: string): Promise<void>;
@@ -38,7 +38,7 @@ export declare class SharedList extends TypedEventTarget<ListEvents> {
     remove(entry: string, at?: number): Promise<void>;
     /** Moves an entry to the place that it shall have; of several equal ones the one nearest to the place from. */
     move(entry: string, to: number, from?: number): Promise<void>;
-    /** Makes the list this one. What others change meanwhile stays: only what differs is written. */
+    /** Makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. */
     set(entries: readonly string[]): Promise<void>;
     /** Follows it no more. Writes that are not confirmed reject. */
     close(): void;

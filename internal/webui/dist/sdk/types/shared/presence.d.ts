@@ -7,9 +7,10 @@ export interface PresenceEvents {
     leave: {
         readonly identity: string;
     };
-    /** What was watched is not allowed any more. */
+    /** What was watched is not allowed any more, or the room is over: those identities; undefined: all at once. */
     ended: {
         readonly error: ParleyError;
+        readonly identities: readonly string[] | undefined;
     };
 }
 export declare class Presence extends TypedEventTarget<PresenceEvents> {

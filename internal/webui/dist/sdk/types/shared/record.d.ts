@@ -1,4 +1,4 @@
-import type { ParleyError } from "../errors.js";
+import { type ParleyError } from "../errors.js";
 import { TypedEventTarget } from "../events.js";
 import { type Json, type JsonOf } from "./json.js";
 import type { WriteOptions } from "./write.js";
@@ -31,7 +31,7 @@ export declare class SharedRecord<T = Json> extends TypedEventTarget<RecordEvent
     /** 1 when it was created, and one more with each write; 0: it does not exist. One's own writes count when the server has them. */
     get version(): number;
     get exists(): boolean;
-    /** Some writes are not confirmed yet. */
+    /** Some writes are not part of it on the server yet, as far as is known here. */
     get isPending(): boolean;
     /** A client that listens to a pattern provides this record. */
     get provided(): boolean;

@@ -2,7 +2,7 @@ import { type ParleyError } from "../errors.js";
 import type { EventMessage, RecordResult, RecordWanted } from "../wire.gen.js";
 import { Core, type CoreOwner, type RecordOptions } from "./core.js";
 import { type Json } from "./json.js";
-import type { Asker } from "./link.js";
+import { type Asker } from "./link.js";
 export declare class Records implements CoreOwner {
     #private;
     readonly asker: Asker;
@@ -11,6 +11,7 @@ export declare class Records implements CoreOwner {
     open(name: string, options: RecordOptions): Promise<Core>;
     /** Ends the subscription when nobody uses it any more. */
     close(core: Core): void;
+    /** Reads records once. What has no room in one reply is asked for again. */
     read(wanted: readonly RecordWanted[]): Promise<(RecordResult & {
         readonly value: Json | undefined;
     })[]>;

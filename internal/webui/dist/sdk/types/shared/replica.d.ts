@@ -1,6 +1,6 @@
 import type { RecordChanged, RecordDeleted, RecordState, Written } from "../wire.gen.js";
 import { type Document } from "./patch.js";
-import type { Write } from "./write.js";
+import { type Write } from "./write.js";
 /** What an event means to a replica. */
 export type Heard = "applied" | "known" | "lost";
 export declare class Replica {
@@ -11,10 +11,10 @@ export declare class Replica {
     get view(): Document;
     /** 0: there is no such record. */
     get version(): number;
-    /** Which creation of the record is written to; 0: none is known. */
-    get target(): number;
+    get incarnation(): number;
     /** Whether the server tells each change. */
     get isLive(): boolean;
+    /** Those that are not part of the document, oldest first. */
     get writes(): readonly Write[];
     /** What is named when subscribing again. */
     get have(): {
@@ -23,18 +23,20 @@ export declare class Replica {
     } | undefined;
     /** The server tells no more what changes. */
     lose(): void;
-    /** The record as it is, from the reply to a subscription. */
+    /** It is asked what the record is. What the server has carried out before will be in there. */
+    asked(): void;
+    /** The record as it is, from the reply to the newest subscription, or from a conflict. */
     take({ incarnation, version, same, value }: RecordState): void;
-    /**
-     * Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. The event of one's own write may
-     * come before the reply: the write must not be seen twice.
-     */
-    changed({ incarnation, version, operations }: RecordChanged, isOwn: boolean): Heard;
+    /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */
+    changed({ incarnation, version, operations }: RecordChanged): Heard;
     deleted({ incarnation, version }: Pick<RecordDeleted, "incarnation" | "version">): Heard;
     add(write: Write): void;
-    drop(...gone: readonly Write[]): void;
-    /** The server has carried out a write. It is part of the view until its version is told. */
-    acknowledge(write: Write, written: Written): void;
-    /** Makes the view anew. */
-    settle(): void;
+    /** Takes writes out; returns those that were in. */
+    drop(gone: readonly Write[]): readonly Write[];
+    /** The server has carried out writes, as one. What was made behind their creation of the record is for that. */
+    acknowledge(batch: readonly Write[], written: Written): void;
+    /** All writes that are not underway are for the record that is here now. */
+    retarget(): void;
+    /** Makes the view anew. Writes are out when the document has them. */
+    see(): void;
 }

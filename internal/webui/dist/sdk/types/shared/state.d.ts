@@ -1,6 +1,6 @@
 import type { ListenKind } from "../wire.gen.js";
 import type { RecordOptions } from "./core.js";
-import type { Json } from "./json.js";
+import { type Json } from "./json.js";
 import { type ListenHandlers } from "./listening.js";
 import { SharedList } from "./list.js";
 import { Presence } from "./presence.js";

@@ -1,7 +1,7 @@
 import { ConflictError, type ParleyError } from "../errors.js";
 import { type Operation, type RecordState, type Written } from "../wire.gen.js";
 import { type Json } from "./json.js";
-import type { Document } from "./patch.js";
+import { type Document } from "./patch.js";
 export interface WriteOptions {
     /** Only if the record has this version; 0: only if there is none. Else it is a conflict: see RecordOptions.merge. */
     readonly version?: number;
@@ -21,28 +21,38 @@ export interface Write {
     options: WriteOptions;
     /** What was seen after it, when it was made. */
     after: Document;
+    /** The incarnation that it was made for; 0: that which writes before it create, or whatever is there. */
+    target: number;
     /** It is not sent together with others: they were refused together. */
     isAlone: boolean;
     /** The connection was lost before the server answered: perhaps it was carried out. */
     isUncertain: boolean;
     /** It is sent, and neither answered nor lost. */
     isUnderway: boolean;
-    /** While it was underway this client's identity was told to have written: by this write, as far as can be known before the reply. */
-    isTold: boolean;
+    /** The record was read anew while it was underway: perhaps it is in there, and would be seen twice. Its reply tells. */
+    isHidden: boolean;
+    /** The server has carried it out. It is part of the view until the record has that version here. */
     written?: Written;
+    /** The record is read anew after that. */
+    isRead: boolean;
     /** How often its conflicts were merged. */
     merges: number;
     readonly bytes: number;
     resolve(written: Written): void;
     reject(error: ParleyError): void;
 }
-export declare function sizeOf(operations: Write["operations"]): number;
+export declare function newWrite(operations: Write["operations"], options: WriteOptions, { resolve, reject }: Pick<Write, "resolve" | "reject">): Write;
 /** The writes that are sent next, as one: those in front that may go together. */
 export declare function nextBatch(writes: readonly Write[]): Write[];
+/** Whether it is the same to do it once or twice, where nobody else does anything. */
+export declare function isRepeatable({ operations }: Write): boolean;
 /** What a write that waited meets when the record is known again. */
 export type Meeting = "nothing" | "conflict" | "unknown";
-/** Compares what a write was made for with what is there. Entries of lists are added, removed and moved whatever others do. */
-export declare function meet(write: Write, before: Document, now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting;
+/**
+ * Compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen after
+ * each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
+ */
+export declare function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting;
 /** How often one write is merged before its conflict is told. */
 export declare const maxMerges = 8;
 /** Makes of writes what shall be written in view of the record as it is. Undefined: they are given up. */

@@ -12,6 +12,6 @@ export interface Connection {
 }
 export interface Inbox {
     received(message: ServerMessage): void;
-    /** Called at most once, and never after close(). */
-    closed(): void;
+    /** Called at most once, and never after close(). Status: why, as in docs/protocol.md, section 2.1; undefined: nobody knows. */
+    closed(status?: number): void;
 }
