@@ -59,6 +59,7 @@ var packages = []struct {
 	{"internal/transport", core},
 	{"internal/room", core},
 	{"internal/obs", runtime},
+	{"internal/mmsg", runtime},
 	{"internal/udp", runtime},
 	{"internal/sim", testOnly},
 	{"internal/port", runtime},

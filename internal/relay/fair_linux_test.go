@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/mmsg"
 	"github.com/parley-rtc/parley/internal/stun"
 	"github.com/parley-rtc/parley/internal/turn"
 )
@@ -90,9 +91,9 @@ type kernel struct {
 	refuse func(segments int) unix.Errno
 }
 
-func (k *kernel) write(_ int, msgs []mmsghdr) (int, unix.Errno) {
+func (k *kernel) write(_ int, msgs []mmsg.Header) (int, unix.Errno) {
 	for i := range msgs {
-		h := &msgs[i].hdr
+		h := &msgs[i].Hdr
 		bytes, segment := 0, 0
 		for _, iov := range unsafe.Slice(h.Iov, h.Iovlen) {
 			bytes += int(iov.Len)
@@ -218,7 +219,7 @@ func TestEmptyMessages(t *testing.T) {
 func TestNoAllocation(t *testing.T) {
 	l := &loop{gso: true, fallbacks: fallbacks{}}
 	w := newWriter(l)
-	w.write = func(_ int, msgs []mmsghdr) (int, unix.Errno) { return len(msgs), 0 }
+	w.write = func(_ int, msgs []mmsg.Header) (int, unix.Errno) { return len(msgs), 0 }
 	s := &socket{v4: true, local: netip.MustParseAddrPort("0.0.0.0:9")}
 	from, to := netip.MustParseAddrPort("192.0.2.9:9"), netip.MustParseAddrPort("192.0.2.1:1")
 	b := make([]byte, 1000)
@@ -248,7 +249,7 @@ func TestDontFragment(t *testing.T) {
 		l := &loop{fallbacks: fallbacks{}, gso: true}
 		l.wr = newWriter(l)
 		var modes []int
-		l.wr.write = func(fd int, msgs []mmsghdr) (int, unix.Errno) {
+		l.wr.write = func(fd int, msgs []mmsg.Header) (int, unix.Errno) {
 			mode, err := unix.GetsockoptInt(fd, at.level, at.name)
 			if err != nil {
 				t.Fatal(err)

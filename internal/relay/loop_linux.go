@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/mmsg"
 	"github.com/parley-rtc/parley/internal/turn"
 )
 
@@ -51,7 +52,7 @@ type loop struct {
 	closing   []*socket
 	rd        *reader
 	wr        *writer
-	zones     zones
+	zones     mmsg.Zones
 	fallbacks fallbacks
 	ports     map[portsOf]*ports
 	egress    *datagram.Egress
@@ -81,7 +82,7 @@ type loop struct {
 // newLoop opens what every loop has. Listeners come by listen, the rest by run.
 func newLoop(cfg Config) (*loop, error) {
 	l := &loop{
-		cfg: cfg, ep: -1, wakeFD: -1, timer: -1, done: make(chan struct{}), zones: zones{}, fallbacks: fallbacks{}, ports: map[portsOf]*ports{},
+		cfg: cfg, ep: -1, wakeFD: -1, timer: -1, done: make(chan struct{}), zones: mmsg.Zones{}, fallbacks: fallbacks{}, ports: map[portsOf]*ports{},
 		restFor: unix.NsecToTimespec(int64(restWait)),
 		clients: map[datagram.Pair]*client{}, conns: map[turn.ConnID]*connection{}, egress: datagram.NewEgress(egressBytes), rd: newReader(),
 	}

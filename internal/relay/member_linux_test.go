@@ -18,6 +18,7 @@ import (
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/mmsg"
 	"github.com/parley-rtc/parley/internal/stun"
 	"github.com/parley-rtc/parley/internal/turn"
 )
@@ -243,7 +244,7 @@ func TestRecheckTakesTurns(t *testing.T) {
 func TestUnsentIsBounded(t *testing.T) {
 	l, ann := serving(t)
 	waited, sent := []int{}, 0 // of each time that something was sent
-	l.wr.write = func(_ int, msgs []mmsghdr) (int, unix.Errno) {
+	l.wr.write = func(_ int, msgs []mmsg.Header) (int, unix.Errno) {
 		if n := len(l.out.Peers); len(waited) == 0 || waited[len(waited)-1] != n {
 			waited = append(waited, n)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/drop"
+	"github.com/parley-rtc/parley/internal/mmsg"
 )
 
 // reader holds the buffers of one turn of the loop. They are the loop's and not the sockets': a message that is read stays where it is until
@@ -15,16 +16,16 @@ import (
 type reader struct {
 	buf   []byte
 	used  int // slots with messages of this turn
-	msgs  [slots]mmsghdr
+	msgs  [slots]mmsg.Header
 	iovs  [slots]unix.Iovec
 	names [slots]unix.RawSockaddrInet6
-	ctrls [slots]control
+	ctrls [slots]mmsg.Control
 }
 
 func newReader() *reader {
 	r := &reader{buf: make([]byte, slots*slotStride)}
 	for i := range r.msgs {
-		h := &r.msgs[i].hdr
+		h := &r.msgs[i].Hdr
 		r.iovs[i].Base = &r.buf[i*slotStride]
 		r.iovs[i].SetLen(slotBytes)
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
@@ -40,12 +41,12 @@ func (r *reader) receive(s *socket) (from, n, asked int) {
 	from, asked = r.used, min(maxRead, slots-r.used)
 	msgs := r.msgs[from : from+asked]
 	for i := range msgs {
-		h := &msgs[i].hdr
-		h.Namelen, h.Flags = sizeInet6, 0
-		h.SetControllen(sizeControl)
+		h := &msgs[i].Hdr
+		h.Namelen, h.Flags = mmsg.SizeInet6, 0
+		h.SetControllen(mmsg.SizeControl)
 	}
 	for range maxRefusals {
-		n, errno := recvmmsg(s.fd, msgs, 0)
+		n, errno := mmsg.Receive(s.fd, msgs, 0)
 		switch errno {
 		case 0:
 			r.used += n
@@ -67,13 +68,13 @@ func (l *loop) read(s *socket) (more bool) {
 	for i := from; i < from+n && !s.closed; i++ {
 		m := &l.rd.msgs[i]
 		at := i * slotStride
-		b := l.rd.buf[at : at+int(m.n)]
-		t := l.zones.told(&l.rd.ctrls[i], int(m.hdr.Controllen))
-		if t.dropped != 0 {
-			l.stats.KernelDrops += uint64(t.dropped - s.dropped)
-			s.dropped = t.dropped
+		b := l.rd.buf[at : at+int(m.N)]
+		t := l.zones.Told(&l.rd.ctrls[i], int(m.Hdr.Controllen))
+		if t.Dropped != 0 {
+			l.stats.KernelDrops += uint64(t.Dropped - s.dropped)
+			s.dropped = t.Dropped
 		}
-		if m.hdr.Flags&unix.MSG_TRUNC != 0 {
+		if m.Hdr.Flags&unix.MSG_TRUNC != 0 {
 			l.drops.Add(drop.Oversized)
 			continue
 		}
@@ -83,11 +84,11 @@ func (l *loop) read(s *socket) (more bool) {
 }
 
 // split gives the core the datagrams of one message.
-func (l *loop) split(s *socket, slot int, b []byte, t told) {
-	remote := l.zones.name(&l.rd.names[slot])
+func (l *loop) split(s *socket, slot int, b []byte, t mmsg.Told) {
+	remote := l.zones.Name(&l.rd.names[slot])
 	size := len(b)
-	if t.segment > 0 {
-		size = t.segment
+	if t.Segment > 0 {
+		size = t.Segment
 	}
 	l.gathering.size = size
 	for first := true; first || len(b) > 0; first = false {
@@ -100,8 +101,8 @@ func (l *loop) split(s *socket, slot int, b []byte, t told) {
 			continue
 		}
 		pair := datagram.Pair{Local: s.local, Remote: remote}
-		if t.to.IsValid() {
-			pair.Local = netip.AddrPortFrom(t.to, s.local.Port())
+		if t.To.IsValid() {
+			pair.Local = netip.AddrPortFrom(t.To, s.local.Port())
 		}
 		l.handle(pair, d)
 	}
@@ -121,21 +122,21 @@ func (l *loop) errorOf(s *socket) bool {
 		name unix.RawSockaddrInet6
 		ctrl [32]uint64
 		iov  unix.Iovec
-		msgs [1]mmsghdr
+		msgs [1]mmsg.Header
 		some [8]byte
 	)
 	iov.Base = &some[0]
 	iov.SetLen(len(some))
-	h := &msgs[0].hdr
-	h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&name)), sizeInet6, &iov
+	h := &msgs[0].Hdr
+	h.Name, h.Namelen, h.Iov = (*byte)(unsafe.Pointer(&name)), mmsg.SizeInet6, &iov
 	h.SetIovlen(1)
 	h.Control = (*byte)(unsafe.Pointer(&ctrl))
 	h.SetControllen(int(unsafe.Sizeof(ctrl)))
-	if n, errno := recvmmsg(s.fd, msgs[:], unix.MSG_ERRQUEUE); n != 1 || errno != 0 {
+	if n, errno := mmsg.Receive(s.fd, msgs[:], unix.MSG_ERRQUEUE); n != 1 || errno != 0 {
 		return false
 	}
 	if e, ok := extendedError(unsafe.Pointer(&ctrl), int(h.Controllen)); ok {
-		l.icmp(s, l.zones.name(&name), &e)
+		l.icmp(s, l.zones.Name(&name), &e)
 	}
 	return true
 }

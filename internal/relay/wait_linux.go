@@ -54,3 +54,12 @@ func (l *loop) wake() {
 		_, _ = unix.Write(l.wakeFD, one[:])
 	}
 }
+
+// epollReady does not wait. The raw call keeps this thread and its P.
+func epollReady(ep int, events []unix.EpollEvent) int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0 // EINTR: the scheduler wants this thread
+	}
+	return int(n)
+}

@@ -5,6 +5,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/parley-rtc/parley/internal/mmsg"
 )
 
 // writer gathers datagrams for one socket into messages, and sends them by one call for maxMessages of them.
@@ -15,22 +17,22 @@ type writer struct {
 	np   int // pieces
 	nd   int // datagrams
 
-	msgs   [maxMessages]mmsghdr
+	msgs   [maxMessages]mmsg.Header
 	names  [maxMessages]unix.RawSockaddrInet6
-	ctrls  [maxMessages]control
+	ctrls  [maxMessages]mmsg.Control
 	runs   [maxMessages]run
 	firsts [maxMessages]int // of each run in datagrams
 	pieces [maxPieces]unix.Iovec
 	// datagrams are where each begins among the pieces, and how many it has.
 	datagrams [maxPieces]struct{ piece, n int16 }
 	// write is sendmmsg; tests put other answers in its place.
-	write func(fd int, msgs []mmsghdr) (int, unix.Errno)
+	write func(fd int, msgs []mmsg.Header) (int, unix.Errno)
 }
 
 func newWriter(l *loop) *writer {
-	w := &writer{loop: l, write: sendmmsg}
+	w := &writer{loop: l, write: mmsg.Send}
 	for i := range w.msgs {
-		w.msgs[i].hdr.Name = (*byte)(unsafe.Pointer(&w.names[i]))
+		w.msgs[i].Hdr.Name = (*byte)(unsafe.Pointer(&w.names[i]))
 	}
 	return w
 }
@@ -161,8 +163,8 @@ func (w *writer) message(i int) {
 
 // compose writes message i for what w.runs[i] says, of n pieces.
 func (w *writer) compose(i, piece, n int) {
-	r, h := &w.runs[i], &w.msgs[i].hdr
-	h.Namelen = setName(&w.names[i], r.to, w.s.v4)
+	r, h := &w.runs[i], &w.msgs[i].Hdr
+	h.Namelen = mmsg.SetName(&w.names[i], r.to, w.s.v4)
 	h.Iov = nil
 	if n > 0 {
 		h.Iov = &w.pieces[piece]
@@ -179,7 +181,7 @@ func (w *writer) compose(i, piece, n int) {
 	h.Control = nil
 	size := 0
 	if segment != 0 || from.IsValid() {
-		if size = setControl(&w.ctrls[i], from, segment, w.s.v4); size > 0 {
+		if size = mmsg.SetControl(&w.ctrls[i], from, segment, w.s.v4); size > 0 {
 			h.Control = (*byte)(unsafe.Pointer(&w.ctrls[i]))
 		}
 	}

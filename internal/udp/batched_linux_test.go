@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/mmsg"
 )
 
 func openBatched(t testing.TB, cfg Config) *batched {
@@ -105,7 +106,7 @@ func TestGSOFallback(t *testing.T) {
 func TestRefusedRunIsNoFallback(t *testing.T) {
 	c, pair, e := loop(t)
 	s := newSender(c)
-	s.write = func(uintptr, *mmsghdr, int) (int, unix.Errno) { return 0, unix.EIO }
+	s.write = func(int, []mmsg.Header) (int, unix.Errno) { return 0, unix.EIO }
 	e.Append(pair, []byte("a"))
 	e.Append(pair, []byte("b"))
 	if d := s.send(e.Runs()); d != 2 || c.fallbacks.n.Load() != 0 || c.Stats().SendFailed != 2 {
@@ -150,7 +151,7 @@ func TestFullSocketDropsTheRest(t *testing.T) {
 	e.Append(foreign, []byte("not for UDP"))
 	calls := 0
 	s := newSender(c)
-	s.write = func(fd uintptr, msgs *mmsghdr, n int) (int, unix.Errno) {
+	s.write = func(fd int, msgs []mmsg.Header) (int, unix.Errno) {
 		switch calls++; calls {
 		case 1:
 			return 0, unix.EINTR
@@ -159,7 +160,7 @@ func TestFullSocketDropsTheRest(t *testing.T) {
 		case 5:
 			t.Error("tried again")
 		}
-		return min(n, 40), 0
+		return min(len(msgs), 40), 0
 	}
 	if d := s.send(e.Runs()); d != 203-64 || calls != 4 {
 		t.Errorf("%d dropped after %d calls", d, calls)
@@ -335,33 +336,5 @@ func TestArrivalsAreTheKernels(t *testing.T) {
 			}
 			before = sent[n+i]
 		}
-	}
-}
-
-// Link-local addresses keep their interface on the way in and out, in socket addresses and control messages.
-func TestLinkLocalZones(t *testing.T) {
-	r := newReader(&batched{local: netip.MustParseAddrPort("[::]:8443")})
-	to := netip.MustParseAddrPort("[fe80::7%12]:5000")
-	var sa unix.RawSockaddrInet6
-	if n := setName(&sa, to, false); n != sizeInet6 || sa.Scope_id != 12 {
-		t.Fatalf("size %d, scope %d", n, sa.Scope_id)
-	}
-	if got := r.name(&sa); got != to {
-		t.Errorf("remote %v, want %v", got, to)
-	}
-	var c control
-	n := setControl(&c, to.Addr(), 1200, false)
-	if got := r.told(&c, n).to; got != netip.MustParseAddrPort("[fe80::7%12]:8443") {
-		t.Errorf("local %v", got)
-	}
-	if got := r.told(&c, 0).to; got != r.local {
-		t.Errorf("without PKTINFO: %v", got)
-	}
-	if allocs := testing.AllocsPerRun(100, func() { r.name(&sa); r.told(&c, n); setName(&sa, to, false) }); allocs != 0 {
-		t.Errorf("%v allocations", allocs)
-	}
-	sa.Addr, sa.Scope_id = netip.MustParseAddr("2001:db8::1").As16(), 12
-	if got := r.name(&sa); got.Addr().Zone() != "" {
-		t.Errorf("global address with zone: %v", got)
 	}
 }

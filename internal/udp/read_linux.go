@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/mmsg"
 	"github.com/parley-rtc/parley/internal/rtp"
 )
 
@@ -27,19 +28,19 @@ type reader struct {
 	batch *datagram.Batch
 	used  int // buffers of the batch that the kernel has filled
 	errno unix.Errno
-	zones zones
+	zones mmsg.Zones
 	aside aside
-	msgs  [datagram.BatchSize]mmsghdr
+	msgs  [datagram.BatchSize]mmsg.Header
 	iovs  [datagram.BatchSize]unix.Iovec
 	names [datagram.BatchSize]unix.RawSockaddrInet6
-	ctrls [datagram.BatchSize]control
+	ctrls [datagram.BatchSize]mmsg.Control
 }
 
 func newReader(c *batched) *reader {
-	r := &reader{conn: c, local: c.local, zones: zones{}, wait: unix.NsecToTimespec(int64(coalesceWait))}
+	r := &reader{conn: c, local: c.local, zones: mmsg.Zones{}, wait: unix.NsecToTimespec(int64(coalesceWait))}
 	r.step = r.fill
 	for i := range r.msgs {
-		h := &r.msgs[i].hdr
+		h := &r.msgs[i].Hdr
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
 		h.Control = (*byte)(unsafe.Pointer(&r.ctrls[i]))
 		h.Iov = &r.iovs[i]
@@ -117,11 +118,10 @@ func (r *reader) receiveAside(upTo int) bool {
 // receive takes what there is, into the buffers up to that one, and reports whether there was anything.
 func (r *reader) receive(fd uintptr, upTo int) bool {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[r.used])),
-			uintptr(upTo-r.used), unix.MSG_DONTWAIT, 0, 0)
+		n, errno := mmsg.Receive(int(fd), r.msgs[r.used:upTo], 0)
 		switch errno {
 		case 0:
-			r.take(int(n))
+			r.take(n)
 			return true
 		case unix.EINTR:
 		case unix.EAGAIN:
@@ -138,9 +138,9 @@ func (r *reader) prepare() {
 	for i := range r.msgs {
 		r.iovs[i].Base = &r.batch.Storage(i)[0]
 		r.iovs[i].SetLen(datagram.MaxBytes)
-		h := &r.msgs[i].hdr
-		h.Namelen, h.Flags = sizeInet6, 0
-		h.SetControllen(int(unsafe.Sizeof(control{})))
+		h := &r.msgs[i].Hdr
+		h.Namelen, h.Flags = mmsg.SizeInet6, 0
+		h.SetControllen(mmsg.SizeControl)
 	}
 }
 
@@ -150,18 +150,22 @@ func (r *reader) take(n int) {
 	for i := r.used; i < r.used+n; i++ {
 		m := &r.msgs[i]
 		switch {
-		case m.hdr.Flags&unix.MSG_TRUNC != 0:
+		case m.Hdr.Flags&unix.MSG_TRUNC != 0:
 			r.conn.oversized.Add(1)
-		case m.n == 0:
+		case m.N == 0:
 			r.conn.empty.Add(1)
 		default:
-			told := r.told(&r.ctrls[i], int(m.hdr.Controllen))
-			b.D[b.N] = datagram.Datagram{Pair: datagram.Pair{Local: told.to, Remote: r.name(&r.names[i])}, B: b.Storage(i)[:m.n], At: told.at}
+			told := r.zones.Told(&r.ctrls[i], int(m.Hdr.Controllen))
+			pair := datagram.Pair{Local: r.local, Remote: r.zones.Name(&r.names[i])}
+			if told.To.IsValid() {
+				pair.Local = netip.AddrPortFrom(told.To, r.local.Port())
+			}
+			b.D[b.N] = datagram.Datagram{Pair: pair, B: b.Storage(i)[:m.N], At: told.At}
 			if r.aside.patience > 0 && rtp.TellsArrivals(b.D[b.N].B) {
 				r.aside.reports++
 			}
 			b.N++
-			bytes += int(m.n)
+			bytes += int(m.N)
 		}
 	}
 	r.used += n

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/mmsg"
 )
 
 // sender writes the runs of one Egress by sendmmsg. It belongs to one Send at a time.
@@ -17,17 +18,17 @@ type sender struct {
 	conn *batched
 	push func(fd uintptr) // a stored method value: RawConn would allocate a fresh one for each call
 	// write is sendmmsg; tests put other answers in its place.
-	write func(fd uintptr, msgs *mmsghdr, n int) (int, unix.Errno)
+	write func(fd int, msgs []mmsg.Header) (int, unix.Errno)
 
 	// owned by the goroutine in Send
 	runs                  []datagram.Run
 	run, seg              int // the next message starts with this segment of this run
 	full, failed          int
 	sent, bytes, messages int
-	msgs                  [maxMessages + 1]mmsghdr // the last one is for the segments of a refused message
+	msgs                  [maxMessages + 1]mmsg.Header // the last one is for the segments of a refused message
 	iovs                  [maxMessages + 1]unix.Iovec
 	names                 [maxMessages + 1]unix.RawSockaddrInet6
-	ctrls                 [maxMessages + 1]control
+	ctrls                 [maxMessages + 1]mmsg.Control
 	parts                 [maxMessages]part
 }
 
@@ -35,21 +36,15 @@ type sender struct {
 type part struct{ run, from, n int }
 
 func newSender(c *batched) *sender {
-	s := &sender{conn: c, write: sendmmsg}
+	s := &sender{conn: c, write: mmsg.Send}
 	s.push = s.flush
 	for i := range s.msgs {
-		h := &s.msgs[i].hdr
+		h := &s.msgs[i].Hdr
 		h.Name = (*byte)(unsafe.Pointer(&s.names[i]))
 		h.Iov = &s.iovs[i]
 		h.SetIovlen(1)
 	}
 	return s
-}
-
-// sendmmsg writes messages without letting the scheduler take the P away, which would cost more than the call.
-func sendmmsg(fd uintptr, msgs *mmsghdr, n int) (int, unix.Errno) {
-	sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(msgs)), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
-	return int(sent), errno
 }
 
 // Send implements Conn.
@@ -97,7 +92,7 @@ func (s *sender) flush(fd uintptr) {
 			return
 		}
 		for at := 0; at < n; {
-			done, errno := s.write(fd, &s.msgs[at], n-at)
+			done, errno := s.write(int(fd), s.msgs[at:n])
 			if done > 0 && errno == 0 {
 				for i := at; i < at+done; i++ {
 					s.account(s.parts[i])
@@ -153,8 +148,8 @@ func (s *sender) compose() int {
 func (s *sender) message(i int, p part) bool {
 	r := &s.runs[p.run]
 	b := r.B[p.from*r.Size : min((p.from+p.n)*r.Size, len(r.B))]
-	h := &s.msgs[i].hdr
-	h.Namelen = setName(&s.names[i], r.Pair.Remote, s.conn.v4)
+	h := &s.msgs[i].Hdr
+	h.Namelen = mmsg.SetName(&s.names[i], r.Pair.Remote, s.conn.v4)
 	local := r.Pair.Local.Addr()
 	if h.Namelen == 0 || len(b) == 0 || local.IsValid() && s.conn.v4 && !local.Is4() {
 		return false
@@ -165,7 +160,7 @@ func (s *sender) message(i int, p part) bool {
 	if p.n > 1 {
 		segment = r.Size
 	}
-	size := setControl(&s.ctrls[i], local, segment, s.conn.v4)
+	size := mmsg.SetControl(&s.ctrls[i], local, segment, s.conn.v4)
 	h.Control = nil
 	if size > 0 {
 		h.Control = (*byte)(unsafe.Pointer(&s.ctrls[i]))
@@ -188,9 +183,9 @@ func (s *sender) refused(fd uintptr, p part, errno unix.Errno) {
 			s.failed++
 			continue
 		}
-		done, errno := s.write(fd, &s.msgs[maxMessages], 1)
+		done, errno := s.write(int(fd), s.msgs[maxMessages:])
 		for errno == unix.EINTR {
-			done, errno = s.write(fd, &s.msgs[maxMessages], 1)
+			done, errno = s.write(int(fd), s.msgs[maxMessages:])
 		}
 		switch {
 		case done == 1 && errno == 0:
