@@ -96,7 +96,7 @@ export function pause({ retrySeconds = 1 }: ParleyError, attempt = 0): Promise<v
 }
 
 /** What is told to whoever made something that is kept. */
-export interface Kept {
+export interface EndHandler {
   /** It has ended, and not because this client ended it: it is not allowed any more, or the room is over. */
   ended?(error: ParleyError): void;
 }

@@ -3,9 +3,9 @@
 import { asParleyError, type ParleyError, ParleyError as Failure } from "../errors.js";
 import type { ListenKind, ListenStart } from "../wire.gen.js";
 import { checkName } from "./json.js";
-import { type Asker, type Kept, tell } from "./link.js";
+import { type Asker, type EndHandler, tell } from "./link.js";
 
-export interface ListenHandlers extends Kept {
+export interface ListenHandlers extends EndHandler {
   /** Somebody has subscribed to this name, which is now this client's to provide. False leaves it to the next provider. */
   start(name: string): boolean | void;
   /** Nobody is subscribed any more, or another client provides it. */

@@ -3,7 +3,7 @@
 import { asParleyError, fromWire, ParleyError } from "../errors.js";
 import { limits, type NameResult } from "../wire.gen.js";
 import { checkName } from "./json.js";
-import { type Asker, Ending, type Kept, tell } from "./link.js";
+import { type Asker, Ending, type EndHandler, tell } from "./link.js";
 
 interface Entry<T> {
   readonly users: Set<T>;
@@ -12,7 +12,7 @@ interface Entry<T> {
   settle(error?: ParleyError): void;
 }
 
-export class Names<T extends Kept> {
+export class Names<T extends EndHandler> {
   readonly #asker: Asker;
   readonly #add: "event-subscribe" | "rpc-provide";
   readonly #ending: Ending;

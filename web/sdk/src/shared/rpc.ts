@@ -5,7 +5,7 @@ import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError,
 import { limits, type RPCCall, type RPCResult } from "../wire.gen.js";
 import { checkName, freeze, type Json, type JsonOf, payload } from "./json.js";
 import { maxFailureBytes } from "./limits.js";
-import { type Asker, type Kept, tell } from "./link.js";
+import { type Asker, type EndHandler, tell } from "./link.js";
 import type { Names } from "./names.js";
 
 /** Whom a call came from. */
@@ -13,7 +13,7 @@ export interface CallInfo {
   readonly from: string | undefined;
 }
 
-export interface ProvideOptions extends Kept {
+export interface ProvideOptions extends EndHandler {
   /** Whether a call is taken; else the next provider is asked. Default: all are. */
   readonly accepts?: (value: Json | undefined, info: CallInfo) => boolean;
 }

@@ -2,7 +2,7 @@
 
 import { limits } from "../wire.gen.js";
 import { checkName, type Json, type JsonOf, payload } from "./json.js";
-import type { Asker, Kept } from "./link.js";
+import type { Asker, EndHandler } from "./link.js";
 import type { Names } from "./names.js";
 
 /** Whom an event came from. */
@@ -13,7 +13,7 @@ export interface EventInfo {
 
 export type TopicListener = (value: Json | undefined, info: EventInfo) => void;
 
-export interface Subscriber extends Kept {
+export interface Subscriber extends EndHandler {
   readonly listener: TopicListener;
 }
 
@@ -36,7 +36,7 @@ export class Topic {
   }
 
   /** Resolves when the subscription stands, with a function that ends it. It is kept while the connection is lost. */
-  subscribe(listener: TopicListener, { ended }: Kept = {}): Promise<() => void> {
+  subscribe(listener: TopicListener, { ended }: EndHandler = {}): Promise<() => void> {
     return this.#names.use(this.name, { listener, ...(ended && { ended }) });
   }
 }

@@ -41,7 +41,7 @@ export declare class Asker {
 /** As long as the server says, and longer with each attempt. */
 export declare function pause({ retrySeconds }: ParleyError, attempt?: number): Promise<void>;
 /** What is told to whoever made something that is kept. */
-export interface Kept {
+export interface EndHandler {
     /** It has ended, and not because this client ended it: it is not allowed any more, or the room is over. */
     ended?(error: ParleyError): void;
 }

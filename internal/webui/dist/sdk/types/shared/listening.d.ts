@@ -1,7 +1,7 @@
 import { type ParleyError } from "../errors.js";
 import type { ListenKind, ListenStart } from "../wire.gen.js";
-import { type Asker, type Kept } from "./link.js";
-export interface ListenHandlers extends Kept {
+import { type Asker, type EndHandler } from "./link.js";
+export interface ListenHandlers extends EndHandler {
     /** Somebody has subscribed to this name, which is now this client's to provide. False leaves it to the next provider. */
     start(name: string): boolean | void;
     /** Nobody is subscribed any more, or another client provides it. */

@@ -1,6 +1,6 @@
 import { ParleyError } from "../errors.js";
-import { type Asker, type Kept } from "./link.js";
-export declare class Names<T extends Kept> {
+import { type Asker, type EndHandler } from "./link.js";
+export declare class Names<T extends EndHandler> {
     #private;
     constructor(asker: Asker, add: "event-subscribe" | "rpc-provide", remove: "event-unsubscribe" | "rpc-unprovide");
     /** Who uses a name. */

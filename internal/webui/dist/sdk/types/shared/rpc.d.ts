@@ -1,13 +1,13 @@
 import { type ParleyError } from "../errors.js";
 import { type RPCCall, type RPCResult } from "../wire.gen.js";
 import { type Json, type JsonOf } from "./json.js";
-import { type Asker, type Kept } from "./link.js";
+import { type Asker, type EndHandler } from "./link.js";
 import type { Names } from "./names.js";
 /** Whom a call came from. */
 export interface CallInfo {
     readonly from: string | undefined;
 }
-export interface ProvideOptions extends Kept {
+export interface ProvideOptions extends EndHandler {
     /** Whether a call is taken; else the next provider is asked. Default: all are. */
     readonly accepts?: (value: Json | undefined, info: CallInfo) => boolean;
 }
