@@ -52,7 +52,7 @@ type Config struct {
 	Auth       string         `group:"Access" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
 	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
 	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
-	State      bool           `group:"Process" help:"Keep shared state for applications: records, events, RPC, presence. What is durable is in the data folder. Default: no."`
+	State      bool           `group:"Process" default:"true" negatable:"" help:"Keep shared state for the app and other applications: records, events, RPC, presence. What is durable is in the data folder. Default: yes."`
 	StateRules string         `group:"Process" name:"state-rules" placeholder:"FILE" help:"YAML file that says who may do what with shared state; read again when it changes. Default: in rooms everybody reads, and who may send data the rest."`
 	Shards     int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
 	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`

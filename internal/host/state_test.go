@@ -41,8 +41,8 @@ func (s *session) request(id uint64, kind, body string) wire.Message {
 	}
 }
 
-// With --state what was acknowledged as durable is there when the server has been started again, and nothing is left running when it has
-// stopped; two servers do not use one folder; without it, requests of state are refused as unsupported.
+// What was acknowledged as durable is there when the server has been started again, and nothing is left running when it has
+// stopped; two servers do not use one folder; with --no-state, requests of state are refused as unsupported.
 func TestNodeKeepsState(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	data := t.TempDir()
@@ -61,12 +61,37 @@ func TestNodeKeepsState(t *testing.T) {
 		go s.readToEnd()
 		n.stop()
 	}
-	n := startNode(t)
+	n := startNode(t, "--no-state")
 	defer n.stop()
 	s := dial(t, n)
 	s.request(1, wire.TypeJoin, join)
 	if m := s.request(2, wire.TypeRecordWrite, write); !strings.Contains(string(m.Body), `"unsupported"`) {
 		t.Errorf("without state: %s %s", m.Type, m.Body)
+	}
+	go s.readToEnd()
+}
+
+// Where the data folder takes no store the server starts all the same: durable records are refused, because they would not be there later, and
+// those of rooms work.
+func TestNodeThatCannotStore(t *testing.T) {
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "state"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := startNode(t, "--data", data)
+	defer n.stop()
+	s := dial(t, n)
+	s.request(1, wire.TypeJoin, `{"protocol":1,"room":"tea","identity":"ann"}`)
+	for i, c := range []struct{ more, want string }{
+		{`"scope":"server"`, `"unsupported"`},
+		{`"scope":"server","durable":false`, `"version":1`},
+		{`"scope":"room","durable":true`, `"unsupported"`},
+		{`"scope":"room"`, `"version":1`},
+	} {
+		m := s.request(uint64(i)+2, wire.TypeRecordWrite, `{"name":"board","operations":[{"op":"set","path":"n","value":1}],`+c.more+`}`)
+		if !strings.Contains(string(m.Body), c.want) {
+			t.Errorf("%s: %s %s, want %s", c.more, m.Type, m.Body, c.want)
+		}
 	}
 	go s.readToEnd()
 }

@@ -23,6 +23,25 @@ const talk = [
   [1, 'I do, in a minute.'],
 ];
 
+const notes = [
+  [0, 'Spring release\n\n1. The plan is as in Mia’s slides.'],
+  [1, '\n2. Ten friends try it from 15 March.'],
+  [0, '\n\nTo do\n- Amina asks the friends'],
+  [1, '\n- Kenji: a test server'],
+];
+
+/** A line that a hand might draw, as points in parts of the board. */
+const line = (from, to) => Array.from({ length: 13 }, (_, i) => [0, 1].map((k) => from[k] + ((to[k] - from[k]) * i) / 12 + 0.004 * Math.sin(4 * i + k)));
+const circle = (x, y, r) => Array.from({ length: 33 }, (_, i) => [x + r * Math.cos(i / 5), y + (4 / 3) * r * Math.sin(i / 5)]);
+const box = (x, y, w, h) => [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]].flatMap((corner, i, all) => (i === 0 ? [] : line(all[i - 1], corner)));
+/** Who draws what, in which colour: a server, and three who talk through it. */
+const drawing = [
+  [1, 'Blue', box(0.38, 0.14, 0.24, 0.2)], [1, 'Blue', line([0.42, 0.21], [0.58, 0.21])], [1, 'Blue', line([0.42, 0.27], [0.53, 0.27])],
+  [0, 'Black', circle(0.18, 0.7, 0.075)], [0, 'Black', circle(0.5, 0.76, 0.075)], [0, 'Black', circle(0.82, 0.7, 0.075)],
+  [1, 'Red', line([0.23, 0.59], [0.4, 0.37])], [1, 'Red', line([0.5, 0.64], [0.5, 0.37])], [0, 'Green', line([0.77, 0.59], [0.6, 0.37])],
+  [0, 'Orange', line([0.68, 0.2], [0.9, 0.17])],
+];
+
 /** The drawings, as a script. */
 function drawings() {
   const out = mkdtempSync(path.join(tmpdir(), 'drawings-'));
@@ -107,6 +126,29 @@ test('the pictures of the README', { timeout: 240_000 }, async () => {
     await ann.page.bringToFront();
     await ann.until(() => document.querySelector('.tile.share video')?.videoWidth >= 1280 && document.querySelector('.strip .tile.speaking'), 'the screen');
     await take(ann, 'share');
+
+    await mia.page.bringToFront();
+    await mia.press('Stop sharing');
+    for (const app of [ann, mia]) {
+      await app.page.bringToFront();
+      await app.openFromMenu('Whiteboard');
+      await app.openFromMenu('Notes');
+    }
+    for (const [i, colour, points] of drawing) {
+      await people[i].page.bringToFront();
+      await people[i].press(colour);
+      await people[i].draw(...points);
+    }
+    for (const [i, text] of notes) {
+      await people[i].page.bringToFront();
+      await people[i].writeNotes(text);
+    }
+    await jonas.page.bringToFront();
+    await jonas.press('Raise your hand');
+    await ann.page.bringToFront();
+    await ann.until((text) => document.querySelector('textarea.notes').value.endsWith(text), 'the notes', notes.at(-1)[1]);
+    await ann.until(() => document.querySelector('.tile-mark.raised') && document.querySelectorAll('.strokes path').length >= 10, 'the drawing');
+    await take(ann, 'board');
   } finally {
     await call.close();
   }

@@ -2,9 +2,11 @@
 
 import type { MediaPath } from "@parley-rtc/sdk";
 import { type ReadonlySignal, signal } from "@preact/signals";
-import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "../src/state/call.js";
+import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "../src/state/call.js";
 import type { Capture } from "../src/state/capture.js";
 import type { Statistics } from "../src/state/statistics.js";
+import { SharedBoard, SharedNotes } from "../src/state/together.js";
+import { boardSource, notesSource } from "./fake-records.js";
 import { drawDocument, drawPerson } from "./pictures.js";
 
 const names = ["Ann Lee", "Mia Rossi", "Jonas", "Amina Diallo", "Kenji Watanabe", "Zoë", "Bartholomew Featherstonehaugh-Cholmondeley", "Priya", "Luis", "Noor", "Eva", "Tomasz"];
@@ -16,11 +18,16 @@ export class FakeCall implements Call {
   readonly people;
   readonly featured;
   readonly chat;
+  readonly hasOlderChat = signal(true);
   readonly connection: ReadonlySignal<Connection>;
   readonly trouble = signal(undefined);
   readonly restart = signal(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
+  readonly hasHands = signal(true);
+  readonly board: ReadonlySignal<Board>;
+  readonly notes: ReadonlySignal<Notes>;
+  readonly mayShare: boolean;
   readonly byInvitation = false;
   readonly mayPublish = true;
   readonly mayKick = true;
@@ -29,8 +36,11 @@ export class FakeCall implements Call {
   readonly camera: Capture;
   readonly #path: MediaPath;
 
-  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture, path: MediaPath) {
+  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture, path: MediaPath, { isEmpty, isPending, mayShare }: FakeTogether) {
     this.room = room;
+    this.mayShare = mayShare;
+    this.board = signal(new SharedBoard(boardSource(isEmpty, isPending), "p0"));
+    this.notes = signal(new SharedNotes(notesSource(isEmpty, isPending)));
     this.#path = path;
     this.microphone = microphone;
     this.camera = camera;
@@ -53,8 +63,19 @@ export class FakeCall implements Call {
     this.chat.value = [...this.chat.value, { id: String(Math.random()), from: "p0", name: "Ann", isOwn: true, text, at: new Date(), isPrivate: false }];
   }
 
+  async readOlderChat(): Promise<void> {
+    this.chat.value = [...lines().map((l) => ({ ...l, id: `${l.id}${this.chat.value.length}`, at: new Date(l.at.getTime() - 86_400_000) })), ...this.chat.value];
+    this.hasOlderChat.value = false;
+  }
+
   async kick(identity: string): Promise<void> {
     this.people.value = this.people.value.filter((p) => p.identity !== identity);
+  }
+
+  async raiseHand(identity: string, raised: boolean): Promise<void> {
+    const up = this.people.value.filter((p) => p.hand > 0 && p.identity !== identity).sort((a, b) => a.hand - b.hand).map((p) => p.identity);
+    if (raised) up.push(identity);
+    this.people.value = this.people.value.map((p) => ({ ...p, hand: up.indexOf(p.identity) + 1 }));
   }
 
   async playSound(): Promise<void> {
@@ -78,6 +99,13 @@ export class FakeCall implements Call {
   }
 }
 
+/** What people make together: nothing yet; not all of it sent; one may only look. */
+export interface FakeTogether {
+  readonly isEmpty: boolean;
+  readonly isPending: boolean;
+  readonly mayShare: boolean;
+}
+
 function person(i: number, share: boolean, leader: number): Person {
   const hasPicture = i % 4 !== 2;
   return {
@@ -87,6 +115,7 @@ function person(i: number, share: boolean, leader: number): Person {
     microphone: i % 3 === 2 ? "muted" : i === 7 ? "none" : "on",
     speaking: i === 1,
     leads: i === leader,
+    hand: i === 3 ? 1 : i === 4 ? 2 : 0,
     camera: i > mostSeen && hasPicture ? { is: "shown", media: { attach: () => () => undefined }, leftOut: true } : hasPicture ? shown((c, at) => drawPerson(c, i, at)) : { is: "none" },
     shares: share ? [{ id: "screen", picture: shown(drawDocument) }] : [],
     sounds: [],

@@ -2,6 +2,7 @@
 //
 //	/?scene=call&people=5&share=1&panel=chat&connection=reconnecting
 //	/?scene=call&panel=statistics&path=turn/tls
+//	/?scene=call&board=1   /?scene=call&panel=notes&blank=1   /?scene=call&board=1&connection=reconnecting&unsent=1   /?scene=call&board=1&looks=1
 //	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=left   /?scene=ended&code=kicked
 //	/?scene=doctor   /?scene=doctor&at=work   /?scene=doctor&at=end
 //
@@ -17,7 +18,7 @@ import { examination } from "../src/state/examination.js";
 import { speakingWhileMuted } from "../src/state/muted-hint.js";
 import { rememberRoom } from "../src/state/storage.js";
 import { say } from "../src/state/toasts.js";
-import { dialog, menuOpen, type Panel, panel, pinned, watchOrientation } from "../src/state/view.js";
+import { boardOpen, dialog, menuOpen, type Panel, panel, pinned, watchOrientation } from "../src/state/view.js";
 import { App } from "../src/ui/app.js";
 import { FakeCall } from "./fake-call.js";
 
@@ -76,11 +77,12 @@ function showFailure(): void {
 }
 
 function showCall(): void {
-  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath);
+  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath, { isEmpty: query.has("blank"), isPending: query.has("unsent"), mayShare: !query.has("looks") });
   microphone.on.value = !query.has("muted");
   screen.value = { at: "call", call };
   panel.value = (query.get("panel") ?? "none") as Panel;
   menuOpen.value = query.has("menu");
+  boardOpen.value = query.has("board");
   pinned.value = query.get("pinned") ?? "";
   speakingWhileMuted.value = query.has("hint");
   if (query.has("toast")) {
@@ -90,6 +92,7 @@ function showCall(): void {
   const which = query.get("dialog");
   if (which === "devices" || which === "shortcuts") dialog.value = { is: which };
   const second = call.people.value[1];
+  if (which === "wipe") dialog.value = { is: "wipe", board: call.board.value };
   if (which === "remove" && second) dialog.value = { is: "remove", person: second };
 }
 

@@ -33,6 +33,14 @@ const icons = {
   shuffle: "shuffle",
   sound: "volume-2",
   chevron: "chevron-down",
+  hand: "hand",
+  board: "presentation",
+  notes: "notebook-pen",
+  pen: "pencil",
+  eraser: "eraser",
+  undo: "undo-2",
+  wipe: "trash-2",
+  duplicate: "copy",
 };
 
 const folder = new URL("../node_modules/lucide-static/", import.meta.url);

@@ -13,11 +13,11 @@ const phoneScreen = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: t
 const answers = [`--auto-select-tab-capture-source-by-title=${slides}`, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
 
 export class App {
-  /** Opens a browser, which has not been asked for anything yet. Number tells its camera and microphone apart. */
-  static async start(call, name, number, { isPhone = false } = {}) {
-    const person = await Person.start('chromium', name, number, undefined, answers);
+  /** Opens a browser, which has not been asked for anything yet. Number tells its camera and microphone apart; from is where it runs, a Far. */
+  static async start(call, name, number, { isPhone = false, from } = {}) {
+    const person = await Person.start('chromium', name, number, from?.namespace, answers);
     call.people.push(person);
-    const app = new App(call.origin, person, person.page);
+    const app = new App(from?.origin ?? call.origin, person, person.page);
     await app.#prepare(isPhone);
     return app;
   }
@@ -146,6 +146,44 @@ export class App {
     await field.type(text);
   }
 
+  async openFromMenu(name) {
+    await this.press('More');
+    await this.press(name, 'menuitem');
+  }
+
+  /** Draws on the whiteboard from one point to the next, each in parts of its width and height. */
+  async draw(...points) {
+    const ground = await this.page.waitForSelector('.strokes', { timeout: patience });
+    await this.#settled(ground);
+    const { x, y, width, height } = await ground.boundingBox();
+    const { mouse, touchscreen } = this.page;
+    const places = points.map(([px, py]) => [x + px * width, y + py * height]);
+    const [begin, go, end] = this.isPhone
+      ? [(at) => touchscreen.touchStart(...at), (at) => touchscreen.touchMove(...at), () => touchscreen.touchEnd()]
+      : [async (at) => { await mouse.move(...at); await mouse.down(); }, (at) => mouse.move(...at), () => mouse.up()];
+    await begin(places[0]);
+    for (const at of places.slice(1)) await go(at);
+    await end();
+  }
+
+  /** Writes at the end of the shared notes. */
+  async writeNotes(text) {
+    const field = await this.find('Notes', 'textbox');
+    await field.evaluate((field) => {
+      field.focus();
+      field.setSelectionRange(field.value.length, field.value.length);
+    });
+    await field.type(text);
+  }
+
+  /** What is on the whiteboard and in the notes, where they are open. */
+  together() {
+    return this.evaluate(() => ({
+      strokes: [...document.querySelectorAll('.strokes path')].map((path) => path.getAttribute('d')),
+      notes: document.querySelector('textarea.notes')?.value,
+    }));
+  }
+
   /** Waits until somebody's tile shows the picture of a camera or screen with this number. Gives how many frames were decoded. */
   sees(caption, number) {
     return this.evaluate((caption, number) => e2e.see(caption, number), caption, number);
@@ -173,6 +211,14 @@ export class App {
   seesMuted(caption, isMuted) {
     return this.until((caption, isMuted) => e2e.tile(caption)?.getAttribute('aria-label').split(', ').includes('muted') === isMuted,
       `${caption} to be ${isMuted ? '' : 'no longer '}marked as muted`, caption, isMuted);
+  }
+
+  /** Waits until somebody's hand is in this place of those that are raised; 0: it is not. */
+  seesHand(caption, place) {
+    return this.until((caption, place) => {
+      const label = e2e.tile(caption)?.getAttribute('aria-label');
+      return label !== undefined && (/hand raised, number (\d+)/.exec(label)?.[1] ?? '0') === String(place);
+    }, `the hand of ${caption} in place ${place}`, caption, place);
   }
 
   hears(frequency) {

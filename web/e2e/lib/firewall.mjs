@@ -45,6 +45,14 @@ export function resetTCP(port) {
   execFileSync('ss', ['-KHtn', 'sport', '=', `:${port}`]);
 }
 
+/** Lets nothing through an interface until openAll, and says nothing about it: as if a cable had been pulled somewhere on the way. */
+export function cutOff(name) {
+  assertInNamespace();
+  rules(`
+  chain in { type filter hook input priority 0; iifname "${name}" counter drop; }
+  chain out { type filter hook output priority 0; oifname "${name}" counter drop; }`);
+}
+
 /** Removes the rules. */
 export function openAll() {
   assertInNamespace();

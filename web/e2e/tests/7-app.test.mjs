@@ -153,6 +153,24 @@ describe('the app', () => {
     await ann.press('Close');
   });
 
+  test('raised hands are seen in the order in which they were raised, until they are lowered', { timeout }, async () => {
+    await ann.press('Raise your hand');
+    await bob.read('Ann raised a hand');
+    await bob.seesHand('Ann', 1);
+    await bob.press('Raise your hand');
+    await ann.seesHand('Bob', 2);
+    await ann.press('People, 2 here');
+    await ann.until(() => [...document.querySelectorAll('.people li')].map((li) => li.textContent).join('; ').match(/Ann.*hand raised, number 1.*; .*Bob.*hand raised, number 2/), 'both hands in the list');
+    await ann.press('Lower the hand of Bob');
+    await bob.find('Raise your hand');
+    await bob.seesHand('Bob (you)', 0);
+    await bob.press('Raise your hand');
+    await ann.press('Close');
+    await ann.press('Lower your hand');
+    await bob.seesHand('Bob (you)', 1);
+    await bob.seesHand('Ann', 0);
+  });
+
   test('a shared tab is seen by the other, beside the camera, until it ends', { timeout }, async () => {
     await ann.share(12);
     await bob.sees('Ann’s screen', 12);
@@ -175,6 +193,7 @@ describe('the app', () => {
     await bob.read('You left the call');
     await ann.read('Bob left');
     await ann.seesNoTile('Bob');
+    await ann.evaluate(() => e2e.until(() => !document.querySelector('.tile-mark.raised'), 'no hand'));
     await ann.press('Chat');
     await ann.write('Message to everyone', 'Bob, you forgot your umbrella');
     await ann.press('Send');
@@ -182,6 +201,7 @@ describe('the app', () => {
     await bob.press('Rejoin');
     await bob.join();
     await bob.sees('Ann', ann.number);
+    await bob.seesHand('Bob (you)', 0);
     await bob.press('Chat, 3 unread');
     await bob.read('The plan:');
     await bob.read('Bob, you forgot your umbrella');
@@ -349,7 +369,7 @@ describe('the app with invitations', () => {
   let call;
   let ann;
   before(async () => {
-    call = await Call.start('app-token', [], '--auth', 'token');
+    call = await Call.start('app-token', [], '--auth', 'token', '--no-state');
     ann = await App.start(call, 'Ann', 1);
   }, { timeout: 180_000 });
   after(() => call?.close());
@@ -366,6 +386,13 @@ describe('the app with invitations', () => {
     await ann.enter(`/r/tea?2#token=${call.server.token('--room', 'tea')}`);
     await ann.seesTile('Ann (you)');
     assert.equal(await ann.evaluate(() => location.hash), '', 'the token is in the address bar');
+  });
+
+  test('where the server keeps no state there are no hands, no whiteboard and no notes', { timeout }, async () => {
+    await ann.press('More');
+    await ann.find('Devices', 'menuitem');
+    assert.deepEqual(await ann.evaluate(() => [...document.querySelectorAll('[role=menuitem], .bar-button')].map((b) => b.innerText || b.ariaLabel).filter((label) => /hand|whiteboard|notes/i.test(label))), []);
+    await ann.page.keyboard.press('Escape');
   });
 
   test('who invites others is told what they need, and copies nothing of the own invitation', { timeout }, async () => {

@@ -4,6 +4,7 @@ import { BlockedElements } from "./blocked.js";
 import { type DataMessage, encode, type Payload } from "./channels.js";
 import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
+import { ChatHistory } from "./history.js";
 import { Media, type MediaOwner } from "./media.js";
 import type { MediaPath } from "./media-path.js";
 import { StallDetector, UpgradeClock, watchNetwork } from "./network.js";
@@ -13,6 +14,7 @@ import { LocalPublication, type LocalPublicationLink, type PublishOptions, Remot
 import { type Publishing, publishing } from "./publishing.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
+import type { RoomCache } from "./shared/cache.js";
 import type { StateLink } from "./shared/link.js";
 import { SharedState } from "./shared/state.js";
 import { type SlotChange, SlotTable } from "./slots.js";
@@ -20,7 +22,7 @@ import { Speakers } from "./speakers.js";
 import { type Change, RoomState } from "./state.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
-import { type ChatMessage, type Code, type Codecs, type EventMessage, type Joined, SubscriptionActive, type Subscription as SubscriptionState } from "./wire.gen.js";
+import { type ChatMessage, type Code, type Codecs, type EventMessage, type Joined, type Scope, SubscriptionActive, type Subscription as SubscriptionState } from "./wire.gen.js";
 
 /** How often is listened for who speaks. */
 const listenMs = 100;
@@ -41,9 +43,11 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly participants = new Map<string, RemoteParticipant>();
   readonly speakers: Speakers;
   readonly shared: { readonly room: SharedState; readonly server: SharedState };
+  readonly #cache: Promise<RoomCache | undefined>;
   readonly #room: Room;
   readonly #session: Session;
   readonly #state = new RoomState();
+  readonly #history: ChatHistory;
   readonly #slots = new SlotTable();
   readonly #blankedAt = new Map<string, number>(); // by mid
   readonly #publishing = new Map<LocalPublication, Publishing>();
@@ -62,9 +66,10 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   #mediaPath: MediaPath | undefined;
   #noMediaTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(room: Room, session: Session, joined: Joined) {
+  constructor(room: Room, session: Session, joined: Joined, cache: Promise<RoomCache | undefined>) {
     this.#room = room;
     this.#session = session;
+    this.#history = new ChatHistory((body) => session.request("log-read", body));
     this.#joined = joined;
     const self = (joined.room.participants ?? []).find((p) => p.identity === joined.identity);
     this.localParticipant = new LocalParticipant(
@@ -73,7 +78,9 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     );
     this.speakers = new Speakers(room, () => [this.localParticipant, ...this.participants.values()]);
     const link = stateLink(session, joined.identity);
-    this.shared = { room: new SharedState(link, "room"), server: new SharedState(link, "server") };
+    const shared = (scope: Scope): SharedState => new SharedState(link, scope, cache.then((c) => c?.of(scope)));
+    this.shared = { room: shared("room"), server: shared("server") };
+    this.#cache = cache;
     this.#media = new Media(this);
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
     this.#media.start();
@@ -87,6 +94,13 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   get messages(): readonly ChatMessage[] {
     return this.#state.messages;
+  }
+
+  /** Whether there may be still older ones. */
+  async olderMessages(): Promise<boolean> {
+    const older = await this.#history.older((m) => this.#state.knows(m));
+    this.#state.addOlder(older.filter((m) => !this.#state.knows(m)));
+    return !this.#history.isOver;
   }
 
   get mediaPath(): MediaPath | undefined {
@@ -566,6 +580,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
 
   #over(error: ParleyError): void {
     this.#ending.abort();
+    void this.#cache.then((c) => c?.close());
     for (const interval of this.#intervals) clearInterval(interval);
     this.#media.close();
     for (const s of this.#subscriptions()) s.end();

@@ -12,6 +12,7 @@ export { Presence, type PresenceEvents } from "./shared/presence.js";
 export { Topic, type EventInfo, type TopicListener } from "./shared/topic.js";
 export { RPC, type CallInfo, type ProvideOptions, type Provider } from "./shared/rpc.js";
 export type { EndHandler } from "./shared/link.js";
+export { lastKnown, type LastKnownOptions } from "./shared/cache.js";
 export type { ListenHandlers } from "./shared/listening.js";
 export type { RecordOptions } from "./shared/core.js";
 export type { Merge, WriteOptions } from "./shared/write.js";

@@ -4,6 +4,7 @@ import { Call } from "./call.js";
 import { ParleyError } from "./errors.js";
 import { Room } from "./room.js";
 import { Session } from "./session.js";
+import { RoomCache } from "./shared/cache.js";
 import type { Carrier } from "./signalling/carrier.js";
 import { SocketCarrier } from "./signalling/socket.js";
 import type { Join } from "./wire.gen.js";
@@ -26,6 +27,12 @@ export interface JoinOptions {
    * Default: as many as there are slots for.
    */
   readonly lastN?: number;
+  /**
+   * Keeps in this browser what records of the room were last known, and what is written to their paths while there is no connection: records are
+   * there at once then, and such writes are made later also when the page was closed meanwhile. See SharedRecord.isLive, and lastKnown().
+   * Whoever uses this browser can read it. Default: nothing is kept.
+   */
+  readonly cache?: boolean;
   /** Ends joining. Afterwards it has no effect: use room.leave(). */
   readonly signal?: AbortSignal;
   /** Another way to the server than its WebSocket. */
@@ -48,7 +55,8 @@ export async function join(options: JoinOptions): Promise<Room> {
   });
   const joined = await session.open(options.signal);
   session.remember(joined.identity);
-  return new Room(joined.room.name, (room) => (call = new Call(room, session, joined)));
+  const cache = options.cache ? RoomCache.open(new URL(options.url ?? location.origin).origin, joined.room.name) : Promise.resolve(undefined);
+  return new Room(joined.room.name, (room) => (call = new Call(room, session, joined, cache)));
 }
 
 function request({ room, name, identity, metadata, token, manualSubscribe, lastN }: JoinOptions): Omit<Join, "protocol"> {

@@ -90,6 +90,14 @@ export class Room extends TypedEventTarget<RoomEvents> {
     return this.#call.messages;
   }
 
+  /**
+   * Reads messages from before those in room.messages, to which they are added; 200 are there to begin with. Resolves with whether there may be
+   * still older ones. Rejects with "unsupported" where the server keeps no log of the room.
+   */
+  olderMessages(): Promise<boolean> {
+    return this.#call.olderMessages();
+  }
+
   /** State that the room's participants share: records, lists, events, RPC, presence. It ends with the room, but for durable records. */
   get state(): SharedState {
     return this.#call.shared.room;

@@ -16,6 +16,9 @@ export type Change =
   | { readonly is: "codecs"; readonly codecs: Codecs }
   | { readonly is: "speakers"; readonly speakers: Speakers };
 
+/** Messages that are kept where somebody has read older ones than the server gives to who joins. */
+const maxMessages = 5_000;
+
 interface Member {
   participant: Participant;
   readonly publications: Map<string, Publication>;
@@ -25,6 +28,7 @@ export class RoomState {
   #revision = 0;
   #members = new Map<string, Member>();
   #messages: ChatMessage[] = [];
+  #mostMessages: number = limits.maxChatKept;
   #codecs: Codecs = { audio: [], video: [] };
   #speakers: Speakers = { speaking: [] };
 
@@ -39,6 +43,17 @@ export class RoomState {
 
   get codecs(): Codecs {
     return this.#codecs;
+  }
+
+  /** Puts older messages before those that are known; from then on none is dropped, until there are too many. */
+  addOlder(messages: readonly ChatMessage[]): void {
+    this.#mostMessages = maxMessages;
+    this.#messages = inOrder([...messages, ...this.#messages]).slice(-maxMessages);
+  }
+
+  /** Whether a message is known. */
+  knows(message: ChatMessage): boolean {
+    return this.#messages.some((m) => sameMessage(m, message));
   }
 
   /** Replaces everything that is known; what differs comes out as changes. */
@@ -154,8 +169,8 @@ export class RoomState {
   }
 
   #message(message: ChatMessage): Change[] {
-    if (this.#messages.some((m) => sameMessage(m, message))) return [];
-    this.#messages = [...this.#messages, message].slice(-limits.maxChatKept);
+    if (this.knows(message)) return [];
+    this.#messages = [...this.#messages, message].slice(-this.#mostMessages);
     return [{ is: "message", message }];
   }
 
@@ -184,11 +199,11 @@ export class RoomState {
 
   #replaceMessages(chat: readonly ChatMessage[]): Change[] {
     const before = this.#messages;
-    // The server does not keep private messages for a snapshot.
-    const own = before.filter((m) => m.to !== undefined);
+    // The server does not keep private messages for a snapshot, and gives no older ones than its last.
+    const hasOlder = this.#mostMessages > limits.maxChatKept;
+    const own = before.filter((m) => m.to !== undefined || hasOlder);
     const all = [...chat.filter((m) => !own.some((o) => sameMessage(o, m))), ...own];
-    all.sort((a, b) => Date.parse(a.at) - Date.parse(b.at) || a.id - b.id);
-    this.#messages = all.slice(-limits.maxChatKept);
+    this.#messages = inOrder(all).slice(-this.#mostMessages);
     return this.#messages.filter((m) => !before.some((b) => sameMessage(b, m))).map((message) => ({ is: "message", message }));
   }
 }
@@ -199,6 +214,10 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
 
 function sameMessage(a: ChatMessage, b: ChatMessage): boolean {
   return a.id === b.id && a.at === b.at && a.from === b.from;
+}
+
+function inOrder(messages: readonly ChatMessage[]): ChatMessage[] {
+  return [...messages].sort((a, b) => Date.parse(a.at) - Date.parse(b.at) || a.id - b.id);
 }
 
 /** Whether two publications of one participant are the same track to a person. */

@@ -683,3 +683,22 @@ test("presence: list reads once, watch tells from then on", async () => {
   void presence.unwatch(["cid"]);
   assert.deepEqual([...presence.present], []);
 });
+
+test("the event of a write that was answered hides none that is underway since", async () => {
+  const all = await open();
+  const rec = await record(all, {});
+  const views: unknown[] = [];
+  rec.subscribe((value) => views.push(value));
+  const first = rec.set("a", 1);
+  await settle();
+  const [write] = asked(all.server, "record-write");
+  all.server.reply("written", { incarnation: 3, version: 6 }, write);
+  await settle();
+  void rec.set("b", 2);
+  await settle();
+  assert.equal(asked(all.server, "record-write").length, 2);
+  changed(all.server, 6, [{ op: "set", path: "a", value: 1 }], 3, "ann");
+  await first;
+  assert.deepEqual(rec.get(), { a: 1, b: 2 });
+  assert.deepEqual(views, [{ a: 1 }, { a: 1, b: 2 }], "it was gone for a moment");
+});

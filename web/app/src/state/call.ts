@@ -2,6 +2,8 @@
 
 import type { ReadonlySignal } from "@preact/signals";
 import type { Advice } from "../pure/advice.js";
+import type { Line } from "../pure/lines.js";
+import type { Piece, Stroke } from "../pure/strokes.js";
 import type { Capture } from "./capture.js";
 import type { Statistics } from "./statistics.js";
 
@@ -36,6 +38,8 @@ export interface Person {
   readonly speaking: boolean;
   /** Leads a conversation of three or more. */
   readonly leads: boolean;
+  /** Which of the raised hands is this person's, from 1; 0: it is not raised. */
+  readonly hand: number;
   readonly camera: Picture;
   readonly shares: readonly Share[];
   readonly sounds: readonly Sound[];
@@ -51,6 +55,30 @@ export interface ChatLine {
   readonly isPrivate: boolean;
 }
 
+/** What several draw on. */
+export interface Board {
+  /** The oldest first. */
+  readonly strokes: ReadonlySignal<readonly Stroke[]>;
+  /** Something has not reached the server. */
+  readonly isPending: ReadonlySignal<boolean>;
+  /** Some of the strokes are one's own. */
+  readonly canUndo: boolean;
+  /** Adds a stroke, or a piece of one; false: the board is full. */
+  draw(key: string, piece: Omit<Piece, "by">): boolean;
+  erase(keys: readonly string[]): void;
+  /** Takes away the newest of one's own strokes. */
+  undo(): void;
+  wipe(): void;
+}
+
+/** A text that several write. */
+export interface Notes {
+  readonly lines: ReadonlySignal<readonly Line[]>;
+  readonly isPending: ReadonlySignal<boolean>;
+  /** Makes another text of the lines that were shown; what others have changed since stays. Gives the lines as they are then. */
+  edit(shown: readonly Line[], text: string): readonly Line[];
+}
+
 export type Connection = "connecting" | "connected" | "reconnecting";
 
 export type Sharing = { readonly is: "idle" } | { readonly is: "starting" } | { readonly is: "live"; readonly stream: MediaStream };
@@ -64,6 +92,8 @@ export interface Call {
   /** Identity of who is large in the speaker view; empty: nobody. */
   readonly featured: ReadonlySignal<string>;
   readonly chat: ReadonlySignal<readonly ChatLine[]>;
+  /** There may be lines from before. */
+  readonly hasOlderChat: ReadonlySignal<boolean>;
   readonly connection: ReadonlySignal<Connection>;
   /** Why it is not connected, where that is known. */
   readonly trouble: ReadonlySignal<Advice | undefined>;
@@ -76,11 +106,21 @@ export interface Call {
   readonly byInvitation: boolean;
   readonly mayPublish: boolean;
   readonly mayKick: boolean;
+  /** Raise hands, draw, write notes. */
+  readonly mayShare: boolean;
+  /** The server keeps raised hands. */
+  readonly hasHands: ReadonlySignal<boolean>;
+  /** Undefined: the server keeps none. */
+  readonly board: ReadonlySignal<Board | undefined>;
+  readonly notes: ReadonlySignal<Notes | undefined>;
   /** Loudness now, 0 to 1. */
   level(identity: string): number;
   toggleSharing(): Promise<void>;
   sendChat(text: string): Promise<void>;
+  /** Puts older lines before those that are there. */
+  readOlderChat(): Promise<void>;
   kick(identity: string): Promise<void>;
+  raiseHand(identity: string, raised: boolean): Promise<void>;
   playSound(): Promise<void>;
   statistics(): Promise<Statistics>;
   leave(): void;

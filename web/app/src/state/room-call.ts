@@ -1,20 +1,25 @@
 // A call through the SDK's Room.
 
-import { type ChatMessage, type Code, type ConnectionState, type ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type Subscription } from "@parley-rtc/sdk";
+import { type ChatMessage, type Code, type ConnectionState, limits, ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type SharedList, type Subscription } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
 import { type Advice, deviceAdvice, troubleAdvice } from "../pure/advice.js";
 import { shareKey } from "../pure/arrange.js";
+import { handsLeft, placeOf, raisedHands } from "../pure/hands.js";
 import { featuredOf } from "../pure/many.js";
-import type { Call, ChatLine, Connection, Person, Picture, Playable, Sharing } from "./call.js";
+import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "./call.js";
 import { type Capture, captureScreen } from "./capture.js";
 import { trackPlayable } from "./playable.js";
 import { Publisher } from "./publisher.js";
 import { Sampler, type Statistics } from "./statistics.js";
 import { say } from "./toasts.js";
+import { recordNames, SharedBoard, SharedNotes, united } from "./together.js";
 import { pinned } from "./view.js";
 
 /** Of subscriptions: what is pinned comes before all else, see the protocol. */
 const [usualPriority, pinnedPriority] = [100, 255];
+
+/** Within this, the hand of somebody who has left is removed. */
+const putAwayMs = 2_000;
 
 /** Whoever hears that the call is over. */
 export type Ended = (reason: ParleyError | undefined, areOthersThere: boolean) => void;
@@ -24,11 +29,15 @@ export class RoomCall implements Call {
   readonly people = signal<readonly Person[]>([]);
   readonly featured = signal("");
   readonly chat = signal<readonly ChatLine[]>([]);
+  readonly hasOlderChat = signal(false);
   readonly connection = signal<Connection>("connecting");
   readonly trouble = signal<Advice | undefined>(undefined);
   readonly restart = signal<number | undefined>(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
+  readonly hasHands = signal(false);
+  readonly board = signal<Board | undefined>(undefined);
+  readonly notes = signal<Notes | undefined>(undefined);
   readonly microphone: Capture;
   readonly camera: Capture;
   readonly byInvitation: boolean;
@@ -39,6 +48,7 @@ export class RoomCall implements Call {
   readonly #dispose: () => void;
   #refreshing = false;
   #preferred: Subscription | undefined;
+  #hands: SharedList | undefined;
 
   constructor(room: Room, microphone: Capture, camera: Capture, byInvitation: boolean, ended: Ended) {
     this.#room = room;
@@ -56,7 +66,10 @@ export class RoomCall implements Call {
     });
     this.#refresh();
     this.#refreshChat();
+    this.hasOlderChat.value = room.messages.length >= limits.maxChatKept; // else the server would have given them
     this.#connectionIs(room.connectionState, undefined);
+    void this.#openHands();
+    void this.#openTogether();
   }
 
   get mayPublish(): boolean {
@@ -65,6 +78,10 @@ export class RoomCall implements Call {
 
   get mayKick(): boolean {
     return this.#room.localParticipant.grants.admin;
+  }
+
+  get mayShare(): boolean {
+    return this.#room.localParticipant.grants.publishData;
   }
 
   level(identity: string): number {
@@ -98,8 +115,23 @@ export class RoomCall implements Call {
     await this.#room.sendMessage(text);
   }
 
+  async readOlderChat(): Promise<void> {
+    try {
+      this.hasOlderChat.value = await this.#room.olderMessages();
+    } catch (reason) {
+      if (reason instanceof ParleyError && reason.code === "unsupported") this.hasOlderChat.value = false;
+      else say("Earlier messages could not be read.", "Try again.");
+    }
+    this.#refreshChat();
+  }
+
   async kick(identity: string): Promise<void> {
     await this.#room.kick(identity);
+  }
+
+  async raiseHand(identity: string, raised: boolean): Promise<void> {
+    if (raised === (this.#hands?.entries.includes(identity) ?? false)) return;
+    await (raised ? this.#hands?.add(identity) : this.#hands?.remove(identity));
   }
 
   async playSound(): Promise<void> {
@@ -135,6 +167,7 @@ export class RoomCall implements Call {
     room.addEventListener("participantleft", ({ participant, reason }) => {
       const farewell = farewellOf(participant.name, reason);
       if (farewell) say(farewell);
+      if (reason !== "replaced") this.#putAwayHands();
       changed();
     });
     room.addEventListener("message", () => this.#refreshChat());
@@ -142,6 +175,43 @@ export class RoomCall implements Call {
     room.addEventListener("playbackallowed", () => (this.soundBlocked.value = false));
     room.addEventListener("draining", ({ seconds }) => (this.restart.value = seconds));
     room.addEventListener("connectionstate", ({ state, reason }) => this.#connectionIs(state, reason));
+  }
+
+  /** Where the server keeps no state, or lets nobody read it here, there are none. */
+  async #openHands(): Promise<void> {
+    const hands = await this.#room.state.list(recordNames.hands).catch(() => undefined);
+    if (!hands) return;
+    this.#hands = hands;
+    hands.addEventListener("entryadded", ({ entry }) => {
+      const participant = this.#room.participants.get(entry);
+      if (participant) say(`${participant.name} raised a hand`);
+    });
+    hands.addEventListener("change", () => this.#refreshSoon());
+    hands.addEventListener("ended", () => (this.hasHands.value = false));
+    this.hasHands.value = true;
+    await this.raiseHand(this.#room.localParticipant.identity, false).catch(() => undefined); // it is one of an earlier visit
+    this.#putAwayHands();
+    this.#refreshSoon();
+  }
+
+  async #openTogether(): Promise<void> {
+    const { state, localParticipant } = this.#room;
+    const open = (name: string) => state.record(name, { merge: united }).catch(() => undefined);
+    const [board, notes] = await Promise.all([open(recordNames.board), open(recordNames.notes)]);
+    if (board) this.board.value = new SharedBoard(board, localParticipant.identity);
+    if (notes) this.notes.value = new SharedNotes(notes);
+    board?.addEventListener("ended", () => (this.board.value = undefined));
+    notes?.addEventListener("ended", () => (this.notes.value = undefined));
+  }
+
+  /** Who leaves takes the hand along: after a while, of a length that is chance, whoever comes first removes it. Until then it is hidden. */
+  #putAwayHands(): void {
+    if (!this.#hands || !this.mayShare) return;
+    setTimeout(() => {
+      const { localParticipant, participants } = this.#room;
+      const present = new Set([localParticipant.identity, ...participants.keys()]);
+      for (const identity of handsLeft(this.#hands?.entries ?? [], present)) this.#hands?.remove(identity).catch(() => undefined); // it stays hidden
+    }, Math.random() * putAwayMs);
   }
 
   #connectionIs(state: ConnectionState, reason: ParleyError | undefined): void {
@@ -171,7 +241,9 @@ export class RoomCall implements Call {
   #refresh(): void {
     const others = [...this.#room.participants.values()].sort((a, b) => a.joinedAt.getTime() - b.joinedAt.getTime());
     const leader = others.length > 1 ? this.#room.dominantSpeaker : undefined;
-    this.people.value = [this.#self(leader), ...others.map((p) => personOf(p, leader))];
+    const present = new Set([this.#room.localParticipant, ...others].map((p) => p.identity));
+    const hands = raisedHands(this.#hands?.entries ?? [], present);
+    this.people.value = [this.#self(leader, hands), ...others.map((p) => personOf(p, leader, hands))];
     this.featured.value = featuredOf(this.people.value, this.featured.value);
     this.#prefer(others.flatMap((p) => [...p.publications.values()]).find(isPinned)?.subscription);
   }
@@ -184,7 +256,7 @@ export class RoomCall implements Call {
     this.#preferred = subscription;
   }
 
-  #self(leader: Participant | undefined): Person {
+  #self(leader: Participant | undefined, hands: readonly string[]): Person {
     const self = this.#room.localParticipant;
     const [mic, camera] = [this.microphone, this.camera];
     const isHeard = mic.on.peek() && mic.track !== undefined;
@@ -196,6 +268,7 @@ export class RoomCall implements Call {
       microphone: isHeard ? "on" : "muted",
       speaking: isHeard && self.speaking,
       leads: self === leader,
+      hand: placeOf(hands, self.identity),
       camera: track ? { is: "shown", media: trackPlayable(track) } : { is: "none" },
       shares: [],
       sounds: [],
@@ -222,7 +295,7 @@ function farewellOf(name: string, reason: Code): string | undefined {
   }
 }
 
-function personOf(participant: RemoteParticipant, leader: Participant | undefined): Person {
+function personOf(participant: RemoteParticipant, leader: Participant | undefined, hands: readonly string[]): Person {
   const publications = [...participant.publications.values()];
   const microphone = publications.find((p) => p.source === "microphone");
   const camera = publications.find(isCamera);
@@ -233,6 +306,7 @@ function personOf(participant: RemoteParticipant, leader: Participant | undefine
     microphone: microphone ? (microphone.muted ? "muted" : "on") : "none",
     speaking: participant.speaking,
     leads: participant === leader,
+    hand: placeOf(hands, participant.identity),
     camera: camera ? pictureOf(camera) : { is: "none" },
     shares: publications.filter((p) => p.source === "screen" && !p.muted).map((p) => ({ id: p.id, picture: pictureOf(p) })),
     sounds: publications.filter((p) => p.kind === "audio").map((p) => ({ id: p.id, media: p.subscription })),

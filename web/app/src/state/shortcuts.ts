@@ -6,7 +6,8 @@ import { toggleInCall } from "./capture.js";
 import { invite } from "./link.js";
 import { toggleFullScreen } from "./full-screen.js";
 import { recall, remember } from "./storage.js";
-import { dialog, menuOpen, panel, pinned, togglePanel, toggleView } from "./view.js";
+import { toggleHand } from "./hands.js";
+import { boardOpen, dialog, menuOpen, panel, pinned, toggleBoard, togglePanel, toggleView } from "./view.js";
 
 export const shortcutsOn = signal(recall("shortcuts") !== "off");
 /** Space is held down, and the microphone is open for as long. */
@@ -19,6 +20,9 @@ export const shortcuts = [
   { key: "D", does: "Share the screen, or stop" },
   { key: "C", does: "Chat" },
   { key: "P", does: "People" },
+  { key: "R", does: "Raise the hand, or lower it" },
+  { key: "B", does: "Whiteboard" },
+  { key: "N", does: "Notes" },
   { key: "G", does: "Grid, or who speaks large" },
   { key: "L", does: "Copy the link, or invite" },
   { key: "F", does: "Full screen" },
@@ -66,6 +70,9 @@ const actions: Readonly<Record<string, (call: Call) => void>> = {
   d: (call) => void call.toggleSharing(),
   c: () => togglePanel("chat"),
   p: () => togglePanel("people"),
+  r: (call) => void toggleHand(call),
+  b: (call) => call.board.value && toggleBoard(),
+  n: (call) => call.notes.value && togglePanel("notes"),
   g: (call) => toggleView(call.people.value.length),
   l: (call) => invite(call),
   f: () => void toggleFullScreen(),
@@ -90,6 +97,7 @@ function closeTop(e: KeyboardEvent): void {
   if (dialog.value.is !== "none") return;
   if (menuOpen.value) menuOpen.value = false;
   else if (panel.value !== "none") panel.value = "none";
+  else if (boardOpen.value) boardOpen.value = false;
   else if (pinned.value !== "") pinned.value = "";
   else return;
   e.preventDefault();

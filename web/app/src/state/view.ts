@@ -2,14 +2,16 @@
 
 import { signal } from "@preact/signals";
 import { suitingView, type View } from "../pure/many.js";
-import type { Person } from "./call.js";
+import type { Board, Person } from "./call.js";
 
-export type Panel = "none" | "chat" | "people" | "statistics";
-export type Dialog = { readonly is: "none" } | { readonly is: "devices" } | { readonly is: "shortcuts" } | { readonly is: "invite" } | { readonly is: "remove"; readonly person: Person };
+export type Panel = "none" | "chat" | "people" | "notes" | "statistics";
+export type Dialog = { readonly is: "none" } | { readonly is: "devices" } | { readonly is: "shortcuts" } | { readonly is: "invite" } | { readonly is: "remove"; readonly person: Person } | { readonly is: "wipe"; readonly board: Board };
 
 export const panel = signal<Panel>("none");
 export const dialog = signal<Dialog>({ is: "none" });
 export const menuOpen = signal(false);
+/** The whiteboard is on the stage. */
+export const boardOpen = signal(false);
 /** Key of the tile that was made large; empty: none. */
 export const pinned = signal("");
 /** What somebody has chosen; undefined: what suits the number of people. */
@@ -39,6 +41,10 @@ export function togglePanel(which: Panel): void {
   panel.value = panel.value === which ? "none" : which;
 }
 
+export function toggleBoard(): void {
+  boardOpen.value = !boardOpen.value;
+}
+
 export function closeDialog(): void {
   dialog.value = { is: "none" };
 }
@@ -51,6 +57,7 @@ export function resetView(): void {
   panel.value = "none";
   dialog.value = { is: "none" };
   menuOpen.value = false;
+  boardOpen.value = false;
   pinned.value = "";
   chosenView.value = undefined;
   linesRead.value = 0;

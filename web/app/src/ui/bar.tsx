@@ -3,6 +3,7 @@
 import type { JSX } from "preact";
 import type { Call } from "../state/call.js";
 import { canShareScreen } from "../state/capture.js";
+import { mayRaise, toggleHand } from "../state/hands.js";
 import { shortcutsOn } from "../state/shortcuts.js";
 import { linesRead, type Panel, panel, togglePanel } from "../state/view.js";
 import { Icon } from "./icon.js";
@@ -13,6 +14,7 @@ import { SwitchButton } from "./switch-button.js";
 export function Bar({ call }: { readonly call: Call }): JSX.Element {
   const unread = panel.value === "chat" ? 0 : call.chat.value.slice(linesRead.value).filter((l) => !l.isOwn).length;
   const people = call.people.value.length;
+  const isRaised = call.people.value.some((p) => p.isLocal && p.hand > 0);
   const isSharing = call.sharing.value.is === "live";
   return (
     <footer class="bar">
@@ -37,6 +39,9 @@ export function Bar({ call }: { readonly call: Call }): JSX.Element {
         )}
         <PanelButton which="chat" icon="chat" label="Chat" shortcut="C" badge={unread} badgeText={`, ${unread} unread`} />
         <PanelButton which="people" icon="people" label="People" shortcut="P" badge={people} badgeText={`, ${people} here`} isQuiet />
+        {mayRaise(call) && (
+          <BarButton icon="hand" label={isRaised ? "Lower your hand" : "Raise your hand"} shortcut="R" isLit={isRaised} onClick={() => void toggleHand(call)} />
+        )}
         <MoreMenu call={call} />
         <BarButton icon="leave" label="Leave" isLeave onClick={() => call.leave()} />
       </div>

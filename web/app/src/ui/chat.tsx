@@ -20,8 +20,13 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
   const lines = call.chat.value;
   const list = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
+  const first = useRef({ id: lines[0]?.id, height: 0 });
   useLayoutEffect(() => {
     linesRead.value = lines.length;
+    const before = first.current;
+    first.current = { id: lines[0]?.id, height: list.current?.scrollHeight ?? 0 };
+    // What was read stays where it is when older lines come above it.
+    if (list.current && before.id !== lines[0]?.id && lines.some((l) => l.id === before.id)) list.current.scrollTop += list.current.scrollHeight - before.height;
     if (list.current && (atEnd.current || lines.at(-1)?.isOwn)) list.current.scrollTop = list.current.scrollHeight;
   }, [lines.length]);
   return (
@@ -44,12 +49,27 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
             <p>Everyone in the room reads what you write, and so do those who come later.</p>
           </div>
         )}
+        {call.hasOlderChat.value && <Older call={call} />}
         {lines.map((line, i) => (
           <Line key={line.id} line={line} before={lines[i - 1]} />
         ))}
       </div>
       <Composer call={call} />
     </>
+  );
+}
+
+function Older({ call }: { readonly call: Call }): JSX.Element {
+  const isReading = useSignal(false);
+  const read = async (): Promise<void> => {
+    isReading.value = true;
+    await call.readOlderChat();
+    isReading.value = false;
+  };
+  return (
+    <button type="button" class="small chat-older" disabled={isReading.value} onClick={() => void read()}>
+      {isReading.value ? "Reading…" : "Earlier messages"}
+    </button>
   );
 }
 

@@ -4,7 +4,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { deviceAdvice } from "../pure/advice.js";
 import { invitationCommand } from "../pure/invitation.js";
-import type { Call, Person } from "../state/call.js";
+import type { Board, Call, Person } from "../state/call.js";
 import { findDevices } from "../state/devices.js";
 import { copy, copyLink, linkOf } from "../state/link.js";
 import { shortcuts, shortcutsOn, switchShortcuts } from "../state/shortcuts.js";
@@ -27,6 +27,8 @@ export function Dialogs({ call }: { readonly call: Call }): JSX.Element | null {
       return <InviteDialog room={call.room} />;
     case "remove":
       return <RemoveDialog call={call} person={open.person} />;
+    case "wipe":
+      return <WipeDialog board={open.board} />;
   }
 }
 
@@ -152,6 +154,26 @@ function RemoveDialog({ call, person }: { readonly call: Call; readonly person: 
         </button>
         <button type="button" class="danger" onClick={() => void remove()}>
           Remove
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+function WipeDialog({ board }: { readonly board: Board }): JSX.Element {
+  const wipe = (): void => {
+    closeDialog();
+    board.wipe();
+  };
+  return (
+    <Dialog title="Wipe the whiteboard?">
+      <p>What everyone has drawn is gone then, for everyone.</p>
+      <div class="dialog-actions">
+        <button type="button" autoFocus onClick={closeDialog}>
+          Cancel
+        </button>
+        <button type="button" class="danger" onClick={wipe}>
+          Wipe
         </button>
       </div>
     </Dialog>

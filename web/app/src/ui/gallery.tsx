@@ -5,9 +5,10 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { arrange, shareKey } from "../pure/arrange.js";
 import { fitGrid, type Space } from "../pure/grid.js";
-import type { Call, Person } from "../state/call.js";
+import type { Board, Call, Person } from "../state/call.js";
 import { invite, inviteLabel, isOnlyHere, linkOf } from "../state/link.js";
-import { pinned, portrait, viewFor } from "../state/view.js";
+import { boardOpen, pinned, portrait, viewFor } from "../state/view.js";
+import { BoardStage } from "./board.js";
 import { Icon } from "./icon.js";
 import { Tile, type TileItem } from "./tile.js";
 
@@ -15,6 +16,8 @@ const gap = 8;
 
 export function Gallery({ call }: { readonly call: Call }): JSX.Element {
   const people = call.people.value;
+  const board = boardOpen.value ? call.board.value : undefined;
+  if (board) return <AroundBoard call={call} board={board} />;
   const arrangement = arrange(people.flatMap(itemsOf), pinned.value, featuredIn(call));
   const isAlone = people.length === 1;
   const isUpright = arrangement.is === "stage" && arrangement.stage.isShare && portrait.value;
@@ -34,6 +37,20 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
         </div>
       )}
       {isAlone && call.connection.value !== "reconnecting" && <FirstHere call={call} />}
+    </main>
+  );
+}
+
+/** The whiteboard is large, and everyone is beside or below it. */
+function AroundBoard({ call, board }: { readonly call: Call; readonly board: Board }): JSX.Element {
+  const tiles = call.people.value.flatMap(itemsOf);
+  return (
+    <main class={`gallery as-stage with-board${portrait.value ? " upright" : ""}`}>
+      <h1 class="hidden">{call.room}</h1>
+      <div class="stage">
+        <BoardStage call={call} board={board} />
+      </div>
+      {portrait.value ? <Grid call={call} tiles={tiles} /> : <Strip call={call} tiles={tiles} />}
     </main>
   );
 }

@@ -6,7 +6,7 @@ import type { Call } from "../state/call.js";
 import { devices } from "../state/devices.js";
 import { canFullScreen, isFullScreen, toggleFullScreen } from "../state/full-screen.js";
 import { invite, inviteLabel } from "../state/link.js";
-import { dialog, menuOpen, panel, toggleView, viewFor } from "../state/view.js";
+import { boardOpen, dialog, menuOpen, panel, toggleBoard, toggleView, viewFor } from "../state/view.js";
 import { Icon } from "./icon.js";
 import type { IconName } from "./sprite.gen.js";
 import { isTouch } from "./tile.js";
@@ -43,10 +43,11 @@ export function MoreMenu({ call }: { readonly call: Call }): JSX.Element {
 }
 
 function entriesOf(call: Call): Entry[] {
-  const entries: Entry[] = [
-    { icon: "settings", label: "Devices", does: () => (dialog.value = { is: "devices" }) },
-    { icon: "copy", label: inviteLabel(call), does: () => invite(call) },
-  ];
+  const entries: Entry[] = [];
+  if (call.board.value) entries.push({ icon: "board", label: boardOpen.value ? "Close the whiteboard" : "Whiteboard", does: toggleBoard });
+  if (call.notes.value) entries.push({ icon: "notes", label: "Notes", does: () => (panel.value = "notes") });
+  entries.push({ icon: "settings", label: "Devices", does: () => (dialog.value = { is: "devices" }) });
+  entries.push({ icon: "copy", label: inviteLabel(call), does: () => invite(call) });
   const count = call.people.value.length;
   if (count > 2) {
     const [icon, label] = viewFor(count) === "grid" ? (["speaker-view", "Speaker view"] as const) : (["grid-view", "Grid view"] as const);

@@ -6,14 +6,16 @@ import type { Call } from "../state/call.js";
 import { type Panel, panel } from "../state/view.js";
 import { ChatPanel } from "./chat.js";
 import { Icon } from "./icon.js";
+import { NotesPanel } from "./notes.js";
 import { PeoplePanel } from "./people.js";
 import { StatisticsPanel } from "./statistics.js";
 
-const titles: Record<Exclude<Panel, "none">, string> = { chat: "Chat", people: "People", statistics: "Statistics" };
+const titles: Record<Exclude<Panel, "none">, string> = { chat: "Chat", people: "People", notes: "Notes", statistics: "Statistics" };
 
 export function SidePanel({ call }: { readonly call: Call }): JSX.Element | null {
   const which = panel.value;
-  return which === "none" ? null : <Open key={which} which={which} call={call} />;
+  if (which === "none" || (which === "notes" && !call.notes.value)) return null;
+  return <Open key={which} which={which} call={call} />;
 }
 
 function Open({ which, call }: { readonly which: Exclude<Panel, "none">; readonly call: Call }): JSX.Element {
@@ -42,12 +44,14 @@ function Open({ which, call }: { readonly which: Exclude<Panel, "none">; readonl
   );
 }
 
-function contentOf(which: Exclude<Panel, "none">, call: Call): JSX.Element {
+function contentOf(which: Exclude<Panel, "none">, call: Call): JSX.Element | null {
   switch (which) {
     case "chat":
       return <ChatPanel call={call} />;
     case "people":
       return <PeoplePanel call={call} />;
+    case "notes":
+      return call.notes.value ? <NotesPanel call={call} notes={call.notes.value} /> : null;
     case "statistics":
       return <StatisticsPanel call={call} />;
   }

@@ -1,6 +1,8 @@
 import type { JSX } from "preact";
+import { handsFirst } from "../pure/hands.js";
 import { hueOf } from "../pure/people.js";
 import type { Call, Person } from "../state/call.js";
+import { changeHand, mayRaise } from "../state/hands.js";
 import { invite, inviteLabel, isOnlyHere } from "../state/link.js";
 import { dialog } from "../state/view.js";
 import { Avatar } from "./face.js";
@@ -11,8 +13,8 @@ export function PeoplePanel({ call }: { readonly call: Call }): JSX.Element {
   return (
     <>
       <ul class="people">
-        {people.map((person) => (
-          <Row key={person.identity} person={person} mayKick={call.mayKick} />
+        {handsFirst(people).map((person) => (
+          <Row key={person.identity} person={person} call={call} />
         ))}
       </ul>
       <div class="panel-foot">
@@ -30,8 +32,8 @@ function firstStep(call: Call): string {
   return call.byInvitation ? "" : " Send the link to whom you want to meet.";
 }
 
-function Row({ person, mayKick }: { readonly person: Person; readonly mayKick: boolean }): JSX.Element {
-  const { name, isLocal, identity, microphone, camera, shares, speaking } = person;
+function Row({ person, call }: { readonly person: Person; readonly call: Call }): JSX.Element {
+  const { name, isLocal, identity, microphone, camera, shares, speaking, hand } = person;
   const isHeard = microphone === "on";
   const isSeen = camera.is !== "none";
   return (
@@ -40,6 +42,11 @@ function Row({ person, mayKick }: { readonly person: Person; readonly mayKick: b
       <span class="people-name">
         <span>{name}</span>
         {isLocal && <small>you</small>}
+        {hand > 0 && (
+          <small>
+            hand raised<span class="hidden">, number {hand}</span>
+          </small>
+        )}
         {shares.length > 0 && <small>shares a screen</small>}
       </span>
       <span class={`people-mark${isHeard ? "" : " off"}${speaking ? " speaking" : ""}`} data-tip={isHeard ? "Microphone on" : "Muted"}>
@@ -50,7 +57,18 @@ function Row({ person, mayKick }: { readonly person: Person; readonly mayKick: b
         <Icon name={isSeen ? "camera" : "camera-off"} />
         <span class="hidden">{isSeen ? "camera on" : "camera off"}</span>
       </span>
-      {mayKick && !isLocal && (
+      {hand > 0 && mayRaise(call) && (
+        <button
+          type="button"
+          class="quiet small raised"
+          aria-label={isLocal ? "Lower your hand" : `Lower the hand of ${name}`}
+          data-tip="Lower the hand"
+          onClick={() => void changeHand(call, person, false)}
+        >
+          <Icon name="hand" />
+        </button>
+      )}
+      {call.mayKick && !isLocal && (
         <button type="button" class="quiet small" aria-label={`Remove ${name}`} data-tip="Remove" onClick={() => (dialog.value = { is: "remove", person })}>
           <Icon name="remove" />
         </button>

@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { announceTogether } from "../state/announce.js";
 import type { Call, Sharing } from "../state/call.js";
 import { watchDevices } from "../state/devices.js";
 import { speakingWhileMuted, watchMutedSpeech } from "../state/muted-hint.js";
@@ -18,7 +19,7 @@ import { isTouch } from "./tile.js";
 
 export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
   useEffect(() => {
-    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake()];
+    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake(), announceTogether(call)];
     return () => {
       for (const end of ends) end();
     };

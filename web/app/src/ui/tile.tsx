@@ -41,6 +41,7 @@ export function Tile({ item, call, size }: Props): JSX.Element {
 
   const caption = captionOf(item, size);
   const isMuted = !isShare && person.microphone !== "on";
+  const hand = isShare ? 0 : person.hand;
   const isPinned = pinned.value === item.key;
   const isLeftOut = item.picture.is === "shown" && item.picture.leftOut === true;
   return (
@@ -48,17 +49,25 @@ export function Tile({ item, call, size }: Props): JSX.Element {
       ref={tile}
       class={`tile ${size}${speaking ? " speaking" : ""}${leads ? " leads" : ""}${isShare ? " share" : ""}`}
       tabIndex={-1}
-      aria-label={[caption, isMuted && "muted", isLeftOut && "video paused", isPinned && "pinned"].filter(Boolean).join(", ")}
+      aria-label={[caption, isMuted && "muted", hand > 0 && `hand raised, number ${hand}`, isLeftOut && "video paused", isPinned && "pinned"].filter(Boolean).join(", ")}
       onDblClick={() => mayPin(item, call) && togglePin(item.key)}
       {...longPress}
     >
       {contentOf(item, call)}
-      {isLeftOut && (
-        <p class="tile-mark" title="Seen when they speak for a while, or when you pin them">
-          <Icon name="paused" />
-          <span>Video paused</span>
-        </p>
-      )}
+      <div class="tile-marks">
+        {hand > 0 && (
+          <p class="tile-mark raised">
+            <Icon name="hand" />
+            <span>{hand}</span>
+          </p>
+        )}
+        {isLeftOut && (
+          <p class="tile-mark" title="Seen when they speak for a while, or when you pin them">
+            <Icon name="paused" />
+            <span>Video paused</span>
+          </p>
+        )}
+      </div>
       <figcaption class="caption">
         {isPinned && <Icon name="pin" />}
         {isMuted && <Icon name="mic-off" />}

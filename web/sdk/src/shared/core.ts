@@ -4,7 +4,8 @@
 import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError } from "../errors.js";
 import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, RecordState, RecordWrite, Written } from "../wire.gen.js";
 import { limits } from "../wire.gen.js";
-import { badRequest, equal } from "./json.js";
+import type { Kept } from "./cache.js";
+import { badRequest, equal, take } from "./json.js";
 import { maxHeard } from "./limits.js";
 import { type Asker, pause, tell } from "./link.js";
 import type { Document } from "./patch.js";
@@ -32,6 +33,8 @@ export interface CoreOwner {
   ready(core: Core): void;
   /** Reads it anew. */
   resubscribe(core: Core): void;
+  /** A record is another one than it was, or its writes are. */
+  keep(core: Core): void;
 }
 
 /** What a record's views are told, beside what they watch. Calls come after the record has changed. */
@@ -71,6 +74,7 @@ export class Core {
     this.#options = options;
     this.#owner = owner;
     this.subscribed = new Promise((resolve, reject) => (this.#settleSubscribed = { resolve, reject }));
+    this.subscribed.catch(() => undefined); // views of what was kept are told that it has ended
   }
 
   get view(): Document {
@@ -88,6 +92,18 @@ export class Core {
   /** Whether the server tells each change. */
   get isLive(): boolean {
     return this.#replica.isLive;
+  }
+
+  /** What is worth keeping in this browser. Operations on lists are not: to repeat them may do them twice. */
+  get kept(): Kept {
+    const { document, have, writes } = this.#replica;
+    const repeatable = writes.filter((w) => !w.written && w.options.version === undefined).map((w) => w.operations ?? []);
+    return {
+      name: this.name,
+      ...(have ?? { incarnation: 0, version: 0 }),
+      ...(document !== undefined && { value: document }),
+      writes: repeatable.filter((all) => all.length > 0 && all.every(({ op }) => op === "set" || op === "erase")),
+    };
   }
 
   /** Whether there are writes whose version is not here. */
@@ -132,6 +148,30 @@ export class Core {
       });
       this.#owner.ready(this);
     });
+  }
+
+  /** What this browser has kept. Its writes may have been carried out: they meet the record when the server has told it. */
+  known({ incarnation, version, value, writes }: Kept): void {
+    this.#change(() => {
+      if (value !== undefined) this.#replica.known(incarnation, version, take(value));
+      for (const operations of writes) this.#again(operations);
+    });
+  }
+
+  #again(operations: readonly Operation[]): void {
+    const ignore = (): void => undefined; // whoever made it is not there any more
+    const write = newWrite(operations, {}, { resolve: ignore, reject: ignore });
+    write.isUncertain = true;
+    try {
+      this.#replica.add(write);
+    } catch {
+      return; // it does not fit what was kept
+    }
+    try {
+      this.#owner.admit(write.bytes);
+    } catch {
+      this.#replica.drop([write]);
+    }
   }
 
   // What the server tells.
@@ -332,6 +372,7 @@ export class Core {
   /** Changes the replica, and tells what has come of it. What is changed by whom that tells is told afterwards, to everybody. */
   #change(act: () => void): void {
     act();
+    if (!this.#ended) this.#owner.keep(this);
     if (this.#isTelling) return;
     this.#isTelling = true;
     while (this.#tellOnce());

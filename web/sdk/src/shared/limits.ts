@@ -14,3 +14,7 @@ export const maxPauseSeconds = 30;
 export const maxRestored = 64;
 /** What a provider says went wrong. */
 export const maxFailureBytes = 1024;
+/** What is kept in this browser, of all rooms of one origin. */
+export const maxCachedRecords = 256;
+export const maxCachedBytes = 16 * 1024 * 1024;
+export const maxCacheAgeDays = 30;

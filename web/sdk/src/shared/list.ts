@@ -48,6 +48,11 @@ export class SharedList extends TypedEventTarget<ListEvents> {
     return this.#core.version;
   }
 
+  /** What is seen is what the server has. False: the connection is lost, or it is what this browser has kept. */
+  get isLive(): boolean {
+    return this.#core.isLive;
+  }
+
   /** Some writes are not part of it on the server yet, as far as is known here. */
   get isPending(): boolean {
     return this.#core.isPending;

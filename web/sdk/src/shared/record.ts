@@ -62,6 +62,11 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
     return this.#core.view !== undefined;
   }
 
+  /** What is seen is what the server has. False: the connection is lost, or it is what this browser has kept. */
+  get isLive(): boolean {
+    return this.#core.isLive;
+  }
+
   /** Some writes are not part of it on the server yet, as far as is known here. */
   get isPending(): boolean {
     return this.#core.isPending;

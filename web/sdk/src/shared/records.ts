@@ -2,6 +2,7 @@
 
 import { asParleyError, ConnectionError, LimitError, type ParleyError } from "../errors.js";
 import type { EventMessage, RecordResult, RecordWanted } from "../wire.gen.js";
+import type { Cache } from "./cache.js";
 import { Core, type CoreOwner, type RecordOptions } from "./core.js";
 import { checkName, type Json, take } from "./json.js";
 import { maxRestored, maxWaitingBytes, maxWaitingWrites, maxWritesUnderway } from "./limits.js";
@@ -9,14 +10,18 @@ import { type Asker, Ending } from "./link.js";
 
 export class Records implements CoreOwner {
   readonly asker: Asker;
-  readonly #open = new Map<string, { readonly core: Core; users: number }>();
+  readonly #open = new Map<string, { readonly core: Core; readonly here: Promise<void>; users: number }>();
+  readonly #cache: Promise<Cache | undefined>;
   readonly #ready = new Set<Core>();
   readonly #ending: Ending;
+  #kept: Cache | undefined;
   #underway = 0;
   #waiting = { writes: 0, bytes: 0 };
 
-  constructor(asker: Asker) {
+  constructor(asker: Asker, cache: Promise<Cache | undefined> = Promise.resolve(undefined)) {
     this.asker = asker;
+    this.#cache = cache;
+    void cache.then((c) => (this.#kept = c));
     this.#ending = new Ending(
       (name) => this.#open.has(name),
       (names) => asker.insist("record-unsubscribe", () => {
@@ -31,13 +36,22 @@ export class Records implements CoreOwner {
     checkName(name);
     let entry = this.#open.get(name);
     if (!entry) {
-      entry = { core: new Core(name, options, this), users: 0 };
+      const core = new Core(name, options, this);
+      entry = { core, here: this.#begin(core), users: 0 };
       this.#open.set(name, entry);
-      this.resubscribe(entry.core);
     }
     entry.users++;
-    await entry.core.subscribed;
+    await entry.here;
     return entry.core;
+  }
+
+  /** Resolves when the record is here: as this browser has kept it, else as the server has it. */
+  async #begin(core: Core): Promise<void> {
+    const kept = await (await this.#cache)?.load(core.name);
+    if (!this.#isOpen(core)) return core.subscribed; // it is over
+    if (kept) core.known(kept);
+    this.resubscribe(core);
+    if (core.view === undefined) await core.subscribed;
   }
 
   /** Ends the subscription when nobody uses it any more. */
@@ -46,6 +60,7 @@ export class Records implements CoreOwner {
     if (entry?.core !== core || --entry.users > 0) return;
     this.#open.delete(core.name);
     core.end(new ConnectionError("The record was closed.", { next: "Await writes before closing." }));
+    this.keep(core);
     this.#ending.add(core.name);
   }
 
@@ -88,7 +103,12 @@ export class Records implements CoreOwner {
   drop(name: string, error: ParleyError): void {
     const core = this.#open.get(name)?.core;
     this.#open.delete(name);
+    if (error.code === "forbidden") this.#kept?.forget(name);
     core?.end(error);
+  }
+
+  keep(core: Core): void {
+    this.#kept?.save(core.kept);
   }
 
   end(error: ParleyError): void {
@@ -152,6 +172,7 @@ export class Records implements CoreOwner {
     // The values in one reply have a limit, which each alone does not reach.
     if (inBulk && result.error?.code === "limit") return this.resubscribe(core);
     if (!result.record) this.#open.delete(core.name);
+    if (result.error?.code === "forbidden") this.#kept?.forget(core.name);
     core.taken(result);
   }
 

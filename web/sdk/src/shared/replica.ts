@@ -58,6 +58,11 @@ export class Replica {
     this.#isLive = false;
   }
 
+  /** What was known before there was a connection. */
+  known(incarnation: number, version: number, document: Document): void {
+    this.#have(incarnation, version, document);
+  }
+
   /** It is asked what the record is. What the server has carried out before will be in there. */
   asked(): void {
     for (const write of this.#writes) write.isRead ||= write.written !== undefined;

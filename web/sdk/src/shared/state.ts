@@ -3,6 +3,7 @@
 import { ConnectionError, fromWire, NotFoundError, type ParleyError } from "../errors.js";
 import type { EventMessage, ListenKind, Scope, StateUnsubscribed } from "../wire.gen.js";
 import type { SessionState } from "../session.js";
+import type { Cache } from "./cache.js";
 import type { RecordOptions } from "./core.js";
 import { freeze, type Json } from "./json.js";
 import { Asker, type StateLink, tell } from "./link.js";
@@ -36,10 +37,10 @@ export class SharedState {
   readonly #asker: Asker;
 
   /** @internal */
-  constructor(link: StateLink, scope: Scope) {
+  constructor(link: StateLink, scope: Scope, cache?: Promise<Cache | undefined>) {
     this.#scope = scope;
     this.#asker = new Asker(link, scope);
-    this.#records = new Records(this.#asker);
+    this.#records = new Records(this.#asker, cache);
     this.#topics = new Names(this.#asker, "event-subscribe", "event-unsubscribe");
     this.#provided = new Names(this.#asker, "rpc-provide", "rpc-unprovide");
     this.#calls = new Calls(this.#asker, this.#provided);

@@ -6,6 +6,7 @@ import { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions } from "./publication.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
 import type { Session, SessionObserver, SessionState } from "./session.js";
+import type { RoomCache } from "./shared/cache.js";
 import { SharedState } from "./shared/state.js";
 import { Speakers } from "./speakers.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
@@ -20,9 +21,11 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
         readonly room: SharedState;
         readonly server: SharedState;
     };
-    constructor(room: Room, session: Session, joined: Joined);
+    constructor(room: Room, session: Session, joined: Joined, cache: Promise<RoomCache | undefined>);
     get connectionState(): ConnectionState;
     get messages(): readonly ChatMessage[];
+    /** Whether there may be still older ones. */
+    olderMessages(): Promise<boolean>;
     get mediaPath(): MediaPath | undefined;
     get peerConnection(): RTCPeerConnection;
     publish(track: MediaStreamTrack, options: PublishOptions, stream?: MediaStream): Promise<LocalPublication>;

@@ -18,6 +18,12 @@ export interface JoinOptions {
      * Default: as many as there are slots for.
      */
     readonly lastN?: number;
+    /**
+     * Keeps in this browser what records of the room were last known, and what is written to their paths while there is no connection: records are
+     * there at once then, and such writes are made later also when the page was closed meanwhile. See SharedRecord.isLive, and lastKnown().
+     * Whoever uses this browser can read it. Default: nothing is kept.
+     */
+    readonly cache?: boolean;
     /** Ends joining. Afterwards it has no effect: use room.leave(). */
     readonly signal?: AbortSignal;
     /** Another way to the server than its WebSocket. */

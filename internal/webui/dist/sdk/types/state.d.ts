@@ -45,6 +45,10 @@ export declare class RoomState {
     /** Chat, oldest first. */
     get messages(): readonly ChatMessage[];
     get codecs(): Codecs;
+    /** Puts older messages before those that are known; from then on none is dropped, until there are too many. */
+    addOlder(messages: readonly ChatMessage[]): void;
+    /** Whether a message is known. */
+    knows(message: ChatMessage): boolean;
     /** Replaces everything that is known; what differs comes out as changes. */
     replace(room: Snapshot): Change[];
     /** Applies one event. An event that tells what is known already changes nothing. */

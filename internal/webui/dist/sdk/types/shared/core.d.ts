@@ -1,5 +1,6 @@
 import { type ParleyError } from "../errors.js";
 import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, Written } from "../wire.gen.js";
+import type { Kept } from "./cache.js";
 import { type Asker } from "./link.js";
 import type { Document } from "./patch.js";
 import { type Path } from "./path.js";
@@ -23,6 +24,8 @@ export interface CoreOwner {
     ready(core: Core): void;
     /** Reads it anew. */
     resubscribe(core: Core): void;
+    /** A record is another one than it was, or its writes are. */
+    keep(core: Core): void;
 }
 /** What a record's views are told, beside what they watch. Calls come after the record has changed. */
 export interface CoreObserver {
@@ -46,6 +49,8 @@ export declare class Core {
     get isProvided(): boolean;
     /** Whether the server tells each change. */
     get isLive(): boolean;
+    /** What is worth keeping in this browser. Operations on lists are not: to repeat them may do them twice. */
+    get kept(): Kept;
     /** Whether there are writes whose version is not here. */
     get isPending(): boolean;
     /** What is named when subscribing again. */
@@ -59,6 +64,8 @@ export declare class Core {
     watch(path: Path, fn: Watcher["fn"]): () => void;
     /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
     write(operations: readonly Operation[] | undefined, options?: WriteOptions): Promise<Written>;
+    /** What this browser has kept. Its writes may have been carried out: they meet the record when the server has told it. */
+    known({ incarnation, version, value, writes }: Kept): void;
     /** How often it was subscribed to: only the newest result counts. */
     get asks(): number;
     /** It is subscribed to. */

@@ -12,3 +12,7 @@ export declare const maxPauseSeconds = 30;
 export declare const maxRestored = 64;
 /** What a provider says went wrong. */
 export declare const maxFailureBytes = 1024;
+/** What is kept in this browser, of all rooms of one origin. */
+export declare const maxCachedRecords = 256;
+export declare const maxCachedBytes: number;
+export declare const maxCacheAgeDays = 30;

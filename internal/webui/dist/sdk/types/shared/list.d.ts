@@ -28,6 +28,8 @@ export declare class SharedList extends TypedEventTarget<ListEvents> {
     /** The entries, in their order. Empty where there is no list. */
     get entries(): readonly string[];
     get version(): number;
+    /** What is seen is what the server has. False: the connection is lost, or it is what this browser has kept. */
+    get isLive(): boolean;
     /** Some writes are not part of it on the server yet, as far as is known here. */
     get isPending(): boolean;
     /** Adds an entry at the end. */

@@ -31,6 +31,8 @@ export declare class SharedRecord<T = Json> extends TypedEventTarget<RecordEvent
     /** 1 when it was created, and one more with each write; 0: it does not exist. One's own writes count when the server has them. */
     get version(): number;
     get exists(): boolean;
+    /** What is seen is what the server has. False: the connection is lost, or it is what this browser has kept. */
+    get isLive(): boolean;
     /** Some writes are not part of it on the server yet, as far as is known here. */
     get isPending(): boolean;
     /** A client that listens to a pattern provides this record. */

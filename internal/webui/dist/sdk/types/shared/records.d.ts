@@ -1,12 +1,13 @@
 import { type ParleyError } from "../errors.js";
 import type { EventMessage, RecordResult, RecordWanted } from "../wire.gen.js";
+import type { Cache } from "./cache.js";
 import { Core, type CoreOwner, type RecordOptions } from "./core.js";
 import { type Json } from "./json.js";
 import { type Asker } from "./link.js";
 export declare class Records implements CoreOwner {
     #private;
     readonly asker: Asker;
-    constructor(asker: Asker);
+    constructor(asker: Asker, cache?: Promise<Cache | undefined>);
     /** Opens a record, or shares it with whoever has opened it before. */
     open(name: string, options: RecordOptions): Promise<Core>;
     /** Ends the subscription when nobody uses it any more. */
@@ -23,6 +24,7 @@ export declare class Records implements CoreOwner {
     resubscribe(core: Core): void;
     /** It is over for one record. */
     drop(name: string, error: ParleyError): void;
+    keep(core: Core): void;
     end(error: ParleyError): void;
     admit(bytes: number): void;
     settled(bytes: number): void;

@@ -23,6 +23,8 @@ export declare class Replica {
     } | undefined;
     /** The server tells no more what changes. */
     lose(): void;
+    /** What was known before there was a connection. */
+    known(incarnation: number, version: number, document: Document): void;
     /** It is asked what the record is. What the server has carried out before will be in there. */
     asked(): void;
     /** The record as it is, from the reply to the newest subscription, or from a conflict. */

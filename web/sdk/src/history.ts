@@ -1,0 +1,47 @@
+// Chat from before what the server gives to who joins: read from the room's log, from its end to its beginning.
+
+import type { ChatMessage, Log, LogRead } from "./wire.gen.js";
+import { limits } from "./wire.gen.js";
+
+/** In one call: the log holds other things too, and a room with little chat has many pages of those. */
+const maxPages = 8;
+
+export type ReadLog = (body: LogRead) => Promise<Log>;
+
+export class ChatHistory {
+  readonly #read: ReadLog;
+  #first = 0;
+  /** The oldest entry that was read; undefined: none was. */
+  #oldest: number | undefined;
+
+  constructor(read: ReadLog) {
+    this.#read = read;
+  }
+
+  /** Nothing older is left. */
+  get isOver(): boolean {
+    return this.#oldest !== undefined && this.#oldest <= this.#first;
+  }
+
+  /** The next older messages, oldest first: those of the first page that has some of which isKnown says no. */
+  async older(isKnown: (message: ChatMessage) => boolean): Promise<readonly ChatMessage[]> {
+    if (this.#oldest === undefined) {
+      const { first, last } = await this.#read({ after: 0, limit: 1 });
+      [this.#first, this.#oldest] = [first, last + 1];
+    }
+    for (let page = 0; page < maxPages && !this.isOver; page++) {
+      const found = (await this.#page(this.#oldest)).filter((m) => !isKnown(m));
+      if (found.length > 0) return found;
+    }
+    return [];
+  }
+
+  /** The messages among the entries before a cursor. */
+  async #page(before: number): Promise<ChatMessage[]> {
+    const after = Math.max(this.#first, before - limits.maxLogEntries) - 1;
+    const { entries, first } = await this.#read({ after, limit: before - 1 - after });
+    this.#first = first;
+    this.#oldest = after + 1;
+    return entries.filter((e) => e.type === "chat" && e.cursor < before).map((e) => e.body as ChatMessage);
+  }
+}

@@ -1,0 +1,186 @@
+// What records were last known in this browser, and writes by path that have not reached the server: in IndexedDB, for pages that ask for it
+// (join({ cache: true })). One page at a time keeps what is of one room: two would repeat one another's writes.
+
+import type { Operation, Scope } from "../wire.gen.js";
+import type { Json } from "./json.js";
+import { maxCacheAgeDays, maxCachedBytes, maxCachedRecords } from "./limits.js";
+
+/** A record as it was last known. */
+export interface Kept {
+  readonly name: string;
+  readonly incarnation: number;
+  /** 0: there was no such record. */
+  readonly version: number;
+  readonly value?: Json;
+  /** Writes that the server has not confirmed, in their order. */
+  readonly writes: readonly (readonly Operation[])[];
+}
+
+/** Where records of one scope are kept. */
+export interface Cache {
+  load(name: string): Promise<Kept | undefined>;
+  /** Replaces what is kept of a record; writes of one moment go together. */
+  save(kept: Kept): void;
+  forget(name: string): void;
+}
+
+interface Row extends Kept {
+  readonly key: string;
+  readonly at: number;
+  readonly bytes: number;
+}
+
+const [database, store, byTime] = ["parley", "records", "at"] as const;
+const saveMs = 100;
+const dayMs = 86_400_000;
+
+/** The caches of one room's scopes. */
+export class RoomCache {
+  readonly #db: IDBDatabase;
+  readonly #place: string;
+  readonly #release: () => void;
+  readonly #unsaved = new Map<string, Kept>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Undefined: this browser has none, or another page has it. */
+  static async open(origin: string, room: string): Promise<RoomCache | undefined> {
+    if (typeof indexedDB === "undefined" || !globalThis.navigator?.locks) return undefined;
+    const place = JSON.stringify([origin, room]);
+    const release = await lock(`parley ${place}`);
+    if (!release) return undefined;
+    try {
+      const cache = new RoomCache(await openDatabase(), place, release);
+      await cache.#prune();
+      return cache;
+    } catch {
+      release(); // a private window, or the disk is full
+      return undefined;
+    }
+  }
+
+  private constructor(db: IDBDatabase, place: string, release: () => void) {
+    this.#db = db;
+    this.#place = place;
+    this.#release = release;
+    globalThis.addEventListener?.("pagehide", () => this.#flush());
+  }
+
+  of(scope: Scope): Cache {
+    const keyOf = (name: string): string => JSON.stringify([this.#place, scope, name]);
+    return {
+      load: (name) => this.#load(keyOf(name)),
+      save: (kept) => this.#save(keyOf(kept.name), kept),
+      forget: (name) => this.#forget(keyOf(name)),
+    };
+  }
+
+  /** Lets another page have it. */
+  close(): void {
+    this.#flush();
+    this.#release();
+  }
+
+  async #load(key: string): Promise<Kept | undefined> {
+    try {
+      return await done<Row | undefined>(this.#records("readonly").get(key));
+    } catch {
+      return undefined; // then it comes from the server
+    }
+  }
+
+  #save(key: string, kept: Kept): void {
+    this.#unsaved.set(key, kept);
+    this.#timer ??= setTimeout(() => this.#flush(), saveMs);
+  }
+
+  #forget(key: string): void {
+    this.#unsaved.delete(key);
+    this.#try(() => this.#records("readwrite").delete(key));
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#unsaved.size === 0) return;
+    const rows = [...this.#unsaved].map(([key, kept]): Row => ({ ...kept, key, at: Date.now(), bytes: JSON.stringify(kept).length }));
+    this.#unsaved.clear();
+    this.#try(() => {
+      const records = this.#records("readwrite");
+      for (const row of rows) records.put(row);
+    });
+  }
+
+  /** What cannot be kept is not kept. */
+  #try(act: () => void): void {
+    try {
+      act();
+    } catch {
+      this.#unsaved.clear();
+    }
+  }
+
+  #records(mode: IDBTransactionMode): IDBObjectStore {
+    return this.#db.transaction(store, mode).objectStore(store);
+  }
+
+  /** Takes away what is too old, or too much: the oldest first. */
+  async #prune(): Promise<void> {
+    const records = this.#records("readwrite");
+    let [count, bytes] = [0, 0];
+    await new Promise<void>((resolve, reject) => {
+      const request = records.index(byTime).openCursor(null, "prev");
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const cursor = request.result;
+        if (!cursor) return resolve();
+        const row = cursor.value as Row;
+        count++;
+        bytes += row.bytes;
+        if (count > maxCachedRecords || bytes > maxCachedBytes || Date.now() - row.at > maxCacheAgeDays * dayMs) cursor.delete();
+        cursor.continue();
+      };
+    });
+  }
+}
+
+/** What a record was last known to be in this browser, also before there is a connection; undefined: nothing is known. */
+export async function lastKnown(room: string, name: string, { url = location.origin, scope = "room" }: LastKnownOptions = {}): Promise<Json | undefined> {
+  if (typeof indexedDB === "undefined") return undefined;
+  const db = await openDatabase();
+  try {
+    const key = JSON.stringify([JSON.stringify([new URL(url).origin, room]), scope, name]);
+    return (await done<Row | undefined>(db.transaction(store).objectStore(store).get(key)))?.value;
+  } finally {
+    db.close();
+  }
+}
+
+export interface LastKnownOptions {
+  /** The server's address; default: where the page came from. */
+  readonly url?: string | URL;
+  readonly scope?: Scope;
+}
+
+function openDatabase(): Promise<IDBDatabase> {
+  const request = indexedDB.open(database, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "key" }).createIndex(byTime, byTime);
+  return done(request);
+}
+
+function done<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Holds a lock of the browser's until it is released; undefined: another page has it. */
+function lock(name: string): Promise<(() => void) | undefined> {
+  return new Promise((resolve) => {
+    const held = (given: Lock | null): Promise<void> | undefined => {
+      if (!given) return void resolve(undefined);
+      return new Promise((release) => resolve(release));
+    };
+    navigator.locks.request(name, { ifAvailable: true }, held).catch(() => resolve(undefined));
+  });
+}
