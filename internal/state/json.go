@@ -325,6 +325,9 @@ func (e encodings) of(v Value) json.RawMessage {
 
 // appendNumber writes a number as ECMAScript does (ECMA-262, Number::toString).
 func appendNumber(b []byte, f float64) []byte {
+	if i := int64(f); f > -1e15 && f < 1e15 && float64(i) == f {
+		return strconv.AppendInt(b, i, 10)
+	}
 	if a := math.Abs(f); a == 0 || a >= 1e-6 && a < 1e21 {
 		return strconv.AppendFloat(b, f, 'f', -1, 64)
 	}

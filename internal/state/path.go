@@ -56,7 +56,7 @@ func ParsePath(s string) (Path, *wire.Error) {
 		}
 		path, rest = append(path, step), after
 	}
-	if len(path.String()) > wire.MaxPathBytes { // as it is stored and told: escapes can be longer there
+	if 6*len(s) > wire.MaxPathBytes && len(path.String()) > wire.MaxPathBytes { // as it is stored and told: escapes can be longer there
 		return nil, tooLarge("path", wire.MaxPathBytes)
 	}
 	return path, nil
@@ -99,7 +99,11 @@ func cutPlace(s string) (step Step, rest string, ok bool) {
 
 // String is the path as ParsePath reads it, the same for all ways to write it.
 func (p Path) String() string {
-	var b []byte
+	size := 0
+	for _, s := range p {
+		size += len(s.Key) + 8
+	}
+	b := make([]byte, 0, size)
 	for i, s := range p {
 		switch {
 		case s.InArray:
