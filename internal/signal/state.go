@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -24,6 +25,10 @@ type share struct {
 
 	// owned by the session's loop
 	lost uint64 // events.Lost() at the last event
+
+	// guarded by mu
+	mu   sync.Mutex
+	left bool // it is over, and nothing lets it in again
 }
 
 // enterState makes the session present in both scopes. Where that cannot be, it is tried again with its first request.
@@ -48,10 +53,24 @@ func (s *Service) leaveState(p *seat, h *share) {
 	if h == nil {
 		return
 	}
+	h.mu.Lock() // behind a request that is letting it in
+	h.left = true
+	h.mu.Unlock()
 	h.events.Close()
 	for _, scope := range bothScopes {
 		s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeDetach})
 	}
+}
+
+// enterAgain attaches a session to a scope that does not know it, and reports whether it did: not where the session is over, whose client may
+// still ask over its old socket.
+func (s *Service) enterAgain(p *seat, h *share, scope wire.Scope) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.left {
+		s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeAttach})
+	}
+	return !h.left
 }
 
 // scopeRequest asks for something that has no answer, and logs where it could not be done.
@@ -98,8 +117,7 @@ func (s *Session) performState(r wire.Request) (entry, *wire.Error) {
 		return refusal(r.ID, err), err
 	}
 	a, err := s.service.askScope(&s.seat, s.share, scopes.Request{Type: r.Type, Body: r.Body})
-	if err != nil && err.Code == wire.CodeSessionExpired {
-		s.service.scopeRequest(&s.seat, s.share, scopes.Request{Scope: scope, Type: scopes.TypeAttach})
+	if err != nil && err.Code == wire.CodeSessionExpired && s.service.enterAgain(&s.seat, s.share, scope) {
 		a, err = s.service.askScope(&s.seat, s.share, scopes.Request{Type: r.Type, Body: r.Body})
 	}
 	if err != nil {

@@ -250,3 +250,22 @@ func TestStateTimeout(t *testing.T) {
 		}
 	})
 }
+
+// Whoever has been sent away does not come back into shared state by what it still asks over its old socket.
+func TestStateAfterTheEnd(t *testing.T) {
+	withState(t, func(n *node) {
+		old, bob := n.connect(), n.connect()
+		old.join("ann")
+		bob.join("bob")
+		again := n.connect()
+		again.join("ann") // ends the older session
+		synctest.Wait()
+		_ = old.send(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{})
+		_ = old.send(3, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		_ = again.send(2, wire.TypeLeave, wire.Leave{})
+		again.end()
+		if m := bob.reply(2, wire.TypePresenceRead, wire.PresenceRead{}); string(m.Body) != `{"identities":["bob"]}` {
+			t.Errorf("present: %s", m.Body)
+		}
+	})
+}
