@@ -41,6 +41,20 @@ func TestAnyInterleaving(t *testing.T) {
 	})
 }
 
+// Rule: the same of records alone, with more crashes and more of what clients remember.
+func TestAnyCrash(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := &crowd{scene: newScene(t, Config{Durable: rapid.Bool().Draw(t, "durable")}), t: t}
+		c.store.byHand = true
+		c.come(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"subscribe": c.subscribes, "write": c.writes, "list": c.lists, "delete": c.deletes, "wait": c.waits, "sync": c.syncs, "crash": c.crashes,
+			"read": c.reads, "rules": c.rules, "copy": c.copies,
+		})
+		c.checkStored(c.stored)
+	})
+}
+
 // crowd is a scene whose clients do anything.
 type crowd struct {
 	*scene
