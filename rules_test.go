@@ -70,6 +70,7 @@ var packages = []struct {
 	{"internal/bus/local", runtime},
 	{"internal/bus/nats", runtime},
 	{"internal/scopes", runtime},
+	{"internal/journal", runtime},
 	{"internal/relay", runtime},
 	{"internal/media", runtime},
 	{"internal/rooms", runtime},
@@ -97,8 +98,9 @@ var packages = []struct {
 // commandFolder holds programs for development. They may import anything and nothing imports them.
 const commandFolder = "internal/tools/"
 
-// clientImports is all that the public Go SDK may import of this module.
-var clientImports = []string{"wire"}
+// clientImports is all that the public Go SDK may import of this module: the messages, and the core that applies operations to documents, so that
+// replicas do what their owner does.
+var clientImports = []string{"wire", "internal/state"}
 
 // place returns the position of a package in the order, and what it is.
 func place(pkg string) (int, kind, bool) {

@@ -1,0 +1,360 @@
+package client
+
+import (
+	"slices"
+
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// core is one record that is subscribed to: its replica, its writes on their way to the server, and who is told what has changed. Records and
+// lists are two views of it.
+type core struct {
+	// static after construction
+	name    string
+	records *records
+	options RecordOptions
+	ready   chan struct{} // closed when it is here, or has ended
+	over    chan struct{} // closed when it has ended
+
+	// guarded by the Room's mu
+	replica   replica
+	watchers  []*watcher
+	providing []*func(bool) // are told whether it is provided
+	isReady   bool
+	sending   bool
+	provided  bool
+	ended     error
+	users     int
+}
+
+// watcher is told what is at a path.
+type watcher struct {
+	path state.Path
+	last state.Value
+	fn   func(state.Value) // under mu
+}
+
+// pending tells whether there are writes that the server has not confirmed.
+func (c *core) pending() bool {
+	return slices.ContainsFunc(c.replica.writes, func(w *write) bool { return w.written == nil })
+}
+
+// write begins a write, which is seen here at once. done is called when the server has carried it out, or has not.
+func (c *core) write(w *write) {
+	err := c.ended
+	switch {
+	case err != nil:
+	case !w.deletes && len(w.operations) == 0:
+		err = wire.NewError(wire.CodeBadRequest, "the write has no operation", "")
+	case len(w.operations) > wire.MaxWriteOperations:
+		err = wire.NewError(wire.CodeLimit, "too many operations in one write", "write in parts")
+	default:
+		err = c.records.admit(w.size)
+	}
+	if err == nil {
+		c.change(func() {
+			if refused := c.replica.add(w); refused != nil {
+				c.records.settled(w.size)
+				err = refused
+			}
+		})
+	}
+	if err != nil {
+		w.done(err)
+		return
+	}
+	c.records.makeReady(c)
+}
+
+// What the server tells.
+
+// taken takes the result of subscribing.
+func (c *core) taken(result wire.RecordResult) {
+	st := result.Record
+	if st == nil {
+		if result.Error != nil {
+			c.end(result.Error)
+		} else {
+			c.end(wire.NewError(wire.CodeInternal, "the server did not say what the record is", ""))
+		}
+		return
+	}
+	value, refused := parse(st)
+	if refused != nil {
+		c.end(refused)
+		return
+	}
+	live, before, had := c.replica.live, c.replica.document, c.replica.has()
+	c.change(func() {
+		c.replica.take(st, value)
+		if !live {
+			c.meet(before, had, st)
+		}
+	})
+	c.provide(st.Provided)
+	c.settleReady()
+	c.records.makeReady(c)
+}
+
+// parse reads the document of a record; none where it is left out.
+func parse(st *wire.RecordState) (state.Value, *wire.Error) {
+	if len(st.Value) == 0 {
+		return state.Value{}, nil
+	}
+	return state.Parse(st.Value)
+}
+
+func (c *core) settleReady() {
+	if !c.isReady {
+		c.isReady = true
+		close(c.ready)
+	}
+}
+
+func (c *core) changed(e wire.RecordChanged) {
+	c.change(func() {
+		if c.replica.changed(e, e.By == c.records.state.room.identity) == lost {
+			c.replica.live = false
+			c.records.resubscribe(c)
+		}
+	})
+}
+
+func (c *core) deleted(e wire.RecordDeleted) {
+	c.change(func() { c.replica.deleted(have{e.Incarnation, e.Version}) })
+}
+
+// end: it is over, as it is not allowed any more, was closed, or the room has ended.
+func (c *core) end(err error) {
+	if c.ended != nil {
+		return
+	}
+	c.ended = err
+	c.replica.live = false
+	for _, w := range slices.Clone(c.replica.writes) {
+		c.giveUp(err, w)
+	}
+	c.settleReady()
+	close(c.over)
+}
+
+// send sends what is next, and reports whether there was something that can be sent now.
+func (c *core) send() bool {
+	if c.sending || c.ended != nil || !c.replica.live {
+		return false
+	}
+	batch := nextBatch(c.replica.writes)
+	if len(batch) == 0 {
+		return false
+	}
+	c.sending = true
+	for _, w := range batch {
+		w.underway = true
+	}
+	typ, body := c.request(batch)
+	c.records.state.ask(typ, body, func(m wire.Message, err error) {
+		if err == nil {
+			c.change(func() { err = c.done(batch, m) })
+		}
+		if err == nil {
+			c.sent()
+			return
+		}
+		for _, w := range batch {
+			w.underway = false
+			w.told = w.told && isLost(err) // then that is what is known of it
+		}
+		if crowded(err) {
+			c.records.state.room.later(pauseOf(err), c.sent)
+			return
+		}
+		c.change(func() { c.refused(batch, err) })
+		c.sent()
+	})
+	return true
+}
+
+func (c *core) sent() {
+	c.sending = false
+	c.records.sent(c)
+}
+
+// request is what asks for a batch.
+func (c *core) request(batch []*write) (string, any) {
+	first, target := batch[0], c.replica.target()
+	scope := c.records.state.scope
+	if first.deletes {
+		ask := wire.RecordDelete{Scope: scope, Name: c.name, Incarnation: target}
+		if v := first.options.Version; v != nil {
+			ask.Version = *v
+		}
+		return wire.TypeRecordDelete, ask
+	}
+	ask := wire.RecordWrite{Scope: scope, Name: c.name, Version: first.options.Version, Incarnation: target}
+	if ask.Version != nil && *ask.Version == 0 {
+		ask.Incarnation = 0
+	}
+	if target == 0 { // this write creates it, perhaps
+		ask.TTLSeconds, ask.History, ask.Durable = c.options.TTLSeconds, c.options.History, c.options.Durable
+	}
+	if first.options.TTLSeconds != nil {
+		ask.TTLSeconds = first.options.TTLSeconds
+	}
+	if first.options.History != nil {
+		ask.History = first.options.History
+	}
+	for _, w := range batch {
+		ask.Operations = append(ask.Operations, w.operations...)
+	}
+	return wire.TypeRecordWrite, ask
+}
+
+// done takes the reply to a batch.
+func (c *core) done(batch []*write, m wire.Message) error {
+	if batch[0].deletes {
+		c.erased(batch)
+		return nil
+	}
+	written, err := decode[wire.Written](m)
+	if err != nil {
+		return err
+	}
+	for _, w := range batch {
+		w.underway = false
+		c.records.settled(w.size)
+		c.replica.acknowledge(w, have{written.Incarnation, written.Version})
+		w.done(nil)
+	}
+	return nil
+}
+
+// erased: the server has deleted the record.
+func (c *core) erased(batch []*write) {
+	had := c.replica.has()
+	for _, w := range batch {
+		c.records.settled(w.size)
+		c.replica.drop(w)
+		w.done(nil)
+	}
+	if had.incarnation > 0 {
+		c.replica.deleted(had)
+	}
+}
+
+func (c *core) refused(batch []*write, err error) {
+	switch code := codeOf(err); {
+	case isLost(err):
+		for _, w := range batch {
+			w.uncertain = true
+		}
+		return
+	case code == wire.CodeConflict:
+		c.conflict(batch, err)
+		return
+	case code == wire.CodeNotFound && batch[0].uncertain && batch[0].deletes:
+		c.erased(batch)
+		return
+	case code == wire.CodeInternal, code == wire.CodeTimeout: // perhaps it was carried out
+		c.replica.live = false
+		c.records.resubscribe(c)
+		c.giveUp(err, batch...)
+		return
+	}
+	if len(batch) == 1 {
+		c.giveUp(err, batch...)
+		return
+	}
+	for _, w := range batch {
+		w.alone = true
+	}
+}
+
+func (c *core) conflict(batch []*write, err error) {
+	remote := currentOf(err)
+	if remote == nil {
+		c.giveUp(conflict(nil), batch...)
+		return
+	}
+	value, refused := parse(remote)
+	if refused != nil {
+		c.giveUp(refused, batch...)
+		return
+	}
+	c.merge(batch, remote, remote.Version > 0 && remote.Incarnation == c.replica.target())
+	if remote.Version == 0 {
+		c.replica.deleted(have{c.replica.target(), c.replica.version})
+	} else {
+		c.replica.take(remote, value)
+	}
+}
+
+// meet: writes that waited meet the record as it is now.
+func (c *core) meet(before state.Value, had have, now *wire.RecordState) {
+	sameRecord := now.Version > 0 && had.incarnation == now.Incarnation
+	if had == (have{}) {
+		sameRecord = !before.Exists() && now.Version == 0
+	}
+	sameVersion := sameRecord && had.version == now.Version
+	created := had == (have{}) && now.Version > 0 // meanwhile, where nothing was
+	document := c.replica.document
+	for _, w := range slices.Clone(c.replica.writes) {
+		if w.written != nil {
+			continue
+		}
+		met := w.meet(before, document, sameRecord || created, sameVersion)
+		if met == unknown {
+			c.giveUp(errUncertain(), w)
+			continue
+		}
+		w.told = false
+		if met == conflicted {
+			remote := *now
+			remote.Value = document.JSON()
+			c.merge([]*write{w}, &remote, sameRecord || created)
+		}
+	}
+	c.replica.settle()
+}
+
+func (c *core) merge(writes []*write, remote *wire.RecordState, sameRecord bool) {
+	if err := c.options.Merge.merge(writes, remote, sameRecord); err != nil {
+		c.giveUp(err, writes...)
+	}
+}
+
+func (c *core) giveUp(err error, writes ...*write) {
+	for _, w := range writes {
+		c.replica.drop(w)
+		if w.written == nil {
+			c.records.settled(w.size)
+			w.done(err)
+		}
+	}
+}
+
+func (c *core) provide(provided bool) {
+	if provided == c.provided {
+		return
+	}
+	c.provided = provided
+	for _, fn := range c.providing {
+		c.records.state.room.calls.add(func() { (*fn)(provided) })
+	}
+}
+
+// change changes the replica, and tells what has come of it.
+func (c *core) change(act func()) {
+	before := c.replica.view
+	act()
+	after := c.replica.view
+	if before.Equal(after) {
+		return
+	}
+	for _, w := range c.watchers {
+		if value := after.Get(w.path); !value.Equal(w.last) {
+			w.last = value
+			w.fn(value)
+		}
+	}
+}

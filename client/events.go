@@ -1,0 +1,38 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Event is one that somebody has published.
+type Event struct {
+	Name  string
+	Value json.RawMessage // nil: there is none
+	From  string          // identity; empty: the server
+}
+
+// Publish tells all who are subscribed to the name, but this client. A nil value is none. It returns when the server has it, whether anybody is
+// there or not.
+func (s *State) Publish(ctx context.Context, name string, value any) error {
+	b, err := payload("event", value, wire.MaxEventBytes)
+	if err != nil {
+		return err
+	}
+	_, err = s.room.request(ctx, wire.TypeEventPublish, wire.EventPublish{Scope: s.scope, Name: name, Value: b})
+	return err
+}
+
+// Subscribe calls fn with each event of the name, until stop is called. It returns when the subscription stands, which is kept while the
+// connection is lost.
+func (s *State) Subscribe(ctx context.Context, name string, fn func(Event)) (stop func(), err error) {
+	return s.topics.use(ctx, name, &fn)
+}
+
+func (s *State) published(e wire.EventPublished) {
+	for _, fn := range s.topics.of(e.Name) {
+		s.room.calls.add(func() { (*fn)(Event{e.Name, e.Value, e.From}) })
+	}
+}

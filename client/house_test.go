@@ -1,0 +1,239 @@
+package client_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/client"
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/media"
+	"github.com/parley-rtc/parley/internal/permit"
+	"github.com/parley-rtc/parley/internal/rooms"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/sdp"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/signal/ws"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// noMedia is a shard that nothing is asked of here.
+type noMedia struct{}
+
+func (noMedia) Do(media.Command) bool                           { return true }
+func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
+func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
+
+// house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
+type house struct {
+	http.Handler
+	close func()
+}
+
+func newHouse() (*house, error) {
+	b, quiet := local.New(), slog.New(slog.DiscardHandler)
+	r, err := rooms.New(rooms.Config{
+		Bus: b, Shards: []rooms.Media{noMedia{}}, Candidates: func() []sdp.Candidate { return nil }, Random: rand.Reader, Log: quiet,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := scopes.NewService(context.Background(), scopes.ServiceConfig{
+		Bus: b, Log: local.NewLog(1 << 30), Linger: 30 * time.Second, Random: rand.Reader, Logger: quiet,
+		May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, true) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	o, err := signal.NewOrigins(nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := signal.New(signal.Config{Bus: b, State: true})
+	mux := http.NewServeMux()
+	mux.Handle(ws.Path, ws.New(s, o))
+	return &house{mux, func() {
+		s.Close()
+		_ = c.Close()
+		r.Close()
+		_ = b.Close()
+	}}, nil
+}
+
+// pipes are a network inside a test: what is dialled is accepted.
+type pipes struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+	once     sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.accepted:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// cable is one client's way to the server, which can be cut and stay cut.
+type cable struct {
+	pipes *pipes
+	http  *http.Client
+
+	mu   sync.Mutex
+	conn net.Conn
+	down bool
+}
+
+func (c *cable) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, net.ErrClosed
+	}
+	near, far := net.Pipe()
+	select {
+	case c.pipes.accepted <- far:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.conn = near
+	return near, nil
+}
+
+// cut ends the connection. While it is down there is no other.
+func (c *cable) cut(down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = down
+	if c.conn != nil {
+		_ = c.conn.Close()
+	}
+}
+
+func (c *cable) mend() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = false
+}
+
+// town is a house with its clients, in virtual time.
+type town struct {
+	*testing.T
+	pipes  *pipes
+	rooms  []*client.Room
+	giveUp time.Duration // of who joins
+}
+
+// inTown runs a scenario.
+func inTown(t *testing.T, run func(t *town)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h, err := newHouse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &town{T: t, pipes: &pipes{accepted: make(chan net.Conn, 16), closed: make(chan struct{})}}
+		server, served := &http.Server{Handler: h}, make(chan struct{})
+		go func() {
+			defer close(served)
+			_ = server.Serve(c.pipes)
+		}()
+		run(c)
+		for _, r := range c.rooms {
+			r.Leave()
+			<-r.Done()
+		}
+		h.close()
+		_ = server.Close()
+		<-served
+	})
+}
+
+// cable lays one to the house.
+func (t *town) cable() *cable {
+	c := &cable{pipes: t.pipes}
+	c.http = &http.Client{Transport: &http.Transport{DialContext: c.dial, DisableKeepAlives: true}}
+	return c
+}
+
+// join lets somebody in.
+func (t *town) join(identity string) (*client.Room, *cable) {
+	t.Helper()
+	c := t.cable()
+	r, err := client.Join(t.Context(), "http://house", client.Options{Room: "tea", Identity: identity, HTTPClient: c.http, GiveUp: t.giveUp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.rooms = append(t.rooms, r)
+	return r, c
+}
+
+func (t *town) record(r *client.Room, name string, o client.RecordOptions) *client.Record {
+	t.Helper()
+	x, err := r.State().Record(t.Context(), name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// must ends a test that cannot go on.
+func (t *town) must(err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// heard keeps what a function of the application was called with.
+type heard struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (h *heard) add(format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all = append(h.all, fmt.Sprintf(format, args...))
+}
+
+// take returns it once nothing moves any more.
+func (h *heard) take() []string {
+	synctest.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := h.all
+	h.all = nil
+	return all
+}
+
+func (t *town) heard(h *heard, want ...string) {
+	t.Helper()
+	if got := h.take(); !slices.Equal(got, want) {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
+func pass(d time.Duration) {
+	time.Sleep(d) // virtual
+	synctest.Wait()
+}

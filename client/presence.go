@@ -1,0 +1,204 @@
+package client
+
+import (
+	"context"
+	"slices"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Present asks who is there, of those named, or of all.
+func (s *State) Present(ctx context.Context, identities ...string) ([]string, error) {
+	var present []string
+	ask := wire.PresenceRead{Scope: s.scope, Identities: identities}
+	for {
+		m, err := s.request(ctx, wire.TypePresenceRead, ask)
+		if err != nil {
+			return nil, err
+		}
+		body, err := decode[wire.Present](m)
+		if err != nil {
+			return nil, err
+		}
+		present = append(present, body.Identities...)
+		if !body.More || len(body.Identities) == 0 {
+			return present, nil
+		}
+		ask.After = body.Identities[len(body.Identities)-1]
+	}
+}
+
+// WatchPresence calls fn when somebody comes or goes, of those named or of all, until stop is called, also over lost connections. It returns who
+// is there when it begins. With an err, fn is called for the last time: it is not allowed any more, or the room is over.
+func (s *State) WatchPresence(ctx context.Context, fn func(identity string, present bool, err error), identities ...string) (present []string, stop func(), err error) {
+	if len(identities) > wire.MaxBulkNames {
+		return nil, nil, wire.NewError(wire.CodeLimit, "too many identities at once", "watch them in parts")
+	}
+	w := &presenceWatch{identities: slices.Clone(identities), fn: fn, present: map[string]bool{}, ready: make(chan error, 1)}
+	mu := &s.room.mu
+	mu.Lock()
+	s.presence.watches = append(s.presence.watches, w)
+	s.presence.subscribe(w)
+	mu.Unlock()
+	stop = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		s.presence.unwatch(w)
+	}
+	select {
+	case err = <-w.ready:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return w.first, stop, nil
+}
+
+// presence is who is watched in one scope. All of it is guarded by the Room's mu.
+type presence struct {
+	state   *State
+	watches []*presenceWatch
+}
+
+// presenceWatch is one use of WatchPresence.
+type presenceWatch struct {
+	// static after construction
+	identities []string // none: all
+	fn         func(identity string, present bool, err error)
+	ready      chan error // capacity 1
+
+	first   []string // who was there; written before ready is
+	begun   bool
+	present map[string]bool
+}
+
+func (w *presenceWatch) means(identity string) bool {
+	return len(w.identities) == 0 || slices.Contains(w.identities, identity)
+}
+
+// subscribe asks for what one watches, and tells what has changed since it was told.
+func (p *presence) subscribe(w *presenceWatch) {
+	ask := wire.PresenceSubscribe{Scope: p.state.scope, Identities: w.identities}
+	p.read(w, nil, wire.TypePresenceSubscribe, ask)
+}
+
+// read asks for those who are there, behind those that are known, page by page.
+func (p *presence) read(w *presenceWatch, before []string, typ string, ask any) {
+	p.state.insist(typ, ask, func(m wire.Message, err error) {
+		var body wire.Present
+		if err == nil {
+			body, err = decode[wire.Present](m)
+		}
+		switch {
+		case isLost(err) || !slices.Contains(p.watches, w): // all of them are restored, or it is over
+		case err != nil:
+			p.drop(w, err)
+		case len(body.Refused) > 0:
+			p.drop(w, refusal(body.Refused[0].Error))
+		case body.More && len(body.Identities) > 0:
+			p.read(w, append(before, body.Identities...), wire.TypePresenceRead, wire.PresenceRead{
+				Scope: p.state.scope, After: body.Identities[len(body.Identities)-1],
+			})
+		default:
+			p.replace(w, append(before, body.Identities...))
+		}
+	})
+}
+
+func (p *presence) replace(w *presenceWatch, now []string) {
+	if !w.begun {
+		w.begun, w.first = true, now
+		for _, identity := range now {
+			w.present[identity] = true
+		}
+		w.ready <- nil
+		return
+	}
+	for identity := range w.present {
+		if !slices.Contains(now, identity) {
+			p.tell(w, identity, false)
+		}
+	}
+	for _, identity := range now {
+		p.tell(w, identity, true)
+	}
+}
+
+func (p *presence) tell(w *presenceWatch, identity string, present bool) {
+	if !w.begun || !w.means(identity) || w.present[identity] == present {
+		return
+	}
+	w.present[identity] = present
+	if !present {
+		delete(w.present, identity)
+	}
+	p.state.room.calls.add(func() { w.fn(identity, present, nil) })
+}
+
+func (p *presence) is(identity string, present bool) {
+	for _, w := range p.watches {
+		p.tell(w, identity, present)
+	}
+}
+
+func (p *presence) restore() {
+	for _, w := range p.watches {
+		p.subscribe(w)
+	}
+}
+
+// drop ends a watch that goes on no more.
+func (p *presence) drop(w *presenceWatch, err error) {
+	p.remove(w)
+	if !w.begun {
+		w.ready <- err
+		return
+	}
+	p.state.room.calls.add(func() { w.fn("", false, err) })
+}
+
+func (p *presence) remove(w *presenceWatch) {
+	p.watches = slices.DeleteFunc(slices.Clone(p.watches), func(x *presenceWatch) bool { return x == w })
+}
+
+func (p *presence) end(err error) {
+	for _, w := range p.watches {
+		p.drop(w, err)
+	}
+}
+
+// unsubscribed: it is not allowed any more to watch an identity; empty: all.
+func (p *presence) unsubscribed(identity string, err error) {
+	for _, w := range p.watches {
+		if identity == "" && len(w.identities) == 0 || slices.Contains(w.identities, identity) {
+			p.drop(w, err)
+		}
+	}
+}
+
+// unwatch ends a watch, and with it on the server what nobody else here watches.
+func (p *presence) unwatch(w *presenceWatch) {
+	if !slices.Contains(p.watches, w) {
+		return
+	}
+	p.remove(w)
+	ask := wire.PresenceUnsubscribe{Scope: p.state.scope}
+	if len(w.identities) == 0 {
+		if slices.ContainsFunc(p.watches, func(x *presenceWatch) bool { return len(x.identities) == 0 }) {
+			return
+		}
+	} else {
+		for _, identity := range w.identities {
+			if !slices.ContainsFunc(p.watches, func(x *presenceWatch) bool { return slices.Contains(x.identities, identity) }) {
+				ask.Identities = append(ask.Identities, identity)
+			}
+		}
+		if len(ask.Identities) == 0 {
+			return
+		}
+	}
+	p.state.ask(wire.TypePresenceUnsubscribe, ask, ignore)
+}

@@ -1,0 +1,191 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/parley-rtc/parley/wire"
+)
+
+// records are those of one scope: which ones are open, the subscriptions to them, and whose writes are sent next. All of it is guarded by the
+// Room's mu.
+type records struct {
+	state    *State
+	open     map[string]*core
+	order    []string // of open, as they were opened
+	ready    []*core  // that may have something to send
+	underway int
+	writes   int // that wait for the server, and their size
+	bytes    int
+}
+
+func isLost(err error) bool { return errors.Is(err, ErrConnection) }
+
+func currentOf(err error) *wire.RecordState {
+	var refused *wire.Error
+	if errors.As(err, &refused) {
+		return refused.Current
+	}
+	return nil
+}
+
+// use opens a record, or shares it with whoever has opened it before, and waits until it is here.
+func (r *records) use(ctx context.Context, name string, o RecordOptions) (*core, error) {
+	mu := &r.state.room.mu
+	mu.Lock()
+	c := r.open[name]
+	if c == nil {
+		c = &core{name: name, records: r, options: o, ready: make(chan struct{}), over: make(chan struct{})}
+		r.open[name] = c
+		r.order = append(r.order, name)
+		r.subscribe([]*core{c})
+	}
+	c.users++
+	mu.Unlock()
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		mu.Lock()
+		defer mu.Unlock()
+		r.close(c)
+		return nil, ctx.Err()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return c, c.ended
+}
+
+// close ends the subscription when nobody uses it any more.
+func (r *records) close(c *core) {
+	if c.users--; c.users > 0 || r.open[c.name] != c {
+		return
+	}
+	r.forget(c.name)
+	c.end(ErrClosed)
+	r.state.ask(wire.TypeRecordUnsubscribe, wire.RecordUnsubscribe{
+		Scope: r.state.scope, Records: []wire.RecordName{{Name: c.name}},
+	}, ignore)
+}
+
+func (r *records) forget(name string) {
+	delete(r.open, name)
+	r.order = slices.DeleteFunc(r.order, func(x string) bool { return x == name })
+}
+
+// drop: it is over for one record.
+func (r *records) drop(name string, err error) {
+	if c := r.open[name]; c != nil {
+		r.forget(name)
+		c.end(err)
+	}
+}
+
+func (r *records) end(err error) {
+	for _, name := range slices.Clone(r.order) {
+		r.drop(name, err)
+	}
+}
+
+// lose: the server tells nothing any more.
+func (r *records) lose() {
+	for _, c := range r.open {
+		c.replica.live = false
+	}
+}
+
+// restore subscribes again, naming what is here.
+func (r *records) restore() {
+	for names := range slices.Chunk(slices.Clone(r.order), maxRestored) {
+		cores := make([]*core, len(names))
+		for i, name := range names {
+			cores[i] = r.open[name]
+		}
+		r.subscribe(cores)
+	}
+}
+
+func (r *records) resubscribe(c *core) { r.subscribe([]*core{c}) }
+
+func (r *records) subscribe(cores []*core) {
+	ask := wire.RecordSubscribe{Scope: r.state.scope}
+	for _, c := range cores {
+		h := c.replica.has()
+		ask.Records = append(ask.Records, wire.RecordHave{Name: c.name, Incarnation: h.incarnation, Version: h.version})
+	}
+	r.state.insist(wire.TypeRecordSubscribe, ask, func(m wire.Message, err error) {
+		var results wire.Records
+		if err == nil {
+			results, err = decode[wire.Records](m)
+		}
+		if err != nil {
+			if !isLost(err) { // else all are restored
+				for _, c := range cores {
+					if r.open[c.name] == c {
+						r.drop(c.name, err)
+					}
+				}
+			}
+			return
+		}
+		for i, c := range cores {
+			if i < len(results.Results) {
+				r.taken(c, results.Results[i], len(cores) > 1)
+			}
+		}
+	})
+}
+
+func (r *records) taken(c *core, result wire.RecordResult, bulk bool) {
+	if r.open[c.name] != c {
+		return // closed meanwhile
+	}
+	// The values in one reply have a limit, which each alone does not reach.
+	if bulk && result.Error != nil && result.Error.Code == wire.CodeLimit {
+		r.resubscribe(c)
+		return
+	}
+	if result.Record == nil {
+		r.forget(c.name)
+	}
+	c.taken(result)
+}
+
+// admit counts a write that waits, or says that there is no room for it.
+func (r *records) admit(size int) error {
+	if r.writes >= MaxWaitingWrites || r.bytes+size > MaxWaitingBytes {
+		return wire.NewError(wire.CodeLimit, "too many writes wait for the server", "wait for some of them, or until the room is connected again")
+	}
+	r.writes++
+	r.bytes += size
+	return nil
+}
+
+func (r *records) settled(size int) {
+	r.writes--
+	r.bytes -= size
+}
+
+func (r *records) makeReady(c *core) {
+	if !slices.Contains(r.ready, c) {
+		r.ready = append(r.ready, c)
+	}
+	r.pump()
+}
+
+func (r *records) sent(c *core) {
+	r.underway--
+	r.makeReady(c)
+}
+
+// pump sends what can be sent: of each record one write at a time, so that they keep their order whatever is refused.
+func (r *records) pump() {
+	for len(r.ready) > 0 && r.underway < maxWritesUnderway && r.state.room.session.state == Connected {
+		c := r.ready[0]
+		r.ready = r.ready[1:]
+		r.underway++
+		if !c.send() {
+			r.underway--
+		}
+	}
+}

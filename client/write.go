@@ -1,0 +1,187 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// WriteOptions of one write.
+type WriteOptions struct {
+	// Version that the record must have; a pointer to 0: there must be none. Else it is a conflict: see RecordOptions.Merge.
+	Version *uint64
+	// TTLSeconds after which a record that is not written goes; a pointer to 0: never; nil: as before.
+	TTLSeconds *int
+	// History is how many earlier versions can be read; nil: as before.
+	History *int
+}
+
+func (o WriteOptions) empty() bool { return o == WriteOptions{} }
+
+// Merge is what becomes of a write that met another version than it was made for.
+type Merge struct {
+	local bool
+	by    func(remote, local json.RawMessage) any
+}
+
+// Ways to merge.
+var (
+	// RemoteWins: what is there stays, the write is undone, and fails with the code conflict.
+	RemoteWins = Merge{}
+	// LocalWins: the write is done all the same.
+	LocalWins = Merge{local: true}
+)
+
+// MergeBy makes the record what merge returns of what is there and what was wanted; nil leaves it as it is. A value is nil where there is no
+// record. It must not use the Room.
+func MergeBy(merge func(remote, local json.RawMessage) any) Merge { return Merge{by: merge} }
+
+// write is one on its way.
+type write struct {
+	// static after construction
+	deletes bool // the record
+	size    int
+	done    func(error) // called once, under mu
+
+	// guarded by the Room's mu
+	operations []wire.Operation
+	options    WriteOptions
+	after      state.Value // what was seen after it, when it was made
+	alone      bool        // it is not sent together with others: they were refused together
+	uncertain  bool        // the connection was lost before the server answered: perhaps it was carried out
+	underway   bool        // it is sent, and neither answered nor lost
+	told       bool        // while it was underway this identity was told to have written: by this write, as far as can be known before the reply
+	written    *have
+	merges     int
+}
+
+// nextBatch is the writes that are sent next, as one: those in front that may go together.
+func nextBatch(writes []*write) (batch []*write) {
+	operations, size, closed := 0, 0, false
+	for _, w := range writes {
+		if w.written != nil {
+			continue
+		}
+		empty := !w.deletes && len(w.operations) == 0 // it was merged into the one before
+		joins := !w.deletes && !w.alone && w.options.empty()
+		operations += len(w.operations)
+		size += w.size
+		fits := joins && !closed && operations <= wire.MaxWriteOperations && size <= wire.MaxRecordBytes
+		if len(batch) > 0 && !empty && !fits {
+			break
+		}
+		batch = append(batch, w)
+		closed = closed || !joins
+	}
+	return batch
+}
+
+// meeting is what a write that waited meets when the record is known again.
+type meeting uint8
+
+const (
+	nothing    meeting = iota // others have not changed what it writes
+	conflicted                // they have
+	unknown                   // it may have been carried out, and repeating it would do it twice
+)
+
+// meet compares what a write was made for with what is there. Entries of lists are added, removed and moved whatever others do.
+func (w *write) meet(before, now state.Value, sameRecord, sameVersion bool) meeting {
+	if sameRecord && sameVersion && !w.told {
+		return nothing
+	}
+	if w.deletes || !sameRecord {
+		if before.Equal(now) || w.after.Equal(now) {
+			return nothing
+		}
+		return conflicted
+	}
+	for _, o := range w.operations {
+		switch o.Op {
+		case wire.OperationSet, wire.OperationErase:
+			path, _ := state.ParsePath(o.Path) // it was read before
+			there := now.Get(path)
+			if !before.Get(path).Equal(there) && !w.after.Get(path).Equal(there) {
+				return conflicted
+			}
+			// Erasing a place twice takes away what has moved up.
+			if o.Op == wire.OperationErase && w.uncertain && len(path) > 0 && path[len(path)-1].InArray {
+				return unknown
+			}
+		default:
+			if _, list := now.Entries(); !list {
+				return conflicted
+			}
+			if w.uncertain {
+				return unknown
+			}
+		}
+	}
+	return nothing
+}
+
+// merge makes of writes what shall be written in view of the record as it is, or returns why they are given up.
+func (m Merge) merge(writes []*write, remote *wire.RecordState, sameRecord bool) error {
+	if !m.local && m.by == nil {
+		return conflict(remote)
+	}
+	for _, w := range writes {
+		if w.merges >= maxMerges {
+			return conflict(remote)
+		}
+	}
+	for _, w := range writes {
+		w.merges++
+		w.options.Version = nil
+		if !sameRecord && !w.deletes { // paths into what was deleted mean nothing in its successor
+			w.operations = whole(w.after.JSON())
+		}
+	}
+	if m.local {
+		return nil
+	}
+	var there json.RawMessage
+	if remote.Version > 0 {
+		there = remote.Value
+	}
+	wanted := m.by(there, writes[len(writes)-1].after.JSON())
+	if wanted == nil {
+		return conflict(remote)
+	}
+	b, err := encode(wanted)
+	if err != nil {
+		return err
+	}
+	for _, w := range writes {
+		w.operations = []wire.Operation{}
+	}
+	writes[0].operations = whole(b)
+	writes[0].options.Version = &remote.Version
+	return nil
+}
+
+func whole(document json.RawMessage) []wire.Operation {
+	return []wire.Operation{{Op: wire.OperationSet, Value: document}}
+}
+
+// conflict is the error of a write that others were ahead of.
+func conflict(current *wire.RecordState) error {
+	e := wire.NewError(wire.CodeConflict, "others have changed what was written", "look at what is there, and write again")
+	e.Current = current
+	return e
+}
+
+// errUncertain is that of a write of which it is not known whether it was carried out, and that cannot be repeated.
+func errUncertain() error {
+	return fmt.Errorf("%w: look at what is there, and write again if it is missing", ErrConnection)
+}
+
+func sizeOf(operations []wire.Operation) int {
+	size := 0
+	for _, o := range operations {
+		size += len(o.Path) + len(o.Value) + 32
+	}
+	return size
+}
