@@ -34,32 +34,34 @@ type Shared struct {
 type Config struct {
 	Shared `embed:""`
 
-	Listen     string         `group:"Network" placeholder:"[HOST]:PORT" help:"TCP and UDP port for everything. Default: :8443, with --domain :443."`
-	Advertise  []netip.Addr   `group:"Network" placeholder:"IP" help:"Further addresses under which clients reach this server, such as the public one of a router in front of it."`
-	ICEServers iceServers     `group:"Network" name:"ice-server" placeholder:"URL[,USER,CREDENTIAL]" help:"STUN or TURN server of somebody else that clients are given, for networks that let nothing else out; may be repeated. Default: none."`
-	TURN       bool           `group:"STUN and TURN" name:"turn" default:"true" negatable:"" help:"Answer STUN and TURN: on the one port, and on UDP 3478 where it is free. Default: yes."`
-	TURNListen []string       `group:"STUN and TURN" name:"turn-listen" placeholder:"[HOST]:PORT" help:"UDP and TCP port for STUN and TURN, TLS too, instead of UDP 3478; may be repeated."`
-	TURNDTLS   []string       `group:"STUN and TURN" name:"turn-dtls" placeholder:"[HOST]:PORT" help:"UDP port for TURN over DTLS; may be repeated. Usual: :5349. Default: none."`
-	Relay      relayFlags     `embed:"" prefix:"turn-" group:"STUN and TURN"`
-	Domain     []string       `group:"Certificate" placeholder:"NAME" help:"Get a public certificate for this name, by ACME."`
-	ACMEEmail  string         `group:"Certificate" name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority writes to when something is wrong."`
-	ACMECA     string         `group:"Certificate" name:"acme-ca" placeholder:"URL" help:"ACME directory. Default: Let's Encrypt."`
-	ACMERoots  string         `group:"Certificate" name:"acme-roots" placeholder:"FILE" help:"PEM file with the roots of the ACME server's own certificate, for a private one."`
-	Cert       string         `group:"Certificate" placeholder:"FILE" help:"PEM certificate chain; read again when it changes."`
-	Key        string         `group:"Certificate" placeholder:"FILE" help:"PEM private key of --cert."`
-	PlainHTTP  bool           `group:"Access" name:"plain-http" help:"Answer plain HTTP from other machines too, instead of sending them to https."`
-	Behind     []netip.Prefix `group:"Network" name:"behind-proxy" placeholder:"CIDR" help:"Believe X-Forwarded-For and X-Forwarded-Proto of reverse proxies at these addresses."`
-	Auth       string         `group:"Access" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
-	Origins    []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
-	MetricsKey obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
-	State      bool           `group:"Process" default:"true" negatable:"" help:"Keep shared state for the app and other applications: records, events, RPC, presence. What is durable is in the data folder. Default: yes."`
-	StateRules string         `group:"Process" name:"state-rules" placeholder:"FILE" help:"YAML file that says who may do what with shared state; read again when it changes. Default: in rooms everybody reads, and who may send data the rest."`
-	Shards     int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
-	Drain      time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`
-	Linger     time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant. Default: 30s."`
-	LogLevel   slog.Level     `group:"Log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
-	LogFormat  string         `group:"Log" enum:"text,json" default:"text" placeholder:"text|json" help:"One line of key=value, or one JSON object. Default: text."`
-	LogAddress bool           `group:"Log" name:"log-addresses" help:"Show network addresses in the log instead of marks."`
+	Listen       string         `group:"Network" placeholder:"[HOST]:PORT" help:"TCP and UDP port for everything. Default: :8443, with --domain :443."`
+	Advertise    []netip.Addr   `group:"Network" placeholder:"IP" help:"Further addresses under which clients reach this server, such as the public one of a router in front of it."`
+	ICEServers   iceServers     `group:"Network" name:"ice-server" placeholder:"URL[,USER,CREDENTIAL]" help:"STUN or TURN server of somebody else that clients are given, for networks that let nothing else out; may be repeated. Default: none."`
+	TURN         bool           `group:"STUN and TURN" name:"turn" default:"true" negatable:"" help:"Answer STUN and TURN: on the one port, and on UDP 3478 where it is free. Default: yes."`
+	TURNListen   []string       `group:"STUN and TURN" name:"turn-listen" placeholder:"[HOST]:PORT" help:"UDP and TCP port for STUN and TURN, TLS too, instead of UDP 3478; may be repeated."`
+	TURNDTLS     []string       `group:"STUN and TURN" name:"turn-dtls" placeholder:"[HOST]:PORT" help:"UDP port for TURN over DTLS; may be repeated. Usual: :5349. Default: none."`
+	Relay        relayFlags     `embed:"" prefix:"turn-" group:"STUN and TURN"`
+	Domain       []string       `group:"Certificate" placeholder:"NAME" help:"Get a public certificate for this name, by ACME."`
+	ACMEEmail    string         `group:"Certificate" name:"acme-email" placeholder:"ADDRESS" help:"Where the certificate authority writes to when something is wrong."`
+	ACMECA       string         `group:"Certificate" name:"acme-ca" placeholder:"URL" help:"ACME directory. Default: Let's Encrypt."`
+	ACMERoots    string         `group:"Certificate" name:"acme-roots" placeholder:"FILE" help:"PEM file with the roots of the ACME server's own certificate, for a private one."`
+	Cert         string         `group:"Certificate" placeholder:"FILE" help:"PEM certificate chain; read again when it changes."`
+	Key          string         `group:"Certificate" placeholder:"FILE" help:"PEM private key of --cert."`
+	PlainHTTP    bool           `group:"Access" name:"plain-http" help:"Answer plain HTTP from other machines too, instead of sending them to https."`
+	Behind       []netip.Prefix `group:"Network" name:"behind-proxy" placeholder:"CIDR" help:"Believe X-Forwarded-For and X-Forwarded-Proto of reverse proxies at these addresses."`
+	Auth         string         `group:"Access" placeholder:"open|token" help:"Who may join: everyone, or holders of a token. Default: open, but token with --domain, --cert or --behind-proxy."`
+	Origins      []string       `group:"Access" placeholder:"ORIGIN" help:"Origins of other sites whose pages may use this server, such as https://app.example.org."`
+	MetricsKey   obs.Secret     `group:"Access" name:"metrics-token" placeholder:"TOKEN" help:"Bearer token with which /metrics is shown to other machines; without it, only to this one."`
+	State        bool           `group:"Process" default:"true" negatable:"" help:"Keep shared state for the app and other applications: records, events, RPC, presence. What is durable is in the data folder. Default: yes."`
+	StateRules   string         `group:"Process" name:"state-rules" placeholder:"FILE" help:"YAML file that says who may do what with shared state; read again when it changes. Default: in rooms everybody reads, and who may send data the rest."`
+	RoomLogAge   time.Duration  `group:"Process" name:"room-log-age" default:"720h" placeholder:"DURATION" help:"How long the log of a room is kept, with shared state: who came and went, chat, changes of durable records. Default: 720h, 30 days."`
+	RoomLogBytes int64          `group:"Process" name:"room-log-bytes" default:"1073741824" placeholder:"BYTES" help:"How large the logs of all rooms may be together, with shared state; the oldest entries go. Default: 1 GiB."`
+	Shards       int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
+	Drain        time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`
+	Linger       time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long a room and its chat outlive the last participant. Default: 30s."`
+	LogLevel     slog.Level     `group:"Log" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error. Default: info."`
+	LogFormat    string         `group:"Log" enum:"text,json" default:"text" placeholder:"text|json" help:"One line of key=value, or one JSON object. Default: text."`
+	LogAddress   bool           `group:"Log" name:"log-addresses" help:"Show network addresses in the log instead of marks."`
 }
 
 // complete fills in what depends on other settings and refuses what contradicts itself.
@@ -118,6 +120,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("--drain %v: give a duration from 0s to %v", c.Drain, maxDrain)
 	case c.Linger < time.Second || c.Linger > maxLinger:
 		return fmt.Errorf("--linger %v: give a duration from 1s to %v", c.Linger, maxLinger)
+	case c.RoomLogAge < time.Minute || c.RoomLogAge > maxLogAge:
+		return fmt.Errorf("--room-log-age %v: give a duration from 1m to %v", c.RoomLogAge, maxLogAge)
+	case c.RoomLogBytes < minLogBytes || c.RoomLogBytes > maxLogBytes:
+		return fmt.Errorf("--room-log-bytes %d: give a number from %d to %d", c.RoomLogBytes, minLogBytes, maxLogBytes)
 	case len(c.ICEServers) > maxICEServers:
 		return fmt.Errorf("--ice-server %d times; %d are enough for anyone, and each slows connecting down", len(c.ICEServers), maxICEServers)
 	}

@@ -123,7 +123,18 @@ func newSourceLimit(burst int, every time.Duration) sourceLimit {
 	}
 }
 
-func (l *sourceLimit) admit(now time.Time, source netip.Addr) bool {
+func (l *sourceLimit) admit(now time.Time, source netip.Addr) bool { return l.admitAll(now, source, 1) }
+
+// admitState lets a source ask about shared state without a session, as much as a session may.
+func (l *sourceLimit) admitState(r *http.Request, cost int) *wire.Error {
+	if l.admitAll(time.Now(), datagram.Source(sourceOf(r)), cost) {
+		return nil
+	}
+	return &wire.Error{Code: wire.CodeRate, Message: "too many requests about shared state", Next: "send fewer, and put several operations into one write", RetrySeconds: 1}
+}
+
+// admitAll lets it do so n times at once, or not at all.
+func (l *sourceLimit) admitAll(now time.Time, source netip.Addr, n int) bool {
 	b := source.As16()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -131,9 +142,10 @@ func (l *sourceLimit) admit(now time.Time, source netip.Addr) bool {
 	if paid.Before(now) {
 		*paid = now
 	}
-	if paid.Sub(now) > l.burst {
+	after := paid.Add(time.Duration(n) * l.every)
+	if after.Sub(now) > l.burst+l.every {
 		return false
 	}
-	*paid = paid.Add(l.every)
+	*paid = after
 	return true
 }

@@ -18,9 +18,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/api"
 	"github.com/parley-rtc/parley/internal/auth"
 	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/bus/nats"
 	"github.com/parley-rtc/parley/internal/datagram"
+	"github.com/parley-rtc/parley/internal/journal"
 	"github.com/parley-rtc/parley/internal/media"
 	"github.com/parley-rtc/parley/internal/obs"
 	"github.com/parley-rtc/parley/internal/permit"
@@ -48,7 +51,9 @@ type node struct {
 	shards      media.Shards
 	turn        *turnServer // nil: there is none
 	rooms       *rooms.Service
-	scopes      *scopes.Service // nil: there is none
+	store       *nats.Node       // nil: nothing is stored
+	journal     *journal.Service // nil: rooms have no logs
+	scopes      *scopes.Service  // nil: there is none
 	signal      *signal.Service
 	metrics     *obs.Metrics
 	fingerprint sdp.Fingerprint // of the DTLS certificate
@@ -217,6 +222,10 @@ func (n *node) buildSessions() error {
 	for i, s := range n.shards {
 		shards[i] = s
 	}
+	n.openStore()
+	if err := n.buildJournal(b); err != nil {
+		return err
+	}
 	var err error
 	n.rooms, err = rooms.New(rooms.Config{
 		Bus:         b,
@@ -226,6 +235,7 @@ func (n *node) buildSessions() error {
 		Linger:      n.cfg.Linger,
 		Random:      rand.Reader,
 		Presence:    n.presence(),
+		Journal:     n.logs(),
 		Log:         n.log,
 	})
 	if err != nil {
@@ -245,6 +255,14 @@ func (n *node) buildSessions() error {
 	n.signal = signal.New(sessions)
 	n.onStop(n.signal.Close)
 	return nil
+}
+
+// logs is who keeps the logs of rooms; nil, without a type, where nobody does.
+func (n *node) logs() rooms.Journal {
+	if n.journal == nil {
+		return nil
+	}
+	return n.journal
 }
 
 // presence is who hears who is in which room: where participants are known, what they may relay depends on it.
@@ -330,6 +348,9 @@ func (n *node) routes() (http.Handler, error) {
 	mux.Handle("/v1/session", ws.New(n.signal, origins))
 	mux.HandleFunc("GET /v1/server", n.serverHandler)
 	mux.Handle("/v1/ice-servers", newICEHandler(n, origins))
+	asked := newSourceLimit(wire.MaxStateBurst, time.Second/wire.StateRequestsPerSecond)
+	mux.Handle(api.StatePath, api.NewState(n.signal, origins, asked.admitState))
+	mux.Handle(api.DocumentPath, api.ServeDocument())
 	calls := whip.New(n.signal, origins, n.currentCandidates)
 	for _, path := range whip.Paths {
 		mux.Handle(path, calls)

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -12,24 +11,68 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/bus/nats"
+	"github.com/parley-rtc/parley/internal/journal"
 	"github.com/parley-rtc/parley/internal/permit"
 	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
-// buildState starts what keeps shared state, if that is wanted. What is durable is in the data folder; where that cannot be used, nothing is.
+// openStore opens what durable state is stored in, if state is kept: the data folder. Where that cannot be used, nothing is stored.
+func (n *node) openStore() {
+	if !n.cfg.State {
+		return
+	}
+	store, err := nats.Open(filepath.Join(n.cfg.Data, "state"))
+	if err != nil {
+		n.log.Warn("shared state: durable records are refused, and rooms have no logs, because nothing can be stored in the data folder; all else works", "err", err)
+		return
+	}
+	n.store = store
+	n.onStop(func() { _ = store.Close() })
+}
+
+// buildJournal starts what keeps the logs of rooms, where something can be stored.
+func (n *node) buildJournal(b bus.Bus) error {
+	if n.store == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
+	defer cancel()
+	log, err := n.store.Log(ctx, "LOG", nats.Limits{MaxBytes: n.cfg.RoomLogBytes, MaxAge: n.cfg.RoomLogAge, Forget: true})
+	if err != nil {
+		return fmt.Errorf("open the logs of rooms: %w", err)
+	}
+	n.journal, err = journal.New(journal.Config{
+		Bus: b, Log: log, Logger: n.log,
+		Denied: func(ctx context.Context, room string, by state.Caller, records []string) (map[string]bool, error) {
+			return scopes.Denied(ctx, b, room, by, records)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("keep the logs of rooms: %w", err)
+	}
+	n.onStop(n.journal.Close)
+	return nil
+}
+
+// buildState starts what keeps shared state, if that is wanted.
 func (n *node) buildState(b bus.Bus) error {
 	if !n.cfg.State {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
 	defer cancel()
-	may := n.mayState
-	log, err := n.openStore(ctx)
-	if err != nil {
-		n.log.Warn("shared state: durable records are refused, because nothing can be stored in the data folder; all else works", "err", err)
-		log, may = local.NewLog(0), n.mayUnstored
+	config := scopes.ServiceConfig{Bus: b, Log: local.NewLog(0), Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log, May: n.mayUnstored}
+	var err error
+	if n.store != nil {
+		config.May = n.mayState
+		if config.Log, err = n.store.Log(ctx, "STATE", nats.Limits{MaxBytes: maxStateBytes}); err != nil {
+			return fmt.Errorf("open shared state: %w", err)
+		}
+	}
+	if n.journal != nil {
+		config.Note = n.journal.Note
 	}
 	if path := n.cfg.StateRules; path != "" {
 		n.rulesFile.read = timeOf(path) // before it is read: what changes meanwhile is read again
@@ -39,27 +82,12 @@ func (n *node) buildState(b bus.Bus) error {
 		}
 		n.rules.Store(rules)
 	}
-	n.scopes, err = scopes.NewService(ctx, scopes.ServiceConfig{
-		Bus: b, Log: log, Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log, May: may,
-	})
+	n.scopes, err = scopes.NewService(ctx, config)
 	if err != nil {
-		return fmt.Errorf("--state: %w", err)
+		return fmt.Errorf("keep shared state: %w", err)
 	}
 	n.onStop(func() { _ = n.scopes.Close() })
 	return nil
-}
-
-func (n *node) openStore(ctx context.Context) (bus.Log, error) {
-	store, err := nats.Open(filepath.Join(n.cfg.Data, "state"))
-	if err != nil {
-		return nil, err
-	}
-	log, err := store.Log(ctx, "STATE", nats.Limits{MaxBytes: maxStateBytes})
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
-	n.onStop(func() { _ = store.Close() })
-	return log, nil
 }
 
 // watched is a file: when it was read, and how it was at the last look.

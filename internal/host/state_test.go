@@ -155,3 +155,41 @@ func TestStateRules(t *testing.T) {
 		}
 	}
 }
+
+// With --state a room's log outlives the server: what was said is in the snapshot of the room that opens again, and all that has happened can be
+// read on.
+func TestNodeKeepsLogs(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	data := t.TempDir()
+	const join = `{"protocol":1,"room":"tea","identity":"ann"}`
+	n := startNode(t, "--data", data, "--state")
+	s := dial(t, n)
+	s.request(1, wire.TypeJoin, join)
+	s.request(2, wire.TypeChat, `{"text":"hello"}`)
+	s.request(3, wire.TypeChat, `{"text":"psst","to":"ann"}`)
+	s.request(4, wire.TypeRecordWrite, `{"name":"board","durable":true,"operations":[{"op":"set","path":"n","value":1}]}`)
+	s.request(5, wire.TypeRecordWrite, `{"name":"note","operations":[{"op":"set","path":"n","value":1}]}`)
+	go s.readToEnd()
+	n.stop()
+	n = startNode(t, "--data", data, "--state")
+	s = dial(t, n)
+	var joined wire.Joined
+	if err := json.Unmarshal(s.request(1, wire.TypeJoin, join).Body, &joined); err != nil || len(joined.Room.Chat) != 1 || joined.Room.Chat[0].Text != "hello" {
+		t.Errorf("chat: %+v, %v", joined.Room.Chat, err)
+	}
+	var log wire.Log
+	if err := json.Unmarshal(s.request(2, wire.TypeLogRead, `{"after":0,"limit":4}`).Body, &log); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, e := range log.Entries {
+		if got = append(got, e.Type); e.Cursor != log.First+uint64(i) {
+			t.Errorf("entry %d has cursor %d, the first %d", i, e.Cursor, log.First)
+		}
+	}
+	if want := "participant-joined chat record-changed participant-left"; strings.Join(got, " ") != want {
+		t.Errorf("the log has %q, want %q", got, want)
+	}
+	go s.readToEnd()
+	n.stop()
+}

@@ -271,7 +271,7 @@ func TestWHIPFails(t *testing.T) {
 	s.must(TransportState{Transport: s.r.sessions["whip"].transport.id, State: Disconnected})
 	s.transcript()
 	s.must(TransportState{Transport: s.r.sessions["whip"].transport.id, State: Failed})
-	s.transcript("tell whip ended timeout", "close transport 1")
+	s.transcript("tell whip ended timeout", "close transport 1", "tell  #3 participant-left obs timeout")
 }
 
 // Rule: a WHIP offer publishes all that it sends, the audio as microphone and the video as camera, stream by stream.

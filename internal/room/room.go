@@ -21,6 +21,8 @@ type Config struct {
 	Name string
 	// ID is unique on the node, above 0 and below 1<<31. The room's Transports and Producers are numbered from ID<<32 + 1.
 	ID uint64
+	// Chat of a room of this name before, the oldest first.
+	Chat []wire.ChatMessage
 	// Seed of all that must not be guessed: ICE credentials, SSRCs, made identities. Random, never used again.
 	Seed [32]byte
 }
@@ -56,10 +58,15 @@ type Room struct {
 
 // New returns an empty room.
 func New(c Config) *Room {
-	return &Room{
+	r := &Room{
 		name: c.Name, random: rand.NewChaCha8(c.Seed), lastID: c.ID << 32, codecs: allCodecs(), speakers: wire.Speakers{Speaking: []string{}},
 		identities: map[string]*participant{}, sessions: map[string]*participant{}, transports: map[uint64]*participant{},
+		chat: slices.Clone(c.Chat[max(0, len(c.Chat)-wire.MaxChatKept):]),
 	}
+	for _, m := range r.chat {
+		r.lastChat = max(r.lastChat, m.ID)
+	}
+	return r
 }
 
 // Apply carries out a command and returns its effects, which the caller owns.
@@ -176,7 +183,7 @@ func (r *Room) fail(refused *wire.Error) {
 	}
 }
 
-// change counts a change of the room and tells every session but one, if any is named.
+// change counts a change of the room and tells every session but one, if any is named. There may be none: the change is an effect all the same.
 func (r *Room) change(event string, body any, except *participant) {
 	r.revision++
 	var sessions []string
@@ -185,9 +192,7 @@ func (r *Room) change(event string, body any, except *participant) {
 			sessions = append(sessions, p.session)
 		}
 	}
-	if len(sessions) > 0 {
-		r.emit(Tell{Sessions: sessions, Rev: r.revision, Type: event, Body: body})
-	}
+	r.emit(Tell{Sessions: sessions, Rev: r.revision, Type: event, Body: body})
 }
 
 // tell tells one session something that is not part of the room's snapshot.

@@ -16,7 +16,7 @@ var video = []string{"vp8", "vp9", "h264", "av1"}
 func TestTranscriptOfACall(t *testing.T) {
 	s := newScene(t)
 	ann := s.join("ann")
-	s.transcript("reply joined ann at #1")
+	s.transcript("tell  #1 participant-joined ann", "reply joined ann at #1")
 	ann.pc.publish("0", wire.SourceMicrophone, "opus")
 	ann.pc.publish("1", wire.SourceCamera, "vp8", "vp9")
 	ann.pc.receive(1, 1, video...)
@@ -71,7 +71,7 @@ func TestTranscriptOfACall(t *testing.T) {
 		"tell bob slot a0 generation 4 ",
 	)
 	s.must(Leave{Session: "bob", Reason: wire.CodeTimeout})
-	s.transcript("close transport 4", "reply ok")
+	s.transcript("close transport 4", "tell  #9 participant-left bob timeout", "reply ok", "tell  #10 codecs opus vp8,vp9,h264,av1")
 	if !s.r.Empty() {
 		t.Error("the room is not empty")
 	}

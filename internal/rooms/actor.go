@@ -54,8 +54,8 @@ type call struct {
 	reply   chan []byte // capacity 1
 }
 
-func newActor(s *Service, name string, id uint64) (*actor, error) {
-	c := room.Config{Name: name, ID: id}
+func newActor(s *Service, name string, id uint64, chat []wire.ChatMessage) (*actor, error) {
+	c := room.Config{Name: name, ID: id, Chat: chat}
 	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
 		return nil, fmt.Errorf("seed room: %w", err)
 	}

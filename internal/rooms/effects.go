@@ -3,6 +3,7 @@ package rooms
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,9 +51,18 @@ func (a *actor) reply(c *call, e room.Reply) {
 	c.reply <- encode(r)
 }
 
+// logged are the events of which a room's log has entries.
+var logged = []string{
+	wire.TypeParticipantJoined, wire.TypeParticipantLeft, wire.TypeTrackPublished, wire.TypeTrackUnpublished, wire.TypeChatReceived,
+}
+
 // tell publishes an event, encoded once, to every session that it is for.
 func (a *actor) tell(e room.Tell) {
-	tail := eventTail(e.Rev, e.Type, encode(e.Body), e.End)
+	body := encode(e.Body)
+	if j := a.service.config.Journal; j != nil && e.Rev != 0 && slices.Contains(logged, e.Type) {
+		j.Note(a.name, e.Type, body)
+	}
+	tail := eventTail(e.Rev, e.Type, body, e.End)
 	for _, session := range e.Sessions {
 		a.publish(session, tail)
 		if e.End {

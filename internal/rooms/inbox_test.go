@@ -31,7 +31,7 @@ func TestInboxCapacity(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		a, err := newActor(s, "tea", 1) // its loop does not run
+		a, err := newActor(s, "tea", 1, nil) // its loop does not run
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,8 @@ const (
 	// retryUnchecked and retryFull are when a Transport may be tried again, in seconds, that had no place: one that is never checked
 	// gives its own up after ice.FirstCheck, others earlier.
 	retryUnchecked, retryFull = 2, 10
+	// recallTime is how long a room that opens waits for its chat of before.
+	recallTime = 2 * time.Second
 	// abortTimeout is how long Do takes to undo a join that nobody waits for any more.
 	abortTimeout = time.Second
 )

@@ -52,6 +52,7 @@ type Config struct {
 	Linger      time.Duration   // 0: DefaultLinger
 	Random      io.Reader       // crypto/rand.Reader
 	Presence    Presence        // nil: nobody is told
+	Journal     Journal         // nil: there are no logs
 	Log         *slog.Logger
 }
 
@@ -60,6 +61,14 @@ type Config struct {
 type Presence interface {
 	Entered(room, identity string)
 	Left(room, identity string, why wire.Code)
+}
+
+// Journal keeps the logs of rooms.
+type Journal interface {
+	// Note logs an event. It never waits, and keeps body.
+	Note(room, typ string, body []byte)
+	// Chat returns the last chat of a room of this name.
+	Chat(ctx context.Context, room string) ([]wire.ChatMessage, error)
 }
 
 // Service runs the rooms of this node. It is safe for concurrent use.
@@ -138,7 +147,7 @@ func (s *Service) Close() {
 }
 
 // serveOpen opens a room, unless it is there.
-func (s *Service) serveOpen(_ context.Context, b []byte) []byte {
+func (s *Service) serveOpen(ctx context.Context, b []byte) []byte {
 	var r openRequest
 	if json.Unmarshal(b, &r) != nil {
 		return s.refuse(wire.NewError(wire.CodeBadRequest, "the request to open a room cannot be understood", ""))
@@ -146,13 +155,30 @@ func (s *Service) serveOpen(_ context.Context, b []byte) []byte {
 	if refused := room.CheckName(r.Room); refused != nil {
 		return s.refuse(refused)
 	}
-	if refused := s.open(r); refused != nil {
+	if refused := s.open(r, s.recall(ctx, r.Room)); refused != nil {
 		return s.refuse(refused)
 	}
 	return encode(Reply{Type: wire.TypeOK})
 }
 
-func (s *Service) open(r openRequest) *wire.Error {
+// recall reads the last chat of a room that is not there. Whoever opens it waits for that, but not for long.
+func (s *Service) recall(ctx context.Context, name string) []wire.ChatMessage {
+	s.mu.Lock()
+	there := s.rooms[name] != nil || s.closed
+	s.mu.Unlock()
+	if s.config.Journal == nil || there {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, recallTime)
+	defer cancel()
+	chat, err := s.config.Journal.Chat(ctx, name)
+	if err != nil {
+		s.config.Log.Warn("a room opens without its chat of before", "err", err)
+	}
+	return chat
+}
+
+func (s *Service) open(r openRequest, chat []wire.ChatMessage) *wire.Error {
 	name := r.Room
 	noPlace := s.noPlace(r.Source)
 	s.mu.Lock()
@@ -171,7 +197,7 @@ func (s *Service) open(r openRequest) *wire.Error {
 		}
 	}
 	s.lastRoom++
-	a, err := newActor(s, name, s.lastRoom)
+	a, err := newActor(s, name, s.lastRoom, chat)
 	if err != nil {
 		s.config.Log.Error("cannot open a room", "err", err)
 		return &wire.Error{Code: wire.CodeInternal, Message: "the room could not be opened", Next: "try again", RetrySeconds: 5}

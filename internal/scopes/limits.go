@@ -31,6 +31,8 @@ const (
 	maxHeld = 8192
 	// storeTime is how long a commit may take to be stored. After it nobody knows whether it is.
 	storeTime = 10 * time.Second
+	// askTime is how long what was asked may wait to be begun: by then whoever asked has given it up.
+	askTime = 10 * time.Second
 	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.
 	loadTime, loadPause = 30 * time.Second, time.Second
 )

@@ -38,7 +38,9 @@ type Config struct {
 	// Budget is shared with the other scopes of the node; nil: there is none.
 	Budget *Budget
 	// Tell carries out an event that was encoded once for all sessions. It is called by the loop, in order, and does not wait.
-	Tell   func(t state.Tell, body []byte)
+	Tell func(t state.Tell, body []byte)
+	// Note is told each change of a durable record when it is stored, by the loop, in order. It does not wait. Nil: nobody is told.
+	Note   func(typ string, body []byte)
 	Logger *slog.Logger
 }
 
@@ -56,24 +58,24 @@ type Owner struct {
 	attached []state.Attach // in their order
 	commits  commits
 	timer    *time.Timer
-	failed   time.Time                   // when it was loaded again last
-	held     int                         // bytes of the budget that are its own
-	tickets  uint64                      // given to RPC requests of callers without a session
-	calls    map[uint64]chan state.Reply // where their replies go, by ticket
+	failed   time.Time                    // when it was loaded again last
+	held     int                          // bytes of the budget that are its own
+	tickets  uint64                       // given to RPC requests of callers without a session
+	calls    map[uint64]func(state.Reply) // which take their replies, by ticket
 }
 
 // call is a command on its way.
 type call struct {
-	ctx     context.Context
 	command state.Command
-	reply   chan state.Reply // capacity 1
+	waited  func() bool       // whether somebody still waits for what is not begun yet
+	answer  func(state.Reply) // called once, by the loop; nil: nobody waits
 }
 
 // Open loads a scope and starts its owner.
 func Open(ctx context.Context, c Config) (*Owner, error) {
 	o := &Owner{
 		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), timer: time.NewTimer(0),
-		calls: map[uint64]chan state.Reply{},
+		calls: map[uint64]func(state.Reply){},
 	}
 	o.closed = sync.OnceFunc(func() { close(o.stop) })
 	if err := o.load(ctx); err != nil {
@@ -85,26 +87,52 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 
 // Do carries out a command. Of a request it returns the reply, once it may be sent.
 func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, error) {
-	c := call{ctx: ctx, command: command, reply: make(chan state.Reply, 1)}
-	select {
-	case o.inbox <- c:
-	case <-o.done:
-		return state.Reply{}, ErrClosed
-	case <-ctx.Done():
-		return state.Reply{}, ctx.Err()
+	replies := make(chan state.Reply, 1)
+	c := call{command: command, waited: func() bool { return ctx.Err() == nil }, answer: once(func(r state.Reply) { replies <- r })}
+	if err := o.put(ctx, c); err != nil {
+		return state.Reply{}, err
 	}
 	select {
-	case r := <-c.reply:
+	case r := <-replies:
 		return r, nil
 	case <-ctx.Done():
 		return state.Reply{}, ctx.Err()
 	case <-o.done:
 	}
 	select {
-	case r := <-c.reply: // at the same moment
+	case r := <-replies: // at the same moment
 		return r, nil
 	default:
 		return state.Reply{}, ErrClosed
+	}
+}
+
+// Ask takes a request that is answered later. What is asked or done after Ask has returned is carried out after it. The loop calls answer,
+// once, in its order among what Tell tells; answer does not wait. It is not called after an error, or where the owner is closed before.
+func (o *Owner) Ask(ctx context.Context, command state.Command, answer func(state.Reply)) error {
+	until := time.Now().Add(askTime)
+	return o.put(ctx, call{command: command, waited: func() bool { return time.Now().Before(until) }, answer: once(answer)})
+}
+
+func (o *Owner) put(ctx context.Context, c call) error {
+	select {
+	case o.inbox <- c:
+		return nil
+	case <-o.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// once lets the first answer through: a fault may come after it.
+func once(answer func(state.Reply)) func(state.Reply) {
+	answered := false
+	return func(r state.Reply) {
+		if !answered {
+			answered = true
+			answer(r)
+		}
 	}
 }
 
@@ -193,15 +221,16 @@ func (o *Owner) handle(c call) {
 		o.config.State.May = command.May // also for the scope that is loaded again
 	case state.Reset, state.Settle, state.Tick:
 	default:
-		if c.ctx.Err() != nil {
+		if !c.waited() {
+			c.answer(state.Reply{Error: overloaded()})
 			return
 		}
 	}
 	if r, ok := c.command.(state.RPCRequest); ok && r.By.Session == "" {
 		o.tickets++
 		r.Ticket = o.tickets
-		o.calls[r.Ticket] = c.reply
-		c.command, c.reply = r, nil
+		o.calls[r.Ticket] = c.answer
+		c.command, c.answer = r, nil
 	}
 	o.scope.Spare(o.config.Budget.left())
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
@@ -222,11 +251,8 @@ func (o *Owner) survive(c call) {
 		return
 	}
 	o.config.Logger.Error("a scope is loaded again after a fault", "subject", o.config.Subject, "fault", fault, "stack", string(debug.Stack()))
-	if c.reply != nil {
-		select {
-		case c.reply <- state.Reply{Error: wire.NewError(wire.CodeInternal, "a fault of the server", "")}:
-		default: // it was answered before
-		}
+	if c.answer != nil {
+		c.answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "a fault of the server", "")})
 	}
 	if o.commits.running { // whether it is stored is seen when the scope is loaded
 		<-o.commits.result
@@ -237,8 +263,8 @@ func (o *Owner) survive(c call) {
 // begin fails all that waits, and begins again with what is stored.
 func (o *Owner) begin() {
 	o.commits.fail()
-	for _, reply := range o.calls {
-		reply <- state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "")}
+	for _, answer := range o.calls {
+		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "")})
 	}
 	clear(o.calls)
 	if o.commits.purging {
@@ -263,21 +289,24 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 		switch e := e.(type) {
 		case state.Append:
 			o.commits.append(e.Entry, e.Number)
+			if o.config.Note != nil {
+				o.commits.let(true, func() { o.config.Note(e.Type, encode(e.Body)) }, nil)
+			}
 		case state.Tell:
 			o.commits.let(e.Waits, func() { o.config.Tell(e, encode(e.Body)) }, nil)
 		case state.Reply:
-			to := c.reply
+			to := c.answer
 			if e.Ticket != 0 {
 				to = o.calls[e.Ticket]
 				delete(o.calls, e.Ticket)
 			} else {
 				answered = true
 			}
-			o.commits.let(e.Waits, func() { to <- e }, func() { to <- state.Reply{Error: notStored()} })
+			o.commits.let(e.Waits, func() { to(e) }, func() { to(state.Reply{Error: notStored()}) })
 		}
 	}
-	if !answered && c.reply != nil {
-		c.reply <- state.Reply{}
+	if !answered && c.answer != nil {
+		c.answer(state.Reply{})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"strconv"
 	"sync"
 	"time"
 
@@ -41,6 +42,9 @@ type Request struct {
 	By    state.Caller    `json:"by"`
 	Type  string          `json:"type"`
 	Body  json.RawMessage `json:"body,omitempty"`
+	// Reply asks for the reply to a request of wire among the session's events, as the one with this number: in its order, and so that
+	// nobody waits while it is stored. The Answer then says only that the request is taken, or why it is not.
+	Reply uint64 `json:"reply,omitempty"`
 }
 
 // Answer is the answer to it.
@@ -50,10 +54,11 @@ type Answer struct {
 	Error *wire.Error     `json:"error,omitempty"`
 }
 
-// Event is what is published to sessions.
+// Event is what is published to sessions. With Reply it is the reply to that request, of the type error where it is refused.
 type Event struct {
-	Type string          `json:"type"`
-	Body json.RawMessage `json:"body"`
+	Reply uint64          `json:"reply,omitempty"`
+	Type  string          `json:"type"`
+	Body  json.RawMessage `json:"body"`
 }
 
 // ServiceConfig of a Service.
@@ -66,6 +71,8 @@ type ServiceConfig struct {
 	// Linger is how long a room's state is kept when nobody is attached any more.
 	Linger time.Duration
 	Random io.Reader
+	// Note is told each change of a durable record of a room when it is stored. It does not wait. Nil: nobody is told.
+	Note   func(room, typ string, body []byte)
 	Logger *slog.Logger
 }
 
@@ -175,22 +182,47 @@ func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Own
 	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
 		return nil, fmt.Errorf("seed scope: %w", err)
 	}
-	return Open(ctx, Config{
-		State: c, Log: s.config.Log, Subject: logSubject(scope, room), Budget: s.budget, Tell: s.tell, Logger: s.config.Logger,
-	})
+	o := Config{State: c, Log: s.config.Log, Subject: logSubject(scope, room), Budget: s.budget, Tell: s.tell, Logger: s.config.Logger}
+	if scope == wire.ScopeRoom && s.config.Note != nil {
+		o.Note = func(typ string, body []byte) { s.config.Note(room, typ, body) }
+	}
+	return Open(ctx, o)
 }
 
 // tell publishes one event, encoded once, to all its sessions.
 func (s *Service) tell(e state.Tell, body []byte) {
-	b := encode(Event{Type: e.Type, Body: body})
+	b := encodeEvent(0, e.Type, body)
 	for _, session := range e.Sessions {
-		if session == e.Except {
-			continue
-		}
-		if err := s.config.Bus.Publish(SessionSubject(session), b); err != nil {
-			s.config.Logger.Error("publish an event of state", "error", err)
+		if session != e.Except {
+			s.publish(session, b)
 		}
 	}
+}
+
+// answer publishes the reply to a request of a session.
+func (s *Service) answer(session string, request uint64, r state.Reply) {
+	typ, body := r.Type, r.Body
+	if r.Error != nil {
+		typ, body = wire.TypeError, r.Error
+	}
+	s.publish(session, encodeEvent(request, typ, encode(body)))
+}
+
+func (s *Service) publish(session string, b []byte) {
+	if err := s.config.Bus.Publish(SessionSubject(session), b); err != nil {
+		s.config.Logger.Error("publish an event of state", "error", err)
+	}
+}
+
+// encodeEvent writes an Event around a body that is encoded already.
+func encodeEvent(reply uint64, typ string, body []byte) []byte {
+	b := make([]byte, 0, len(body)+64)
+	b = append(b, '{')
+	if reply != 0 {
+		b = append(strconv.AppendUint(append(b, `"reply":`...), reply, 10), ',')
+	}
+	b = append(strconv.AppendQuote(append(b, `"type":`...), typ), `,"body":`...)
+	return append(append(b, body...), '}')
 }
 
 // serve carries out one request.
@@ -209,6 +241,12 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 		return encode(Answer{Error: overloaded()})
 	}
 	defer done()
+	if r.Reply != 0 && state.IsRequest(r.Type) {
+		if err := owner.Ask(ctx, command, func(reply state.Reply) { s.answer(r.By.Session, r.Reply, reply) }); err != nil {
+			return encode(Answer{Error: overloaded()})
+		}
+		return encode(Answer{})
+	}
 	reply, err := owner.Do(ctx, command)
 	switch {
 	case err != nil:

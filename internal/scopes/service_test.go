@@ -298,3 +298,93 @@ func TestScopeLimit(t *testing.T) {
 		}
 	})
 }
+
+// Rule: what is asked with a number is answered among the session's events, in order with what it brings about, and nobody waits meanwhile.
+func TestRepliesAreInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		c := newTown(t, d)
+		events := c.come("tea", "ann")
+		number := 0
+		ask := func(typ, body string) {
+			t.Helper()
+			number++
+			b, err := json.Marshal(scopes.Request{
+				Room: "tea", By: state.Caller{Session: "ann", Identity: "ann"}, Type: typ, Body: json.RawMessage(body), Reply: uint64(number),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer, err := c.bus.Request(t.Context(), scopes.Subject, b); err != nil || string(answer) != "{}" {
+				t.Errorf("%s: %s, %v", typ, answer, err)
+			}
+		}
+		brief := func() (got string) {
+			for _, e := range heard(events) {
+				var m scopes.Event
+				if err := json.Unmarshal([]byte(e), &m); err != nil {
+					t.Fatal(err)
+				}
+				got += fmt.Sprint(m.Reply, m.Type, " ")
+			}
+			return got
+		}
+		ask("record-write", writeA+`,"durable":true}`)
+		synctest.Wait() // it is being stored
+		ask("record-subscribe", `{"records":[{"name":"a"}]}`)
+		ask("record-write", writeA+"}")
+		ask("event-publish", `{"name":"x"}`)
+		ask("record-write", `{"name":"b"}`)
+		if got := brief(); got != "4ok 5error " {
+			t.Errorf("while it is being stored: %s", got)
+		}
+		d.sync <- nil
+		if got := brief(); got != "1written 2records " {
+			t.Errorf("the first is stored: %s", got)
+		}
+		d.sync <- nil
+		if got := brief(); got != "3written 0record-changed " {
+			t.Errorf("all is stored: %s", got)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Rule: what nobody waits for any more, as the scope was not to be had for too long, is refused and not carried out.
+func TestAskedTooEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		h := open(t, d)
+		h.later(set("a", 1))
+		synctest.Wait()
+		var replies []state.Reply
+		asked := 0
+		for { // until the owner takes no more
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			err := h.Ask(ctx, set("b", strings.Repeat("x", 200<<10)), func(r state.Reply) { replies = append(replies, r) })
+			cancel()
+			if err != nil {
+				break
+			}
+			asked++
+		}
+		for range 2 { // a commit has 10 s to be stored, and so has a request to be begun
+			time.Sleep(9 * time.Second)
+			d.sync <- nil
+		}
+		for synctest.Wait(); len(replies) < asked; synctest.Wait() {
+			d.sync <- nil
+		}
+		late := 0
+		for _, r := range replies {
+			if r.Error != nil && r.Error.Code == wire.CodeOverloaded {
+				late++
+			}
+		}
+		if got := h.now(read("b")).Body.(wire.Records).Results[0].Record.Version; late == 0 || int(got) != asked-late {
+			t.Errorf("of %d, %d were carried out and %d refused", asked, got, late)
+		}
+	})
+}

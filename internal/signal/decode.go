@@ -14,11 +14,8 @@ import (
 // With an error, the request has an ID only if the error answers it.
 func decode(b []byte) (wire.Request, *wire.Error) {
 	var r wire.Request
-	if !utf8.Valid(b) {
-		return r, wire.NewError(wire.CodeBadRequest, "the message is not UTF-8", "send JSON in UTF-8")
-	}
-	if !shallow(b) {
-		return r, wire.NewError(wire.CodeBadRequest, fmt.Sprintf("the message is nested deeper than %d levels", MaxDepth), "")
+	if refused := CheckJSON(b); refused != nil {
+		return r, refused
 	}
 	if err := json.Unmarshal(b, &r); err != nil {
 		return wire.Request{}, wire.NewError(wire.CodeBadRequest, `the message is not a JSON object with "id", "type" and "body"`, "see docs/protocol.md, section 3.1")
@@ -33,6 +30,17 @@ func decode(b []byte) (wire.Request, *wire.Error) {
 		return r, wire.NewError(wire.CodeBadRequest, "the body of a request is an object", "see docs/protocol.md, section 3.1")
 	}
 	return r, nil
+}
+
+// CheckJSON refuses what no decoder is to be given: text that is not UTF-8, and what is nested too deeply.
+func CheckJSON(b []byte) *wire.Error {
+	switch {
+	case !utf8.Valid(b):
+		return wire.NewError(wire.CodeBadRequest, "the message is not UTF-8", "send JSON in UTF-8")
+	case !shallow(b):
+		return wire.NewError(wire.CodeBadRequest, fmt.Sprintf("the message is nested deeper than %d levels", MaxDepth), "")
+	}
+	return nil
 }
 
 // shallow looks for brackets outside of strings; whether they match is for the decoder to find out.

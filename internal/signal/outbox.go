@@ -14,6 +14,8 @@ type entry struct {
 	body       json.RawMessage
 	// whole: the body is a snapshot of the room, as large as the room makes it; the limit for waiting bytes leaves it out.
 	whole bool
+	// asked: it is the reply to a request of state. Those come many at once when something is stored, as many as were asked.
+	asked bool
 }
 
 // outbox holds what a session is sent: messages that may have to be repeated on a resume, then those that no socket has taken.
@@ -29,7 +31,7 @@ type outbox struct {
 	next    uint64 // number of the message to be taken next
 	replay  uint64 // what waits below this number was kept for a resume: it is no backlog
 	bytes   int    // of all bodies
-	// the backlog, without whole bodies
+	// the backlog, without replies to requests of state, and its bytes, without whole bodies
 	waiting, waitingBytes int
 }
 
@@ -48,7 +50,9 @@ func (o *outbox) add(e entry) uint64 {
 
 // count adds a message to the backlog, or takes it off.
 func (o *outbox) count(e entry, n int) {
-	o.waiting += n
+	if !e.asked {
+		o.waiting += n
+	}
 	if !e.whole {
 		o.waitingBytes += n * len(e.body)
 	}

@@ -46,20 +46,31 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 		s.service.counts.repeated.Add(1)
 		return a.over()
 	}
+	if shared && r.Type != wire.TypeLogRead {
+		s.askState(a, r)
+		return a.over()
+	}
 	e, refused := s.perform(a, r)
+	s.answer(r.ID, e, refused)
+	if r.Type == wire.TypeLeave && e.typ == wire.TypeOK {
+		s.mu.Lock()
+		s.left = true
+		s.mu.Unlock()
+		nudge(s.wake)
+	}
+	return a.over()
+}
+
+// answer sends the reply to a request, and keeps it in case the request is repeated.
+func (s *Session) answer(id uint64, e entry, refused *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if refused == nil || refused.Code != wire.CodeRate { // what came too early may be carried out when it is repeated
-		s.replies.put(time.Now(), r.ID, e)
+		s.replies.put(time.Now(), id, e)
 	}
 	if !s.over {
 		s.add(e)
 	}
-	if r.Type == wire.TypeLeave && e.typ == wire.TypeOK {
-		s.left = true
-		nudge(s.wake)
-	}
-	return a.over()
 }
 
 func refusal(request uint64, err *wire.Error) entry {
@@ -72,7 +83,7 @@ func (s *Session) inPace() bool {
 	return s.pace.take(time.Now(), 1, MaxRequestBurst, RequestsPerSecond)
 }
 
-// repeated answers a request again that was answered before.
+// repeated answers a request again that was answered before. One that is under way is answered when it is done.
 func (s *Session) repeated(id uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,13 +91,13 @@ func (s *Session) repeated(id uint64) bool {
 	if ok && !s.over {
 		s.add(e)
 	}
-	return ok
+	return ok || s.underway[id] != nil
 }
 
 // perform asks the room. The entry is the answer, also where it is a refusal.
 func (s *Session) perform(a *Attachment, r wire.Request) (entry, *wire.Error) {
-	if state.IsRequest(r.Type) || r.Type == wire.TypeLogRead {
-		return s.performState(r)
+	if r.Type == wire.TypeLogRead {
+		return s.logged(r)
 	}
 	if err := s.permit(r); err != nil {
 		return refusal(r.ID, err), err

@@ -28,6 +28,7 @@ type Session struct {
 	token   [sha256.Size]byte // of the resume token
 	turn    chan struct{}     // held by the one request that is carried out
 	wake    chan struct{}     // the loop shall look again; capacity 1
+	emptied chan struct{}     // there may be room for a large reply; capacity 1
 	seat    seat
 	share   *share // in shared state; nil: there is none
 
@@ -42,6 +43,9 @@ type Session struct {
 	mu         sync.Mutex
 	outbox     outbox
 	replies    replies
+	underway   map[uint64]*asked // requests of state that have no reply yet
+	writes     int               // of them
+	reading    int               // of them, those whose reply may be large
 	pace       bucket
 	statePace  bucket
 	revision   uint64 // of the room, as far as this session has heard
@@ -63,8 +67,8 @@ type Session struct {
 func newSession(v *Service, p seat, token string) *Session {
 	now := time.Now()
 	return &Session{
-		service: v, id: p.id, token: sha256.Sum256([]byte(token)), turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		seat: p, after: p.after, outbox: newOutbox(), detached: now, heardAt: now,
+		service: v, id: p.id, token: sha256.Sum256([]byte(token)), turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), emptied: make(chan struct{}, 1),
+		seat: p, after: p.after, outbox: newOutbox(), underway: map[uint64]*asked{}, detached: now, heardAt: now,
 	}
 }
 
@@ -364,6 +368,7 @@ func (s *Session) take(a *Attachment) (b []byte, over bool) {
 		return nil, false
 	}
 	b, ok := s.outbox.take(nil)
+	nudge(s.emptied)
 	if !ok {
 		if s.over {
 			nudge(s.wake)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,6 +87,10 @@ func (s *Service) askScope(p *seat, h *share, r scopes.Request) (scopes.Answer, 
 	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
 	defer cancel()
 	r.Room, r.By = p.room, h.caller
+	return s.request(ctx, r)
+}
+
+func (s *Service) request(ctx context.Context, r scopes.Request) (scopes.Answer, *wire.Error) {
 	b, err := s.config.Bus.Request(ctx, scopes.Subject, encode(r))
 	if errors.Is(err, bus.ErrNoResponders) {
 		return scopes.Answer{}, noState()
@@ -103,34 +109,199 @@ func noState() *wire.Error {
 	return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "")
 }
 
-// performState carries out a request of state. Who is not attached, as the scope has been opened anew, is attached first.
-func (s *Session) performState(r wire.Request) (entry, *wire.Error) {
-	if s.share == nil || r.Type == wire.TypeLogRead {
-		err := noState()
-		return refusal(r.ID, err), err
-	}
-	scope, command, err := state.Decode(s.share.caller, r.Type, r.Body)
-	if err == nil {
-		err = s.paceState(command)
-	}
-	if err != nil {
-		return refusal(r.ID, err), err
-	}
-	a, err := s.service.askScope(&s.seat, s.share, scopes.Request{Type: r.Type, Body: r.Body})
-	if err != nil && err.Code == wire.CodeSessionExpired && s.service.enterAgain(&s.seat, s.share, scope) {
-		a, err = s.service.askScope(&s.seat, s.share, scopes.Request{Type: r.Type, Body: r.Body})
-	}
-	if err != nil {
-		return refusal(r.ID, err), err
-	}
-	return entry{reply: r.ID, typ: a.Type, body: a.Body}, nil
+// asked is a request of state whose reply has not come.
+type asked struct {
+	typ   string
+	body  json.RawMessage
+	scope wire.Scope
+	again bool // asked once more, as the scope did not know the session
 }
 
-// paceState takes what the request costs from its own allowance.
-func (s *Session) paceState(c state.Command) *wire.Error {
+// writes tells whether the request changes a record, so that its reply may wait for a disk.
+func (a asked) writes() bool { return a.typ == wire.TypeRecordWrite || a.typ == wire.TypeRecordDelete }
+
+// reads tells whether the reply may have as much as wire.MaxBulkBytes in it.
+func (a asked) reads() bool { return a.typ == wire.TypeRecordRead || a.typ == wire.TypeRecordSubscribe }
+
+// repeats tells whether it does no harm to carry the request out twice.
+func (a asked) repeats() bool {
+	switch a.typ {
+	case wire.TypeEventPublish, wire.TypeRPCRequest, wire.TypeRPCAccept, wire.TypeRPCReject, wire.TypeRPCAnswer, wire.TypeListenReject:
+		return false
+	}
+	return !a.writes()
+}
+
+// askState begins a request of state. The reply comes among what the scope tells, so that the next request need not wait for it.
+func (s *Session) askState(a *Attachment, r wire.Request) {
+	if refused := s.begin(a, r); refused != nil {
+		s.answerState(r.ID, refusal(r.ID, refused), refused)
+	}
+}
+
+func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
+	if s.share == nil {
+		return noState()
+	}
+	scope, command, refused := state.Decode(s.share.caller, r.Type, r.Body)
+	if refused == nil {
+		refused = s.paceState(state.Cost(command))
+	}
+	asks := &asked{typ: r.Type, body: r.Body, scope: scope}
+	if refused == nil && asks.reads() && !s.waitForRoom(a) {
+		return nil // whoever resumes the session repeats it
+	}
+	if refused == nil {
+		refused = s.note(r.ID, asks)
+	}
+	if refused != nil {
+		return refused
+	}
+	_, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: r.Type, Body: r.Body, Reply: r.ID})
+	if refused != nil {
+		s.mu.Lock()
+		s.forgetAsked(r.ID)
+		s.mu.Unlock()
+	}
+	return refused
+}
+
+// waitForRoom waits until what one more reading may answer fits the outbox, so that nobody becomes a slow reader by what he asked for. It
+// reports false where the socket is lost before.
+func (s *Session) waitForRoom(a *Attachment) bool {
+	for {
+		s.mu.Lock()
+		fits := s.over || s.outbox.waitingBytes+(s.reading+1)*wire.MaxBulkBytes <= MaxWaitingBytes
+		s.mu.Unlock()
+		if fits {
+			return true
+		}
+		select {
+		case <-s.emptied:
+		case <-a.open.Done():
+			return false
+		}
+	}
+}
+
+// note keeps in mind what is asked, unless that is too much.
+func (s *Session) note(id uint64, a *asked) *wire.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.statePace.take(time.Now(), state.Cost(c), wire.MaxStateBurst, wire.StateRequestsPerSecond) {
+	switch {
+	case a.writes() && s.writes >= wire.MaxWritesUnderway:
+		return wire.NewError(wire.CodeLimit, fmt.Sprintf("%d writes of this session have no reply yet", wire.MaxWritesUnderway), "wait for some of them")
+	case len(s.underway) >= MaxStateUnderway:
+		return overloaded("too many requests of this session have no reply yet")
+	}
+	s.underway[id] = a
+	s.weigh(a, 1)
+	return nil
+}
+
+// forgetAsked takes a request off those that are under way, and returns it. The caller holds mu.
+func (s *Session) forgetAsked(id uint64) *asked {
+	a := s.underway[id]
+	delete(s.underway, id)
+	if a != nil {
+		s.weigh(a, -1)
+	}
+	return a
+}
+
+// weigh counts a request among those that are under way, or takes it off. The caller holds mu.
+func (s *Session) weigh(a *asked, n int) {
+	switch {
+	case a.writes():
+		s.writes += n
+	case a.reads():
+		s.reading += n
+		nudge(s.emptied)
+	}
+}
+
+// stateReply passes on the reply to a request. Who is not attached, as the scope has been opened anew, is attached, and asks again.
+func (s *Session) stateReply(e scopes.Event) {
+	var refused *wire.Error
+	if e.Type == wire.TypeError {
+		refused = &wire.Error{}
+		if err := json.Unmarshal(e.Body, refused); err != nil {
+			refused = s.service.fault("read a refusal of state", err)
+		}
+	}
+	s.mu.Lock()
+	a := s.underway[e.Reply]
+	again := a != nil && refused != nil && refused.Code == wire.CodeSessionExpired && !a.again
+	if again {
+		a.again = true
+	} else {
+		s.forgetAsked(e.Reply)
+	}
+	s.mu.Unlock()
+	if again && s.service.enterAgain(&s.seat, s.share, a.scope) {
+		_, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: e.Reply})
+		if refused == nil {
+			return
+		}
+		s.mu.Lock()
+		s.forgetAsked(e.Reply)
+		s.mu.Unlock()
+		s.answerState(e.Reply, refusal(e.Reply, refused), refused)
+		return
+	}
+	if a != nil { // else it was given up
+		s.answerState(e.Reply, entry{reply: e.Reply, typ: e.Type, body: e.Body}, refused)
+	}
+}
+
+// answerState is answer, of a request of state.
+func (s *Session) answerState(id uint64, e entry, refused *wire.Error) {
+	e.asked = true
+	s.answer(id, e, refused)
+}
+
+// giveUp answers all that is under way, as replies may have been lost.
+func (s *Session) giveUp() {
+	s.mu.Lock()
+	all := maps.Clone(s.underway)
+	for id := range all {
+		s.forgetAsked(id)
+	}
+	s.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		refused := wire.NewError(wire.CodeInternal, "the reply was lost: it is not known whether the request was carried out", "read what is there")
+		if all[id].repeats() {
+			refused = overloaded("the reply was lost")
+		}
+		s.answerState(id, refusal(id, refused), refused)
+	}
+}
+
+// logged reads the room's log, which has an order of its own.
+func (s *Session) logged(r wire.Request) (entry, *wire.Error) {
+	refused := noState()
+	if s.share != nil {
+		refused = s.paceState(logCost)
+	}
+	var typ string
+	var body json.RawMessage
+	if refused == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+		defer cancel()
+		by := state.Caller{Identity: s.share.caller.Identity, Grants: s.share.caller.Grants}
+		typ, body, refused = s.service.readLog(ctx, s.seat.room, by, r.Body)
+	}
+	if refused != nil {
+		return refusal(r.ID, refused), refused
+	}
+	return entry{reply: r.ID, typ: typ, body: body}, nil
+}
+
+// paceState takes what a request costs from the allowance of requests of state.
+func (s *Session) paceState(cost int) *wire.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.statePace.take(time.Now(), cost, wire.MaxStateBurst, wire.StateRequestsPerSecond) {
 		return nil
 	}
 	s.service.counts.tooFast.Add(1)
@@ -150,12 +321,15 @@ func (s *Session) stateMessages() <-chan []byte {
 
 // stateEvent takes one message of a scope.
 func (s *Session) stateEvent(b []byte) {
-	var e scopes.Event
-	if err := json.Unmarshal(b, &e); err != nil {
+	e, err := decodeStateEvent(b)
+	if err != nil {
 		s.service.config.Log.Error("read an event of state", "error", err)
 		return
 	}
-	if lost := s.share.events.Lost(); lost != s.share.lost {
+	if e.Reply != 0 {
+		s.stateReply(e)
+	}
+	if s.share.events.Lost() != s.share.lost {
 		s.resetState()
 		for _, scope := range bothScopes {
 			s.emit(entry{typ: wire.TypeStateLost, body: encode(wire.StateLost{Scope: scope})})
@@ -164,12 +338,18 @@ func (s *Session) stateEvent(b []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.over && s.resync != wanted { // a resync ends what this is about
+	if e.Reply == 0 && !s.over && s.resync != wanted { // a resync ends what this is about
 		s.add(entry{typ: e.Type, body: e.Body})
 	}
 }
 
-// resetState ends all that the session has in both scopes, and forgets what they have told of it.
+func decodeStateEvent(b []byte) (scopes.Event, error) {
+	var e scopes.Event
+	err := json.Unmarshal(b, &e)
+	return e, err
+}
+
+// resetState ends all that the session has in both scopes, and forgets what they have told of it, apart from replies.
 func (s *Session) resetState() {
 	if s.share == nil {
 		return
@@ -177,15 +357,19 @@ func (s *Session) resetState() {
 	for _, scope := range bothScopes {
 		s.service.scopeRequest(&s.seat, s.share, scopes.Request{Scope: scope, Type: scopes.TypeReset})
 	}
-	for {
+	for more := true; more; {
 		select {
-		case _, ok := <-s.share.events.Messages():
-			if ok {
-				continue
+		case b, ok := <-s.share.events.Messages():
+			if e, err := decodeStateEvent(b); ok && err == nil && e.Reply != 0 {
+				s.stateReply(e)
 			}
+			more = ok
 		default:
+			more = false
 		}
-		s.share.lost = s.share.events.Lost()
-		return
+	}
+	if lost := s.share.events.Lost(); lost != s.share.lost {
+		s.share.lost = lost
+		s.giveUp()
 	}
 }

@@ -1,6 +1,8 @@
 package signal_test
 
 import (
+	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/permit"
 	"github.com/parley-rtc/parley/internal/scopes"
@@ -21,9 +24,39 @@ import (
 // withState runs a scenario on a node that keeps shared state.
 func withState(t *testing.T, run func(n *node)) {
 	t.Helper()
+	withStateIn(t, func() bus.Log { return local.NewLog(1 << 30) }, run)
+}
+
+// slowLog stores nothing before it is told to.
+type slowLog struct {
+	bus.Log
+	stores chan struct{} // closed: now it does
+}
+
+func (l *slowLog) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	select {
+	case <-l.stores:
+		return l.Log.Append(ctx, subject, after, b)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// withSlowState runs a scenario on a node whose disk takes as long as the scenario likes.
+func withSlowState(t *testing.T, run func(n *node, disk *slowLog)) {
+	t.Helper()
+	var l *slowLog
+	withStateIn(t, func() bus.Log {
+		l = &slowLog{local.NewLog(1 << 30), make(chan struct{})}
+		return l
+	}, func(n *node) { run(n, l) })
+}
+
+func withStateIn(t *testing.T, open func() bus.Log, run func(n *node)) {
+	t.Helper()
 	scenarioWith(t, signal.Config{State: true}, func(n *node) func() {
 		s, err := scopes.NewService(n.Context(), scopes.ServiceConfig{
-			Bus: n.bus, Log: local.NewLog(1 << 30), Linger: 30 * time.Second, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
+			Bus: n.bus, Log: open(), Linger: 30 * time.Second, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
 			May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, true) },
 		})
 		if err != nil {
@@ -266,6 +299,177 @@ func TestStateAfterTheEnd(t *testing.T) {
 		again.end()
 		if m := bob.reply(2, wire.TypePresenceRead, wire.PresenceRead{}); string(m.Body) != `{"identities":["bob"]}` {
 			t.Errorf("present: %s", m.Body)
+		}
+	})
+}
+
+// durable is a write to the server's scope, where records are stored.
+func durable(name string) wire.RecordWrite {
+	w := setTo(name, `1`)
+	w.Scope = wire.ScopeServer
+	return w
+}
+
+// answers returns the replies to a request, in their order.
+func (s *socket) answers(id uint64) (got []wire.Message) {
+	for _, m := range s.messages() {
+		if m.Reply == id {
+			got = append(got, m)
+		}
+	}
+	return got
+}
+
+// A write that is being stored keeps no later request of its session waiting; repeated meanwhile, over another socket too, it is carried out
+// once and answered once.
+func TestWritesArePipelined(t *testing.T) {
+	withSlowState(t, func(n *node, disk *slowLog) {
+		ann, bob := n.connect(), n.connect()
+		j := ann.join("ann")
+		bob.join("bob")
+		bob.reply(2, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}})
+		_ = ann.send(2, wire.TypeRecordWrite, durable("board"))
+		if got := ann.answers(2); len(got) != 0 {
+			t.Fatalf("answered before it is stored: %s", got[0].Body)
+		}
+		if m := ann.reply(3, wire.TypeEventPublish, wire.EventPublish{Name: "wave"}); m.Type != wire.TypeOK {
+			t.Errorf("published meanwhile: %s %s", m.Type, m.Body)
+		}
+		if m := ann.reply(4, wire.TypeRecordWrite, setTo("note", `1`)); m.Type != wire.TypeWritten {
+			t.Errorf("an ephemeral record meanwhile: %s %s", m.Type, m.Body)
+		}
+		if got := types(bob.messages()); got != "event" {
+			t.Errorf("bob was told %s", got)
+		}
+		_ = ann.send(2, wire.TypeRecordWrite, durable("board"))
+		seq := ann.last().Seq
+		ann.cut()
+		again := n.connect()
+		again.resume(j, 5, seq)
+		_ = again.send(2, wire.TypeRecordWrite, durable("board"))
+		close(disk.stores)
+		if got := again.answers(2); len(got) != 1 || body[wire.Written](got[0]).Version != 1 {
+			t.Errorf("stored: %+v", got)
+		}
+		if m := again.reply(2, wire.TypeRecordWrite, durable("board")); body[wire.Written](m).Version != 1 {
+			t.Errorf("repeated after its reply: %s", m.Body)
+		}
+		if m := again.reply(6, wire.TypeRecordWrite, durable("board")); body[wire.Written](m).Version != 2 {
+			t.Errorf("the next write: %s", m.Body)
+		}
+	})
+}
+
+// More than 256 writes without a reply are refused with limit; when they have theirs, the session goes on.
+func TestWritesUnderway(t *testing.T) {
+	withSlowState(t, func(n *node, disk *slowLog) {
+		ann := n.connect()
+		ann.join("ann")
+		for id := range uint64(wire.MaxWritesUnderway) {
+			_ = ann.send(2+id, wire.TypeRecordWrite, durable("board"))
+		}
+		if got := ann.refused(1000, wire.TypeRecordDelete, wire.RecordDelete{Scope: wire.ScopeServer, Name: "board"}); got != wire.CodeLimit {
+			t.Errorf("one more: %s", got)
+		}
+		if m := ann.reply(1001, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); m.Type != wire.TypeOK {
+			t.Errorf("what is no write: %s", m.Body)
+		}
+		close(disk.stores)
+		if n := count(ann.messages(), wire.TypeWritten); n != wire.MaxWritesUnderway {
+			t.Errorf("%d writes were answered", n)
+		}
+		if m := ann.reply(1002, wire.TypeRecordDelete, wire.RecordDelete{Scope: wire.ScopeServer, Name: "board"}); m.Type != wire.TypeOK {
+			t.Errorf("afterwards: %s", m.Body)
+		}
+	})
+}
+
+// A session asks no more while too much of what it has asked has no reply.
+func TestStateUnderway(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		ann.join("ann")
+		n.bus.set(func(m []byte) bool { return bytes.HasPrefix(m, []byte(`{"reply"`)) }, false)
+		for id := range uint64(signal.MaxStateUnderway) {
+			_ = ann.send(2+id, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
+			time.Sleep(time.Second / wire.StateRequestsPerSecond)
+		}
+		if got := ann.refused(5000, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); got != wire.CodeOverloaded {
+			t.Errorf("one more: %s", got)
+		}
+	})
+}
+
+// Whoever reads much at once is no slow reader: a reading waits until there is room for what it answers, and all are answered.
+func TestLargeReadings(t *testing.T) {
+	withState(t, func(n *node) {
+		reading := make(chan struct{}, 1<<20)
+		ann := n.connectReading(reading)
+		reading <- struct{}{}
+		ann.join("ann")
+		w := setTo("large", `"`+strings.Repeat("x", wire.MaxRecordBytes-100)+`"`)
+		_ = ann.send(2, wire.TypeRecordWrite, w)
+		const readings = 20
+		go func() {
+			for id := range uint64(readings) {
+				_ = ann.send(3+id, wire.TypeRecordRead, wire.RecordRead{Records: []wire.RecordWanted{{Name: "large"}}})
+			}
+		}()
+		synctest.Wait()
+		for range 100 {
+			reading <- struct{}{}
+			synctest.Wait()
+		}
+		if all := ann.messages(); count(all, wire.TypeRecords) != readings || count(all, wire.TypeEnded) != 0 || count(all, wire.TypeResync) != 0 {
+			t.Errorf("%d of %d readings were answered; the last message is %s", count(all, wire.TypeRecords), readings, ann.last().Type)
+		}
+		contiguous(t, 0, ann.messages())
+	})
+}
+
+// As many replies at once as a session may wait for make no slow reader of it.
+func TestRepliesAtOnce(t *testing.T) {
+	withSlowState(t, func(n *node, disk *slowLog) {
+		reading := make(chan struct{}, 1<<20)
+		ann := n.connectReading(reading)
+		reading <- struct{}{}
+		ann.join("ann")
+		for id := range uint64(wire.MaxWritesUnderway) {
+			_ = ann.send(2+id, wire.TypeRecordWrite, durable("board"))
+		}
+		for id := range uint64(10) {
+			_ = ann.send(1000+id, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
+		}
+		close(disk.stores)
+		synctest.Wait()
+		close(reading)
+		if all := ann.messages(); count(all, wire.TypeWritten) != wire.MaxWritesUnderway || count(all, wire.TypeResync) != 0 {
+			t.Errorf("%d writes were answered; the last message is %s", count(all, wire.TypeWritten), ann.last().Type)
+		}
+	})
+}
+
+// Where replies may have been lost, what is under way is given up: a write as one of which nobody knows, all that can be repeated as to be
+// repeated.
+func TestStateRepliesLost(t *testing.T) {
+	withSlowState(t, func(n *node, disk *slowLog) {
+		ann := n.connect()
+		ann.join("ann")
+		_ = ann.send(2, wire.TypeRecordWrite, durable("board"))
+		_ = ann.send(3, wire.TypeRecordRead, wire.RecordRead{Scope: wire.ScopeServer, Records: []wire.RecordWanted{{Name: "board"}}})
+		n.bus.gone.Add(1)
+		ann.reply(4, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
+		for id, want := range map[uint64]wire.Code{2: wire.CodeInternal, 3: wire.CodeOverloaded} {
+			if got := ann.answers(id); len(got) != 1 || code(got[0]) != want {
+				t.Errorf("request %d: %+v, want %s", id, got, want)
+			}
+		}
+		if got := types(ann.messages()); got != "state-lost state-lost" {
+			t.Errorf("told %s", got)
+		}
+		close(disk.stores)
+		if got := ann.answers(2); len(got) != 1 {
+			t.Errorf("answered %d times", len(got))
 		}
 	})
 }

@@ -29,6 +29,9 @@ type Tell struct {
 type Append struct {
 	Entry  Entry
 	Number uint64
+	// Type and Body of the event that tells it to whom is subscribed to the whole.
+	Type string
+	Body any
 }
 
 func (Reply) effect()  {}

@@ -187,11 +187,14 @@ func (s *Scope) store(r *record, c RecordWrite, made change, durable bool) {
 	for i, o := range made.done {
 		operations[i] = o.wire()
 	}
+	body := wire.RecordChanged{
+		Scope: s.config.Scope, Name: r.name, Incarnation: r.incarnation, Version: r.version, Operations: operations, By: c.By.Identity,
+	}
 	if r.durable {
-		s.append(r.entry(operations))
+		s.append(r.entry(operations), wire.TypeRecordChanged, body)
 	}
 	s.emit(Reply{Type: wire.TypeWritten, Body: wire.Written{Incarnation: r.incarnation, Version: r.version}, Waits: s.waits(r.name)})
-	s.tellWritten(r, before, operations, c.By.Identity)
+	s.tellWritten(r, before, body)
 }
 
 // amend changes a record of the scope, and the scope's books with it.
@@ -201,22 +204,20 @@ func (s *Scope) amend(r *record, change func()) {
 	s.bytes += r.held()
 }
 
-// append has an entry stored.
-func (s *Scope) append(e Entry) {
+// append has an entry stored, which an event tells.
+func (s *Scope) append(e Entry, event string, body any) {
 	s.appended++
-	s.emit(Append{Entry: e, Number: s.appended})
+	s.emit(Append{Entry: e, Number: s.appended, Type: event, Body: body})
 }
 
 // tellWritten tells who is subscribed to the whole of each version, and who is subscribed to a part if that has changed.
-func (s *Scope) tellWritten(r *record, before Value, operations []wire.Operation, by string) {
+func (s *Scope) tellWritten(r *record, before Value, body wire.RecordChanged) {
 	s.askReaders(r.name)
 	w := s.watches[r.name]
 	if w == nil {
 		return
 	}
-	s.tell(&w.whole, "", wire.TypeRecordChanged, wire.RecordChanged{
-		Scope: s.config.Scope, Name: r.name, Incarnation: r.incarnation, Version: r.version, Operations: operations, By: by,
-	}, s.waits(r.name))
+	s.tell(&w.whole, "", wire.TypeRecordChanged, body, s.waits(r.name))
 	changed := w.changed(before, r.value)
 	encoded := encodings{}
 	for _, p := range slices.Backward(changed) { // what lies below is encoded first
@@ -225,7 +226,7 @@ func (s *Scope) tellWritten(r *record, before Value, operations []wire.Operation
 	for _, p := range changed {
 		s.tell(&p.audience, "", wire.TypeRecordPart, wire.RecordPart{
 			Scope: s.config.Scope, Name: r.name, Path: p.path.String(), Incarnation: r.incarnation, Version: r.version,
-			Value: encoded.of(r.value.Get(p.path)), By: by,
+			Value: encoded.of(r.value.Get(p.path)), By: body.By,
 		}, s.waits(r.name))
 	}
 }
@@ -309,15 +310,15 @@ func (c RecordDelete) expected() *uint64 {
 func (s *Scope) remove(r *record, by string, expired bool) {
 	s.askReaders(r.name)
 	s.discard(r)
+	body := wire.RecordDeleted{Scope: s.config.Scope, Name: r.name, Incarnation: r.incarnation, Version: r.version, Expired: expired, By: by}
 	if r.durable {
-		s.append(Entry{Name: r.name, Incarnation: r.incarnation, Version: r.version, Deleted: true})
+		s.append(Entry{Name: r.name, Incarnation: r.incarnation, Version: r.version, Deleted: true}, wire.TypeRecordDeleted, body)
 		s.unsettle(r.name)
 	}
 	w := s.watches[r.name]
 	if w == nil {
 		return
 	}
-	body := wire.RecordDeleted{Scope: s.config.Scope, Name: r.name, Incarnation: r.incarnation, Version: r.version, Expired: expired, By: by}
 	s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordDeleted, body, s.waits(r.name))
 }
 

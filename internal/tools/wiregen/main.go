@@ -5,8 +5,8 @@
 //	…
 //	<!-- /gen -->
 //
-// It reads Go source, not values: comments are part of what it copies. With -check it writes nothing and fails where a file
-// is not what it would write.
+// It reads Go source, not values: comments are part of what it copies. It also writes docs/openapi.json, which package api makes of its types.
+// With -check it writes nothing and fails where a file is not what it would write.
 package main
 
 import (
@@ -17,11 +17,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/parley-rtc/parley/internal/api"
 )
 
 const (
 	typesPath    = "web/sdk/src/wire.gen.ts"
 	protocolPath = "docs/protocol.md"
+	documentPath = "docs/openapi.json"
 )
 
 func main() {
@@ -40,6 +43,9 @@ func run(root string, check bool) error {
 		return err
 	}
 	if err := put(root, typesPath, typescript(protocol), check); err != nil {
+		return err
+	}
+	if err := put(root, documentPath, api.Document(), check); err != nil {
 		return err
 	}
 	page, err := os.ReadFile(filepath.Join(root, protocolPath))

@@ -1,0 +1,178 @@
+// Package api serves programs that have no session: POST /v1/state, a batch of requests about shared state, and GET /v1/openapi.json, which
+// says how that is used. Each item of a batch is a request as sessions send it (docs/protocol.md, section 18), and is carried out and
+// answered by itself.
+//
+// It translates HTTP and owns nothing. The document is made from the Go types, so it says what they are.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// StatePath and DocumentPath are where the handlers belong.
+const (
+	StatePath    = "/v1/state"
+	DocumentPath = "/v1/openapi.json"
+)
+
+// Batch is the body of POST /v1/state.
+type Batch struct {
+	// Room, in open mode. A token decides it.
+	Room string `json:"room,omitempty"`
+	// Identity who asks, in open mode; absent: nobody in particular. A token decides it.
+	Identity string `json:"identity,omitempty"`
+	Items    []Item `json:"items"`
+}
+
+// Item is one request.
+type Item struct {
+	Type string          `json:"type"`
+	Body json.RawMessage `json:"body,omitempty"`
+}
+
+// Results answers a Batch, item by item, in the order of the request.
+type Results struct {
+	Results []Result `json:"results"`
+}
+
+// Result is the reply to an item, or why it is refused.
+type Result struct {
+	Type  string          `json:"type,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+	Error *wire.Error     `json:"error,omitempty"`
+}
+
+// State serves StatePath. It is safe for concurrent use.
+type State struct {
+	// static after construction
+	service *signal.Service
+	origins signal.Origins
+	admit   func(r *http.Request, cost int) *wire.Error
+}
+
+// NewState returns a handler. Admit refuses what somebody asks too often; a cost is that of so many requests.
+func NewState(s *signal.Service, o signal.Origins, admit func(r *http.Request, cost int) *wire.Error) *State {
+	return &State{s, o, admit}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	const allowed = "POST, OPTIONS"
+	head := w.Header()
+	head.Add("Vary", "Origin")
+	head.Set("Cache-Control", "no-store")
+	origin, refused := s.origins.Allowed(r)
+	if origin != "" {
+		head.Set("Access-Control-Allow-Origin", origin)
+		head.Set("Access-Control-Expose-Headers", "Retry-After")
+	}
+	switch {
+	case refused != nil:
+		fail(w, signal.Status(refused), refused)
+	case r.Method == http.MethodOptions:
+		if origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
+			head.Set("Access-Control-Allow-Methods", allowed)
+			head.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			head.Set("Access-Control-Max-Age", "600")
+		} else {
+			head.Set("Allow", allowed)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method != http.MethodPost:
+		head.Set("Allow", allowed)
+		fail(w, http.StatusMethodNotAllowed, wire.NewError(wire.CodeBadRequest, "the method is not for this resource", "use POST"))
+	case !isJSON(r):
+		head.Set("Accept-Post", "application/json")
+		fail(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not said to be JSON", "send Content-Type: application/json"))
+	default:
+		s.answer(w, r)
+	}
+}
+
+func isJSON(r *http.Request) bool {
+	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && t == "application/json"
+}
+
+func (s *State) answer(w http.ResponseWriter, r *http.Request) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		token = ""
+	}
+	if s.service.TokenMode() && token == "" {
+		fail(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer TOKEN"))
+		return
+	}
+	batch, refused := read(w, r)
+	var v *signal.Visitor
+	if refused == nil {
+		v, refused = s.service.Visit(strings.TrimSpace(token), batch.Room, batch.Identity)
+	}
+	if refused != nil {
+		fail(w, signal.Status(refused), refused)
+		return
+	}
+	results, size := Results{Results: make([]Result, 0, len(batch.Items))}, 0
+	for _, item := range batch.Items {
+		var result Result
+		if size > MaxAnswerBytes {
+			result.Error = wire.NewError(wire.CodeLimit, "what is answered together is too large", "ask for this in another request")
+		} else {
+			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.admit(r, cost) })
+		}
+		size += len(result.Body)
+		results.Results = append(results.Results, result)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(results) // a client that has gone needs no answer
+}
+
+// read reads the body of a request.
+func read(w http.ResponseWriter, r *http.Request) (Batch, *wire.Error) {
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBodyBytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return Batch{}, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("a batch is at most %d bytes", MaxBodyBytes), "send less at once")
+	case err != nil:
+		return Batch{}, wire.NewError(wire.CodeBadRequest, "the body ended too early", "send all of it")
+	}
+	return Decode(b)
+}
+
+// Decode reads a Batch.
+func Decode(b []byte) (Batch, *wire.Error) {
+	var batch Batch
+	if refused := signal.CheckJSON(b); refused != nil {
+		return batch, refused
+	}
+	if err := json.Unmarshal(b, &batch); err != nil {
+		return batch, wire.NewError(wire.CodeBadRequest, `the body is not a JSON object with "items"`, "see "+DocumentPath)
+	}
+	switch n := len(batch.Items); {
+	case n == 0:
+		return batch, wire.NewError(wire.CodeBadRequest, "the batch has no item", "see "+DocumentPath)
+	case n > MaxItems:
+		return batch, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("a batch has at most %d items", MaxItems), "send fewer at once")
+	}
+	return batch, nil
+}
+
+// fail answers with an error as problem details (RFC 9457).
+func fail(w http.ResponseWriter, status int, e *wire.Error) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	signal.WriteProblem(w, status, e)
+}

@@ -1,0 +1,185 @@
+// Package journal keeps what happens in rooms: one log for each room, on a bus.Log that is bounded by age and size, which whoever is in the room
+// can read.
+//
+// Note never waits: it puts an entry into a bounded queue. Each open log has a goroutine, which reads first what is stored, and then stores what
+// is queued, all that has gathered during one sync as the next message:
+//
+//	Note ─ queue ─→ loop ─ {"c": cursor of the first, "e": entries} ─→ bus.Log, subject r<base64url of the room>
+//
+// Cursors grow by one with each entry. Those of a log in which nothing is stored begin with the time in milliseconds, so that they are higher
+// than all that the room ever had, whatever was forgotten.
+package journal
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// Subject is where a node serves readings.
+const Subject = "journal"
+
+// Request is a message to Subject.
+type Request struct {
+	Room string       `json:"room"`
+	By   state.Caller `json:"by"`
+	wire.LogRead
+}
+
+// Answer is the answer to it.
+type Answer struct {
+	Log   *wire.Log   `json:"log,omitempty"`
+	Error *wire.Error `json:"error,omitempty"`
+}
+
+// Config of a Service.
+type Config struct {
+	Bus bus.Bus
+	// Log is where the logs are. Nobody else appends to it.
+	Log bus.Log
+	// Denied returns which of these records of a room somebody may not read.
+	Denied func(ctx context.Context, room string, by state.Caller, records []string) (map[string]bool, error)
+	Logger *slog.Logger
+}
+
+// Service keeps the logs of a node's rooms. It is safe for concurrent use.
+type Service struct {
+	// static after construction
+	config  Config
+	unserve func()
+	stop    chan struct{} // closed by Close
+	loops   sync.WaitGroup
+
+	// guarded by mu
+	mu     sync.Mutex
+	closed bool
+	books  map[string]*book
+
+	// atomic
+	dropped atomic.Uint64
+}
+
+// New serves readings.
+func New(c Config) (*Service, error) {
+	s := &Service{config: c, stop: make(chan struct{}), books: map[string]*book{}}
+	var err error
+	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {
+		return nil, fmt.Errorf("serve the logs of rooms: %w", err)
+	}
+	return s, nil
+}
+
+// Close stores what is queued.
+func (s *Service) Close() {
+	s.unserve()
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	s.loops.Wait()
+}
+
+// Dropped counts entries that were not logged, as too many waited.
+func (s *Service) Dropped() uint64 { return s.dropped.Load() }
+
+// Note logs what has happened in a room, as the event of that type tells it. It never waits, and keeps body.
+func (s *Service) Note(room, typ string, body []byte) {
+	b := s.book(room)
+	if b == nil || !b.note(entry{At: time.Now().UTC(), Type: typ, Body: body}) {
+		s.dropped.Add(1)
+	}
+}
+
+// Chat returns the last chat of a room to everyone, the oldest first.
+func (s *Service) Chat(ctx context.Context, room string) ([]wire.ChatMessage, error) {
+	b := s.book(room)
+	if b == nil {
+		return nil, fmt.Errorf("more than %d logs, or none any more", MaxRooms)
+	}
+	select {
+	case <-b.loaded:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	chat := make([]wire.ChatMessage, 0, len(b.chat))
+	for _, body := range b.chat {
+		var m wire.ChatMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			return nil, fmt.Errorf("read a chat message of the log: %w", err)
+		}
+		chat = append(chat, m)
+	}
+	return chat, nil
+}
+
+// book returns a room's open log, opened if it is not; nil where there can be none.
+func (s *Service) book(room string) *book {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.books[room]; b != nil {
+		b.used = time.Now()
+		return b
+	}
+	if s.closed || len(s.books) >= MaxRooms {
+		return nil
+	}
+	b := &book{service: s, room: room, loaded: make(chan struct{}), wake: make(chan struct{}, 1), used: time.Now()}
+	s.books[room] = b
+	s.loops.Go(b.run)
+	return b
+}
+
+// retire closes a log that was not used for a while and has nothing to store. It reports whether it did.
+func (s *Service) retire(b *book) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if time.Since(b.used) < idleTime || len(b.queue) > 0 {
+		return false
+	}
+	delete(s.books, b.room)
+	return true
+}
+
+// serve answers one reading.
+func (s *Service) serve(ctx context.Context, b []byte) []byte {
+	var r Request
+	if err := json.Unmarshal(b, &r); err != nil {
+		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "")})
+	}
+	log, err := s.read(ctx, r)
+	if err != nil {
+		s.config.Logger.Error("read the log of a room", "error", err)
+		return encode(Answer{Error: &wire.Error{Code: wire.CodeOverloaded, Message: "the log cannot be read now", Next: "try again", RetrySeconds: 1}})
+	}
+	return encode(Answer{Log: log})
+}
+
+// subject is where a room's log is. What a client names is no token of it before it is encoded.
+func subject(room string) string { return "r" + base64.RawURLEncoding.EncodeToString([]byte(room)) }
+
+// encode is for types of ours, which always can be. Nothing is escaped for HTML: entries have a limit in bytes.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("journal: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}

@@ -1,0 +1,319 @@
+package journal_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/local"
+	"github.com/parley-rtc/parley/internal/journal"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// shelf is a service and those who read.
+type shelf struct {
+	*testing.T
+	*journal.Service
+	bus bus.Bus
+}
+
+// open opens a service on a log, on which records whose names begin with "secret" may be read by ann alone.
+func open(t *testing.T, l bus.Log) *shelf {
+	t.Helper()
+	b := local.New()
+	s, err := journal.New(journal.Config{
+		Bus: b, Log: l, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Denied: func(_ context.Context, _ string, by state.Caller, records []string) (map[string]bool, error) {
+			denied := map[string]bool{}
+			for _, name := range records {
+				denied[name] = by.Identity != "ann" && strings.HasPrefix(name, "secret")
+			}
+			return denied, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &shelf{t, s, b}
+}
+
+// on runs a scenario in virtual time.
+func on(t *testing.T, l bus.Log, run func(s *shelf)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, l)
+		run(s)
+		s.Close()
+	})
+}
+
+// say logs chat messages with these numbers.
+func (s *shelf) say(room string, from, to int) {
+	for i := from; i <= to; i++ {
+		s.Note(room, wire.TypeChatReceived, fmt.Appendf(nil, `{"id":%d,"from":"ann","text":"<%d>","at":"2026-11-27T00:00:00Z"}`, i, i))
+	}
+}
+
+func (s *shelf) record(room, name string) {
+	s.Note(room, wire.TypeRecordChanged, fmt.Appendf(nil, `{"name":%q,"version":1}`, name))
+}
+
+// read asks as an identity once all is stored.
+func (s *shelf) read(room, identity string, r wire.LogRead) wire.Log {
+	s.Helper()
+	synctest.Wait()
+	b, err := json.Marshal(journal.Request{Room: room, By: state.Caller{Identity: identity}, LogRead: r})
+	if err != nil {
+		s.Fatal(err)
+	}
+	answer, err := s.bus.Request(s.Context(), journal.Subject, b)
+	if err != nil {
+		s.Fatal(err)
+	}
+	var a journal.Answer
+	if err := json.Unmarshal(answer, &a); err != nil || a.Error != nil {
+		s.Fatal(err, a.Error)
+	}
+	return *a.Log
+}
+
+// texts are what entries say, of chat the text and of records the name.
+func texts(l wire.Log) (got []string) {
+	for _, e := range l.Entries {
+		var body struct{ Name, Text string }
+		if err := json.Unmarshal(e.Body, &body); err != nil {
+			panic(err)
+		}
+		got = append(got, body.Name+body.Text)
+	}
+	return got
+}
+
+func (s *shelf) want(l wire.Log, want ...string) {
+	s.Helper()
+	if got := texts(l); fmt.Sprint(got) != fmt.Sprint(want) {
+		s.Errorf("read %q, want %q", got, want)
+	}
+}
+
+// Rule: entries are read in their order after a cursor; cursors grow by one; rooms are apart, whatever they are called.
+func TestRead(t *testing.T) {
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		if l := s.read("tea.*", "ann", wire.LogRead{}); len(l.Entries) != 0 || l.First != l.Last+1 {
+			t.Errorf("empty: %+v", l)
+		}
+		s.say("tea.*", 1, 3)
+		s.say("tea.>", 4, 4)
+		s.say("tea.*", 5, 5)
+		all := s.read("tea.*", "bob", wire.LogRead{})
+		s.want(all, "<1>", "<2>", "<3>", "<5>")
+		for i, e := range all.Entries {
+			if e.Cursor != all.First+uint64(i) || e.Type != wire.TypeChatReceived || !e.At.Equal(time.Now()) {
+				t.Errorf("entry %d: %+v", i, e)
+			}
+		}
+		if all.Last != all.First+3 {
+			t.Errorf("from %d to %d", all.First, all.Last)
+		}
+		s.want(s.read("tea.*", "bob", wire.LogRead{After: all.First, Limit: 2}), "<2>", "<3>")
+		s.want(s.read("tea.*", "bob", wire.LogRead{After: all.Last}))
+		s.want(s.read("tea.>", "bob", wire.LogRead{}), "<4>")
+	})
+}
+
+// Rule: a log goes on where it was when the server starts again, or was not used for long; the last chat is there.
+func TestReopened(t *testing.T) {
+	for name, close := range map[string]bool{"closed": true, "idle": false} {
+		t.Run(name, func(t *testing.T) {
+			l := local.NewLog(1 << 30)
+			on(t, l, func(s *shelf) {
+				s.say("tea", 1, wire.MaxChatKept+5)
+				s.record("tea", "board")
+				last := s.read("tea", "ann", wire.LogRead{}).Last
+				if close {
+					s.Close()
+					s = open(s.T, l)
+					defer s.Close()
+				} else {
+					time.Sleep(time.Hour)
+				}
+				s.say("tea", 1000, 1000)
+				s.want(s.read("tea", "ann", wire.LogRead{After: last}), "<1000>")
+				chat, err := s.Chat(s.Context(), "tea")
+				if err != nil || len(chat) != wire.MaxChatKept || chat[0].ID != 7 || chat[len(chat)-1].ID != 1000 {
+					t.Errorf("%d messages, %v", len(chat), err)
+				}
+				if chat, err := s.Chat(s.Context(), "milk"); err != nil || len(chat) != 0 {
+					t.Errorf("another room: %v, %v", chat, err)
+				}
+			})
+		})
+	}
+}
+
+// slow is a log whose disk takes no more until it is told to.
+type slow struct {
+	bus.Log
+	stores chan struct{} // closed: now it does
+}
+
+func (l *slow) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	select {
+	case <-l.stores:
+		return l.Log.Append(ctx, subject, after, b)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// Rule: nobody waits for the disk; of what does not fit into the queue nothing is logged, and it is counted; what gathers meanwhile is stored
+// as few messages.
+func TestSlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &slow{Log: local.NewLog(1 << 30), stores: make(chan struct{})}
+		s := open(t, l)
+		start := time.Now()
+		s.say("tea", 1, 1)
+		synctest.Wait()
+		s.say("tea", 2, journal.MaxQueued+7)
+		if d := s.Dropped(); d != 7 || time.Since(start) != 0 {
+			t.Errorf("%d dropped, after %v", d, time.Since(start))
+		}
+		for range 5 {
+			s.Note("milk", "x", bytes.Repeat([]byte("1"), journal.MaxQueuedBytes/4))
+		}
+		if d := s.Dropped(); d != 7+2 { // each takes some bytes more
+			t.Errorf("%d dropped", d)
+		}
+		close(l.stores)
+		if all := s.read("tea", "ann", wire.LogRead{}); all.Last-all.First+1 != journal.MaxQueued {
+			t.Errorf("from %d to %d", all.First, all.Last)
+		}
+		messages := 0
+		if err := l.Read(t.Context(), "rdGVh", 0, func(bus.Stored) error { messages++; return nil }); err != nil || messages > 3 {
+			t.Errorf("%d messages, %v", messages, err)
+		}
+		s.Close()
+	})
+}
+
+// Rule: where a message could not be stored its entries are gone, with their cursors, and the log goes on.
+func TestNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &slow{Log: local.NewLog(1 << 30), stores: make(chan struct{})}
+		s := open(t, l)
+		s.say("tea", 1, 1)
+		time.Sleep(20 * time.Second)
+		close(l.stores)
+		s.say("tea", 2, 2)
+		s.want(s.read("tea", "ann", wire.LogRead{}), "<2>")
+		if s.Dropped() != 1 {
+			t.Errorf("%d dropped", s.Dropped())
+		}
+		s.Close()
+	})
+}
+
+// Rule: one room's log has a limit of its own; the oldest messages go.
+func TestRoomBytes(t *testing.T) {
+	l := local.NewLog(1 << 30)
+	on(t, l, func(s *shelf) {
+		s.say("milk", 1, 1)
+		s.say("tea", 1, 1)
+		first := s.read("tea", "ann", wire.LogRead{}).First
+		body := fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 100<<10))
+		for range 2 * journal.MaxRoomBytes / len(body) {
+			s.Note("tea", "x", body)
+			synctest.Wait()
+		}
+		all := s.read("tea", "ann", wire.LogRead{})
+		if all.First == first || all.Entries[0].Cursor != all.First {
+			t.Errorf("it begins at %d, it was %d", all.First, first)
+		}
+		size := 0
+		if err := l.Read(s.Context(), "rdGVh", 0, func(m bus.Stored) error { size += len(m.Bytes); return nil }); err != nil || size > journal.MaxRoomBytes+2<<20 {
+			t.Errorf("%d bytes, %v", size, err)
+		}
+		// The values of one reply have a limit too, and the next one goes on.
+		after, n := all.Entries[len(all.Entries)-1].Cursor, len(all.Entries)
+		if next := s.read("tea", "ann", wire.LogRead{After: after}); n > 4 || next.Entries[0].Cursor != after+1 {
+			t.Errorf("%d entries, then %d after %d", n, next.Entries[0].Cursor, after)
+		}
+		s.want(s.read("milk", "ann", wire.LogRead{}), "<1>")
+	})
+}
+
+// Rule: where all of a room was forgotten, its cursors do not begin anew.
+func TestForgotten(t *testing.T) {
+	l := local.NewLog(1 << 30)
+	on(t, l, func(s *shelf) {
+		s.say("tea", 1, 3)
+		last := s.read("tea", "ann", wire.LogRead{}).Last
+		if err := l.Purge(s.Context(), "rdGVh", 1<<60); err != nil {
+			t.Fatal(err)
+		}
+		s.say("tea", 4, 4)
+		all := s.read("tea", "ann", wire.LogRead{After: last})
+		s.want(all, "<4>")
+		if all.First <= last {
+			t.Errorf("it begins at %d, after %d", all.First, last)
+		}
+		if err := l.Purge(s.Context(), "rdGVh", 1<<60); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		s.Close()
+		s = open(s.T, l)
+		defer s.Close()
+		s.say("tea", 5, 5)
+		if again := s.read("tea", "ann", wire.LogRead{After: all.Last}); len(again.Entries) != 1 || again.First <= all.Last {
+			t.Errorf("after a start it begins at %d, after %d", again.First, all.Last)
+		}
+	})
+}
+
+// Rule: what is about records is given to those alone who may read them; who may not read a whole page gets the next.
+func TestWithheld(t *testing.T) {
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		s.record("tea", "board")
+		for range 2 * wire.MaxLogEntries {
+			s.record("tea", "secret")
+		}
+		s.say("tea", 1, 1)
+		s.want(s.read("tea", "bob", wire.LogRead{Limit: 2}), "board")
+		first := s.read("tea", "bob", wire.LogRead{}).First
+		s.want(s.read("tea", "bob", wire.LogRead{After: first}), "<1>")
+		if n := len(s.read("tea", "ann", wire.LogRead{}).Entries); n != wire.MaxLogEntries {
+			t.Errorf("ann reads %d entries", n)
+		}
+	})
+}
+
+// Rule: there are so many open logs; what happens in a room beyond is counted as dropped, until others were not used for a while.
+func TestRooms(t *testing.T) {
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		for i := range journal.MaxRooms + 1 {
+			s.Note(fmt.Sprint(i), "x", []byte("{}"))
+		}
+		if s.Dropped() != 1 {
+			t.Errorf("%d dropped", s.Dropped())
+		}
+		if _, err := s.Chat(s.Context(), "another"); err == nil {
+			t.Error("another log was opened")
+		}
+		time.Sleep(time.Hour)
+		s.Note("another", "x", []byte("{}"))
+		if s.Dropped() != 1 {
+			t.Error("it is not dropped any more")
+		}
+	})
+}

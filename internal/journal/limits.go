@@ -1,0 +1,29 @@
+package journal
+
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+)
+
+// Limits of one room's log. Its age, and the size of all logs together, are those of the bus.Log.
+const (
+	// MaxRooms whose logs are open at once.
+	MaxRooms = 10_000
+	// MaxRoomBytes of one room's log, so that a busy room does not make the others be forgotten. The oldest messages go.
+	MaxRoomBytes = 8 << 20
+	// MaxQueued entries of a room, and MaxQueuedBytes, that wait to be stored. What is beyond is not logged.
+	MaxQueued      = 4096
+	MaxQueuedBytes = 4 << 20
+	// maxMessageBytes of entries in one message, unless it is a single one.
+	maxMessageBytes = bus.MaxStoredBytes / 4
+	// pointBytes lie between two places of a log from which it can be read.
+	pointBytes = 32 << 10
+	// purgeWorth is how much is purged at once.
+	purgeWorth = 1 << 20
+
+	loadTime   = 10 * time.Second
+	storeTime  = 10 * time.Second
+	faultPause = time.Second      // before a log is used again that could not be
+	idleTime   = 10 * time.Minute // after which the log of a room is closed that nobody uses
+)

@@ -1,0 +1,90 @@
+package signal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/journal"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// VisitorRequests are what a Visitor may ask: all that needs no session to be told anything later.
+var VisitorRequests = []string{
+	wire.TypeRecordRead, wire.TypeRecordWrite, wire.TypeRecordDelete, wire.TypeEventPublish, wire.TypeRPCRequest, wire.TypePresenceRead, wire.TypeLogRead,
+}
+
+// Visitor is somebody who uses shared state without a session: a service that asks over HTTP.
+type Visitor struct {
+	// static after construction
+	service *Service
+	room    string
+	caller  state.Caller
+}
+
+// Visit lets somebody in who has a token, or says in open mode who he is and where.
+func (s *Service) Visit(token, room, identity string) (*Visitor, *wire.Error) {
+	if !s.config.State {
+		return nil, noState()
+	}
+	p, refused := s.admit(time.Now(), wish{token: token, room: room, identity: identity})
+	if refused != nil {
+		return nil, refused
+	}
+	return &Visitor{service: s, room: p.Room, caller: state.Caller{Identity: p.Identity, Grants: p.Grants}}, nil
+}
+
+// Ask carries out one request. Like others it has a cost, which admit is asked for before.
+func (v *Visitor) Ask(ctx context.Context, typ string, body []byte, admit func(cost int) *wire.Error) (reply string, answer json.RawMessage, refused *wire.Error) {
+	if !slices.Contains(VisitorRequests, typ) {
+		return "", nil, wire.NewError(wire.CodeBadRequest, printable(typ)+" cannot be asked without a session", "see docs/protocol.md, section 18.10")
+	}
+	ctx, cancel := context.WithTimeout(ctx, visitTime)
+	defer cancel()
+	if typ == wire.TypeLogRead {
+		if refused = admit(logCost); refused != nil {
+			return "", nil, refused
+		}
+		return v.service.readLog(ctx, v.room, v.caller, body)
+	}
+	_, command, refused := state.Decode(v.caller, typ, body)
+	if refused == nil {
+		refused = admit(state.Cost(command))
+	}
+	if refused != nil {
+		return "", nil, refused
+	}
+	a, refused := v.service.request(ctx, scopes.Request{Room: v.room, By: v.caller, Type: typ, Body: body})
+	return a.Type, a.Body, refused
+}
+
+// readLog reads a room's log.
+func (s *Service) readLog(ctx context.Context, room string, by state.Caller, body []byte) (string, json.RawMessage, *wire.Error) {
+	q := journal.Request{Room: room, By: by}
+	if refused := decodeBody(wire.Request{Type: wire.TypeLogRead, Body: body}, &q.LogRead); refused != nil {
+		return "", nil, refused
+	}
+	if q.Limit < 0 || q.Limit > wire.MaxLogEntries {
+		return "", nil, wire.NewError(wire.CodeLimit, fmt.Sprintf("limit is below 0 or beyond %d", wire.MaxLogEntries), "")
+	}
+	b, err := s.config.Bus.Request(ctx, journal.Subject, encode(q))
+	var a journal.Answer
+	if err == nil {
+		err = json.Unmarshal(b, &a)
+	}
+	switch {
+	case errors.Is(err, bus.ErrNoResponders):
+		return "", nil, wire.NewError(wire.CodeUnsupported, "this server does not keep logs of rooms", "")
+	case err != nil:
+		return "", nil, s.fault("read the log of a room", err)
+	case a.Error != nil:
+		return "", nil, a.Error
+	}
+	return wire.TypeLog, encode(a.Log), nil
+}
