@@ -31,12 +31,17 @@ const (
 // have is a creation of the record and its version.
 type have struct{ incarnation, version uint64 }
 
-// shown is the version; 0: there is no such record.
-func (r *replica) shown() uint64 {
-	if !r.document.Exists() {
-		return 0
+// shown is the version, of one's own writes too as soon as the server has carried them out; 0: there is no such record.
+func (r *replica) shown() (version uint64) {
+	if r.document.Exists() {
+		version = r.version
 	}
-	return r.version
+	for _, w := range r.writes {
+		if w.written != nil { // in their order, and above what is known
+			version = w.written.version
+		}
+	}
+	return version
 }
 
 // target is which creation of the record is written to; 0: none is known.
