@@ -163,11 +163,11 @@ describe('the app', () => {
     await ann.until(() => [...document.querySelectorAll('.people li')].map((li) => li.textContent).join('; ').match(/Ann.*hand raised, number 1.*; .*Bob.*hand raised, number 2/), 'both hands in the list');
     await ann.press('Lower the hand of Bob');
     await bob.find('Raise your hand');
-    await bob.seesHand('Bob (you)', 0);
+    await bob.seesHand('You', 0);
     await bob.press('Raise your hand');
     await ann.press('Close');
     await ann.press('Lower your hand');
-    await bob.seesHand('Bob (you)', 1);
+    await bob.seesHand('You', 1);
     await bob.seesHand('Ann', 0);
   });
 
@@ -201,7 +201,7 @@ describe('the app', () => {
     await bob.press('Rejoin');
     await bob.join();
     await bob.sees('Ann', ann.number);
-    await bob.seesHand('Bob (you)', 0);
+    await bob.seesHand('You', 0);
     await bob.press('Chat, 3 unread');
     await bob.read('The plan:');
     await bob.read('Bob, you forgot your umbrella');
