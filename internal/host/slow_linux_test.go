@@ -32,7 +32,7 @@ const (
 // A client that stops reading its WebSocket, while others chat as fast as they may, is dropped as a slow reader within ten
 // seconds, which costs at most 4 MiB. The others get every message, in order, and learn why it left.
 func TestScenarioSlowSocket(t *testing.T) {
-	n := startNode(t)
+	n := startNode(t, "--no-state") // what waits for the log of a room has a limit of its own, journal.MaxQueuedBytes
 	defer n.stop()
 	c := &churn{node: n, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -25,5 +25,5 @@ const (
 	loadTime   = 10 * time.Second
 	storeTime  = 10 * time.Second
 	faultPause = time.Second      // before a log is used again that could not be
-	idleTime   = 10 * time.Minute // after which the log of a room is closed that nobody uses
+	idleTime   = 15 * time.Second // after which the log of a room that nobody uses is closed, and its goroutine ends
 )
