@@ -168,10 +168,12 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 	}
 	consumer, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{s}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		InactiveThreshold: 2 * readPauses * readPause, // of one that it has replaced on its way
 	})
 	if err != nil {
 		return fault(err)
 	}
+	defer l.forget(consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxBytes(readBytes)) // by default 500 of whatever size come at once
 	if err != nil {
 		return fault(err)
@@ -200,6 +202,15 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 		}
 	}
 	return nil
+}
+
+// forget ends what the server keeps for a reading: goroutines, for as long as it waits for more to be asked.
+func (l *Log) forget(c jetstream.Consumer) {
+	if info := c.CachedInfo(); info != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), readPause)
+		defer cancel()
+		_ = l.stream.DeleteConsumer(ctx, info.Name) // else it ends by itself
+	}
 }
 
 // next returns the next message; nil: there is none any more above what was seen. What was to come may be purged or forgotten meanwhile,
