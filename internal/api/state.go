@@ -12,7 +12,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
@@ -66,36 +65,15 @@ func NewState(s *signal.Service, o signal.Origins, admit func(r *http.Request, c
 
 // ServeHTTP implements http.Handler.
 func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	const allowed = "POST, OPTIONS"
-	head := w.Header()
-	head.Add("Vary", "Origin")
-	head.Set("Cache-Control", "no-store")
-	origin, refused := s.origins.Allowed(r)
-	if origin != "" {
-		head.Set("Access-Control-Allow-Origin", origin)
-		head.Set("Access-Control-Expose-Headers", "Retry-After")
+	if !s.origins.Serves(w, r, http.MethodPost, "Authorization, Content-Type") {
+		return
 	}
-	switch {
-	case refused != nil:
-		fail(w, signal.Status(refused), refused)
-	case r.Method == http.MethodOptions:
-		if origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
-			head.Set("Access-Control-Allow-Methods", allowed)
-			head.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
-			head.Set("Access-Control-Max-Age", "600")
-		} else {
-			head.Set("Allow", allowed)
-		}
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodPost:
-		head.Set("Allow", allowed)
-		fail(w, http.StatusMethodNotAllowed, wire.NewError(wire.CodeBadRequest, "the method is not for this resource", "use POST"))
-	case !isJSON(r):
-		head.Set("Accept-Post", "application/json")
-		fail(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not said to be JSON", "send Content-Type: application/json"))
-	default:
-		s.answer(w, r)
+	if !isJSON(r) {
+		w.Header().Set("Accept-Post", "application/json")
+		signal.WriteProblem(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not said to be JSON", "send Content-Type: application/json"))
+		return
 	}
+	s.answer(w, r)
 }
 
 func isJSON(r *http.Request) bool {
@@ -104,21 +82,18 @@ func isJSON(r *http.Request) bool {
 }
 
 func (s *State) answer(w http.ResponseWriter, r *http.Request) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		token = ""
-	}
+	token, _ := signal.BearerToken(r)
 	if s.service.TokenMode() && token == "" {
-		fail(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer TOKEN"))
+		signal.Refuse(w, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer TOKEN"))
 		return
 	}
 	batch, refused := read(w, r)
 	var v *signal.Visitor
 	if refused == nil {
-		v, refused = s.service.Visit(strings.TrimSpace(token), batch.Room, batch.Identity)
+		v, refused = s.service.Visit(token, batch.Room, batch.Identity)
 	}
 	if refused != nil {
-		fail(w, signal.Status(refused), refused)
+		signal.Refuse(w, refused)
 		return
 	}
 	results, size := Results{Results: make([]Result, 0, len(batch.Items))}, 0
@@ -167,12 +142,4 @@ func Decode(b []byte) (Batch, *wire.Error) {
 		return batch, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("a batch has at most %d items", MaxItems), "send fewer at once")
 	}
 	return batch, nil
-}
-
-// fail answers with an error as problem details (RFC 9457).
-func fail(w http.ResponseWriter, status int, e *wire.Error) {
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	signal.WriteProblem(w, status, e)
 }

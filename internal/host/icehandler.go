@@ -6,7 +6,6 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,31 +29,7 @@ func newICEHandler(n *node, o signal.Origins) *iceHandler {
 
 // ServeHTTP implements http.Handler.
 func (h *iceHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	const allowed = "GET, OPTIONS"
-	head := w.Header()
-	head.Add("Vary", "Origin")
-	head.Set("Cache-Control", "no-store")
-	origin, refused := h.origins.Allowed(r)
-	if origin != "" {
-		head.Set("Access-Control-Allow-Origin", origin)
-		head.Set("Access-Control-Expose-Headers", "Retry-After")
-	}
-	switch {
-	case refused != nil:
-		refuse(w, refused)
-	case r.Method == http.MethodOptions:
-		if origin != "" && r.Header.Get("Access-Control-Request-Method") != "" {
-			head.Set("Access-Control-Allow-Methods", allowed)
-			head.Set("Access-Control-Allow-Headers", "Authorization")
-			head.Set("Access-Control-Max-Age", "600")
-		} else {
-			head.Set("Allow", allowed)
-		}
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodGet:
-		head.Set("Allow", allowed)
-		signal.WriteProblem(w, http.StatusMethodNotAllowed, wire.NewError(wire.CodeBadRequest, "the method is not for this resource", "use GET"))
-	default:
+	if h.origins.Serves(w, r, http.MethodGet, "Authorization") {
 		h.answer(w, r)
 	}
 }
@@ -62,7 +37,7 @@ func (h *iceHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 	source := datagram.Source(sourceOf(r))
 	if !h.asked.admit(time.Now(), source) {
-		refuse(w, &wire.Error{Code: wire.CodeRate, Message: "too many requests for ICE servers", Next: "use those that you have, as long as they are valid", RetrySeconds: 1})
+		signal.Refuse(w, &wire.Error{Code: wire.CodeRate, Message: "too many requests for ICE servers", Next: "use those that you have, as long as they are valid", RetrySeconds: 1})
 		return
 	}
 	var list func(room, identity string, until time.Time) []wire.ICEServer
@@ -72,16 +47,13 @@ func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 	case "participant":
 		list = h.node.iceServersAmong
 	default:
-		refuse(w, wire.NewError(wire.CodeBadRequest, "it was not said what the ICE servers are for", "ask for=server for a connection to this server, for=participant for one to another client"))
+		signal.Refuse(w, wire.NewError(wire.CodeBadRequest, "it was not said what the ICE servers are for", "ask for=server for a connection to this server, for=participant for one to another client"))
 		return
 	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		token = ""
-	}
-	room, identity, until, refused := h.node.signal.Bearer(strings.TrimSpace(token))
+	token, _ := signal.BearerToken(r)
+	room, identity, until, refused := h.node.signal.Bearer(token)
 	if refused != nil {
-		refuse(w, refused)
+		signal.Refuse(w, refused)
 		return
 	}
 	if room == "" { // open mode: nobody has said who he is, so each has a name of its own; many may come from one address, which has a limit of its own
@@ -93,15 +65,6 @@ func (h *iceHandler) answer(w http.ResponseWriter, r *http.Request) {
 		ICEServers []wire.ICEServer `json:"iceServers"`
 		TTLSeconds int              `json:"ttlSeconds"`
 	}{list(room, identity, until), int(credentialsEnd(now, until).Sub(now).Seconds())})
-}
-
-// refuse answers with an error as problem details.
-func refuse(w http.ResponseWriter, err *wire.Error) {
-	status := signal.Status(err)
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	signal.WriteProblem(w, status, err)
 }
 
 // sourceLimit lets each source do something burst times at once and then once every so often. It remembers no source: it has a table of fixed size,

@@ -218,11 +218,10 @@ func validHost(host string) bool {
 func metricsGate(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := visitorOf(r)
-		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		given, _ := signal.BearerToken(r)
 		byToken := token != "" && subtle.ConstantTimeCompare([]byte(given), []byte(token)) == 1
 		if !byToken && !v.local {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			signal.WriteProblem(w, http.StatusUnauthorized, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine, by its address, localhost or its own name",
+			signal.Refuse(w, wire.NewError(wire.CodeUnauthorized, "metrics are for this machine, by its address, localhost or its own name",
 				"ask there, or set --metrics-token and send it as Authorization: Bearer TOKEN"))
 			return
 		}

@@ -48,6 +48,7 @@ type book struct {
 
 	// guarded by Service.mu
 	used time.Time
+	held bool // its room is there
 
 	// guarded by mu
 	mu          sync.Mutex
@@ -86,7 +87,7 @@ func (b *book) recall(e entry) {
 	b.chat = append(b.chat, e.Body)
 }
 
-// run is the loop. It ends when the log was not used for a while, or with the Service, when what is queued is stored.
+// run is the loop. It ends when the room is not there and the log was not used for a while, or with the Service, when what is queued is stored.
 func (b *book) run() {
 	idle := time.NewTicker(idleTime)
 	defer idle.Stop()

@@ -126,6 +126,20 @@ func (s *Service) Chat(ctx context.Context, room string) ([]wire.ChatMessage, er
 	return chat, nil
 }
 
+// Hold keeps the log of a room open, which is there from now on.
+func (s *Service) Hold(room string) { s.hold(room, true) }
+
+// Release lets it be closed, as the room has ended.
+func (s *Service) Release(room string) { s.hold(room, false) }
+
+func (s *Service) hold(room string, held bool) {
+	if b := s.book(room); b != nil {
+		s.mu.Lock()
+		b.held = held
+		s.mu.Unlock()
+	}
+}
+
 // book returns a room's open log, opened if it is not; nil where there can be none.
 func (s *Service) book(room string) *book {
 	s.mu.Lock()
@@ -143,13 +157,13 @@ func (s *Service) book(room string) *book {
 	return b
 }
 
-// retire closes a log that was not used for a while and has nothing to store. It reports whether it did.
+// retire closes a log whose room is not there, that was not used for a while and has nothing to store. It reports whether it did.
 func (s *Service) retire(b *book) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if time.Since(b.used) < idleTime || len(b.queue) > 0 {
+	if b.held || time.Since(b.used) < idleTime || len(b.queue) > 0 {
 		return false
 	}
 	delete(s.books, b.room)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/journal"
 	"github.com/parley-rtc/parley/internal/state"
@@ -160,26 +161,45 @@ func TestReopened(t *testing.T) {
 	}
 }
 
-// slow is a log whose disk takes no more until it is told to.
-type slow struct {
+// loads is a log that counts how often it is read.
+type loads struct {
 	bus.Log
-	stores chan struct{} // closed: now it does
+	n int
 }
 
-func (l *slow) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
-	select {
-	case <-l.stores:
-		return l.Log.Append(ctx, subject, after, b)
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
+func (l *loads) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+	l.n++
+	return l.Log.Read(ctx, subject, after, visit)
+}
+
+// Rule: the log of a room that is there stays at hand, however seldom something happens; that of one that has ended is closed.
+func TestHeld(t *testing.T) {
+	l := &loads{Log: local.NewLog(1 << 30)}
+	on(t, l, func(s *shelf) {
+		s.Hold("tea")
+		for i := range 3 {
+			time.Sleep(time.Hour)
+			s.say("tea", i, i)
+			synctest.Wait()
+		}
+		if l.n != 1 {
+			t.Errorf("read %d times while the room was there", l.n)
+		}
+		s.Release("tea")
+		time.Sleep(time.Hour)
+		s.say("tea", 3, 3)
+		synctest.Wait()
+		if l.n != 2 {
+			t.Errorf("read %d times in all: the log of a room that has ended stayed open", l.n)
+		}
+	})
 }
 
 // Rule: nobody waits for the disk; of what does not fit into the queue nothing is logged, and it is counted; what gathers meanwhile is stored
 // as few messages.
 func TestSlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slow{Log: local.NewLog(1 << 30), stores: make(chan struct{})}
+		l := bustest.NewSlowLog(local.NewLog(1 << 30))
 		s := open(t, l)
 		start := time.Now()
 		s.say("tea", 1, 1)
@@ -194,7 +214,7 @@ func TestSlowDisk(t *testing.T) {
 		if d := s.Dropped(); d != 7+2 { // each takes some bytes more
 			t.Errorf("%d dropped", d)
 		}
-		close(l.stores)
+		close(l.Stores)
 		if all := s.read("tea", "ann", wire.LogRead{}); all.Last-all.First+1 != journal.MaxQueued {
 			t.Errorf("from %d to %d", all.First, all.Last)
 		}
@@ -209,11 +229,11 @@ func TestSlowDisk(t *testing.T) {
 // Rule: where a message could not be stored its entries are gone, with their cursors, and the log goes on.
 func TestNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &slow{Log: local.NewLog(1 << 30), stores: make(chan struct{})}
+		l := bustest.NewSlowLog(local.NewLog(1 << 30))
 		s := open(t, l)
 		s.say("tea", 1, 1)
 		time.Sleep(20 * time.Second)
-		close(l.stores)
+		close(l.Stores)
 		s.say("tea", 2, 2)
 		s.want(s.read("tea", "ann", wire.LogRead{}), "<2>")
 		if s.Dropped() != 1 {

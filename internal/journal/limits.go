@@ -25,5 +25,5 @@ const (
 	loadTime   = 10 * time.Second
 	storeTime  = 10 * time.Second
 	faultPause = time.Second      // before a log is used again that could not be
-	idleTime   = 15 * time.Second // after which the log of a room that nobody uses is closed, and its goroutine ends
+	idleTime   = 15 * time.Second // after which the log of a room that is not there is closed
 )

@@ -69,6 +69,9 @@ type Journal interface {
 	Note(room, typ string, body []byte)
 	// Chat returns the last chat of a room of this name.
 	Chat(ctx context.Context, room string) ([]wire.ChatMessage, error)
+	// Hold says that a room is there, and Release that it is no longer: meanwhile it is at hand. Neither waits.
+	Hold(room string)
+	Release(room string)
 }
 
 // Service runs the rooms of this node. It is safe for concurrent use.
@@ -203,6 +206,9 @@ func (s *Service) open(r openRequest, chat []wire.ChatMessage) *wire.Error {
 		return &wire.Error{Code: wire.CodeInternal, Message: "the room could not be opened", Next: "try again", RetrySeconds: 5}
 	}
 	s.rooms[name] = a
+	if s.config.Journal != nil {
+		s.config.Journal.Hold(name)
+	}
 	s.actors.Add(1)
 	go func() {
 		defer s.actors.Done()
@@ -217,6 +223,9 @@ func (s *Service) retire(a *actor) {
 	defer s.mu.Unlock()
 	a.unserve()
 	delete(s.rooms, a.name)
+	if s.config.Journal != nil {
+		s.config.Journal.Release(a.name)
+	}
 }
 
 func (s *Service) refuse(e *wire.Error) []byte {

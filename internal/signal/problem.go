@@ -31,6 +31,15 @@ func Status(e *wire.Error) int {
 	return http.StatusInternalServerError
 }
 
+// Refuse answers an HTTP request with an error and the status that belongs to it.
+func Refuse(w http.ResponseWriter, e *wire.Error) {
+	status := Status(e)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	WriteProblem(w, status, e)
+}
+
 // WriteProblem answers an HTTP request with an error, as problem details (RFC 9457).
 func WriteProblem(w http.ResponseWriter, status int, e *wire.Error) {
 	h := w.Header()

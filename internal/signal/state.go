@@ -234,23 +234,20 @@ func (s *Session) stateReply(e scopes.Event) {
 	again := a != nil && refused != nil && refused.Code == wire.CodeSessionExpired && !a.again
 	if again {
 		a.again = true
-	} else {
-		s.forgetAsked(e.Reply)
 	}
 	s.mu.Unlock()
+	answer := entry{reply: e.Reply, typ: e.Type, body: e.Body}
 	if again && s.service.enterAgain(&s.seat, s.share, a.scope) {
-		_, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: e.Reply})
-		if refused == nil {
+		if _, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: e.Reply}); refused == nil {
 			return
 		}
-		s.mu.Lock()
-		s.forgetAsked(e.Reply)
-		s.mu.Unlock()
-		s.answerState(e.Reply, refusal(e.Reply, refused), refused)
-		return
+		answer = refusal(e.Reply, refused)
 	}
+	s.mu.Lock()
+	a = s.forgetAsked(e.Reply)
+	s.mu.Unlock()
 	if a != nil { // else it was given up
-		s.answerState(e.Reply, entry{reply: e.Reply, typ: e.Type, body: e.Body}, refused)
+		s.answerState(e.Reply, answer, refused)
 	}
 }
 

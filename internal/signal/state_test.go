@@ -2,17 +2,18 @@ package signal_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/permit"
 	"github.com/parley-rtc/parley/internal/scopes"
@@ -27,27 +28,12 @@ func withState(t *testing.T, run func(n *node)) {
 	withStateIn(t, func() bus.Log { return local.NewLog(1 << 30) }, run)
 }
 
-// slowLog stores nothing before it is told to.
-type slowLog struct {
-	bus.Log
-	stores chan struct{} // closed: now it does
-}
-
-func (l *slowLog) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
-	select {
-	case <-l.stores:
-		return l.Log.Append(ctx, subject, after, b)
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-}
-
 // withSlowState runs a scenario on a node whose disk takes as long as the scenario likes.
-func withSlowState(t *testing.T, run func(n *node, disk *slowLog)) {
+func withSlowState(t *testing.T, run func(n *node, disk *bustest.SlowLog)) {
 	t.Helper()
-	var l *slowLog
+	var l *bustest.SlowLog
 	withStateIn(t, func() bus.Log {
-		l = &slowLog{local.NewLog(1 << 30), make(chan struct{})}
+		l = bustest.NewSlowLog(local.NewLog(1 << 30))
 		return l
 	}, func(n *node) { run(n, l) })
 }
@@ -323,7 +309,7 @@ func (s *socket) answers(id uint64) (got []wire.Message) {
 // A write that is being stored keeps no later request of its session waiting; repeated meanwhile, over another socket too, it is carried out
 // once and answered once.
 func TestWritesArePipelined(t *testing.T) {
-	withSlowState(t, func(n *node, disk *slowLog) {
+	withSlowState(t, func(n *node, disk *bustest.SlowLog) {
 		ann, bob := n.connect(), n.connect()
 		j := ann.join("ann")
 		bob.join("bob")
@@ -347,7 +333,7 @@ func TestWritesArePipelined(t *testing.T) {
 		again := n.connect()
 		again.resume(j, 5, seq)
 		_ = again.send(2, wire.TypeRecordWrite, durable("board"))
-		close(disk.stores)
+		close(disk.Stores)
 		if got := again.answers(2); len(got) != 1 || body[wire.Written](got[0]).Version != 1 {
 			t.Errorf("stored: %+v", got)
 		}
@@ -360,9 +346,32 @@ func TestWritesArePipelined(t *testing.T) {
 	})
 }
 
+// The reply to a write comes before the event that tells its own session of it, of a record that is stored too.
+func TestReplyBeforeOwnEvent(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		ann.join("ann")
+		for i, scope := range []wire.Scope{wire.ScopeRoom, wire.ScopeServer} {
+			id := uint64(10 * (i + 1))
+			ann.reply(id, wire.TypeRecordSubscribe, wire.RecordSubscribe{Scope: scope, Records: []wire.RecordHave{{Name: "board"}}})
+			before := len(ann.messages())
+			w := setTo("board", `1`)
+			w.Scope = scope
+			ann.reply(id+1, wire.TypeRecordWrite, w)
+			var got []string // replies too
+			for _, m := range ann.messages()[before:] {
+				got = append(got, m.Type)
+			}
+			if want := []string{"written", "record-changed"}; !slices.Equal(got, want) {
+				t.Errorf("%s: %q, want %q", scope, got, want)
+			}
+		}
+	})
+}
+
 // More than 256 writes without a reply are refused with limit; when they have theirs, the session goes on.
 func TestWritesUnderway(t *testing.T) {
-	withSlowState(t, func(n *node, disk *slowLog) {
+	withSlowState(t, func(n *node, disk *bustest.SlowLog) {
 		ann := n.connect()
 		ann.join("ann")
 		for id := range uint64(wire.MaxWritesUnderway) {
@@ -374,7 +383,7 @@ func TestWritesUnderway(t *testing.T) {
 		if m := ann.reply(1001, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); m.Type != wire.TypeOK {
 			t.Errorf("what is no write: %s", m.Body)
 		}
-		close(disk.stores)
+		close(disk.Stores)
 		if n := count(ann.messages(), wire.TypeWritten); n != wire.MaxWritesUnderway {
 			t.Errorf("%d writes were answered", n)
 		}
@@ -429,7 +438,7 @@ func TestLargeReadings(t *testing.T) {
 
 // As many replies at once as a session may wait for make no slow reader of it.
 func TestRepliesAtOnce(t *testing.T) {
-	withSlowState(t, func(n *node, disk *slowLog) {
+	withSlowState(t, func(n *node, disk *bustest.SlowLog) {
 		reading := make(chan struct{}, 1<<20)
 		ann := n.connectReading(reading)
 		reading <- struct{}{}
@@ -440,7 +449,7 @@ func TestRepliesAtOnce(t *testing.T) {
 		for id := range uint64(10) {
 			_ = ann.send(1000+id, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
 		}
-		close(disk.stores)
+		close(disk.Stores)
 		synctest.Wait()
 		close(reading)
 		if all := ann.messages(); count(all, wire.TypeWritten) != wire.MaxWritesUnderway || count(all, wire.TypeResync) != 0 {
@@ -452,7 +461,7 @@ func TestRepliesAtOnce(t *testing.T) {
 // Where replies may have been lost, what is under way is given up: a write as one of which nobody knows, all that can be repeated as to be
 // repeated.
 func TestStateRepliesLost(t *testing.T) {
-	withSlowState(t, func(n *node, disk *slowLog) {
+	withSlowState(t, func(n *node, disk *bustest.SlowLog) {
 		ann := n.connect()
 		ann.join("ann")
 		_ = ann.send(2, wire.TypeRecordWrite, durable("board"))
@@ -467,7 +476,7 @@ func TestStateRepliesLost(t *testing.T) {
 		if got := types(ann.messages()); got != "state-lost state-lost" {
 			t.Errorf("told %s", got)
 		}
-		close(disk.stores)
+		close(disk.Stores)
 		if got := ann.answers(2); len(got) != 1 {
 			t.Errorf("answered %d times", len(got))
 		}

@@ -8,38 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
 
 // exposed are the headers that a page of another origin may read.
 const exposed = "Location, Link, ETag, Retry-After, Accept-Post, Accept-Patch"
 
-// cors names the origin in the answer, exactly, or refuses it. There are no cookies, hence no credentials to allow.
-func (c *Carrier) cors(w http.ResponseWriter, r *http.Request) *wire.Error {
-	w.Header().Add("Vary", "Origin")
-	origin, refused := c.origins.Allowed(r)
-	if origin != "" {
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-		w.Header().Set("Access-Control-Expose-Headers", exposed)
-	}
-	return refused
-}
-
-// token reads the Authorization header (RFC 6750 §2.1). It reports false where there is none.
-func token(r *http.Request) (string, bool) {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
-}
-
 // bearer returns the request's token, or answers 401 where one is needed.
 func (c *Carrier) bearer(w http.ResponseWriter, r *http.Request) (string, bool) {
-	t, ok := token(r)
+	t, ok := signal.BearerToken(r)
 	if !ok && c.service.TokenMode() {
-		fail(w, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer with a token for this room"))
+		signal.Refuse(w, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer with a token for this room"))
 		return "", false
 	}
 	return t, true

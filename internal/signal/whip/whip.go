@@ -50,13 +50,13 @@ type target struct {
 
 // ServeHTTP answers one request.
 func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if refused := c.cors(w, r); refused != nil {
-		fail(w, refused)
+	if _, refused := c.origins.Cross(w, r, exposed); refused != nil {
+		signal.Refuse(w, refused)
 		return
 	}
 	t, ok := parse(r.URL)
 	if !ok {
-		fail(w, wire.NewError(wire.CodeNotFound, "there is nothing under this path", "use /whip/ROOM or /whep/ROOM"))
+		signal.Refuse(w, wire.NewError(wire.CodeNotFound, "there is nothing under this path", "use /whip/ROOM or /whep/ROOM"))
 		return
 	}
 	allowed := "POST, OPTIONS"
@@ -125,7 +125,7 @@ func (c *Carrier) post(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	call, answer, err := c.service.OpenCall(o)
 	if err != nil {
-		fail(w, err)
+		signal.Refuse(w, err)
 		return
 	}
 	head := w.Header()
@@ -160,7 +160,7 @@ func (c *Carrier) patch(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	fragment, err := sdp.ParseFragment(body)
 	if err != nil {
-		fail(w, wire.NewError(wire.CodeSDP, "the fragment is refused: "+err.Error(), "send a fragment as in RFC 8840"))
+		signal.Refuse(w, wire.NewError(wire.CodeSDP, "the fragment is refused: "+err.Error(), "send a fragment as in RFC 8840"))
 		return
 	}
 	switch {
@@ -175,12 +175,12 @@ func (c *Carrier) patch(w http.ResponseWriter, r *http.Request, t target) {
 
 func (c *Carrier) restart(w http.ResponseWriter, call *signal.Call, f sdp.Fragment) {
 	if f.ICE.Ufrag == "" {
-		fail(w, wire.NewError(wire.CodeSDP, "the fragment has no ice-ufrag and ice-pwd", "send the new ones to restart ICE"))
+		signal.Refuse(w, wire.NewError(wire.CodeSDP, "the fragment has no ice-ufrag and ice-pwd", "send the new ones to restart ICE"))
 		return
 	}
 	local, tag, err := call.Restart(f.ICE)
 	if err != nil {
-		fail(w, err)
+		signal.Refuse(w, err)
 		return
 	}
 	mid := "0"
@@ -211,11 +211,11 @@ func (c *Carrier) find(w http.ResponseWriter, r *http.Request, t target) (*signa
 	}
 	call, ok := c.service.FindCall(t.carrier, t.id)
 	if !ok || call.Room() != t.room {
-		fail(w, wire.NewError(wire.CodeNotFound, "this session is over, or never was", "POST a new offer"))
+		signal.Refuse(w, wire.NewError(wire.CodeNotFound, "this session is over, or never was", "POST a new offer"))
 		return nil, false
 	}
 	if err := call.Authorize(token); err != nil {
-		fail(w, err)
+		signal.Refuse(w, err)
 		return nil, false
 	}
 	return call, true
@@ -226,15 +226,13 @@ func (c *Carrier) options(w http.ResponseWriter, r *http.Request, t target, allo
 	head := w.Header()
 	if r.Header.Get("Access-Control-Request-Method") != "" {
 		if r.Header.Get("Origin") != "" {
-			head.Set("Access-Control-Allow-Methods", allowed)
-			head.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
-			head.Set("Access-Control-Max-Age", "600")
+			signal.Preflight(w, allowed, "Authorization, Content-Type, If-Match")
 		}
 	} else {
 		head.Set("Allow", allowed)
 		if t.id == "" {
 			head.Set("Accept-Post", sdpType)
-			token, _ := token(r)
+			token, _ := signal.BearerToken(r)
 			if who, ok := c.service.Admits(token, t.room); ok {
 				c.link(head, r, t.room, who.Identity, who.Expires)
 			}
@@ -251,19 +249,11 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int) (string, bool) 
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		fail(w, wire.NewError(wire.CodeTooLarge, "the body is too large", "leave out what is not needed"))
+		signal.Refuse(w, wire.NewError(wire.CodeTooLarge, "the body is too large", "leave out what is not needed"))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		signal.WriteProblem(w, http.StatusRequestTimeout, wire.NewError(wire.CodeTimeout, "the body came too slowly", "send it again, at once"))
 	case err != nil:
-		fail(w, wire.NewError(wire.CodeBadRequest, "the body could not be read", "send it again"))
+		signal.Refuse(w, wire.NewError(wire.CodeBadRequest, "the body could not be read", "send it again"))
 	}
 	return string(b), err == nil
-}
-
-func fail(w http.ResponseWriter, err *wire.Error) {
-	status := signal.Status(err)
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
-	signal.WriteProblem(w, status, err)
 }
