@@ -27,7 +27,7 @@ PKG      ?= ./...
 FUZZTIME ?= 10s
 SOAK     ?= 10m
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-turn bench-go gen
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-turn bench-go gen bin/board bin/link
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -50,6 +50,11 @@ deps-web: $(STAMPS)
 build: ## build bin/parley
 	@mkdir -p bin
 	@CGO_ENABLED=0 go build -trimpath -o bin/parley ./cmd/parley
+
+# What tests drive beside the server.
+bin/board bin/link: bin/%:
+	@mkdir -p bin
+	@CGO_ENABLED=0 go build -trimpath -o $@ ./internal/tools/$*
 
 run: build ## build and start the server; ARGS="--listen :9443" and the like
 	@exec bin/parley $(ARGS)
@@ -74,13 +79,12 @@ test-web: deps-web
 			npm test --silent </dev/null) || failed="$$failed $$d"; \
 	done; [ -z "$$failed" ]
 
-test-browser: deps build
+test-browser: deps build bin/board
 	@cd web/e2e && npm test --silent </dev/null
 
 e2e: test-browser ## only the browser tests
 
-e2e-network: deps build ## real browsers whose network changes (some minutes)
-	@CGO_ENABLED=0 go build -o bin/link ./internal/tools/link
+e2e-network: deps build bin/link ## real browsers whose network changes (some minutes)
 	@cd web/e2e && NODE_TLS_REJECT_UNAUTHORIZED=0 NODE_NO_WARNINGS=1 node run.mjs network/*.test.mjs </dev/null
 
 soak: build ## rooms full of people for SOAK (10m), others coming and going, and then nothing may be left of them

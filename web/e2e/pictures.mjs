@@ -1,14 +1,13 @@
 // Takes the README's pictures anew, from the app in a real call: npm run pictures, after make build.
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import assert from 'node:assert/strict';
 import { App } from './lib/app.mjs';
 import { Call } from './lib/call.mjs';
+import { compiled } from './lib/compiled.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const folder = path.join(here, '../../docs/images');
@@ -43,12 +42,7 @@ const drawing = [
 ];
 
 /** The drawings, as a script. */
-function drawings() {
-  const out = mkdtempSync(path.join(tmpdir(), 'drawings-'));
-  const compiler = path.join(here, '../app/node_modules/.bin/tsc');
-  execFileSync(compiler, ['--ignoreConfig', '--target', 'es2022', '--lib', 'es2023,dom', '--outDir', out, path.join(here, '../app/dev/pictures.ts')]);
-  return readFileSync(path.join(out, 'pictures.js'), 'utf8').replaceAll(/^export /gm, '');
-}
+const drawings = () => readFileSync(path.join(compiled('dev/pictures.ts'), 'pictures.js'), 'utf8').replaceAll(/^export /gm, '');
 
 async function take(app, name) {
   await app.page.bringToFront();

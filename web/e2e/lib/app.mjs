@@ -176,10 +176,10 @@ export class App {
     await field.type(text);
   }
 
-  /** What is on the whiteboard and in the notes, where they are open. */
+  /** What is on the whiteboard, each stroke with its colour, and in the notes, where they are open. */
   together() {
     return this.evaluate(() => ({
-      strokes: [...document.querySelectorAll('.strokes path')].map((path) => path.getAttribute('d')),
+      strokes: [...document.querySelectorAll('.strokes path')].map((path) => `${path.getAttribute('class')} ${path.getAttribute('d')}`),
       notes: document.querySelector('textarea.notes')?.value,
     }));
   }

@@ -1,18 +1,27 @@
-// What people make together: a whiteboard and notes, by two people with the app and a third one through the SDK. All that anybody does stays, also what
-// one does who is cut off meanwhile, and all see the same in the end.
+// What people make together: a whiteboard and notes, by two people with the app, a third one through the SDK, and a program through the Go package. All
+// that anybody does stays, also what one does who is cut off meanwhile, and all have the same in the end.
 
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { App } from '../lib/app.mjs';
 import { Person } from '../lib/browser.mjs';
 import { Call } from '../lib/call.mjs';
+import { compiled } from '../lib/compiled.mjs';
 import { Far } from '../lib/far.mjs';
 import { openAll, resetTCP } from '../lib/firewall.mjs';
+import { Gopher } from '../lib/gopher.mjs';
 import { port } from '../lib/server.mjs';
 
 const timeout = 120_000;
 const cutMs = 10_000;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const [boardName, notesName] = ['parley.board', 'parley.notes'];
+
+const pure = compiled('src/pure/strokes.ts', 'src/pure/lines.ts');
+const { pathOf, pieceKey, strokeName, strokesOf } = await import(path.join(pure, 'strokes.js'));
+const { between, linesOf, textOf } = await import(path.join(pure, 'lines.js'));
 
 describe('a whiteboard and notes', () => {
   let far;
@@ -20,6 +29,7 @@ describe('a whiteboard and notes', () => {
   let ann; // at a desk
   let bob; // on a phone, at the other end of a cable
   let cid; // with the SDK
+  let gopher; // a program in Go
   before(async () => {
     far = new Far();
     call = await Call.start('together', []);
@@ -27,36 +37,49 @@ describe('a whiteboard and notes', () => {
     bob = await App.start(call, 'Bob', 2, { isPhone: true, from: far });
     cid = new Person({ name: 'cid', number: 3, kind: 'chromium', browser: ann.person.browser, page: await ann.person.browser.newPage() });
     await cid.open(call.origin);
-    await cid.evaluate(async () => {
+    await cid.evaluate(async (names) => {
       await e2e.enter({ room: 'tea', identity: 'cid', name: 'Cid' });
-      e2e.records = await Promise.all(['parley.board', 'parley.notes'].map((name) => e2e.room.state.record(name)));
-    });
+      e2e.records = await Promise.all(names.map((name) => e2e.room.state.record(name)));
+    }, [boardName, notesName]);
+    gopher = await Gopher.start(call.origin, { room: 'tea', identity: 'gopher', name: 'Gopher' }, [boardName, notesName]);
     await ann.page.bringToFront();
     await ann.enter('/r/tea');
     await bob.enter('/r/tea');
   }, { timeout: 180_000 });
   after(async () => {
     far?.mend();
+    await gopher?.close();
     await call?.close();
     far?.close();
   });
 
-  /** What the third one has: how many strokes, and the text. */
-  const ofCid = () => cid.evaluate(() => {
-    const [board, notes] = e2e.records.map((record) => Object.entries(record.get() ?? {}).sort(([a], [b]) => (a < b ? -1 : 1)));
-    return { strokes: board.length, notes: notes.map(([, line]) => line).join('\n') };
-  });
+  /** What the third one has. */
+  const ofCid = () => cid.evaluate(() => e2e.records.map((record) => record.get() ?? {}));
 
-  /** Waits until all three have the same, which is what it should be. Gives it. */
+  /** What the app shows of two documents: every stroke, and the text. */
+  const shown = ([board, notes]) => ({ strokes: strokesOf(board).map(({ colour, points }) => `${colour} ${pathOf(points)}`), notes: textOf(linesOf(notes)) });
+
+  /** Waits until all four have the same, which is what it should be. Gives it. */
   const converged = async (isRight, what) => {
     const end = Date.now() + 20_000;
     for (;;) {
       const [a, b, c] = [await ann.together(), await bob.together(), await ofCid()];
-      const isSame = a.strokes.join() === b.strokes.join() && a.notes === b.notes && c.strokes === a.strokes.length && c.notes === a.notes;
-      if (isSame && isRight(a)) return a;
-      assert.ok(Date.now() < end, `${what}: ${JSON.stringify({ a, b, c }, null, 2)}`);
+      const g = [boardName, notesName].map((name) => gopher.documents[name] ?? {});
+      if (isDeepStrictEqual(c, g) && isDeepStrictEqual(a, shown(c)) && isDeepStrictEqual(b, a) && isRight(a)) return a;
+      assert.ok(Date.now() < end, `${what}: ${JSON.stringify({ a, b, c, g }, null, 2)}`);
       await pause(100);
     }
+  };
+
+  /** The program draws a line, in parts of the board. */
+  const gopherDraws = (colour, ...points) => gopher.write(boardName, {
+    [pieceKey(strokeName(Date.now(), Math.random()), 0)]: { by: 'gopher', colour, points: points.flatMap(([x, y]) => [Math.round(4000 * x), Math.round(3000 * y)]) },
+  });
+
+  /** It writes a line below the others. */
+  const gopherWrites = (text) => {
+    const last = linesOf(gopher.documents[notesName]).at(-1)?.key.split('-')[0] ?? '';
+    return gopher.write(notesName, { [`${between(last, '')}-goph`]: text });
   };
 
   test('who has not opened the whiteboard is told that another draws, and sees it', { timeout }, async () => {
@@ -126,6 +149,40 @@ describe('a whiteboard and notes', () => {
     await bob.read('Nothing is drawn yet');
     await bob.openFromMenu('Notes');
     await converged(({ strokes, notes }) => strokes.length === 0 && notes.includes('Agenda'), 'an empty board');
+  });
+
+  test('a program draws and writes with them, and has what they do', { timeout }, async () => {
+    await bob.press('Close');
+    await bob.press('Pen');
+    await Promise.all([
+      gopherDraws('green', [0.8, 0.1], [0.9, 0.2], [0.8, 0.3]), gopherWrites('The program writes a line'),
+      ann.draw([0.85, 0.4], [0.95, 0.5]), bob.draw([0.1, 0.1], [0.2, 0.2]),
+    ]);
+    await bob.openFromMenu('Notes');
+    const all = await converged((now) => now.strokes.length === 3 && now.notes.includes('The program writes a line'), 'the strokes of all three');
+    assert.deepEqual(all.strokes.filter((stroke) => stroke.startsWith('green')), [`green ${pathOf([3200, 300, 3600, 600, 3200, 900])}`]);
+    assert.ok(all.notes.includes('Agenda'), all.notes);
+  });
+
+  test('a program that is cut off for 10 s goes on writing, and nothing is lost', { timeout }, async (t) => {
+    const [before, cutAt] = [await ann.together(), Date.now()];
+    gopher.cut(cutMs / 1000);
+    await gopher.until(() => gopher.connections.length > 0, 'the loss of its connection');
+    const writes = [gopherDraws('orange', [0.1, 0.7], [0.2, 0.7], [0.3, 0.9]), gopherWrites('The program was cut off')];
+    await ann.draw([0.4, 0.8], [0.5, 0.9]);
+    await ann.writeNotes('\nAnn did not notice');
+    const notesOfGopher = () => textOf(linesOf(gopher.documents[notesName]));
+    await gopher.until(() => notesOfGopher().includes('The program was cut off'), 'its own line at once');
+    await pause(Math.max(0, cutAt + 0.9 * cutMs - Date.now()));
+    const { strokes, notes } = await ann.together();
+    assert.ok(!notes.includes('The program was cut off'), 'what the program wrote was sent');
+    assert.equal(strokes.length, before.strokes.length + 1, 'what the program drew was sent');
+    assert.ok(!notesOfGopher().includes('Ann did not notice'), 'it had a connection');
+    await Promise.all(writes);
+    const writtenAt = Date.now();
+    await converged((now) => now.strokes.length === before.strokes.length + 2 && now.notes.includes('The program was cut off') && now.notes.includes('Ann did not notice'), 'all of both');
+    assert.deepEqual(gopher.connections, ['resuming', 'connected']);
+    t.diagnostic(`written ${writtenAt - cutAt} ms after the cut; all had the same ${Date.now() - writtenAt} ms later`);
   });
 
   test('who leaves takes a raised hand along', { timeout }, async () => {
