@@ -142,6 +142,9 @@ func (n *node) reportSessions(s *obs.Samples) {
 		{"session_faults_total", "Sessions and calls that ended by an internal fault.", c.Panics},
 		{"session_timeouts_total", "Sessions that nobody resumed in time.", c.Timeouts},
 	})
+	if n.scopes != nil {
+		counters(s, []counter{{"state_costly_rules_total", "Refusals in shared state because rules would have looked at too much for one request.", n.scopes.Costly()}})
+	}
 	if n.journal != nil {
 		counters(s, []counter{{"room_log_dropped_entries_total", "Entries of rooms' logs that were not stored, as the disk did not keep up.", n.journal.Dropped()}})
 	}

@@ -47,7 +47,7 @@ type Config struct {
 	Bus bus.Bus
 	// Log is where the logs are. Nobody else appends to it.
 	Log bus.Log
-	// Denied returns which of these records of a room somebody may not read.
+	// Denied tells of these records of a room which somebody may not read. It may leave some out, but not the first, which are asked about again.
 	Denied func(ctx context.Context, room string, by state.Caller, records []string) (map[string]bool, error)
 	Logger *slog.Logger
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,7 +28,8 @@ type shelf struct {
 	bus bus.Bus
 }
 
-// open opens a service on a log, on which records whose names begin with "secret" may be read by ann alone.
+// open opens a service on a log, on which records whose names begin with "secret" may be read by ann alone, and of those that begin with "costly"
+// one can be asked about at once.
 func open(t *testing.T, l bus.Log) *shelf {
 	t.Helper()
 	b := local.New()
@@ -35,7 +37,10 @@ func open(t *testing.T, l bus.Log) *shelf {
 		Bus: b, Log: l, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Denied: func(_ context.Context, _ string, by state.Caller, records []string) (map[string]bool, error) {
 			denied := map[string]bool{}
-			for _, name := range records {
+			for i, name := range records {
+				if i > 0 && strings.HasPrefix(name, "costly") {
+					continue
+				}
 				denied[name] = by.Identity != "ann" && strings.HasPrefix(name, "secret")
 			}
 			return denied, nil
@@ -314,6 +319,29 @@ func TestWithheld(t *testing.T) {
 		s.want(s.read("tea", "bob", wire.LogRead{After: first}), "<1>")
 		if n := len(s.read("tea", "ann", wire.LogRead{}).Entries); n != wire.MaxLogEntries {
 			t.Errorf("ann reads %d entries", n)
+		}
+	})
+}
+
+// Rule: a reading ends before what it cannot be said of whether it may be read, and the next one goes on from there.
+func TestUndecided(t *testing.T) {
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		s.record("tea", "secret")
+		for _, name := range []string{"costly 1", "board", "costly 1", "costly 2", "secret", "costly 3"} {
+			s.record("tea", name)
+		}
+		for identity, want := range map[string][]string{
+			"ann": {"[secret]", "[costly 1 board costly 1]", "[costly 2 secret]", "[costly 3]"},
+			"bob": {"[costly 1 board costly 1]", "[costly 2]", "[costly 3]"},
+		} {
+			var got []string
+			for l := s.read("tea", identity, wire.LogRead{}); len(l.Entries) > 0; {
+				got = append(got, fmt.Sprint(texts(l)))
+				l = s.read("tea", identity, wire.LogRead{After: l.Entries[len(l.Entries)-1].Cursor})
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s read %q, want %q", identity, got, want)
+			}
 		}
 	})
 }

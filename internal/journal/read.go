@@ -33,8 +33,7 @@ func (s *Service) read(ctx context.Context, r Request) (*wire.Log, error) {
 		if err != nil || len(log.Entries) == 0 {
 			return log, err
 		}
-		after = log.Entries[len(log.Entries)-1].Cursor
-		if err := s.withhold(ctx, r, log); err != nil || len(log.Entries) > 0 {
+		if after, err = s.withhold(ctx, r, log); err != nil || len(log.Entries) > 0 {
 			return log, err
 		} // else whoever asks could not go on from there
 	}
@@ -95,8 +94,10 @@ func (b *book) oldest(ctx context.Context, log *wire.Log) error {
 	return err
 }
 
-// withhold leaves out what the caller may not know.
-func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) error {
+// withhold leaves out what the caller may not know, and returns the cursor up to which that is all. Where not every record could be asked about, it
+// ends before the first that was not.
+func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) (upTo uint64, err error) {
+	upTo = log.Entries[len(log.Entries)-1].Cursor
 	named := make([]string, len(log.Entries)) // "": about no record
 	var records []string
 	seen := map[string]bool{}
@@ -108,7 +109,7 @@ func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) error 
 			Name string `json:"name"`
 		}
 		if err := json.Unmarshal(e.Body, &body); err != nil {
-			return fmt.Errorf("entry %d of a room's log: %w", e.Cursor, err)
+			return 0, fmt.Errorf("entry %d of a room's log: %w", e.Cursor, err)
 		}
 		if named[i] = body.Name; !seen[body.Name] {
 			seen[body.Name] = true
@@ -116,18 +117,22 @@ func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) error 
 		}
 	}
 	if len(records) == 0 {
-		return nil
+		return upTo, nil
 	}
 	denied, err := s.config.Denied(ctx, r.Room, r.By, records)
 	if err != nil {
-		return fmt.Errorf("ask who may read records: %w", err)
+		return 0, fmt.Errorf("ask who may read records: %w", err)
 	}
 	allowed := log.Entries[:0]
 	for i, e := range log.Entries {
+		if _, asked := denied[named[i]]; named[i] != "" && !asked {
+			upTo = e.Cursor - 1
+			break
+		}
 		if !denied[named[i]] {
 			allowed = append(allowed, e)
 		}
 	}
 	log.Entries = allowed
-	return nil
+	return upTo, nil
 }

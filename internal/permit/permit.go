@@ -196,6 +196,7 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 		return denied(a, "the rule about it does not name this")
 	}
 	lookups := 0
+	var beyond *wire.Error // of what may be looked at
 	f := facts{
 		User: user{
 			a.By.Identity, a.By.Room, a.By.Grants.Admin, a.By.Grants.Publish, a.By.Grants.Subscribe, a.By.Grants.PublishData, a.By.Grants.Hidden,
@@ -205,7 +206,12 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 			if lookups++; lookups > MaxLookups {
 				return nil, fmt.Errorf("more than %d look-ups", MaxLookups)
 			}
-			return a.Unfold(a.Lookup(name)), nil
+			document, refused := a.Unfold(a.Lookup(name))
+			if refused != nil {
+				beyond = refused
+				return nil, refused
+			}
+			return document, nil
 		},
 	}
 	for i, name := range r.names.SubexpNames() {
@@ -217,14 +223,19 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 		a.Depends()
 	}
 	if c.old {
-		f.Old = a.Unfold(a.Old)
+		f.Old, beyond = a.Unfold(a.Old)
 	}
-	if c.new {
-		f.New = a.Unfold(a.New)
+	if c.new && beyond == nil {
+		f.New, beyond = a.Unfold(a.New)
+	}
+	if beyond != nil {
+		return beyond
 	}
 	machine := vm.VM{MemoryBudget: MaxMemory}
 	allowed, err := machine.Run(c.program, f)
 	switch {
+	case beyond != nil:
+		return beyond
 	case err != nil:
 		return denied(a, "the rule about it cannot be evaluated")
 	case allowed != true:

@@ -237,3 +237,23 @@ func TestWithScope(t *testing.T) {
 		}
 	}
 }
+
+// Rule: what rules would have to look at beyond what one request may have is a limit, and no denial, whichever way they look at it.
+func TestTooMuchToLookAt(t *testing.T) {
+	for _, rule := range []string{"old.text != ''", "new == nil && old.text != ''", `record(name).text != ""`, `(record(name)?.text ?? "") != ""`} {
+		s := state.New(state.Config{May: only(t, map[string]map[state.Action]string{"*": {state.Create: "true", state.Read: rule}})})
+		ask := state.RecordRead{}
+		for i := range state.MaxUnfolded/wire.MaxRecordBytes + 1 {
+			name := fmt.Sprint(i)
+			s.Apply(now, state.RecordWrite{RecordWrite: wire.RecordWrite{Name: name, Operations: []wire.Operation{
+				{Op: wire.OperationSet, Path: "text", Value: []byte(`"` + strings.Repeat("x", wire.MaxRecordBytes-100) + `"`)},
+			}}})
+			ask.Records = append(ask.Records, wire.RecordWanted{Name: name, Head: true})
+		}
+		results := s.Apply(now, ask)[0].(state.Reply).Body.(wire.Records).Results
+		last := results[len(results)-1]
+		if results[0].Error != nil || last.Error == nil || last.Error.Code != wire.CodeLimit {
+			t.Errorf("%s: the first %v, the last %v", rule, results[0].Error, last.Error)
+		}
+	}
+}

@@ -10,7 +10,8 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Denied returns which of these records of a room somebody may not read, whether they exist or not. There are at most wire.MaxBulkNames.
+// Denied tells of these records of a room which somebody may not read, whether they exist or not. There are at most wire.MaxBulkNames. Where the
+// rules would have to look at too much for all of them, some are left out, never the first.
 func Denied(ctx context.Context, b bus.Bus, room string, by state.Caller, records []string) (map[string]bool, error) {
 	var ask wire.RecordRead
 	for _, name := range records {
@@ -37,6 +38,9 @@ func Denied(ctx context.Context, b bus.Bus, room string, by state.Caller, record
 	}
 	denied := map[string]bool{}
 	for i, r := range body.Results {
+		if i > 0 && r.Error != nil && r.Error.Code == wire.CodeLimit { // the first had all that there is
+			continue
+		}
 		denied[records[i]] = r.Error != nil && r.Error.Code != wire.CodeNotFound
 	}
 	return denied, nil

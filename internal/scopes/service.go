@@ -11,6 +11,7 @@ import (
 	"maps"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -89,6 +90,9 @@ type Service struct {
 	closed bool
 	rooms  map[string]*roomScope
 	ending map[string]chan struct{} // of rooms whose last scope is still storing; closed when it has
+
+	// atomic
+	costly atomic.Uint64
 }
 
 // roomScope is a room's scope while there is one.
@@ -146,12 +150,30 @@ func (s *Service) Close() error {
 	return s.server.Close()
 }
 
+// Costly counts what was refused as rules would have had to look at too much.
+func (s *Service) Costly() uint64 { return s.costly.Load() }
+
+// may is Config.May, counted.
+func (s *Service) may(scope wire.Scope, room string) func(state.Access) *wire.Error {
+	may := s.config.May(scope, room)
+	if may == nil {
+		return nil
+	}
+	return func(a state.Access) *wire.Error {
+		refused := may(a)
+		if refused != nil && refused.Code == wire.CodeLimit {
+			s.costly.Add(1)
+		}
+		return refused
+	}
+}
+
 // Recheck asks Config.May anew for every scope, and ends what is not allowed any more. It is to be called after the rules have changed.
 func (s *Service) Recheck(ctx context.Context) error {
 	s.mu.Lock()
 	rooms := maps.Clone(s.rooms)
 	s.mu.Unlock()
-	_, err := s.server.Do(ctx, state.Recheck{May: s.config.May(wire.ScopeServer, "")})
+	_, err := s.server.Do(ctx, state.Recheck{May: s.may(wire.ScopeServer, "")})
 	for name, r := range rooms {
 		select {
 		case <-r.ready:
@@ -161,7 +183,7 @@ func (s *Service) Recheck(ctx context.Context) error {
 		if r.err != nil {
 			continue // nobody uses it
 		}
-		_, roomErr := r.owner.Do(ctx, state.Recheck{May: s.config.May(wire.ScopeRoom, name)})
+		_, roomErr := r.owner.Do(ctx, state.Recheck{May: s.may(wire.ScopeRoom, name)})
 		if !errors.Is(roomErr, ErrClosed) { // it has ended meanwhile
 			err = errors.Join(err, roomErr)
 		}
@@ -178,7 +200,7 @@ func logSubject(scope wire.Scope, room string) string {
 }
 
 func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Owner, error) {
-	c := state.Config{Scope: scope, Durable: scope == wire.ScopeServer, May: s.config.May(scope, room)}
+	c := state.Config{Scope: scope, Durable: scope == wire.ScopeServer, May: s.may(scope, room)}
 	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
 		return nil, fmt.Errorf("seed scope: %w", err)
 	}

@@ -57,10 +57,11 @@ func (a Access) Depends() {
 	}
 }
 
-// Unfold is Value.Any, made once where several are asked for. The result is not to be changed.
-func (a Access) Unfold(v Value) any {
+// Unfold is Value.Any, made once where several are asked for. The result is not to be changed. It is refused where that is too much to look
+// at for one request: each takes its time, while everybody in the scope waits.
+func (a Access) Unfold(v Value) (any, *wire.Error) {
 	if a.scope == nil || !v.root() {
-		return v.Any()
+		return v.Any(), nil
 	}
 	return a.scope.unfold(v)
 }
@@ -83,15 +84,31 @@ func (s *Scope) may(a Access) *wire.Error {
 	return s.config.May(a)
 }
 
-func (s *Scope) unfold(v Value) any {
-	x, ok := s.unfolded[v]
-	if !ok {
-		x = v.Any()
-		if s.unfoldedBytes += v.Size(); s.unfoldedBytes <= MaxUnfoldedBytes {
-			s.unfolded[v] = x
-		}
+func (s *Scope) unfold(v Value) (any, *wire.Error) {
+	if x, ok := s.unfolded[v]; ok {
+		return x, nil
 	}
-	return x
+	n := v.measured().held()
+	if s.unfolding+n > MaxUnfolded {
+		return nil, wire.NewError(wire.CodeLimit, "the rules would have to look at too much for one request", "ask for this one in another request")
+	}
+	s.unfolding += n
+	if s.kept += n; s.kept > MaxUnfolded {
+		clear(s.unfolded)
+		s.kept = n
+	}
+	x := v.Any()
+	s.unfolded[v] = x
+	return x, nil
+}
+
+// apart asks about somebody else than whoever sent the command: what rules have to look at for that is not the sender's.
+func (s *Scope) apart(ask func() *wire.Error) *wire.Error {
+	before := s.unfolding
+	s.unfolding = 0
+	refused := ask()
+	s.unfolding = before
+	return refused
 }
 
 // mayRead asks for a record that need not exist.

@@ -336,36 +336,81 @@ func TestPassedValues(t *testing.T) {
 	}
 }
 
-// Rule: what rules look at is unfolded once for a command, as long as that is not much.
-func TestUnfoldedOnce(t *testing.T) {
-	made := map[string]any{}
+// Rule: what rules look at is unfolded once for a command, and for one request only so much: what is beyond is refused by itself.
+func TestUnfolded(t *testing.T) {
 	c := newScene(t, Config{})
-	c.write("http", "a", set("x", `1`))
-	c.write("http", "b", set("", `["`+strings.Repeat("x", wire.MaxRecordBytes-4)+`"]`))
-	large := c.s.records["b"].value
-	c.s.config.May = func(a Access) *wire.Error {
-		old := a.Unfold(a.Old)
-		if m, ok := old.(map[string]any); ok {
-			if before, ok := made[a.Name].(map[string]any); ok {
-				before["same"] = true
-				if m["same"] == nil {
-					t.Error("unfolded twice")
-				}
-				delete(before, "same")
-			}
-			made[a.Name] = m
-		}
-		for range 2 * MaxUnfoldedBytes / wire.MaxRecordBytes {
-			v, _ := Parse(large.JSON())
-			a.Unfold(v)
-		}
-		if n := c.s.unfoldedBytes; len(c.s.unfolded) > MaxUnfoldedBytes/wire.MaxRecordBytes+1 || n < MaxUnfoldedBytes {
-			t.Errorf("%d documents are kept, of %d bytes", len(c.s.unfolded), n)
-		}
-		return nil
+	const count = 2 * MaxUnfolded / wire.MaxRecordBytes
+	wanted := make([]wire.RecordWanted, count, count+1)
+	for i := range wanted {
+		wanted[i] = wire.RecordWanted{Name: fmt.Sprint(i), Head: true}
+		c.write("http", wanted[i].Name, set("", `["`+strings.Repeat("x", wire.MaxRecordBytes-4)+`"]`))
 	}
-	must[wire.Records](c, RecordRead{c.by("http"), wire.RecordRead{Records: []wire.RecordWanted{{Name: "a"}, {Name: "a"}}}})
-	if len(c.s.unfolded) != 0 || c.s.unfoldedBytes != 0 {
-		t.Errorf("%d documents are kept after the command", len(c.s.unfolded))
+	c.write("http", "small", set("a", `1`))
+	c.s.config.May = func(a Access) *wire.Error {
+		old, refused := a.Unfold(a.Old)
+		if m, ok := old.(map[string]any); ok {
+			m["mark"] = true
+			if again, _ := a.Unfold(a.Old); again.(map[string]any)["mark"] == nil {
+				t.Error("unfolded twice")
+			}
+		}
+		return refused
+	}
+	ask := func(wanted []wire.RecordWanted) (refused int) {
+		for i, r := range must[wire.Records](c, RecordRead{c.by("http"), wire.RecordRead{Records: wanted}}).Results {
+			switch {
+			case r.Error == nil && refused > 0 && wanted[i].Name != "small":
+				t.Errorf("%s was read behind what was too much", wanted[i].Name)
+			case r.Error != nil && r.Error.Code != wire.CodeLimit:
+				t.Error(r.Error)
+			case r.Error != nil:
+				refused++
+			}
+		}
+		return refused
+	}
+	wanted = append(wanted, wire.RecordWanted{Name: "small", Head: true})
+	first := ask(wanted)
+	if first < count/2 || first > count/2+2 {
+		t.Errorf("%d of %d were refused", first, count)
+	}
+	if again := ask(wanted[count-first:]); again > 2 {
+		t.Errorf("in another request %d were refused", again)
+	}
+	if n := len(c.s.unfolded) + c.s.kept + c.s.unfolding; n != 0 {
+		t.Error("something is kept after the command")
+	}
+}
+
+// Rule: what rules look at before others are told something is not the sender's, and each may have as much looked at for itself.
+func TestUnfoldedForOthers(t *testing.T) {
+	c := room(t, "ann1", "bob1", "cid1")
+	many := func(a Access) bool {
+		for i := range MaxUnfolded/wire.MaxRecordBytes - 2 {
+			if _, refused := a.Unfold(a.Lookup(fmt.Sprint(a.By.Identity, i))); refused != nil {
+				return true
+			}
+			if a.scope.kept > MaxUnfolded {
+				t.Errorf("%d bytes are kept", a.scope.kept)
+			}
+		}
+		return false
+	}
+	for _, who := range []string{"ann", "bob", "cid"} {
+		for i := range MaxUnfolded / wire.MaxRecordBytes {
+			c.write("http", fmt.Sprint(who, i), set("", `["`+strings.Repeat("x", wire.MaxRecordBytes-4)+`"]`))
+		}
+	}
+	c.s.config.May = forbid(many)
+	for _, id := range []string{"ann1", "bob1"} {
+		c.subscribe(id, "note", "")
+		events(c, id, "wave")
+	}
+	c.write("cid1", "note", set("a", `1`))
+	must[wire.OK](c, publish(c, "cid1", "wave", `1`))
+	for _, id := range []string{"ann1", "bob1"} {
+		if got := c.events(id); len(got) != 2 || got[0].Type != wire.TypeRecordChanged || got[1].Type != wire.TypeEventPublished {
+			t.Errorf("%s was told %v", id, got)
+		}
 	}
 }

@@ -34,8 +34,9 @@ const (
 	MaxFailureBytes = 1 << 10
 	// MaxCallsWithoutSession are RPC requests of callers without a session that have no result yet.
 	MaxCallsWithoutSession = 1 << 10
-	// MaxUnfoldedBytes of documents, as they are encoded, that are kept unfolded for rules while one command is carried out.
-	MaxUnfoldedBytes = 1 << 20
+	// MaxUnfolded is how much of documents, about as they are in memory, rules may look at for one request, or for one who is about to be told
+	// something: the old and the new document of the worst kind, and some more.
+	MaxUnfolded = 8 << 20
 	// MaxSessions of one scope.
 	MaxSessions = 20_000
 )

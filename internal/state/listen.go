@@ -201,7 +201,7 @@ func (s *Scope) assign(kind wire.ListenKind, name string, v *provision) {
 // mayProvide asks for each name: a pattern is wider than what it may stand for.
 func (s *Scope) mayProvide(l *listener, name string) bool {
 	kind, _ := kindOf(l.kind)
-	return s.mayUse(l.session.caller, kind, Listening, name, nil) == nil
+	return s.apart(func() *wire.Error { return s.mayUse(l.session.caller, kind, Listening, name, nil) }) == nil
 }
 
 // dismiss tells the provider of a name that its last subscriber has gone.

@@ -150,8 +150,9 @@ func (s *Scope) ask(c *call) {
 	}
 	p := near[s.random.IntN(len(near))]
 	// It may have been allowed by what a record said then.
-	if refused := s.mayUse(p.caller, RPCs, Provide, c.name, nil); refused != nil {
-		s.forbid(p, link{kind: wire.ProvidedRPC, name: c.name}, refused)
+	l := link{kind: wire.ProvidedRPC, name: c.name}
+	if refused := s.mayKeep(p, l); refused != nil {
+		s.forbid(p, l, refused)
 		s.ask(c)
 		return
 	}

@@ -253,6 +253,10 @@ func (s *Scope) audience(l link) *audience {
 
 // mayKeep asks for a link as when it was made.
 func (s *Scope) mayKeep(p *session, l link) *wire.Error {
+	return s.apart(func() *wire.Error { return s.mayHave(p, l) })
+}
+
+func (s *Scope) mayHave(p *session, l link) *wire.Error {
 	switch l.kind {
 	case wire.SubscribedRecord:
 		return s.mayRead(p.caller, l.name, l.path)

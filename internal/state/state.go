@@ -66,14 +66,15 @@ type Scope struct {
 	timers       timers
 
 	// of one Apply
-	now           time.Time
-	out           []Effect
-	undone        int // operations, to read former versions
-	formers       map[former]Value
-	looked        bool          // rules about a record have looked at others whose changes may not be stored yet
-	depends       bool          // what was asked for last depends on what records say
-	unfolded      map[Value]any // what rules have looked at
-	unfoldedBytes int           // of it, encoded
+	now       time.Time
+	out       []Effect
+	undone    int // operations, to read former versions
+	formers   map[former]Value
+	looked    bool          // rules about a record have looked at others whose changes may not be stored yet
+	depends   bool          // what was asked for last depends on what records say
+	unfolded  map[Value]any // what rules have looked at last
+	kept      int           // bytes of it, as in measure.held
+	unfolding int           // bytes that rules had to have unfolded for whoever is asked about, see MaxUnfolded
 }
 
 // New returns an empty scope.
@@ -158,7 +159,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 		s.fail(s.presenceRead(c))
 	}
 	out := s.out
-	s.out, s.looked, s.unfoldedBytes = nil, false, 0
+	s.out, s.looked, s.unfolding, s.kept = nil, false, 0, 0
 	clear(s.unfolded)
 	return out
 }
