@@ -86,12 +86,7 @@ func open(t *testing.T, c signal.Config) *office {
 	sessions := signal.New(c)
 	mux := http.NewServeMux()
 	mux.Handle(ws.Path, ws.New(sessions, origins))
-	mux.Handle(api.StatePath, api.NewState(sessions, origins, func(_ *http.Request, cost int) *wire.Error {
-		if o.spent += cost; o.spent > o.most {
-			return &wire.Error{Code: wire.CodeRate, RetrySeconds: 1}
-		}
-		return nil
-	}))
+	mux.Handle(api.StatePath, api.NewState(sessions, origins, o))
 	mux.Handle(api.DocumentPath, api.ServeDocument())
 	server := httptest.NewServer(mux)
 	o.url = server.URL
@@ -105,6 +100,17 @@ func open(t *testing.T, c signal.Config) *office {
 	})
 	return o
 }
+
+// Admit implements api.Allowance.
+func (o *office) Admit(_ *http.Request, cost int) *wire.Error {
+	if o.spent += cost; o.spent > o.most {
+		return &wire.Error{Code: wire.CodeRate, RetrySeconds: 1}
+	}
+	return nil
+}
+
+// Owe implements api.Allowance.
+func (o *office) Owe(_ *http.Request, cost int) { o.spent += cost }
 
 // post sends a body and returns status and answer.
 func (o *office) post(body string, headers ...string) (int, string) {
@@ -268,6 +274,10 @@ func TestBatchLimits(t *testing.T) {
 	}
 	if n != api.MaxAnswerBytes/(200<<10)+1 {
 		t.Errorf("%d answers", n)
+	}
+	o.spent, o.most = 0, 2*(1+state.ReplyCost(200<<10))
+	if got := o.batch(strings.Repeat(read, 3)[1:]); got[0] == "rate" || got[1] == "rate" || got[2] != "rate" {
+		t.Errorf("replies cost nothing: %.10q", got)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http"
 
 	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -50,18 +51,24 @@ type Result struct {
 	Error *wire.Error     `json:"error,omitempty"`
 }
 
+// Allowance is how much may be asked by whoever sends a request. A cost is that of so many requests of a session.
+type Allowance interface {
+	// Admit refuses what is too much.
+	Admit(r *http.Request, cost int) *wire.Error
+	// Owe takes what could not be known before, whether it is there or not.
+	Owe(r *http.Request, cost int)
+}
+
 // State serves StatePath. It is safe for concurrent use.
 type State struct {
 	// static after construction
-	service *signal.Service
-	origins signal.Origins
-	admit   func(r *http.Request, cost int) *wire.Error
+	service   *signal.Service
+	origins   signal.Origins
+	allowance Allowance
 }
 
-// NewState returns a handler. Admit refuses what somebody asks too often; a cost is that of so many requests.
-func NewState(s *signal.Service, o signal.Origins, admit func(r *http.Request, cost int) *wire.Error) *State {
-	return &State{s, o, admit}
-}
+// NewState returns a handler.
+func NewState(s *signal.Service, o signal.Origins, a Allowance) *State { return &State{s, o, a} }
 
 // ServeHTTP implements http.Handler.
 func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +109,8 @@ func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 		if size > MaxAnswerBytes {
 			result.Error = wire.NewError(wire.CodeLimit, "what is answered together is too large", "ask for this in another request")
 		} else {
-			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.admit(r, cost) })
+			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.allowance.Admit(r, cost) })
+			s.allowance.Owe(r, state.ReplyCost(len(result.Body)))
 		}
 		size += len(result.Body)
 		results.Results = append(results.Results, result)

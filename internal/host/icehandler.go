@@ -88,16 +88,26 @@ func newSourceLimit(burst int, every time.Duration) sourceLimit {
 
 func (l *sourceLimit) admit(now time.Time, source netip.Addr) bool { return l.admitAll(now, source, 1) }
 
-// admitState lets a source ask about shared state without a session, as much as a session may.
-func (l *sourceLimit) admitState(r *http.Request, cost int) *wire.Error {
+// Admit implements api.Allowance: a source may ask about shared state without a session as much as a session may.
+func (l *sourceLimit) Admit(r *http.Request, cost int) *wire.Error {
 	if l.admitAll(time.Now(), datagram.Source(sourceOf(r)), cost) {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeRate, Message: "too many requests about shared state", Next: "send fewer, and put several operations into one write", RetrySeconds: 1}
 }
 
+// Owe implements api.Allowance.
+func (l *sourceLimit) Owe(r *http.Request, cost int) {
+	l.take(time.Now(), datagram.Source(sourceOf(r)), cost, true)
+}
+
 // admitAll lets it do so n times at once, or not at all.
 func (l *sourceLimit) admitAll(now time.Time, source netip.Addr, n int) bool {
+	return l.take(now, source, n, false)
+}
+
+// take uses up as much of the limit, also what is not there where that may be owed.
+func (l *sourceLimit) take(now time.Time, source netip.Addr, n int, owed bool) bool {
 	b := source.As16()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,7 +116,7 @@ func (l *sourceLimit) admitAll(now time.Time, source netip.Addr, n int) bool {
 		*paid = now
 	}
 	after := paid.Add(time.Duration(n) * l.every)
-	if after.Sub(now) > l.burst+l.every {
+	if after.Sub(now) > l.burst+l.every && !owed {
 		return false
 	}
 	*paid = after

@@ -274,6 +274,15 @@ func TestSourceLimit(t *testing.T) {
 		if n := admitted(); n != 2 {
 			t.Errorf("%d after 2 s", n)
 		}
+		l.take(time.Now(), source, 5, true) // with what is used up, 8 s are owed, of which 3 may be used up at once
+		time.Sleep(5 * time.Second)
+		if n := admitted(); n != 0 {
+			t.Errorf("%d while something is owed", n)
+		}
+		time.Sleep(time.Second)
+		if n := admitted(); n != 1 {
+			t.Errorf("%d when all but the limit is paid", n)
+		}
 		others := 0
 		for i := range byte(100) {
 			if l.admit(time.Now(), netip.AddrFrom4([4]byte{198, 51, 100, i})) {

@@ -349,7 +349,7 @@ func (n *node) routes() (http.Handler, error) {
 	mux.HandleFunc("GET /v1/server", n.serverHandler)
 	mux.Handle("/v1/ice-servers", newICEHandler(n, origins))
 	asked := newSourceLimit(wire.MaxStateBurst, time.Second/wire.StateRequestsPerSecond)
-	mux.Handle(api.StatePath, api.NewState(n.signal, origins, asked.admitState))
+	mux.Handle(api.StatePath, api.NewState(n.signal, origins, &asked))
 	mux.Handle(api.DocumentPath, api.ServeDocument())
 	calls := whip.New(n.signal, origins, n.currentCandidates)
 	for _, path := range whip.Paths {

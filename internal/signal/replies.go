@@ -54,6 +54,9 @@ type bucket struct {
 	at     time.Time
 }
 
+// owe takes n tokens, whether they are there or not.
+func (b *bucket) owe(n int) { b.tokens -= float64(n) }
+
 // take takes n tokens, of which there are so many at first and at most, and so many more each second.
 func (b *bucket) take(now time.Time, n int, burst, perSecond float64) bool {
 	if b.at.IsZero() {

@@ -245,6 +245,7 @@ func (s *Session) stateReply(e scopes.Event) {
 	}
 	s.mu.Lock()
 	a = s.forgetAsked(e.Reply)
+	s.statePace.owe(state.ReplyCost(len(answer.body)))
 	s.mu.Unlock()
 	if a != nil { // else it was given up
 		s.answerState(e.Reply, answer, refused)
@@ -291,6 +292,9 @@ func (s *Session) logged(r wire.Request) (entry, *wire.Error) {
 	if refused != nil {
 		return refusal(r.ID, refused), refused
 	}
+	s.mu.Lock()
+	s.statePace.owe(state.ReplyCost(len(body)))
+	s.mu.Unlock()
 	return entry{reply: r.ID, typ: typ, body: body}, nil
 }
 

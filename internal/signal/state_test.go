@@ -177,6 +177,33 @@ func TestStatePace(t *testing.T) {
 	})
 }
 
+// Large replies take of the allowance what they are worth, once they are there: what it has not is owed, and is there again in time.
+func TestLargeRepliesCount(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		ann.join("ann")
+		const size = 200 << 10
+		each := 1 + state.ReplyCost(size)
+		large := wire.Operation{Op: wire.OperationSet, Path: "x", Value: []byte(`"` + strings.Repeat("x", size) + `"`)}
+		ann.reply(2, wire.TypeRecordWrite, wire.RecordWrite{Name: "a", Operations: []wire.Operation{large}})
+		id, reads := uint64(3), 0
+		read := func() bool {
+			id++
+			return ann.reply(id, wire.TypeRecordRead, wire.RecordRead{Records: []wire.RecordWanted{{Name: "a"}}}).Type == wire.TypeRecords
+		}
+		for read() {
+			reads++
+		}
+		if left := wire.MaxStateBurst - each; reads != left/each+1 { // the write costs as much, and the last reading owes
+			t.Errorf("%d readings that cost %d each", reads, each)
+		}
+		time.Sleep(time.Second * time.Duration(each) / wire.StateRequestsPerSecond)
+		if !read() || read() {
+			t.Error("what was owed is not there again in its time, or more is")
+		}
+	})
+}
+
 // Whoever does not read is told to resync, and has no subscriptions then; it makes them again and goes on.
 func TestStateSlowReader(t *testing.T) {
 	withState(t, func(n *node) {

@@ -87,6 +87,9 @@ var decoders = map[string]decoder{
 // operationsForOne is how many operations of a write cost as much as one request, and bytesForOne how many bytes of their values.
 const operationsForOne, bytesForOne = 16, 16 << 10
 
+// ReplyCost is what a reply of so many bytes takes of the allowance, beside what the request took: one for each so many bytes that are whole.
+func ReplyCost(bytes int) int { return bytes / bytesForOne }
+
 // Cost is what a request takes of its session's allowance: one for each item, and for every so many operations or bytes begun.
 func Cost(c Command) int {
 	n := 1
