@@ -21,6 +21,7 @@ type commits struct {
 	appended  uint64     // entries so far
 	safe      uint64     // of these are stored
 	held      []held     // in the order in which they leave
+	heldBytes int        // of the values in them
 }
 
 // entry is to be stored.
@@ -33,6 +34,7 @@ type entry struct {
 // held leaves when so many entries are stored, or fails when they cannot be.
 type held struct {
 	after       uint64
+	size        int // bytes of the values that it keeps
 	leave, fail func()
 }
 
@@ -79,17 +81,20 @@ func (c *commits) copy(scope *state.Scope) {
 	})
 }
 
-// let lets something out: at once, or when all that was appended is stored.
-func (c *commits) let(waits bool, leave, fail func()) {
+// let lets something out that has values of so many bytes: at once, or when all that was appended is stored.
+func (c *commits) let(waits bool, size int, leave, fail func()) {
 	if !waits || c.safe == c.appended {
 		leave()
 		return
 	}
-	c.held = append(c.held, held{c.appended, leave, fail})
+	c.held = append(c.held, held{c.appended, size, leave, fail})
+	c.heldBytes += size
 }
 
 // full tells whether no more commands are to be taken now.
-func (c *commits) full() bool { return c.openBytes >= maxOpenBytes || len(c.held) >= maxHeld }
+func (c *commits) full() bool {
+	return c.openBytes >= maxOpenBytes || len(c.held) >= maxHeld || c.heldBytes >= maxHeldBytes
+}
 
 // start begins to store what is open, unless something is being stored.
 func (c *commits) start(o *Owner) {
@@ -127,6 +132,7 @@ func (c *commits) stored(r result) {
 	n := 0
 	for n < len(c.held) && c.held[n].after <= c.safe {
 		c.held[n].leave()
+		c.heldBytes -= c.held[n].size
 		n++
 	}
 	clear(c.held[:n])

@@ -8,6 +8,7 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
 )
 
 // Rule: no commands are taken while as much waits for commits as may.
@@ -29,10 +30,46 @@ func TestFull(t *testing.T) {
 		if c.full() {
 			t.Fatalf("full with %d held", len(c.held))
 		}
-		c.let(true, func() {}, nil)
+		c.let(true, 0, func() {}, nil)
 	}
 	if !c.full() {
 		t.Errorf("not full with %d held", len(c.held))
+	}
+	c = newCommits()
+	c.append(state.Entry{}, 1)
+	for range 2 {
+		if c.full() {
+			t.Fatalf("full with %d bytes held", c.heldBytes)
+		}
+		c.let(true, maxHeldBytes/2, func() {}, nil)
+	}
+	if !c.full() {
+		t.Errorf("not full with %d bytes held", c.heldBytes)
+	}
+	if c.stored(result{number: 1, entries: 1}); c.full() || c.heldBytes != 0 {
+		t.Errorf("%d bytes are held after all has left", c.heldBytes)
+	}
+}
+
+// Rule: what waits counts with the values in it, whatever they are in.
+func TestSizeOf(t *testing.T) {
+	value := []byte(`"1234567890"`)
+	for _, c := range []struct {
+		body any
+		want int
+	}{
+		{wire.RecordChanged{Operations: []wire.Operation{{Value: value}, {Value: value}}}, 24},
+		{wire.RecordPart{Value: value}, 12},
+		{wire.Records{Results: []wire.RecordResult{{Record: &wire.RecordState{Value: value}}, {}, {Record: &wire.RecordState{Value: value}}}}, 24},
+		{&wire.Error{Current: &wire.RecordState{Value: value}}, 12},
+		{&wire.Error{}, 0},
+		{(*wire.Error)(nil), 0},
+		{wire.OK{}, 0},
+		{nil, 0},
+	} {
+		if got := sizeOf(c.body); got != c.want {
+			t.Errorf("%T: %d, want %d", c.body, got, c.want)
+		}
 	}
 }
 
@@ -43,7 +80,7 @@ func TestCommitSize(t *testing.T) {
 	left := 0
 	for i := range 10 {
 		o.commits.append(state.Entry{Name: strings.Repeat("x", maxCommitBytes/4)}, uint64(i+1))
-		o.commits.let(true, func() { left++ }, nil)
+		o.commits.let(true, 0, func() { left++ }, nil)
 	}
 	for n := 0; o.commits.safe < o.commits.appended; n++ {
 		o.commits.start(o)

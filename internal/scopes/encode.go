@@ -34,6 +34,30 @@ func encode(body any) []byte {
 	return marshal(body)
 }
 
+// sizeOf counts the bytes of the values in a body, which is most of what it takes while it waits. What an event and a reply have in common is
+// counted with each.
+func sizeOf(body any) (n int) {
+	switch b := body.(type) {
+	case wire.RecordChanged:
+		for _, o := range b.Operations {
+			n += len(o.Value)
+		}
+	case wire.RecordPart:
+		n = len(b.Value)
+	case wire.Records:
+		for _, r := range b.Results {
+			if r.Record != nil {
+				n += len(r.Record.Value)
+			}
+		}
+	case *wire.Error:
+		if b != nil && b.Current != nil {
+			n = len(b.Current.Value)
+		}
+	}
+	return n
+}
+
 func encodeEntry(e state.Entry) []byte {
 	operations, whole := e.Operations, e.Whole
 	e.Operations, e.Whole = nil, nil

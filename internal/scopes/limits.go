@@ -27,8 +27,9 @@ const (
 	maxCopyBytes = 256 << 10
 	// logSlack is how much longer a scope's log may be than it must, and purgeWorth how much is purged at once.
 	logSlack, purgeWorth = 4 << 20, 1 << 20
-	// maxHeld replies and events may wait for commits. Beyond it no commands are taken.
-	maxHeld = 8192
+	// maxHeld replies and events may wait for commits, and maxHeldBytes of the values in them. Beyond it no commands are taken.
+	maxHeld      = 8192
+	maxHeldBytes = 16 << 20
 	// storeTime is how long a commit may take to be stored. After it nobody knows whether it is.
 	storeTime = 10 * time.Second
 	// askTime is how long what was asked may wait to be begun: by then whoever asked has given it up.

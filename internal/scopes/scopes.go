@@ -290,10 +290,10 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 		case state.Append:
 			o.commits.append(e.Entry, e.Number)
 			if o.config.Note != nil {
-				o.commits.let(true, func() { o.config.Note(e.Type, encode(e.Body)) }, nil)
+				o.commits.let(true, sizeOf(e.Body), func() { o.config.Note(e.Type, encode(e.Body)) }, nil)
 			}
 		case state.Tell:
-			o.commits.let(e.Waits, func() { o.config.Tell(e, encode(e.Body)) }, nil)
+			o.commits.let(e.Waits, sizeOf(e.Body), func() { o.config.Tell(e, encode(e.Body)) }, nil)
 		case state.Reply:
 			to := c.answer
 			if e.Ticket != 0 {
@@ -302,7 +302,7 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 			} else {
 				answered = true
 			}
-			o.commits.let(e.Waits, func() { to(e) }, func() { to(state.Reply{Error: notStored()}) })
+			o.commits.let(e.Waits, sizeOf(e.Body)+sizeOf(e.Error), func() { to(e) }, func() { to(state.Reply{Error: notStored()}) })
 		}
 	}
 	if !answered && c.answer != nil {
