@@ -2,15 +2,48 @@ package state
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/parley-rtc/parley/wire"
 )
 
 // watch is who is subscribed to a record, whether it exists or not.
 type watch struct {
-	whole audience
-	parts []*part // in the order of their paths
+	whole  audience
+	parts  []*part // in the order of their paths
+	partly []partly
 	provision
+}
+
+// partly is a session that is subscribed to so many parts of a record. They are in the order of their names.
+type partly struct {
+	session string
+	parts   int
+}
+
+// count notes that a session is subscribed to one more part, or one fewer.
+func (w *watch) count(session string, by int) {
+	i, found := slices.BinarySearchFunc(w.partly, session, func(p partly, session string) int { return strings.Compare(p.session, session) })
+	if !found {
+		w.partly = slices.Insert(w.partly, i, partly{session: session})
+	}
+	if w.partly[i].parts += by; w.partly[i].parts == 0 {
+		w.partly = slices.Delete(w.partly, i, i+1)
+	}
+}
+
+// sessions returns all that are subscribed to the whole or a part, each once, in the order of their names.
+func (w *watch) sessions() []string {
+	all := make([]string, 0, len(w.whole.sessions)+len(w.partly))
+	rest := w.whole.sessions
+	for _, p := range w.partly {
+		i, found := slices.BinarySearch(rest, p.session)
+		if all = append(append(all, rest[:i]...), p.session); found {
+			i++
+		}
+		rest = rest[i:]
+	}
+	return append(all, rest...)
 }
 
 // part is who is subscribed to what is at a path.
@@ -206,6 +239,7 @@ func (s *Scope) watch(p *session, name string, path Path, asks bool) {
 		w.parts = slices.Insert(w.parts, i, &part{path: path})
 	}
 	w.parts[i].add(p.id, asks)
+	w.count(p.id, 1)
 }
 
 // askReaders asks again for those who may read a record because of what records say.
@@ -232,6 +266,7 @@ func (s *Scope) unwatch(p *session, l link) {
 	} else {
 		path, _ := ParsePath(l.path)
 		i, _ := w.find(path)
+		w.count(p.id, -1)
 		if w.parts[i].remove(p.id); len(w.parts[i].sessions) == 0 {
 			w.parts = slices.Delete(w.parts, i, i+1)
 		}

@@ -401,6 +401,16 @@ func (c *scene) check() {
 	if bytes != c.s.bytes || bytes > c.s.config.MaxBytes {
 		c.t.Fatalf("scope has %d bytes, its books say %d, the limit is %d", bytes, c.s.bytes, c.s.config.MaxBytes)
 	}
+	for name, w := range c.s.watches {
+		all := slices.Clone(w.whole.sessions)
+		for _, p := range w.parts {
+			all = append(all, p.sessions...)
+		}
+		slices.Sort(all)
+		if all = slices.Compact(all); !slices.Equal(w.sessions(), all) {
+			c.t.Fatalf("%s: the books say that %v are subscribed, it is %v", name, w.sessions(), all)
+		}
+	}
 	if n := timers + len(c.s.calls); n != len(c.s.timers) {
 		c.t.Fatalf("%d timers for %d records and calls", len(c.s.timers), n)
 	}

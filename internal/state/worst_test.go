@@ -32,6 +32,7 @@ func BenchmarkWorst(b *testing.B) {
 		{"read-large", (*worst).reads},
 		{"subscribe-same", (*worst).same},
 		{"leave-with-paths", (*worst).leave},
+		{"delete-with-paths", (*worst).deletes},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var longest time.Duration
@@ -260,4 +261,18 @@ func (w *worst) leave() Command {
 		w.subscribe(fmt.Sprint("a", i/MaxPaths), fmt.Sprintf("%s.%s.%s[%d]", long, long, long, i%MaxPaths))
 	}
 	return Detach{w.by.Session}
+}
+
+// deletes deletes a record to all of whose paths 200 sessions are subscribed.
+func (w *worst) deletes() Command {
+	w.do(w.writing("a", wide(1)))
+	by := w.by
+	for i := range 200 {
+		w.by = Caller{Session: fmt.Sprint("other", i)}
+		w.do(Attach{By: w.by})
+		for k := range MaxPaths {
+			w.subscribe("a", fmt.Sprintf("[%d]", k))
+		}
+	}
+	return RecordDelete{by, wire.RecordDelete{Name: "a"}}
 }

@@ -355,13 +355,3 @@ func (s *Scope) settle(upTo uint64) {
 	}
 	s.unsettling = slices.Delete(s.unsettling, 0, n)
 }
-
-// sessions returns all that are subscribed to the whole or a part, each once.
-func (w *watch) sessions() []string {
-	all := slices.Clone(w.whole.sessions)
-	for _, p := range w.parts {
-		all = append(all, p.sessions...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
