@@ -12,13 +12,14 @@ type call struct {
 	id       uint64 // in the scope
 	name     string
 	value    []byte
-	from     string   // the caller's identity
+	by       Caller
 	caller   *session // nil: it has none, and waits for the reply with this ticket
 	ticket   uint64
 	number   uint64   // the caller's own
 	provider *session // who is asked
 	tried    []*session
 	accepted bool
+	asks     bool   // the caller may make it because of what records say: it is asked again before somebody gets what it carries
 	slow     bool   // somebody did not accept in time
 	deadline *timer // of what is waited for
 }
@@ -113,7 +114,7 @@ func (s *Scope) mayCall(c RPCRequest, p *session) *wire.Error {
 // begin asks the first provider.
 func (s *Scope) begin(c RPCRequest, p *session) {
 	s.lastCall = s.count(s.lastCall)
-	made := &call{id: s.lastCall, name: c.Name, value: c.Value, from: c.By.Identity, caller: p, ticket: c.Ticket, number: c.Call}
+	made := &call{id: s.lastCall, name: c.Name, value: c.Value, by: c.By, caller: p, ticket: c.Ticket, number: c.Call, asks: s.depends}
 	made.deadline = &timer{call: made}
 	s.calls[made.id] = made
 	if p == nil {
@@ -124,8 +125,25 @@ func (s *Scope) begin(c RPCRequest, p *session) {
 	s.ask(made)
 }
 
+// mayGoOn asks for a call as when it was made, and ends it where it is not allowed any more.
+func (s *Scope) mayGoOn(c *call) bool {
+	by := c.by
+	if c.caller != nil {
+		by = c.caller.caller
+	}
+	refused := s.apart(func() *wire.Error { return s.mayUse(by, RPCs, Request, c.name, c.value) })
+	c.asks = s.depends
+	if refused != nil {
+		s.finish(c, nil, refused)
+	}
+	return refused == nil
+}
+
 // ask asks the next provider, or ends the call if there is none.
 func (s *Scope) ask(c *call) {
+	if len(c.tried) > 0 && c.asks && !s.mayGoOn(c) {
+		return
+	}
 	var near, far []*session
 	for _, p := range s.providers[c.name] {
 		switch {
@@ -160,7 +178,7 @@ func (s *Scope) ask(c *call) {
 	c.tried, p.asked = append(c.tried, p), append(p.asked, c)
 	s.expect(c, s.config.AcceptTime)
 	s.tellOne(p, wire.TypeRPCCall, wire.RPCCall{
-		Scope: s.config.Scope, Name: c.name, Call: c.id, Value: c.value, From: c.from,
+		Scope: s.config.Scope, Name: c.name, Call: c.id, Value: c.value, From: c.by.Identity,
 	})
 }
 
@@ -194,7 +212,11 @@ func (s *Scope) asked(by Caller, id uint64) (*call, *wire.Error) {
 	if c := s.calls[id]; c != nil && c.provider == p {
 		return c, nil
 	}
-	return nil, wire.NewError(wire.CodeNotFound, "nobody waits for this any more: the call has ended, or another provider was asked", "do nothing for this call")
+	return nil, noCall()
+}
+
+func noCall() *wire.Error {
+	return wire.NewError(wire.CodeNotFound, "nobody waits for this any more: the call has ended, or another provider was asked", "do nothing for this call")
 }
 
 func (s *Scope) rpcAccept(c RPCAccept) *wire.Error {
@@ -230,9 +252,12 @@ func (s *Scope) rpcAnswer(c RPCAnswer) *wire.Error {
 	if refused := checkPayload("answer", c.Value, wire.MaxRPCBytes); refused != nil {
 		return refused
 	}
-	if c.Failure != "" {
+	switch {
+	case asked.asks && !s.mayGoOn(asked):
+		return noCall()
+	case c.Failure != "":
 		s.finish(asked, nil, wire.NewError(wire.CodeRPCFailed, c.Failure, ""))
-	} else {
+	default:
 		s.finish(asked, c.Value, nil)
 	}
 	return nil

@@ -179,6 +179,63 @@ func TestRPCCallerEnds(t *testing.T) {
 	}
 }
 
+// Rule: a call that its caller may not make any more, by rules, by other grants, or by what a record says, ends as forbidden; its provider's answer
+// gets not-found, and no other provider is asked.
+func TestRPCCallerForbidden(t *testing.T) {
+	denied := func(a Access) bool {
+		return a.Action == Request && string(a.New.JSON()) == `[2,3]` && !a.By.Grants.Admin
+	}
+	member := func(a Access) bool {
+		return a.Action == Request && !a.Lookup("members").Get(Path{{Key: a.By.Identity}}).Exists()
+	}
+	for name, take := range map[string]func(c *scene){
+		"rules": func(c *scene) {
+			c.apply(Recheck{forbid(func(a Access) bool { a.By.Grants.Admin = false; return denied(a) })})
+		},
+		"grants": func(c *scene) { c.apply(Attach{By: Caller{Session: "ann1", Identity: "ann"}}) },
+		"record": func(c *scene) { c.write("http", "members", erase("ann")) },
+	} {
+		for _, caller := range []string{"ann1", ""} {
+			for _, then := range []string{"answers", "rejects"} {
+				if caller == "" && name == "grants" {
+					continue
+				}
+				what := fmt.Sprintf("%s, session %q, the provider %s", name, caller, then)
+				c := newScene(t, Config{May: forbid(denied)})
+				if name == "record" {
+					c.s.config.May = forbid(member)
+				}
+				c.write("http", "members", set("ann", `1`))
+				by := Caller{Session: caller, Identity: "ann", Grants: wire.Grants{Admin: true}}
+				c.attachAs(Caller{Session: "ann1", Identity: "ann", Grants: by.Grants}, "")
+				c.attach("bob1", "bob2")
+				provide(c, "add", "bob1", "bob2")
+				c.apply(RPCRequest{By: by, RPCRequest: wire.RPCRequest{Name: "add", Call: 1, Value: []byte(`[2,3]`)}, Ticket: uint64(1 - len(caller)/4)})
+				who, call := asked(c)
+				must[wire.OK](c, accept(c, who, call))
+				take(c)
+				if then == "answers" {
+					c.refused(wire.CodeNotFound, answer(c, who, call, `5`))
+				} else if reject := (RPCReject{c.by(who), wire.RPCReject{Call: call}}); name == "record" {
+					must[wire.OK](c, reject)
+				} else {
+					c.refused(wire.CodeNotFound, reject)
+				}
+				got := c.clients["ann1"].results[1].Error
+				if caller == "" {
+					got = c.results[1].Error
+				}
+				if got == nil || got.Code != wire.CodeForbidden {
+					t.Errorf("%s: it ended with %v", what, got)
+				}
+				if next, _ := asked(c); next != "" || len(c.s.calls) > 0 || c.s.strangers != 0 {
+					t.Errorf("%s: %q was asked, %d calls are left", what, next, len(c.s.calls))
+				}
+			}
+		}
+	}
+}
+
 // Rule: the providers of the caller's node come first, all of them; each of several is chosen at times.
 func TestRPCProviderChoice(t *testing.T) {
 	c := newScene(t, Config{})

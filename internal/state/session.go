@@ -189,11 +189,16 @@ func (s *Scope) recheck(c Recheck) {
 	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
 		s.revoke(s.sessions[id])
 	}
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		if c := s.calls[id]; c != nil && c.caller == nil {
+			s.mayGoOn(c)
+		}
+	}
 	s.reassign(wire.ListenRecords)
 	s.reassign(wire.ListenEvents)
 }
 
-// revoke ends what a session may not have any more.
+// revoke ends what a session may not have any more, and the calls that it may not make.
 func (s *Scope) revoke(p *session) {
 	for _, l := range p.sorted() {
 		refused := s.mayKeep(p, l)
@@ -203,6 +208,9 @@ func (s *Scope) revoke(p *session) {
 		if refused != nil {
 			s.forbid(p, l, refused)
 		}
+	}
+	for _, c := range slices.Clone(p.open) {
+		s.mayGoOn(c)
 	}
 }
 
