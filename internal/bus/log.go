@@ -29,11 +29,21 @@ type Log interface {
 	// purged or forgotten meanwhile. It returns the error of visit, if there is one. The message's bytes are the visitor's.
 	Read(ctx context.Context, subject string, after uint64, visit func(Stored) error) error
 
+	// First returns the oldest message of the subject that is there now; its Number is 0 where there is none. Its bytes are the caller's.
+	First(ctx context.Context, subject string) (Stored, error)
+
 	// Purge removes the subject's messages with numbers below. Where it cannot, they may be there again later.
 	Purge(ctx context.Context, subject string, below uint64) error
 
 	// Close ends the log. What is called afterwards returns ErrClosed.
 	Close() error
+}
+
+// Limits of one log. Where Forget is set, it forgets the oldest messages when it is full; else it takes no more.
+type Limits struct {
+	MaxBytes int64
+	MaxAge   time.Duration // 0: forever
+	Forget   bool
 }
 
 // Stored is a message of a Log.

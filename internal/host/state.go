@@ -39,7 +39,7 @@ func (n *node) buildJournal(b bus.Bus) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
 	defer cancel()
-	log, err := n.store.Log(ctx, "LOG", nats.Limits{MaxBytes: n.cfg.RoomLogBytes, MaxAge: n.cfg.RoomLogAge, Forget: true})
+	log, err := n.store.Log(ctx, "LOG", bus.Limits{MaxBytes: n.cfg.RoomLogBytes, MaxAge: n.cfg.RoomLogAge, Forget: true})
 	if err != nil {
 		return fmt.Errorf("open the logs of rooms: %w", err)
 	}
@@ -67,7 +67,7 @@ func (n *node) buildState(b bus.Bus) error {
 	var err error
 	if n.store != nil {
 		config.May = n.mayState
-		if config.Log, err = n.store.Log(ctx, "STATE", nats.Limits{MaxBytes: maxStateBytes}); err != nil {
+		if config.Log, err = n.store.Log(ctx, "STATE", bus.Limits{MaxBytes: maxStateBytes}); err != nil {
 			return fmt.Errorf("open shared state: %w", err)
 		}
 	}

@@ -80,18 +80,16 @@ func (b *book) entries(ctx context.Context, after uint64, limit int) (*wire.Log,
 
 // oldest finds out where the log begins now: the bus.Log forgets by itself.
 func (b *book) oldest(ctx context.Context, log *wire.Log) error {
-	err := b.service.config.Log.Read(ctx, subject(b.room), 0, func(m bus.Stored) error {
-		var stored message
-		if err := json.Unmarshal(m.Bytes, &stored); err != nil {
-			return fmt.Errorf("message %d of a room's log: %w", m.Number, err)
-		}
-		log.First = stored.Cursor
-		return errEnough
-	})
-	if errors.Is(err, errEnough) {
-		return nil
+	m, err := b.service.config.Log.First(ctx, subject(b.room))
+	if err != nil || m.Number == 0 {
+		return err
 	}
-	return err
+	var stored message
+	if err := json.Unmarshal(m.Bytes, &stored); err != nil {
+		return fmt.Errorf("message %d of a room's log: %w", m.Number, err)
+	}
+	log.First = stored.Cursor
+	return nil
 }
 
 // withhold leaves out what the caller may not know, and returns the cursor up to which that is all. Where not every record could be asked about, it

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/nats"
 	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/state"
@@ -33,7 +34,7 @@ func disked(dir string) (*nats.Node, *scopes.Owner, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err := node.Log(context.Background(), "STATE", nats.Limits{MaxBytes: 1 << 30})
+	log, err := node.Log(context.Background(), "STATE", bus.Limits{MaxBytes: 1 << 30})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,36 +7,63 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
-// RunLog runs the suite of logs. open returns a new, empty log that takes about so many bytes.
-func RunLog(t *testing.T, open func(t *testing.T, maxBytes int) bus.Log) {
+// RunLog runs the suite of logs. open returns a new, empty log with about these limits.
+func RunLog(t *testing.T, open func(t *testing.T, l bus.Limits) bus.Log) {
 	for _, rule := range []struct {
-		name     string
-		maxBytes int
-		test     func(t *testing.T, l bus.Log)
+		name   string
+		limits bus.Limits
+		test   func(t *testing.T, l bus.Log)
 	}{
-		{"messages are read in the order in which they were appended, subject by subject", 1 << 20, appendsInOrder},
-		{"who does not know the last message appends nothing", 1 << 20, wrongSequence},
-		{"of those who append after the same message one succeeds", 1 << 20, races},
-		{"purged messages are gone, and numbers go on", 1 << 20, purges},
-		{"a full log takes no more, and takes again when there is room", 64 << 10, fullLog},
-		{"large messages are read one after the other, and those that are purged meanwhile are not waited for", 80 << 20, readsLarge},
-		{"a message is the reader's own, and reading ends with the visitor's error", 1 << 20, readsCopies},
-		{"what is not a subject, and what is too large, is refused", 16 << 20, logLimits},
-		{"a call ends with its context", 1 << 20, logContext},
-		{"a closed log refuses everything", 1 << 20, closedLog},
+		{"messages are read in the order in which they were appended, subject by subject", bus.Limits{MaxBytes: 1 << 20}, appendsInOrder},
+		{"who does not know the last message appends nothing", bus.Limits{MaxBytes: 1 << 20}, wrongSequence},
+		{"of those who append after the same message one succeeds", bus.Limits{MaxBytes: 1 << 20}, races},
+		{"purged messages are gone, and numbers go on", bus.Limits{MaxBytes: 1 << 20}, purges},
+		{"the first message of a subject is the oldest that is there", bus.Limits{MaxBytes: 1 << 20}, findsFirst},
+		{"a full log takes no more, and takes again when there is room", bus.Limits{MaxBytes: 64 << 10}, fullLog},
+		{"a log that forgets makes room for what is new, whosever it is", bus.Limits{MaxBytes: 64 << 10, Forget: true}, forgets},
+		{
+			"where a log has forgotten all of a subject, its writer goes on behind the message that it knows, but not where others have written",
+			bus.Limits{MaxBytes: 64 << 10, Forget: true},
+			forgetsAll,
+		},
+		{
+			"large messages are read one after the other, and those that are purged meanwhile are not waited for",
+			bus.Limits{MaxBytes: 80 << 20},
+			readsLarge,
+		},
+		{"a message is the reader's own, and reading ends with the visitor's error", bus.Limits{MaxBytes: 1 << 20}, readsCopies},
+		{"what is not a subject, and what is too large, is refused", bus.Limits{MaxBytes: 16 << 20}, logLimits},
+		{"a call ends with its context", bus.Limits{MaxBytes: 1 << 20}, logContext},
+		{"a closed log refuses everything", bus.Limits{MaxBytes: 1 << 20}, closedLog},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
-			l := open(t, rule.maxBytes)
+			l := open(t, rule.limits)
 			rule.test(t, l)
 			if err := l.Close(); err != nil {
 				t.Errorf("Close: %v", err)
 			}
 		})
 	}
+}
+
+// ForgetsByAge is a rule of logs apart from the others, as it takes time: messages of this age are gone, and their writer goes on.
+func ForgetsByAge(t *testing.T, l bus.Log, age time.Duration) {
+	old := store(t, l, "r.a", 0, "old")
+	WantLog(t, l, "r.a", 0, "old")
+	start := time.Now()
+	for first := old; first != 0; time.Sleep(age / 10) {
+		m, err := l.First(t.Context(), "r.a")
+		if first = m.Number; err != nil || first == 0 && time.Since(start) < age/2 || time.Since(start) > 100*age {
+			t.Fatalf("after %v of %v the first is %d, %v", time.Since(start), age, first, err)
+		}
+	}
+	store(t, l, "r.a", old, "new")
+	WantLog(t, l, "r.a", old, "new")
 }
 
 // store appends, and returns the number.
@@ -150,6 +177,74 @@ func purges(t *testing.T, l bus.Log) {
 	WantLog(t, l, "r.a", 0, "a3", "a4")
 }
 
+func findsFirst(t *testing.T, l bus.Log) {
+	want := func(subject string, number uint64, text string) {
+		t.Helper()
+		m, err := l.First(t.Context(), subject)
+		if err != nil || m.Number != number || string(m.Bytes) != text || m.At.IsZero() != (number == 0) {
+			t.Errorf("the first of %s: got %d of %v, %q, %v; want %d, %q", subject, m.Number, m.At, m.Bytes, err, number, text)
+		}
+		copy(m.Bytes, "XX") // they are the caller's
+	}
+	want("r.a", 0, "")
+	store(t, l, "r.b", 0, "b1")
+	a1 := store(t, l, "r.a", 0, "a1")
+	a2 := store(t, l, "r.a", a1, "a2")
+	a3 := store(t, l, "r.a", a2, "a3")
+	want("r.a", a1, "a1")
+	want("r.a", a1, "a1")
+	want("r", 0, "")
+	for _, below := range []uint64{a2, a2} {
+		if err := l.Purge(t.Context(), "r.a", below); err != nil {
+			t.Fatal(err)
+		}
+		want("r.a", a2, "a2")
+	}
+	if err := l.Purge(t.Context(), "r.a", a3+1); err != nil {
+		t.Fatal(err)
+	}
+	want("r.a", 0, "")
+}
+
+// fill stores more than a log of 64 KiB takes.
+func fill(t *testing.T, l bus.Log, subject string) {
+	t.Helper()
+	var last uint64
+	for range 100 {
+		last = store(t, l, subject, last, string(make([]byte, 2<<10)))
+	}
+}
+
+func forgets(t *testing.T, l bus.Log) {
+	store(t, l, "r.a", 0, "the oldest")
+	fill(t, l, "r.b")
+	WantLog(t, l, "r.a", 0)
+	kept, first := 0, uint64(0)
+	err := l.Read(t.Context(), "r.b", 0, func(m bus.Stored) error {
+		if kept++; first == 0 {
+			first = m.Number
+		}
+		return nil
+	})
+	if err != nil || kept < 20 || kept > 32 {
+		t.Errorf("kept %d of 2 KiB in 64, %v", kept, err)
+	}
+	if m, err := l.First(t.Context(), "r.b"); err != nil || m.Number != first {
+		t.Errorf("the first is %d, %v; what is read begins with %d", m.Number, err, first)
+	}
+}
+
+func forgetsAll(t *testing.T, l bus.Log) {
+	idle := store(t, l, "r.idle", 0, "long ago")
+	fill(t, l, "r.busy")
+	WantLog(t, l, "r.idle", 0)
+	store(t, l, "r.idle", idle, "now")
+	if _, err := l.Append(t.Context(), "r.idle", idle, []byte("too late")); !errors.Is(err, bus.ErrSequence) {
+		t.Errorf("behind a forgotten message where there is another one: %v", err)
+	}
+	WantLog(t, l, "r.idle", idle, "now")
+}
+
 func fullLog(t *testing.T, l bus.Log) {
 	var last uint64
 	kept := 0
@@ -220,8 +315,9 @@ func readsCopies(t *testing.T, l bus.Log) {
 func logLimits(t *testing.T, l bus.Log) {
 	for _, subject := range []string{"", "a.", "a.*", "a.>", ">", "a b", "a\x00", "ä"} {
 		_, appendErr := l.Append(t.Context(), subject, 0, nil)
+		_, firstErr := l.First(t.Context(), subject)
 		for what, err := range map[string]error{
-			"Append": appendErr, "Purge": l.Purge(t.Context(), subject, 1),
+			"Append": appendErr, "First": firstErr, "Purge": l.Purge(t.Context(), subject, 1),
 			"Read": l.Read(t.Context(), subject, 0, func(bus.Stored) error { return nil }),
 		} {
 			if !errors.Is(err, bus.ErrSubject) {
@@ -240,8 +336,9 @@ func logContext(t *testing.T, l bus.Log) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, appendErr := l.Append(ctx, "r.a", 1, nil)
+	_, firstErr := l.First(ctx, "r.a")
 	for what, err := range map[string]error{
-		"Append": appendErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
+		"Append": appendErr, "First": firstErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", what, err)
@@ -255,8 +352,9 @@ func closedLog(t *testing.T, l bus.Log) {
 		t.Fatal(err)
 	}
 	_, appendErr := l.Append(t.Context(), "r.a", 1, nil)
+	_, firstErr := l.First(t.Context(), "r.a")
 	for what, err := range map[string]error{
-		"Append": appendErr, "Purge": l.Purge(t.Context(), "r.a", 1),
+		"Append": appendErr, "First": firstErr, "Purge": l.Purge(t.Context(), "r.a", 1),
 		"Read": l.Read(t.Context(), "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, bus.ErrClosed) {

@@ -3,6 +3,7 @@ package local_test
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/bustest"
@@ -16,7 +17,10 @@ func TestConformance(t *testing.T) {
 
 // Rule: the local log is a log.
 func TestLog(t *testing.T) {
-	bustest.RunLog(t, func(_ *testing.T, maxBytes int) bus.Log { return local.NewLog(maxBytes) })
+	bustest.RunLog(t, func(_ *testing.T, l bus.Limits) bus.Log { return local.NewLogWithin(l) })
+	synctest.Test(t, func(t *testing.T) {
+		bustest.ForgetsByAge(t, local.NewLogWithin(bus.Limits{MaxBytes: 1 << 20, MaxAge: time.Hour}), time.Hour)
+	})
 }
 
 // Rule: nothing of the local bus outlives its use: a bubble ends only when every goroutine in it has.

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -10,21 +11,24 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
-// Log implements bus.Log in memory. Make it with NewLog.
+// Log implements bus.Log in memory. Make it with NewLog or NewLogWithin.
 type Log struct {
 	// static after construction
-	maxBytes int
+	limits bus.Limits
 
 	// guarded by mu
 	mu       sync.Mutex
 	closed   bool
 	last     uint64
-	bytes    int
+	bytes    int64
 	subjects map[string][]bus.Stored
 }
 
-// NewLog returns an empty log of at most so many bytes of messages.
-func NewLog(maxBytes int) *Log { return &Log{maxBytes: maxBytes, subjects: map[string][]bus.Stored{}} }
+// NewLog returns an empty log of at most so many bytes of messages, which forgets nothing.
+func NewLog(maxBytes int) *Log { return NewLogWithin(bus.Limits{MaxBytes: int64(maxBytes)}) }
+
+// NewLogWithin returns an empty log with these limits.
+func NewLogWithin(l bus.Limits) *Log { return &Log{limits: l, subjects: map[string][]bus.Stored{}} }
 
 // Append implements bus.Log.
 func (l *Log) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
@@ -36,22 +40,63 @@ func (l *Log) Append(ctx context.Context, subject string, after uint64, b []byte
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	there, last := l.subjects[subject], uint64(0)
-	if len(there) > 0 {
+	l.expire()
+	last, size := uint64(0), int64(len(b))
+	if there := l.subjects[subject]; len(there) > 0 {
 		last = there[len(there)-1].Number
 	}
+	forgets := l.limits.Forget || l.limits.MaxAge > 0
 	switch {
 	case l.closed:
 		return 0, bus.ErrClosed
-	case last != after:
+	case last != after && !(forgets && last == 0):
 		return 0, fmt.Errorf("append to %s after %d: %w", subject, after, bus.ErrSequence)
-	case l.bytes+len(b) > l.maxBytes:
+	case l.bytes+size > l.limits.MaxBytes && (!l.limits.Forget || size > l.limits.MaxBytes):
 		return 0, fmt.Errorf("append to %s: %w", subject, bus.ErrFull)
 	}
+	for l.bytes+size > l.limits.MaxBytes {
+		l.forgetOldest()
+	}
 	l.last++
-	l.subjects[subject] = append(there, bus.Stored{Number: l.last, At: time.Now(), Bytes: slices.Clone(b)})
-	l.bytes += len(b)
+	l.subjects[subject] = append(l.subjects[subject], bus.Stored{Number: l.last, At: time.Now(), Bytes: slices.Clone(b)})
+	l.bytes += size
 	return l.last, nil
+}
+
+// expire forgets what is too old. The caller holds mu.
+func (l *Log) expire() {
+	if l.limits.MaxAge == 0 {
+		return
+	}
+	until := time.Now().Add(-l.limits.MaxAge)
+	for subject := range l.subjects {
+		l.drop(subject, func(m bus.Stored) bool { return !m.At.After(until) })
+	}
+}
+
+// forgetOldest forgets one message. The caller holds mu.
+func (l *Log) forgetOldest() {
+	oldest, number := "", uint64(math.MaxUint64)
+	for subject, there := range l.subjects {
+		if there[0].Number < number {
+			oldest, number = subject, there[0].Number
+		}
+	}
+	l.drop(oldest, func(m bus.Stored) bool { return m.Number == number })
+}
+
+// drop takes messages away. The caller holds mu.
+func (l *Log) drop(subject string, gone func(bus.Stored) bool) {
+	rest := slices.DeleteFunc(l.subjects[subject], func(m bus.Stored) bool {
+		if !gone(m) {
+			return false
+		}
+		l.bytes -= int64(len(m.Bytes))
+		return true
+	})
+	if l.subjects[subject] = rest; len(rest) == 0 {
+		delete(l.subjects, subject)
+	}
 }
 
 // Read implements bus.Log.
@@ -60,6 +105,7 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 		return err
 	}
 	l.mu.Lock()
+	l.expire()
 	closed, there := l.closed, slices.Clone(l.subjects[subject])
 	l.mu.Unlock()
 	if closed {
@@ -80,6 +126,29 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 	return nil
 }
 
+// First implements bus.Log.
+func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
+	if err := checkStored(subject, nil); err != nil {
+		return bus.Stored{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return bus.Stored{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire()
+	there := l.subjects[subject]
+	switch {
+	case l.closed:
+		return bus.Stored{}, bus.ErrClosed
+	case len(there) == 0:
+		return bus.Stored{}, nil
+	}
+	first := there[0]
+	first.Bytes = slices.Clone(first.Bytes)
+	return first, nil
+}
+
 // Purge implements bus.Log.
 func (l *Log) Purge(ctx context.Context, subject string, below uint64) error {
 	if err := checkStored(subject, nil); err != nil {
@@ -93,15 +162,7 @@ func (l *Log) Purge(ctx context.Context, subject string, below uint64) error {
 	if l.closed {
 		return bus.ErrClosed
 	}
-	rest := slices.DeleteFunc(l.subjects[subject], func(m bus.Stored) bool {
-		if m.Number < below {
-			l.bytes -= len(m.Bytes)
-		}
-		return m.Number < below
-	})
-	if l.subjects[subject] = rest; len(rest) == 0 {
-		delete(l.subjects, subject)
-	}
+	l.drop(subject, func(m bus.Stored) bool { return m.Number < below })
 	return nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -68,15 +67,8 @@ func (n *Node) Close() error {
 	return n.lock.Close()
 }
 
-// Limits of one log. Where Forget is set, it forgets the oldest messages when it is full; else it takes no more.
-type Limits struct {
-	MaxBytes int64
-	MaxAge   time.Duration // 0: forever
-	Forget   bool
-}
-
 // Log opens a log, or makes it. Its name is a token of a subject.
-func (n *Node) Log(ctx context.Context, name string, limits Limits) (*Log, error) {
+func (n *Node) Log(ctx context.Context, name string, limits bus.Limits) (*Log, error) {
 	if err := bus.CheckSubject(name); err != nil {
 		return nil, fmt.Errorf("log %q: %w", name, err)
 	}
@@ -240,6 +232,22 @@ func (l *Log) last(ctx context.Context, s string) (uint64, error) {
 		return 0, err
 	}
 	return m.Sequence, nil
+}
+
+// First implements bus.Log.
+func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
+	s, err := l.check(subject, nil)
+	if err != nil {
+		return bus.Stored{}, err
+	}
+	m, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(s)) // the first of the subject that is not below 1
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return bus.Stored{}, nil
+	case err != nil:
+		return bus.Stored{}, fmt.Errorf("look for the first of %s: %w", subject, l.closing(err))
+	}
+	return bus.Stored{Number: m.Sequence, At: m.Time, Bytes: m.Data}, nil
 }
 
 // Purge implements bus.Log.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/nats"
 )
 
@@ -29,7 +30,7 @@ func TestLock(t *testing.T) {
 
 // Rule: the server inside opens no port.
 func TestNoPort(t *testing.T) {
-	if _, err := open(t, t.TempDir()).Log(t.Context(), "STATE", nats.Limits{MaxBytes: 1 << 20}); err != nil {
+	if _, err := open(t, t.TempDir()).Log(t.Context(), "STATE", bus.Limits{MaxBytes: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	own := map[string]bool{}
