@@ -43,8 +43,10 @@ type book struct {
 	wake    chan struct{} // capacity 1: queue has something
 
 	// owned by loop
-	last  uint64 // number of the last message that is stored
-	fresh bool   // what is stored is not known, or no longer
+	last   uint64 // number of the last message that is stored
+	fresh  bool   // what is stored is not known, or no longer
+	trying int    // so many of the first that are queued are being stored: perhaps they are
+	tries  int    // of that, which were in vain
 
 	// guarded by Service.mu
 	used time.Time
@@ -97,7 +99,8 @@ func (b *book) run() {
 		if b.fresh {
 			if err := b.load(); err != nil {
 				b.service.config.Logger.Error("the log of a room cannot be read; it is tried again", "error", err)
-				if stopping || !b.pause() {
+				if stopping || !b.pause(faultPause) {
+					b.giveUp()
 					return
 				}
 				continue
@@ -107,6 +110,7 @@ func (b *book) run() {
 			continue
 		}
 		if stopping {
+			b.giveUp()
 			return
 		}
 		select {
@@ -129,9 +133,17 @@ func (b *book) stopping() bool {
 	}
 }
 
-// pause waits a moment, and reports false where the Service is closed.
-func (b *book) pause() bool {
-	timer := time.NewTimer(faultPause)
+// giveUp counts what is still queued when the loop ends.
+func (b *book) giveUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.service.dropped.Add(uint64(len(b.queue)))
+	b.drop(len(b.queue))
+}
+
+// pause waits a while, and reports false where the Service is closed.
+func (b *book) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -163,6 +175,9 @@ func (b *book) load() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last, b.points, b.fresh = there.last, there.points, false
+	if b.trying > 0 && there.next > b.next { // it was stored, and only the answer was lost
+		b.drop(b.trying)
+	}
 	b.next = max(b.next, there.next)
 	if b.next == 0 {
 		b.next = uint64(time.Now().UnixMilli())
@@ -186,44 +201,72 @@ func (b *book) append(number uint64, size int, cursor uint64, entries int) {
 	b.last, b.next = number, cursor+uint64(entries)
 }
 
+// drop takes entries from the queue. The caller holds mu.
+func (b *book) drop(n int) {
+	for _, e := range b.queue[:n] {
+		b.queuedBytes -= e.size()
+	}
+	b.queue, b.trying, b.tries = b.queue[n:], 0, 0
+}
+
+// take returns the next message, of entries that stay in the queue until it is known that they are stored; nil: there is none. One that is tried
+// again is as it was.
+func (b *book) take() *message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	size := 0
+	for again := b.trying > 0; !again && b.trying < len(b.queue); b.trying++ {
+		if size += b.queue[b.trying].size(); b.trying > 0 && size > maxMessageBytes {
+			break
+		}
+	}
+	if b.trying == 0 {
+		return nil
+	}
+	return &message{Cursor: b.next, Entries: b.queue[:b.trying:b.trying]}
+}
+
 // store stores the next message, and reports whether there may be more.
 func (b *book) store() bool {
-	b.mu.Lock()
-	n, size := 0, 0
-	for n < len(b.queue) && (n == 0 || size+b.queue[n].size() <= maxMessageBytes) {
-		size += b.queue[n].size()
-		n++
-	}
-	if n == 0 {
-		b.mu.Unlock()
+	m := b.take()
+	if m == nil {
 		return false
 	}
-	m := message{Cursor: b.next, Entries: b.queue[:n:n]}
-	b.mu.Unlock()
 	bytes := encode(m)
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	number, err := b.service.config.Log.Append(ctx, subject(b.room), b.last, bytes)
-	if errors.Is(err, bus.ErrSequence) { // all that there was is forgotten by now, and this is not stored
-		b.fresh = true
-		return true
+	if err != nil {
+		return b.failed(err)
 	}
 	b.mu.Lock()
-	b.queue, b.queuedBytes = b.queue[n:], b.queuedBytes-size
-	if err == nil {
-		b.append(number, len(bytes), m.Cursor, n)
-	} else { // perhaps they are stored, so their cursors are gone
-		b.next += uint64(n)
-		b.fresh = true
-	}
+	b.append(number, len(bytes), m.Cursor, len(m.Entries))
+	b.drop(len(m.Entries))
 	b.mu.Unlock()
-	if err != nil {
-		b.service.dropped.Add(uint64(n))
-		b.service.config.Logger.Error("entries of a room's log were not stored", "entries", n, "error", err)
-		return b.pause()
-	}
 	b.purge(ctx)
 	return true
+}
+
+// failed deals with a message of which it is not known whether it is stored: it is looked, and then tried again.
+func (b *book) failed(err error) (more bool) {
+	b.fresh = true
+	b.tries++
+	hopeless := errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrSubject) || errors.Is(err, bus.ErrClosed)
+	log := b.service.config.Logger
+	if b.tries < MaxTries && !hopeless {
+		log.Warn("entries of a room's log could not be stored; it is tried again", "entries", b.trying, "error", err)
+		if errors.Is(err, bus.ErrSequence) { // all that there was is forgotten by now, or it came after all
+			return true
+		}
+		return b.pause(min(faultPause<<(b.tries-1), maxPause))
+	}
+	log.Error("entries of a room's log were not stored", "entries", b.trying, "error", err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.service.dropped.Add(uint64(b.trying))
+	b.next += uint64(b.trying) // perhaps they are stored, so their cursors are gone
+	b.drop(b.trying)
+	return !errors.Is(err, bus.ErrClosed)
 }
 
 // purge forgets the oldest messages where the log is too long.

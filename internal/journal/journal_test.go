@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -231,20 +232,100 @@ func TestSlowDisk(t *testing.T) {
 	})
 }
 
-// Rule: where a message could not be stored its entries are gone, with their cursors, and the log goes on.
-func TestNotStored(t *testing.T) {
+// Rule: what a slow disk has not stored in time is tried again, and stored in its order.
+func TestStoredLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := bustest.NewSlowLog(local.NewLog(1 << 30))
 		s := open(t, l)
 		s.say("tea", 1, 1)
-		time.Sleep(20 * time.Second)
-		close(l.Stores)
+		time.Sleep(time.Minute)
 		s.say("tea", 2, 2)
-		s.want(s.read("tea", "ann", wire.LogRead{}), "<2>")
-		if s.Dropped() != 1 {
-			t.Errorf("%d dropped", s.Dropped())
+		close(l.Stores)
+		time.Sleep(time.Minute)
+		all := s.read("tea", "ann", wire.LogRead{})
+		s.want(all, "<1>", "<2>")
+		if s.Dropped() != 0 || all.Last != all.First+1 {
+			t.Errorf("%d dropped, cursors from %d to %d", s.Dropped(), all.First, all.Last)
 		}
 		s.Close()
+	})
+}
+
+// faulty is a log whose next appends fail, of which it has stored some all the same.
+type faulty struct {
+	bus.Log
+	fails  []error
+	stores bool
+}
+
+func (l *faulty) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	if len(l.fails) == 0 {
+		return l.Log.Append(ctx, subject, after, b)
+	}
+	err := l.fails[0]
+	l.fails = l.fails[1:]
+	if l.stores {
+		if _, err := l.Log.Append(ctx, subject, after, b); err != nil {
+			return 0, err
+		}
+	}
+	return 0, err
+}
+
+// Rule: an entry whose storing was not answered is in the log once, and is not counted as dropped.
+func TestStoredWithoutAnswer(t *testing.T) {
+	l := &faulty{Log: local.NewLog(1 << 30), fails: []error{context.DeadlineExceeded}, stores: true}
+	on(t, l, func(s *shelf) {
+		s.say("tea", 1, 3)
+		synctest.Wait()
+		s.say("tea", 4, 4)
+		time.Sleep(time.Minute)
+		all := s.read("tea", "ann", wire.LogRead{})
+		s.want(all, "<1>", "<2>", "<3>", "<4>")
+		if s.Dropped() != 0 || all.Last != all.First+3 {
+			s.Errorf("%d dropped, cursors from %d to %d", s.Dropped(), all.First, all.Last)
+		}
+	})
+}
+
+// Rule: what cannot be stored after so many tries, or never can, is gone with its cursors and counted, and the log goes on; what is queued
+// when it ends is counted too.
+func TestNotStored(t *testing.T) {
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		fails []error
+		want  string
+	}{
+		"often enough": {slices.Repeat([]error{broken}, journal.MaxTries-1), "[<1> <2>]"},
+		"too often":    {slices.Repeat([]error{broken}, journal.MaxTries), "[<2>]"},
+		"never":        {[]error{bus.ErrTooLarge}, "[<2>]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			on(t, &faulty{Log: local.NewLog(1 << 30), fails: c.fails}, func(s *shelf) {
+				s.say("tea", 1, 1)
+				synctest.Wait()
+				s.say("tea", 2, 2)
+				time.Sleep(time.Hour)
+				all := s.read("tea", "ann", wire.LogRead{})
+				if got := fmt.Sprint(texts(all)); got != c.want || s.Dropped() != uint64(2-len(all.Entries)) {
+					t.Errorf("read %s, %d dropped", got, s.Dropped())
+				}
+				first := all.Entries[0].Cursor
+				s.say("tea", 3, 3)
+				if l := s.read("tea", "ann", wire.LogRead{After: first}); l.Entries[0].Cursor != first+1 {
+					t.Errorf("%+v", l)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, &faulty{Log: local.NewLog(1 << 30), fails: slices.Repeat([]error{broken}, journal.MaxTries)})
+		s.say("tea", 1, 3)
+		synctest.Wait()
+		s.Close()
+		if s.Dropped() != 3 {
+			t.Errorf("closed: %d dropped", s.Dropped())
+		}
 	})
 }
 

@@ -22,8 +22,12 @@ const (
 	// purgeWorth is how much is purged at once.
 	purgeWorth = 1 << 20
 
+	// MaxTries to store one message, whose entries are not logged then. Others wait behind it, so that the order is kept.
+	MaxTries = 8
+
 	loadTime   = 10 * time.Second
 	storeTime  = 10 * time.Second
-	faultPause = time.Second      // before a log is used again that could not be
+	faultPause = time.Second      // before a log is used again that could not be, and twice as long after each further try,
+	maxPause   = 30 * time.Second // up to this
 	idleTime   = 15 * time.Second // after which the log of a room that is not there is closed
 )
