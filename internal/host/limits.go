@@ -39,7 +39,8 @@ const (
 	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms
 	maxLogBytes    = 1 << 39                // of the same
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start
-	keysInterval   = 400 * time.Millisecond // between looks at the keys and the rules: what is taken away is worth nothing a second later
+	keysInterval   = 400 * time.Millisecond // between looks at the keys and the rules, and settleTime after one at which they had changed: what is
+	settleTime     = 50 * time.Millisecond  // taken away is worth nothing half a second later
 )
 
 // Limits of STUN and TURN.

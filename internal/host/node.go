@@ -375,15 +375,18 @@ func (n *node) startWatch() {
 		defer close(done)
 		tick := time.NewTicker(watchInterval)
 		defer tick.Stop()
-		keysTick := time.NewTicker(keysInterval)
-		defer keysTick.Stop()
+		look := time.NewTimer(keysInterval)
+		defer look.Stop()
 		for {
 			select {
 			case <-tick.C:
 				n.watch(time.Now())
-			case <-keysTick.C:
-				n.watchKeys()
-				n.watchRules(&n.rulesFile)
+			case <-look.C:
+				wait := keysInterval
+				if keys, rules := n.watchKeys(), n.watchRules(&n.rulesFile); keys || rules {
+					wait = settleTime
+				}
+				look.Reset(wait)
 			case <-stop:
 				return
 			}
@@ -407,22 +410,23 @@ func (n *node) watch(now time.Time) {
 }
 
 // watchKeys reads the keys again where their file has changed, and was not changed any more since the last look: half a file has
-// half of the keys. Whoever came with a key that is gone now is sent away. What goes wrong is logged, and the keys of before stay.
-func (n *node) watchKeys() {
+// half of the keys. Whoever came with a key that is gone now is sent away. What goes wrong is logged, and the keys of before stay. It reports whether
+// they may be changing now.
+func (n *node) watchKeys() (changing bool) {
 	path := n.cfg.keysPath()
 	if path == "" {
-		return
+		return false
 	}
 	now, before := timeOf(path), n.keysLast
 	n.keysLast = now
 	if now == n.keysRead || now != before {
-		return
+		return now != n.keysRead
 	}
 	n.keysRead = now
 	keys, err := readKeys(path)
 	if err != nil {
 		n.log.Error("keys: those of before stay in use", "err", err)
-		return
+		return false
 	}
 	n.keys.Store(&keys)
 	if n.turn != nil {
@@ -432,6 +436,7 @@ func (n *node) watchKeys() {
 	}
 	n.log.Info("the keys have changed and were read again", "file", path, "keys", len(keys.keys))
 	n.signal.Recheck()
+	return false
 }
 
 // end ends a server that was told to: it drains, then stops. Told again, it cuts both short and is over within exitTimeout; the

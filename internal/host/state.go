@@ -119,31 +119,32 @@ func (n *node) mayUnstored(scope wire.Scope, room string) func(state.Access) *wi
 }
 
 // watchRules reads the rules again where their file has changed, and was not changed any more since the last look. Those that cannot be
-// used are logged, and those of before stay.
-func (n *node) watchRules(f *watched) {
+// used are logged, and those of before stay. It reports whether they may be changing now.
+func (n *node) watchRules(f *watched) (changing bool) {
 	path := n.cfg.StateRules
 	if n.scopes == nil || path == "" {
-		return
+		return false
 	}
 	now, before := timeOf(path), f.last
 	f.last = now
 	if now == f.read || now != before {
-		return
+		return now != f.read
 	}
 	f.read = now
 	rules, err := readRules(path)
 	if err != nil {
 		n.log.Error("--state-rules: those of before stay in use", "err", err)
-		return
+		return false
 	}
 	n.rules.Store(rules)
 	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
 	defer cancel()
 	if err := n.scopes.Recheck(ctx); err != nil {
 		n.log.Error("--state-rules: not every scope has them yet", "err", err)
-		return
+		return false
 	}
 	n.log.Info("the rules of shared state have changed and were read again", "file", path)
+	return false
 }
 
 // readRules reads a file of rules. A condition may be true or false without quotes.
