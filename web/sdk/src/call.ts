@@ -19,7 +19,7 @@ import type { StateLink } from "./shared/link.js";
 import { SharedState } from "./shared/state.js";
 import { type SlotChange, SlotTable } from "./slots.js";
 import { Speakers } from "./speakers.js";
-import { type Change, RoomState } from "./state.js";
+import { type Change, maxMessages, RoomState } from "./state.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
 import { type ChatMessage, type Code, type Codecs, type EventMessage, type Joined, type Scope, SubscriptionActive, type Subscription as SubscriptionState } from "./wire.gen.js";
@@ -47,7 +47,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   readonly #room: Room;
   readonly #session: Session;
   readonly #state = new RoomState();
-  readonly #history: ChatHistory;
+  #history: ChatHistory;
   readonly #slots = new SlotTable();
   readonly #blankedAt = new Map<string, number>(); // by mid
   readonly #publishing = new Map<LocalPublication, Publishing>();
@@ -69,7 +69,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   constructor(room: Room, session: Session, joined: Joined, cache: Promise<RoomCache | undefined>) {
     this.#room = room;
     this.#session = session;
-    this.#history = new ChatHistory((body) => session.request("log-read", body));
+    this.#history = this.#newHistory();
     this.#joined = joined;
     const self = (joined.room.participants ?? []).find((p) => p.identity === joined.identity);
     this.localParticipant = new LocalParticipant(
@@ -96,11 +96,19 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     return this.#state.messages;
   }
 
-  /** Whether there may be still older ones. */
+  get hasOlderMessages(): boolean {
+    return this.#state.isCut && !this.#history.isOver && this.messages.length < maxMessages;
+  }
+
   async olderMessages(): Promise<boolean> {
-    const older = await this.#history.older((m) => this.#state.knows(m));
-    this.#state.addOlder(older.filter((m) => !this.#state.knows(m)));
-    return !this.#history.isOver;
+    const history = this.#history;
+    const older = await history.older((m) => this.#state.knows(m));
+    if (history === this.#history) this.#state.addOlder(older.filter((m) => !this.#state.knows(m))); // else they are not those before what is known
+    return this.hasOlderMessages;
+  }
+
+  #newHistory(): ChatHistory {
+    return new ChatHistory((body) => this.#session.request("log-read", body));
   }
 
   get mediaPath(): MediaPath | undefined {
@@ -367,6 +375,9 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
         return this.#trackUnpublished(change.identity, change.publication);
       case "muted":
         return this.#trackMuted(change.identity, change.publication, change.muted);
+      case "gap":
+        this.#history = this.#newHistory();
+        return;
       case "message":
         emit(this.#room, "message", { message: change.message });
         return;

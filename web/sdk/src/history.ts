@@ -1,5 +1,6 @@
 // Chat from before what the server gives to who joins: read from the room's log, from its end to its beginning.
 
+import { ParleyError } from "./errors.js";
 import type { ChatMessage, Log, LogRead } from "./wire.gen.js";
 import { limits } from "./wire.gen.js";
 
@@ -9,13 +10,13 @@ const maxPages = 8;
 export type ReadLog = (body: LogRead) => Promise<Log>;
 
 export class ChatHistory {
-  readonly #read: ReadLog;
+  readonly #ask: ReadLog;
   #first = 0;
   /** The oldest entry that was read; undefined: none was. */
   #oldest: number | undefined;
 
   constructor(read: ReadLog) {
-    this.#read = read;
+    this.#ask = read;
   }
 
   /** Nothing older is left. */
@@ -36,12 +37,26 @@ export class ChatHistory {
     return [];
   }
 
-  /** The messages among the entries before a cursor. */
+  /** The messages among the entries before a cursor. One reply has not all of them where they are long. */
   async #page(before: number): Promise<ChatMessage[]> {
-    const after = Math.max(this.#first, before - limits.maxLogEntries) - 1;
-    const { entries, first } = await this.#read({ after, limit: before - 1 - after });
-    this.#first = first;
-    this.#oldest = after + 1;
-    return entries.filter((e) => e.type === "chat" && e.cursor < before).map((e) => e.body as ChatMessage);
+    const start = Math.max(this.#first, before - limits.maxLogEntries);
+    const messages: ChatMessage[] = [];
+    for (let after = start - 1; after < before - 1; ) {
+      const { entries, first } = await this.#read({ after, limit: before - 1 - after });
+      this.#first = first;
+      messages.push(...entries.filter((e) => e.type === "chat" && e.cursor < before).map((e) => e.body as ChatMessage));
+      after = entries.at(-1)?.cursor ?? before; // what is left out at the end may not be read
+    }
+    this.#oldest = start;
+    return messages;
+  }
+
+  async #read(body: LogRead): Promise<Log> {
+    try {
+      return await this.#ask(body);
+    } catch (reason) {
+      if (reason instanceof ParleyError && reason.code === "unsupported") this.#oldest = this.#first; // there is no log
+      throw reason;
+    }
   }
 }

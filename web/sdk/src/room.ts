@@ -90,9 +90,14 @@ export class Room extends TypedEventTarget<RoomEvents> {
     return this.#call.messages;
   }
 
+  /** Whether there may be messages from before those in room.messages. */
+  get hasOlderMessages(): boolean {
+    return this.#call.hasOlderMessages;
+  }
+
   /**
-   * Reads messages from before those in room.messages, to which they are added; 200 are there to begin with. Resolves with whether there may be
-   * still older ones. Rejects with "unsupported" where the server keeps no log of the room.
+   * Reads messages from before those in room.messages, to which they are added: 200 are there to begin with, and 5,000 at most. Resolves with
+   * hasOlderMessages. Rejects with "unsupported" where the server keeps no log of the room.
    */
   olderMessages(): Promise<boolean> {
     return this.#call.olderMessages();

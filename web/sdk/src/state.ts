@@ -13,11 +13,13 @@ export type Change =
   | { readonly is: "republished"; readonly identity: string; readonly before: string; readonly publication: Publication }
   | { readonly is: "muted"; readonly identity: string; readonly publication: string; readonly muted: boolean }
   | { readonly is: "message"; readonly message: ChatMessage }
+  // The messages that were known are let go: there may be others between them and those that follow.
+  | { readonly is: "gap" }
   | { readonly is: "codecs"; readonly codecs: Codecs }
   | { readonly is: "speakers"; readonly speakers: Speakers };
 
-/** Messages that are kept where somebody has read older ones than the server gives to who joins. */
-const maxMessages = 5_000;
+/** Messages that are kept. The server gives the last limits.maxChatKept to who joins. */
+export const maxMessages = 5_000;
 
 interface Member {
   participant: Participant;
@@ -28,7 +30,7 @@ export class RoomState {
   #revision = 0;
   #members = new Map<string, Member>();
   #messages: ChatMessage[] = [];
-  #mostMessages: number = limits.maxChatKept;
+  #isCut = false;
   #codecs: Codecs = { audio: [], video: [] };
   #speakers: Speakers = { speaking: [] };
 
@@ -45,9 +47,13 @@ export class RoomState {
     return this.#codecs;
   }
 
-  /** Puts older messages before those that are known; from then on none is dropped, until there are too many. */
+  /** The server had perhaps more messages than it gave. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** Puts older messages before those that are known, as many as can be kept. */
   addOlder(messages: readonly ChatMessage[]): void {
-    this.#mostMessages = maxMessages;
     this.#messages = inOrder([...messages, ...this.#messages]).slice(-maxMessages);
   }
 
@@ -170,7 +176,7 @@ export class RoomState {
 
   #message(message: ChatMessage): Change[] {
     if (this.knows(message)) return [];
-    this.#messages = [...this.#messages, message].slice(-this.#mostMessages);
+    this.#messages = [...this.#messages, message].slice(-maxMessages);
     return [{ is: "message", message }];
   }
 
@@ -199,12 +205,14 @@ export class RoomState {
 
   #replaceMessages(chat: readonly ChatMessage[]): Change[] {
     const before = this.#messages;
-    // The server does not keep private messages for a snapshot, and gives no older ones than its last.
-    const hasOlder = this.#mostMessages > limits.maxChatKept;
-    const own = before.filter((m) => m.to !== undefined || hasOlder);
-    const all = [...chat.filter((m) => !own.some((o) => sameMessage(o, m))), ...own];
-    this.#messages = inOrder(all).slice(-this.#mostMessages);
-    return this.#messages.filter((m) => !before.some((b) => sameMessage(b, m))).map((message) => ({ is: "message", message }));
+    const isNew = chat.filter((m) => !this.knows(m));
+    const isApart = chat.length >= limits.maxChatKept && isNew.length === chat.length;
+    this.#isCut ||= isApart;
+    // The server does not keep private messages for a snapshot.
+    const kept = isApart ? before.filter((m) => m.to !== undefined) : before;
+    this.#messages = inOrder([...kept, ...isNew]).slice(-maxMessages);
+    const gap: Change[] = isApart ? [{ is: "gap" }] : [];
+    return [...gap, ...isNew.map((message): Change => ({ is: "message", message }))];
   }
 }
 

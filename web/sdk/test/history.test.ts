@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ParleyError } from "../src/errors.js";
 import { ChatHistory, type ReadLog } from "../src/history.js";
-import { RoomState } from "../src/state.js";
+import { type Change, RoomState } from "../src/state.js";
 import { limits, type ChatMessage, type LogEntry, type LogRead, type Snapshot } from "../src/wire.gen.js";
 
 const message = (id: number): ChatMessage => ({ id, from: "bob", name: "Bob", text: `${id}`, at: new Date(id * 1000).toISOString() });
@@ -49,6 +50,25 @@ test("an empty log is over at once", async () => {
   assert.equal(history.isOver, true);
 });
 
+test("nothing is left out where the server gives less than was asked for, as messages are long, and where some of it may not be read", async () => {
+  const { read } = log(1, 700, 1);
+  const few: ReadLog = async (body) => {
+    const all = await read(body);
+    const mayRead = all.entries.filter((e) => e.cursor % 10 !== 0); // the last of a page, too
+    return { ...all, entries: mayRead.slice(0, 60) };
+  };
+  const wanted = Array.from({ length: 700 }, (_, i) => i + 1).filter((id) => id % 10 !== 0);
+  assert.deepEqual((await all(new ChatHistory(few), [])).map((m) => m.id), wanted);
+});
+
+test("without a log it is over", async () => {
+  const history = new ChatHistory(async () => {
+    throw new ParleyError("unsupported", "no log is kept");
+  });
+  await assert.rejects(history.older(() => false), { code: "unsupported" });
+  assert.equal(history.isOver, true);
+});
+
 test("one call reads so many pages and no more", async () => {
   const { read, asked } = log(1, 100_000, 100_000);
   const history = new ChatHistory(read);
@@ -59,19 +79,35 @@ test("one call reads so many pages and no more", async () => {
 
 const snapshot = (chat: ChatMessage[]): Snapshot => ({ name: "tea", revision: 1, participants: [], chat, codecs: { audio: [], video: [] }, speakers: { speaking: [] } });
 
-test("who has read older messages keeps them, also when newer ones come and when the room is told anew", () => {
+const said = (from: number, to: number): ChatMessage[] => Array.from({ length: to - from + 1 }, (_, i) => message(from + i));
+const ids = (state: RoomState): number[] => state.messages.map((m) => m.id);
+const gaps = (changes: readonly Change[]): number => changes.filter((c) => c.is === "gap").length;
+
+test("what is known stays when older messages and newer ones come and when the room is told anew", () => {
   const state = new RoomState();
-  const last = Array.from({ length: limits.maxChatKept }, (_, i) => message(i + 101));
-  state.replace(snapshot(last));
-  state.addOlder(Array.from({ length: 100 }, (_, i) => message(i + 1)));
+  state.replace(snapshot(said(101, 300)));
+  assert.equal(state.isCut, true);
+  state.addOlder(said(1, 100));
   state.apply({ type: "chat", seq: 1, body: message(301) } as Parameters<RoomState["apply"]>[0]);
-  state.replace(snapshot([...last, message(301), message(302)].slice(-limits.maxChatKept)));
-  assert.deepEqual(state.messages.map((m) => m.id), Array.from({ length: 302 }, (_, i) => i + 1));
+  const changes = state.replace(snapshot(said(103, 302)));
+  assert.deepEqual(changes.filter((c) => c.is === "message").map((c) => c.message.id), [302]);
+  assert.equal(gaps(changes), 0);
+  assert.deepEqual(ids(state), said(1, 302).map((m) => m.id));
 });
 
-test("who has not keeps as many as the server gives", () => {
+test("where more was said than the server gives, what was known before is let go, as messages between may be missing", () => {
   const state = new RoomState();
-  state.replace(snapshot(Array.from({ length: limits.maxChatKept }, (_, i) => message(i + 1))));
-  state.apply({ type: "chat", seq: 1, body: message(201) } as Parameters<RoomState["apply"]>[0]);
-  assert.deepEqual([state.messages.length, state.messages[0]?.id], [limits.maxChatKept, 2]);
+  state.replace(snapshot(said(1, 10)));
+  assert.equal(state.isCut, false);
+  state.apply({ type: "chat", seq: 1, body: { ...message(11), to: "ann" } } as Parameters<RoomState["apply"]>[0]);
+  assert.equal(gaps(state.replace(snapshot(said(12, 211)))), 1);
+  assert.deepEqual(ids(state), said(11, 211).map((m) => m.id), "what was private is not in the log");
+  assert.equal(state.isCut, true);
+});
+
+test("what others forgot, as their server began anew, is not forgotten here", () => {
+  const state = new RoomState();
+  state.replace(snapshot(said(1, 10)));
+  assert.equal(gaps(state.replace(snapshot([]))), 0);
+  assert.deepEqual(ids(state), said(1, 10).map((m) => m.id));
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Change, RoomState } from "../src/state.js";
+import { type Change, maxMessages, RoomState } from "../src/state.js";
 import type { ChatMessage, EventMessage, Events, Participant, Publication, Snapshot } from "../src/wire.gen.js";
 
 const camera = (id: string, more: Partial<Publication> = {}): Publication => ({ id, kind: "video", source: "camera", codec: "vp8", ...more });
@@ -45,6 +45,8 @@ function short(changes: readonly Change[]): string[] {
           return `unpublished ${c.identity} ${c.publication}`;
         case "muted":
           return `${c.muted ? "muted" : "unmuted"} ${c.publication}`;
+        case "gap":
+          return "gap";
         case "message":
           return `message ${c.message.text}`;
         case "speakers":
@@ -131,11 +133,11 @@ test("private messages outlive a snapshot, which does not have them", () => {
   assert.deepEqual(room.messages.map((m) => m.text), ["hello", "psst", "bye"]);
 });
 
-test("chat keeps the newest 200", () => {
+test("chat keeps the newest 5,000", () => {
   const room = new RoomState();
   room.replace(snapshot(1, []));
-  for (let id = 1; id <= 201; id++) room.apply(event(id + 1, "chat", said(id, `m${id}`)));
-  assert.equal(room.messages.length, 200);
+  for (let id = 1; id <= maxMessages + 1; id++) room.apply(event(id + 1, "chat", said(id, `m${id}`)));
+  assert.equal(room.messages.length, 5_000);
   assert.equal(room.messages[0]?.text, "m2");
 });
 

@@ -1,6 +1,6 @@
 // A call through the SDK's Room.
 
-import { type ChatMessage, type Code, type ConnectionState, limits, ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type SharedList, type Subscription } from "@parley-rtc/sdk";
+import { type ChatMessage, type Code, type ConnectionState, ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type SharedList, type Subscription } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
 import { type Advice, deviceAdvice, troubleAdvice } from "../pure/advice.js";
 import { shareKey } from "../pure/arrange.js";
@@ -66,7 +66,6 @@ export class RoomCall implements Call {
     });
     this.#refresh();
     this.#refreshChat();
-    this.hasOlderChat.value = room.messages.length >= limits.maxChatKept; // else the server would have given them
     this.#connectionIs(room.connectionState, undefined);
     void this.#openHands();
     void this.#openTogether();
@@ -117,10 +116,9 @@ export class RoomCall implements Call {
 
   async readOlderChat(): Promise<void> {
     try {
-      this.hasOlderChat.value = await this.#room.olderMessages();
+      await this.#room.olderMessages();
     } catch (reason) {
-      if (reason instanceof ParleyError && reason.code === "unsupported") this.hasOlderChat.value = false;
-      else say("Earlier messages could not be read.", "Try again.");
+      if (!(reason instanceof ParleyError && reason.code === "unsupported")) say("Earlier messages could not be read.", "Try again.");
     }
     this.#refreshChat();
   }
@@ -278,6 +276,7 @@ export class RoomCall implements Call {
   #refreshChat(): void {
     const own = this.#room.localParticipant.identity;
     this.chat.value = this.#room.messages.map((m) => lineOf(m, own));
+    this.hasOlderChat.value = this.#room.hasOlderMessages;
   }
 }
 

@@ -16,8 +16,8 @@ export const boardOpen = signal(false);
 export const pinned = signal("");
 /** What somebody has chosen; undefined: what suits the number of people. */
 export const chosenView = signal<View | undefined>(undefined);
-/** Chat lines that were on screen. */
-export const linesRead = signal(0);
+/** The newest line of the chat that was on screen; empty: none was. */
+export const lastRead = signal("");
 
 /** The window is higher than wide. */
 export const portrait = signal(false);
@@ -60,5 +60,5 @@ export function resetView(): void {
   boardOpen.value = false;
   pinned.value = "";
   chosenView.value = undefined;
-  linesRead.value = 0;
+  lastRead.value = "";
 }

@@ -1,18 +1,19 @@
 // The buttons of a call.
 
 import type { JSX } from "preact";
+import { unreadOf } from "../pure/chat.js";
 import type { Call } from "../state/call.js";
 import { canShareScreen } from "../state/capture.js";
 import { mayRaise, toggleHand } from "../state/hands.js";
 import { shortcutsOn } from "../state/shortcuts.js";
-import { linesRead, type Panel, panel, togglePanel } from "../state/view.js";
+import { lastRead, type Panel, panel, togglePanel } from "../state/view.js";
 import { Icon } from "./icon.js";
 import { MoreMenu } from "./more.js";
 import type { IconName } from "./sprite.gen.js";
 import { SwitchButton } from "./switch-button.js";
 
 export function Bar({ call }: { readonly call: Call }): JSX.Element {
-  const unread = panel.value === "chat" ? 0 : call.chat.value.slice(linesRead.value).filter((l) => !l.isOwn).length;
+  const unread = panel.value === "chat" ? 0 : unreadOf(call.chat.value, lastRead.value);
   const people = call.people.value.length;
   const isRaised = call.people.value.some((p) => p.isLocal && p.hand > 0);
   const isSharing = call.sharing.value.is === "live";

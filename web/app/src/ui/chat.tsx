@@ -2,11 +2,12 @@ import { useSignal } from "@preact/signals";
 import { limits } from "@parley-rtc/sdk";
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { timeOf } from "../pure/chat.js";
 import { findLinks } from "../pure/links.js";
 import type { Call, ChatLine } from "../state/call.js";
 import { isTouch } from "./tile.js";
 import { say } from "../state/toasts.js";
-import { linesRead } from "../state/view.js";
+import { lastRead } from "../state/view.js";
 import { Icon } from "./icon.js";
 
 /** Lines of one person within this time stand under one name. */
@@ -20,15 +21,17 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
   const lines = call.chat.value;
   const list = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
-  const first = useRef({ id: lines[0]?.id, height: 0 });
+  const shown = useRef({ first: lines[0]?.id, last: lines.at(-1)?.id, height: 0 });
   useLayoutEffect(() => {
-    linesRead.value = lines.length;
-    const before = first.current;
-    first.current = { id: lines[0]?.id, height: list.current?.scrollHeight ?? 0 };
+    if (!list.current) return;
+    const { first, last, height } = shown.current;
+    const newest = lines.at(-1);
+    shown.current = { first: lines[0]?.id, last: newest?.id, height: list.current.scrollHeight };
+    lastRead.value = newest?.id ?? "";
     // What was read stays where it is when older lines come above it.
-    if (list.current && before.id !== lines[0]?.id && lines.some((l) => l.id === before.id)) list.current.scrollTop += list.current.scrollHeight - before.height;
-    if (list.current && (atEnd.current || lines.at(-1)?.isOwn)) list.current.scrollTop = list.current.scrollHeight;
-  }, [lines.length]);
+    if (first !== lines[0]?.id && lines.some((l) => l.id === first)) list.current.scrollTop += list.current.scrollHeight - height;
+    if (atEnd.current || (newest?.isOwn && newest.id !== last)) list.current.scrollTop = list.current.scrollHeight;
+  }, [lines]);
   return (
     <>
       <div
@@ -46,7 +49,7 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
           <div class="empty">
             <Icon name="chat" />
             <strong>No messages yet</strong>
-            <p>Everyone in the room reads what you write, and so do those who come later.</p>
+            <p>{call.mayShare ? "Everyone in the room reads what you write, and so do those who come later." : "You read here what others write."}</p>
           </div>
         )}
         {call.hasOlderChat.value && <Older call={call} />}
@@ -54,7 +57,7 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
           <Line key={line.id} line={line} before={lines[i - 1]} />
         ))}
       </div>
-      <Composer call={call} />
+      {call.mayShare ? <Composer call={call} /> : <p class="panel-foot soft">You can read here, but not write.</p>}
     </>
   );
 }
@@ -75,7 +78,7 @@ function Older({ call }: { readonly call: Call }): JSX.Element {
 
 function Line({ line, before }: { readonly line: ChatLine; readonly before: ChatLine | undefined }): JSX.Element {
   const goesOn = before !== undefined && before.from === line.from && line.at.getTime() - before.at.getTime() < togetherMs;
-  const time = line.at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = timeOf(line.at, new Date(), undefined);
   return (
     <article class={`chat-line${line.isOwn ? " own" : ""}${goesOn ? " goes-on" : ""}`}>
       <header class={goesOn ? "hidden" : ""}>

@@ -24,7 +24,7 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     constructor(room: Room, session: Session, joined: Joined, cache: Promise<RoomCache | undefined>);
     get connectionState(): ConnectionState;
     get messages(): readonly ChatMessage[];
-    /** Whether there may be still older ones. */
+    get hasOlderMessages(): boolean;
     olderMessages(): Promise<boolean>;
     get mediaPath(): MediaPath | undefined;
     get peerConnection(): RTCPeerConnection;

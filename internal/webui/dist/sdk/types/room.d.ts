@@ -107,9 +107,11 @@ export declare class Room extends TypedEventTarget<RoomEvents> {
     get connectionState(): ConnectionState;
     /** Chat, oldest first. */
     get messages(): readonly ChatMessage[];
+    /** Whether there may be messages from before those in room.messages. */
+    get hasOlderMessages(): boolean;
     /**
-     * Reads messages from before those in room.messages, to which they are added; 200 are there to begin with. Resolves with whether there may be
-     * still older ones. Rejects with "unsupported" where the server keeps no log of the room.
+     * Reads messages from before those in room.messages, to which they are added: 200 are there to begin with, and 5,000 at most. Resolves with
+     * hasOlderMessages. Rejects with "unsupported" where the server keeps no log of the room.
      */
     olderMessages(): Promise<boolean>;
     /** State that the room's participants share: records, lists, events, RPC, presence. It ends with the room, but for durable records. */

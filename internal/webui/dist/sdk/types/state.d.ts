@@ -33,19 +33,25 @@ export type Change = {
     readonly is: "message";
     readonly message: ChatMessage;
 } | {
+    readonly is: "gap";
+} | {
     readonly is: "codecs";
     readonly codecs: Codecs;
 } | {
     readonly is: "speakers";
     readonly speakers: Speakers;
 };
+/** Messages that are kept. The server gives the last limits.maxChatKept to who joins. */
+export declare const maxMessages = 5000;
 export declare class RoomState {
     #private;
     get revision(): number;
     /** Chat, oldest first. */
     get messages(): readonly ChatMessage[];
     get codecs(): Codecs;
-    /** Puts older messages before those that are known; from then on none is dropped, until there are too many. */
+    /** The server had perhaps more messages than it gave. */
+    get isCut(): boolean;
+    /** Puts older messages before those that are known, as many as can be kept. */
     addOlder(messages: readonly ChatMessage[]): void;
     /** Whether a message is known. */
     knows(message: ChatMessage): boolean;
