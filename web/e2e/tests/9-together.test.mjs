@@ -232,8 +232,8 @@ describe('shared state that a page keeps', () => {
     await call.ann.open(call.origin);
     assert.deepEqual(await call.ann.evaluate(async () => {
       const { lastKnown } = await import(`${location.origin}/sdk/parley.js`);
-      return lastKnown('tea', 'plan');
-    }), { title: 'Plan', day: 1 });
+      return [await lastKnown('tea', 'plan', { identity: 'ann' }), await lastKnown('tea', 'plan', { identity: 'eve' })];
+    }), [{ title: 'Plan', day: 1 }, null]); // JSON has no undefined
     await enter(call.ann);
     await call.bob.evaluate(() => e2e.until(() => e2e.plan.get('day') === 2, 'what Ann wrote'));
     assert.deepEqual(await call.ann.evaluate(async () => {

@@ -7,7 +7,7 @@ import { Session } from "./session.js";
 import { RoomCache } from "./shared/cache.js";
 import type { Carrier } from "./signalling/carrier.js";
 import { SocketCarrier } from "./signalling/socket.js";
-import type { Join } from "./wire.gen.js";
+import type { Join, Joined } from "./wire.gen.js";
 
 export interface JoinOptions {
   /** The server's address, "https://parley.example"; default: where the page came from. */
@@ -29,7 +29,8 @@ export interface JoinOptions {
   readonly lastN?: number;
   /**
    * Keeps in this browser what records of the room were last known, and what is written to their paths while there is no connection: records are
-   * there at once then, and such writes are made later also when the page was closed meanwhile. See SharedRecord.isLive, and lastKnown().
+   * there at once then, and such writes are made when the same identity joins again, also when they were rejected because the page was closed or
+   * the room was left; a record's "discarded" tells of those that others have overtaken. See SharedRecord.isLive, and lastKnown().
    * Whoever uses this browser can read it. Default: nothing is kept.
    */
   readonly cache?: boolean;
@@ -55,8 +56,14 @@ export async function join(options: JoinOptions): Promise<Room> {
   });
   const joined = await session.open(options.signal);
   session.remember(joined.identity);
-  const cache = options.cache ? RoomCache.open(new URL(options.url ?? location.origin).origin, joined.room.name) : Promise.resolve(undefined);
+  const cache = options.cache ? openCache(options, joined) : Promise.resolve(undefined);
   return new Room(joined.room.name, (room) => (call = new Call(room, session, joined, cache)));
+}
+
+/** An identity that the server has made up is another one each time. */
+function openCache({ url = location.origin, identity, token }: JoinOptions, joined: Joined): Promise<RoomCache | undefined> {
+  const isLasting = identity !== undefined || token !== undefined;
+  return RoomCache.open(new URL(url).origin, joined.room.name, isLasting ? joined.identity : "");
 }
 
 function request({ room, name, identity, metadata, token, manualSubscribe, lastN }: JoinOptions): Omit<Join, "protocol"> {

@@ -1,5 +1,5 @@
 // Rule: what this browser has kept is there at once, and gives way to what the server has; writes by path that were kept are made once the server
-// has told the record, where nobody has written there meanwhile; what the server has confirmed is not kept.
+// has told the record, where nobody has written there meanwhile, else they are discarded, and that is told; what the server has confirmed is not kept.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
@@ -126,14 +126,41 @@ test("writes by path are kept until the server has confirmed them, and are made 
 
 test("a kept write gives way to what others have written there meanwhile", async () => {
   const memory = new Memory();
-  memory.save({ name: "board", incarnation: 3, version: 5, value: { a: 1 }, writes: [[{ op: "set", path: "a", value: 2 }]] });
+  memory.save({ name: "board", incarnation: 3, version: 5, value: { a: 1 }, writes: [{ operations: [{ op: "set", path: "a", value: 2 }], isSent: false }] });
   const { server, state } = await open(memory);
   const record = await state.record("board");
+  const discarded: unknown[] = [];
+  record.addEventListener("discarded", ({ operations, error }) => discarded.push([error.code, operations]));
   assert.equal(record.get("a"), 2);
   answer(server, 6, { a: 7 });
   await settle();
   assert.equal(record.get("a"), 7);
   assert.equal(asked(server, "record-write").length, 0);
+  assert.deepEqual(discarded, [["conflict", [{ op: "set", path: "a", value: 2 }]]]);
+});
+
+test("what was on its way when the page went is not made again once others have written: perhaps it was made, and they have undone it", async () => {
+  for (const [now, version, isMade] of [[{ light: false }, 5, true], [{ light: false }, 7, false], [{ light: true }, 6, true]] as const) {
+    const memory = new Memory();
+    const first = await open(memory);
+    const opening = first.state.record("board");
+    await settle();
+    answer(first.server, 5, { light: false });
+    const written = (await opening).set("light", true);
+    await settle();
+    assert.equal(memory.rows.get("board")?.writes[0]?.isSent, true);
+    first.session.leave();
+    await assert.rejects(written, { code: "left" });
+
+    const second = await open(memory);
+    const record = await second.state.record("board");
+    const discarded: string[] = [];
+    record.addEventListener("discarded", ({ error }) => discarded.push(error.code));
+    answer(second.server, version, now);
+    await settle();
+    assert.deepEqual([asked(second.server, "record-write").length === 1, discarded], [isMade, isMade ? [] : ["connection"]], `version ${version}`);
+    assert.equal(record.get("light"), isMade);
+  }
 });
 
 test("operations on lists are not kept: to repeat them may do them twice; nor are writes for one version", async () => {
@@ -165,8 +192,8 @@ test("what may not be read any more is forgotten", async () => {
 
 test("of kept writes no more are taken than may wait, and none that does not fit", async () => {
   const memory = new Memory();
-  const writes = Array.from({ length: maxWaitingWrites + 5 }, (_, i) => [{ op: "set" as const, path: "n", value: i }]);
-  memory.save({ name: "board", incarnation: 3, version: 5, value: { a: 1 }, writes: [[{ op: "set", path: "a.b", value: 1 }], ...writes] });
+  const writes = Array.from({ length: maxWaitingWrites + 5 }, (_, i) => ({ operations: [{ op: "set" as const, path: "n", value: i }], isSent: false }));
+  memory.save({ name: "board", incarnation: 3, version: 5, value: { a: 1 }, writes: [{ operations: [{ op: "set", path: "a.b", value: 1 }], isSent: false }, ...writes] });
   const { state } = await open(memory);
   const record = await state.record("board");
   assert.equal(record.get("n"), maxWaitingWrites - 1);

@@ -253,6 +253,38 @@ test("presence: what is asked for while all is forgotten, or the session lost, s
   }
 });
 
+test("presence: who listens watches all, unless somebody is watched by name; where that is not allowed, it has ended", async () => {
+  const all = await open();
+  const { presence } = all.state;
+  const told: string[] = [];
+  presence.addEventListener("join", (e) => told.push(`+${e.identity}`));
+  presence.addEventListener("leave", (e) => told.push(`-${e.identity}`));
+  presence.addEventListener("ended", (e) => told.push(`${e.error.code} ${e.identities}`));
+  await settle();
+  assert.deepEqual(asked(all.server, "presence-subscribe").map((r) => r.body), [{}]);
+  present(all.server, ["ann"]);
+  await settle();
+  say(all.server, "joined", "bob");
+  say(all.server, "left", "ann");
+  assert.deepEqual(told, ["+bob", "-ann"]);
+
+  all.other.presence.addEventListener("join", () => undefined);
+  const watching = all.other.presence.watch(["bob"]);
+  await settle();
+  assert.deepEqual(all.server.last.body, { scope: "server", identities: ["bob"] });
+  present(all.server, ["bob"]);
+  await watching;
+  assert.equal(asked(all.server, "presence-subscribe").length, 2);
+
+  const refused = await open();
+  refused.state.presence.addEventListener("ended", (e) => told.push(`${e.error.code} ${e.identities}`));
+  refused.state.presence.addEventListener("join", () => undefined);
+  await settle();
+  refused.server.refuse("forbidden");
+  await settle();
+  assert.deepEqual(told.slice(2), ["forbidden undefined"]);
+});
+
 test("presence: one identity that is not allowed any more ends no other", async () => {
   const all = await open();
   const { presence } = all.state;

@@ -238,15 +238,16 @@ test("presence: all end with who is there of those they watch, and the events le
     const seen = new Set<string>();
     presence.addEventListener("join", (e) => assert.ok(!seen.has(e.identity) && seen.add(e.identity), `seed ${seed}: ${e.identity} comes`));
     presence.addEventListener("leave", (e) => assert.ok(seen.delete(e.identity), `seed ${seed}: ${e.identity} goes`));
-    const watched = new Set<string>();
-    const waiting: Promise<unknown>[] = [];
+    const watched = new Set<string>([""]); // by listening
+    const met = (there: readonly string[]): void => there.forEach((identity) => presence.present.has(identity) && seen.add(identity));
+    const waiting: Promise<unknown>[] = [presence.watch().then(met)];
     for (let i = 0; i < actions; i++) {
       const what = random(8);
       if (what < 2) scope.turn(names[random(names.length)] ?? "");
       else if (what === 2) {
         const some = random(3) === 0 ? undefined : [names[random(names.length)] ?? ""];
         for (const key of some ?? [""]) watched.add(key);
-        waiting.push(presence.watch(some).then((there) => there.forEach((identity) => presence.present.has(identity) && seen.add(identity))));
+        waiting.push(presence.watch(some).then(met));
       } else if (what === 3 && random(3) === 0) {
         const some = random(3) === 0 ? undefined : [names[random(names.length)] ?? ""];
         for (const key of some ?? [""]) watched.delete(key);

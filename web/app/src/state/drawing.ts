@@ -25,6 +25,7 @@ export class Drawing {
   readonly #timer: ReturnType<typeof setInterval>;
   #name = strokeName(Date.now(), Math.random());
   #pieces = 0;
+  #isRefused = false; // the board is full, and says so once
 
   constructor(board: Board, at: Points) {
     this.#board = board;
@@ -34,6 +35,7 @@ export class Drawing {
 
   move(x: number, y: number): void {
     const before = this.points.peek();
+    if (this.#isRefused) return;
     if (Math.hypot(x - (before.at(-2) ?? x), y - (before.at(-1) ?? y)) < leastMove) return;
     this.points.value = [...before, x, y];
     if (before.length >= 2 * maxPiecePoints) this.#send();
@@ -41,6 +43,7 @@ export class Drawing {
 
   end(): void {
     clearInterval(this.#timer);
+    if (this.#isRefused) return;
     if (this.points.peek().length > 2 || this.#pieces === 0) this.#draw();
     this.points.value = [];
   }
@@ -52,8 +55,9 @@ export class Drawing {
   #draw(): void {
     const points = thinned(this.points.peek(), tolerance);
     if (this.#pieces === maxStrokePieces) [this.#name, this.#pieces] = [strokeName(Date.now(), Math.random()), 0];
-    if (!this.#board.draw(pieceKey(this.#name, this.#pieces++), { colour: this.colour, points })) clearInterval(this.#timer);
-    this.points.value = points.slice(-2); // the next piece goes on from there
+    this.#isRefused = !this.#board.draw(pieceKey(this.#name, this.#pieces++), { colour: this.colour, points });
+    if (this.#isRefused) clearInterval(this.#timer);
+    this.points.value = this.#isRefused ? [] : points.slice(-2); // the next piece goes on from there
   }
 }
 

@@ -8,14 +8,17 @@ import { boardSize, colours, pathOf, penWidth, type Stroke } from "../pure/strok
 import type { Board, Call } from "../state/call.js";
 import { boardPoint, colour, Drawing, Erasing, tool, type Tool } from "../state/drawing.js";
 import { boardOpen, dialog } from "../state/view.js";
+import { useFocusWhileOpen } from "./focus.js";
 import { Icon } from "./icon.js";
 import type { IconName } from "./sprite.gen.js";
 import { isTouch } from "./tile.js";
 import { Waiting } from "./waiting.js";
 
 export function BoardStage({ call, board }: { readonly call: Call; readonly board: Board }): JSX.Element {
+  const section = useRef<HTMLElement>(null);
+  useFocusWhileOpen(section);
   return (
-    <section class="board" aria-label="Whiteboard">
+    <section class="board" aria-label="Whiteboard" ref={section} tabIndex={-1}>
       <div class="board-space">
         <Ground call={call} board={board} />
       </div>
@@ -100,16 +103,16 @@ function describe(strokes: readonly Stroke[], call: Call): string {
 function Tools({ call, board }: { readonly call: Call; readonly board: Board }): JSX.Element {
   const isEmpty = board.strokes.value.length === 0;
   return (
-    <div class="board-tools" role="toolbar" aria-label="Whiteboard">
+    <div class="board-tools" role="group" aria-label="Tools">
       {call.mayShare && (
         <>
           <ToolButton which="pen" label="Pen" />
           <ToolButton which="eraser" label="Eraser" />
           <Colours />
-          <button type="button" class="quiet" aria-label="Undo" data-tip="Undo your last stroke" disabled={!board.canUndo} onClick={() => board.undo()}>
+          <button type="button" class="quiet" aria-label="Undo" data-tip="Undo your last stroke" aria-disabled={!board.canUndo} onClick={() => board.undo()}>
             <Icon name="undo" />
           </button>
-          <button type="button" class="quiet" aria-label="Wipe the whiteboard" data-tip="Wipe all of it" disabled={isEmpty} onClick={() => (dialog.value = { is: "wipe", board })}>
+          <button type="button" class="quiet" aria-label="Wipe the whiteboard" data-tip="Wipe all of it" aria-disabled={isEmpty} onClick={() => !isEmpty && (dialog.value = { is: "wipe", board })}>
             <Icon name="wipe" />
           </button>
         </>

@@ -120,7 +120,7 @@ function Composer({ call }: { readonly call: Call }): JSX.Element {
     isSending.value = true;
     try {
       await call.sendChat(written);
-      write("");
+      if (text.peek().trim() === written) write(""); // else one has gone on writing, while the connection was lost perhaps
     } catch {
       say("The message was not sent.", "It is still in the field: try again.");
     } finally {

@@ -1,14 +1,16 @@
 // The one panel beside the call, a sheet at the bottom on phones.
 
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import type { Call } from "../state/call.js";
 import { type Panel, panel } from "../state/view.js";
 import { ChatPanel } from "./chat.js";
+import { useFocusWhileOpen } from "./focus.js";
 import { Icon } from "./icon.js";
 import { NotesPanel } from "./notes.js";
 import { PeoplePanel } from "./people.js";
 import { StatisticsPanel } from "./statistics.js";
+import { isTouch } from "./tile.js";
 
 const titles: Record<Exclude<Panel, "none">, string> = { chat: "Chat", people: "People", notes: "Notes", statistics: "Statistics" };
 
@@ -20,17 +22,8 @@ export function SidePanel({ call }: { readonly call: Call }): JSX.Element | null
 
 function Open({ which, call }: { readonly which: Exclude<Panel, "none">; readonly call: Call }): JSX.Element {
   const section = useRef<HTMLElement>(null);
-  useEffect(() => {
-    const before = document.activeElement;
-    const field = section.current?.querySelector("textarea");
-    (field ?? section.current)?.focus({ preventScroll: true });
-    return () => {
-      // The focus goes back to where it was, unless the user has put it elsewhere.
-      const { activeElement } = document;
-      if (activeElement !== document.body && activeElement?.isConnected) return;
-      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
-    };
-  }, []);
+  // A touched screen's keyboard would cover what is there to read.
+  useFocusWhileOpen(section, (it) => (isTouch() ? null : it.querySelector("textarea")));
   return (
     <section id="panel" class="panel" ref={section} tabIndex={-1} aria-labelledby="panel-title">
       <header>

@@ -1,9 +1,17 @@
 // What records were last known in this browser, and writes by path that have not reached the server: in IndexedDB, for pages that ask for it
-// (join({ cache: true })). One page at a time keeps what is of one room: two would repeat one another's writes.
+// (join({ cache: true })). Everyone has their own, for others may read and write less. One page at a time keeps what is of one person in one room:
+// two would repeat one another's writes.
 
 import type { Operation, Scope } from "../wire.gen.js";
 import type { Json } from "./json.js";
 import { maxCacheAgeDays, maxCachedBytes, maxCachedRecords } from "./limits.js";
+
+/** A write that the server has not confirmed. */
+export interface KeptWrite {
+  readonly operations: readonly Operation[];
+  /** It was on its way: perhaps the server has carried it out. */
+  readonly isSent: boolean;
+}
 
 /** A record as it was last known. */
 export interface Kept {
@@ -12,8 +20,8 @@ export interface Kept {
   /** 0: there was no such record. */
   readonly version: number;
   readonly value?: Json;
-  /** Writes that the server has not confirmed, in their order. */
-  readonly writes: readonly (readonly Operation[])[];
+  /** In their order. */
+  readonly writes: readonly KeptWrite[];
 }
 
 /** Where records of one scope are kept. */
@@ -34,18 +42,19 @@ const [database, store, byTime] = ["parley", "records", "at"] as const;
 const saveMs = 100;
 const dayMs = 86_400_000;
 
-/** The caches of one room's scopes. */
+/** The caches of one room's scopes, for one person. */
 export class RoomCache {
   readonly #db: IDBDatabase;
   readonly #place: string;
   readonly #release: () => void;
   readonly #unsaved = new Map<string, Kept>();
+  readonly #closing = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Undefined: this browser has none, or another page has it. */
-  static async open(origin: string, room: string): Promise<RoomCache | undefined> {
+  /** Identity: who has asked for one, or is given one by a token; else empty. Undefined: this browser has none, or another page has it. */
+  static async open(origin: string, room: string, identity: string): Promise<RoomCache | undefined> {
     if (typeof indexedDB === "undefined" || !globalThis.navigator?.locks) return undefined;
-    const place = JSON.stringify([origin, room]);
+    const place = placeOf(origin, room, identity);
     const release = await lock(`parley ${place}`);
     if (!release) return undefined;
     try {
@@ -62,7 +71,8 @@ export class RoomCache {
     this.#db = db;
     this.#place = place;
     this.#release = release;
-    globalThis.addEventListener?.("pagehide", () => this.#flush());
+    globalThis.addEventListener?.("pagehide", () => this.#flush(), { signal: this.#closing.signal });
+    db.onversionchange = () => db.close(); // a newer page wants to change it: from now on nothing is kept here
   }
 
   of(scope: Scope): Cache {
@@ -77,10 +87,14 @@ export class RoomCache {
   /** Lets another page have it. */
   close(): void {
     this.#flush();
+    this.#closing.abort();
+    this.#db.close(); // once what was begun is done
     this.#release();
   }
 
   async #load(key: string): Promise<Kept | undefined> {
+    const unsaved = this.#unsaved.get(key);
+    if (unsaved) return unsaved;
     try {
       return await done<Row | undefined>(this.#records("readonly").get(key));
     } catch {
@@ -144,11 +158,12 @@ export class RoomCache {
 }
 
 /** What a record was last known to be in this browser, also before there is a connection; undefined: nothing is known. */
-export async function lastKnown(room: string, name: string, { url = location.origin, scope = "room" }: LastKnownOptions = {}): Promise<Json | undefined> {
+export async function lastKnown(room: string, name: string, options: LastKnownOptions = {}): Promise<Json | undefined> {
+  const { url = location.origin, scope = "room", identity = "" } = options;
   if (typeof indexedDB === "undefined") return undefined;
   const db = await openDatabase();
   try {
-    const key = JSON.stringify([JSON.stringify([new URL(url).origin, room]), scope, name]);
+    const key = JSON.stringify([placeOf(new URL(url).origin, room, identity), scope, name]);
     return (await done<Row | undefined>(db.transaction(store).objectStore(store).get(key)))?.value;
   } finally {
     db.close();
@@ -159,12 +174,22 @@ export interface LastKnownOptions {
   /** The server's address; default: where the page came from. */
   readonly url?: string | URL;
   readonly scope?: Scope;
+  /** Who has joined with it, or with a token that says so. */
+  readonly identity?: string;
 }
+
+const placeOf = (origin: string, room: string, identity: string): string => JSON.stringify([origin, room, identity]);
 
 function openDatabase(): Promise<IDBDatabase> {
   const request = indexedDB.open(database, 1);
   request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "key" }).createIndex(byTime, byTime);
-  return done(request);
+  const blocked = new Promise<never>((_, reject) => {
+    request.onblocked = () => {
+      reject(new Error("another page has an older one open"));
+      void done(request).then((db) => db.close(), () => undefined); // it comes too late
+    };
+  });
+  return Promise.race([done(request), blocked]);
 }
 
 function done<T>(request: IDBRequest<T>): Promise<T> {

@@ -4,7 +4,7 @@
 import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError } from "../errors.js";
 import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, RecordState, RecordWrite, Written } from "../wire.gen.js";
 import { limits } from "../wire.gen.js";
-import type { Kept } from "./cache.js";
+import type { Kept, KeptWrite } from "./cache.js";
 import { badRequest, equal, take } from "./json.js";
 import { maxHeard } from "./limits.js";
 import { type Asker, pause, tell } from "./link.js";
@@ -41,6 +41,8 @@ export interface CoreOwner {
 export interface CoreObserver {
   provided?(provided: boolean): void;
   ended(error: ParleyError): void;
+  /** What this browser had kept was not written. */
+  discarded?(operations: readonly Operation[], error: ParleyError): void;
 }
 
 interface Watcher {
@@ -97,12 +99,13 @@ export class Core {
   /** What is worth keeping in this browser. Operations on lists are not: to repeat them may do them twice. */
   get kept(): Kept {
     const { document, have, writes } = this.#replica;
-    const repeatable = writes.filter((w) => !w.written && w.options.version === undefined).map((w) => w.operations ?? []);
+    const unconfirmed = writes.filter((w) => !w.written && w.options.version === undefined);
+    const kept = unconfirmed.map(({ operations = [], isUnderway, isUncertain }) => ({ operations, isSent: isUnderway || isUncertain }));
     return {
       name: this.name,
       ...(have ?? { incarnation: 0, version: 0 }),
       ...(document !== undefined && { value: document }),
-      writes: repeatable.filter((all) => all.length > 0 && all.every(({ op }) => op === "set" || op === "erase")),
+      writes: kept.filter(({ operations }) => operations.length > 0 && operations.every(({ op }) => op === "set" || op === "erase")),
     };
   }
 
@@ -154,14 +157,18 @@ export class Core {
   known({ incarnation, version, value, writes }: Kept): void {
     this.#change(() => {
       if (value !== undefined) this.#replica.known(incarnation, version, take(value));
-      for (const operations of writes) this.#again(operations);
+      for (const write of writes) this.#again(write);
     });
   }
 
-  #again(operations: readonly Operation[]): void {
-    const ignore = (): void => undefined; // whoever made it is not there any more
-    const write = newWrite(operations, {}, { resolve: ignore, reject: ignore });
-    write.isUncertain = true;
+  #again({ operations, isSent }: KeptWrite): void {
+    const discarded = (error: ParleyError): void => {
+      if (this.#ended) return; // it is kept further
+      for (const observer of [...this.#observers]) observer.discarded?.(operations, error);
+    };
+    const write = newWrite(operations, {}, { resolve: () => undefined, reject: discarded }); // whoever made it is not there any more
+    write.isKept = true;
+    write.isUncertain = isSent;
     try {
       this.#replica.add(write);
     } catch {
@@ -248,6 +255,7 @@ export class Core {
   async #send(batch: Write[]): Promise<void> {
     this.#isSending = true;
     for (const write of batch) write.isUnderway = true;
+    this.#owner.keep(this);
     try {
       const written = await this.#ask(batch);
       if (!this.#ended) this.#change(() => this.#done(batch, written));

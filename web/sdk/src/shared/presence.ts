@@ -1,7 +1,7 @@
 // Who is there, by identity: from the first connection to the end of the last one.
 
 import { asParleyError, fromWire, type ParleyError } from "../errors.js";
-import { emit, TypedEventTarget } from "../events.js";
+import { emit, type Listener, TypedEventTarget } from "../events.js";
 import { limits, type Present } from "../wire.gen.js";
 import type { Asker } from "./link.js";
 
@@ -28,6 +28,7 @@ interface Watch {
 /** The key of the watch of all. */
 const all = "";
 
+/** Who comes and goes. Whoever listens to "join" or "leave", and watches nobody by name, watches all. */
 export class Presence extends TypedEventTarget<PresenceEvents> {
   readonly #asker: Asker;
   readonly #present = new Set<string>();
@@ -45,6 +46,15 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
   /** Those of the watched who are there now. */
   get present(): ReadonlySet<string> {
     return this.#present;
+  }
+
+  override addEventListener<K extends keyof PresenceEvents & string>(
+    type: K,
+    listener: Listener<PresenceEvents, K> | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    super.addEventListener(type, listener, options);
+    if (type !== "ended") queueMicrotask(() => this.#watchByListening());
   }
 
   /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
@@ -113,6 +123,11 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
   /** @internal */
   end(error: ParleyError): void {
     this.#end([...this.#watched.keys()], error);
+  }
+
+  #watchByListening(): void {
+    if (this.#watched.size > 0) return;
+    this.watch().catch((reason: unknown) => emit(this, "ended", { error: asParleyError(reason), identities: undefined }));
   }
 
   #set(identity: string, isThere: boolean): void {

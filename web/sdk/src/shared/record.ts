@@ -14,6 +14,8 @@ export interface RecordEvents {
   change: Record<never, never>;
   /** record.provided changed. */
   providedchange: { readonly provided: boolean };
+  /** What this browser had kept was not written (see JoinOptions.cache): others have written there since, or it may have been written before. */
+  discarded: { readonly operations: readonly Operation[]; readonly error: ParleyError };
   /** It is not followed any more: it was closed, it is not allowed any more, or the room is over. */
   ended: { readonly error: ParleyError };
 }
@@ -48,6 +50,7 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
       core.observe({
         provided: (provided) => emit(this, "providedchange", { provided }),
         ended: (error) => emit(this, "ended", { error }),
+        discarded: (operations, error) => emit(this, "discarded", { operations, error }),
       }),
     );
     this.#ending.add(core.watch([], () => emit(this, "change", {})));

@@ -34,6 +34,8 @@ export interface Write {
   isAlone: boolean;
   /** The connection was lost before the server answered: perhaps it was carried out. */
   isUncertain: boolean;
+  /** It was made some time ago, and kept in this browser since. */
+  isKept: boolean;
   /** It is sent, and neither answered nor lost. */
   isUnderway: boolean;
   /** The record was read anew while it was underway: perhaps it is in there, and would be seen twice. Its reply tells. */
@@ -55,7 +57,7 @@ export function newWrite(
   { resolve, reject }: Pick<Write, "resolve" | "reject">,
 ): Write {
   const bytes = sizeOf(operations);
-  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, isUnderway: false, isHidden: false, isRead: false, merges: 0, bytes, resolve, reject };
+  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, isKept: false, isUnderway: false, isHidden: false, isRead: false, merges: 0, bytes, resolve, reject };
 }
 
 /** The bytes of what is written, about. Throws where no document has room for it. */
@@ -102,6 +104,7 @@ export type Meeting =
 export function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
   if (isSameRecord && isSameVersion && !write.isHidden) return "nothing";
   if (write.isUncertain && write.options.version !== undefined) return "unknown"; // it, or another one, has made the next version
+  if (write.isUncertain && write.isKept) return isThere(write, now) ? "nothing" : "unknown"; // it was made, perhaps, and others have undone it since
   if (!write.operations || !isSameRecord) return known.some((d) => equal(d, now)) ? "nothing" : "conflict";
   for (const { op, path = "" } of write.operations) {
     const at = parsePath(path);
@@ -109,6 +112,11 @@ export function meet(write: Write, known: readonly Document[], now: Document, is
     if (!isMine) return "conflict";
   }
   return write.isUncertain && !isRepeatable(write) ? "unknown" : "nothing";
+}
+
+/** Whether a document has what is written. */
+function isThere({ operations = [], after }: Write, now: Document): boolean {
+  return operations.every(({ path = "" }) => equal(get(after, parsePath(path)), get(now, parsePath(path))));
 }
 
 /** How often one write is merged before its conflict is told. */

@@ -1,5 +1,11 @@
 import type { Operation, Scope } from "../wire.gen.js";
 import type { Json } from "./json.js";
+/** A write that the server has not confirmed. */
+export interface KeptWrite {
+    readonly operations: readonly Operation[];
+    /** It was on its way: perhaps the server has carried it out. */
+    readonly isSent: boolean;
+}
 /** A record as it was last known. */
 export interface Kept {
     readonly name: string;
@@ -7,8 +13,8 @@ export interface Kept {
     /** 0: there was no such record. */
     readonly version: number;
     readonly value?: Json;
-    /** Writes that the server has not confirmed, in their order. */
-    readonly writes: readonly (readonly Operation[])[];
+    /** In their order. */
+    readonly writes: readonly KeptWrite[];
 }
 /** Where records of one scope are kept. */
 export interface Cache {
@@ -17,20 +23,22 @@ export interface Cache {
     save(kept: Kept): void;
     forget(name: string): void;
 }
-/** The caches of one room's scopes. */
+/** The caches of one room's scopes, for one person. */
 export declare class RoomCache {
     #private;
-    /** Undefined: this browser has none, or another page has it. */
-    static open(origin: string, room: string): Promise<RoomCache | undefined>;
+    /** Identity: who has asked for one, or is given one by a token; else empty. Undefined: this browser has none, or another page has it. */
+    static open(origin: string, room: string, identity: string): Promise<RoomCache | undefined>;
     private constructor();
     of(scope: Scope): Cache;
     /** Lets another page have it. */
     close(): void;
 }
 /** What a record was last known to be in this browser, also before there is a connection; undefined: nothing is known. */
-export declare function lastKnown(room: string, name: string, { url, scope }?: LastKnownOptions): Promise<Json | undefined>;
+export declare function lastKnown(room: string, name: string, options?: LastKnownOptions): Promise<Json | undefined>;
 export interface LastKnownOptions {
     /** The server's address; default: where the page came from. */
     readonly url?: string | URL;
     readonly scope?: Scope;
+    /** Who has joined with it, or with a token that says so. */
+    readonly identity?: string;
 }

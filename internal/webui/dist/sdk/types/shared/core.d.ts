@@ -31,6 +31,8 @@ export interface CoreOwner {
 export interface CoreObserver {
     provided?(provided: boolean): void;
     ended(error: ParleyError): void;
+    /** What this browser had kept was not written. */
+    discarded?(operations: readonly Operation[], error: ParleyError): void;
 }
 interface Watcher {
     readonly path: Path;

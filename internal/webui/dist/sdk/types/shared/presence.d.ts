@@ -1,5 +1,5 @@
 import { type ParleyError } from "../errors.js";
-import { TypedEventTarget } from "../events.js";
+import { type Listener, TypedEventTarget } from "../events.js";
 export interface PresenceEvents {
     join: {
         readonly identity: string;
@@ -13,10 +13,12 @@ export interface PresenceEvents {
         readonly identities: readonly string[] | undefined;
     };
 }
+/** Who comes and goes. Whoever listens to "join" or "leave", and watches nobody by name, watches all. */
 export declare class Presence extends TypedEventTarget<PresenceEvents> {
     #private;
     /** Those of the watched who are there now. */
     get present(): ReadonlySet<string>;
+    addEventListener<K extends keyof PresenceEvents & string>(type: K, listener: Listener<PresenceEvents, K> | null, options?: boolean | AddEventListenerOptions): void;
     /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
     list(identities?: readonly string[]): Promise<readonly string[]>;
     /**

@@ -1,5 +1,6 @@
 import { type ParleyError } from "../errors.js";
 import { TypedEventTarget } from "../events.js";
+import type { Operation } from "../wire.gen.js";
 import { type Json, type JsonOf } from "./json.js";
 import type { WriteOptions } from "./write.js";
 export interface RecordEvents {
@@ -8,6 +9,11 @@ export interface RecordEvents {
     /** record.provided changed. */
     providedchange: {
         readonly provided: boolean;
+    };
+    /** What this browser had kept was not written (see JoinOptions.cache): others have written there since, or it may have been written before. */
+    discarded: {
+        readonly operations: readonly Operation[];
+        readonly error: ParleyError;
     };
     /** It is not followed any more: it was closed, it is not allowed any more, or the room is over. */
     ended: {

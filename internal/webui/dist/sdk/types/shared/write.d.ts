@@ -27,6 +27,8 @@ export interface Write {
     isAlone: boolean;
     /** The connection was lost before the server answered: perhaps it was carried out. */
     isUncertain: boolean;
+    /** It was made some time ago, and kept in this browser since. */
+    isKept: boolean;
     /** It is sent, and neither answered nor lost. */
     isUnderway: boolean;
     /** The record was read anew while it was underway: perhaps it is in there, and would be seen twice. Its reply tells. */
