@@ -27,7 +27,7 @@ PKG      ?= ./...
 FUZZTIME ?= 10s
 SOAK     ?= 10m
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-turn bench-go gen bin/board bin/link
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-state bench-turn bench-go gen bin/board bin/link
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -111,10 +111,14 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 # sfubench, which loads servers side by side, is no part of this repository: this is where its source is.
 SFUBENCH_SOURCE ?= ../shared/bench
 
-bench: build ## Parley, Janus and others under the same loads, as in bench/README.md
+bench: bench-state ## Parley, Janus and others under the same loads, as in bench/README.md; and bench-state
 	@scripts/apt-install janus
 	@bench/tools $(SFUBENCH_SOURCE) bin/bench
 	@SFUBENCH=bin/bench/sfubench BENCHTAB=bin/bench/benchtab PIONSFU=bin/bench/pionsfu bench/bench.sh
+
+bench-state: build ## shared state: deliveries, writes, memory of idle sessions, start (some minutes)
+	@CGO_ENABLED=0 go build -o bin/bench/statebench ./internal/tools/statebench
+	@STATEBENCH=bin/bench/statebench bench/state.sh
 
 bench-turn: build ## Parley's TURN server, coturn and pion/turn under the same loads
 	@scripts/apt-install coturn
