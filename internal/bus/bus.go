@@ -49,10 +49,14 @@ type Bus interface {
 	Close() error
 }
 
-// Subscription is a bounded queue of messages.
+// Subscription is a bounded queue of messages. It takes no more memory than what waits in it.
 type Subscription interface {
-	// Messages returns the queue. It is closed by Close, after what it holds.
-	Messages() <-chan []byte
+	// Ready receives as long as a message waits, and now and then where none does. It is closed when the subscription is: Next has what it
+	// holds then, and nothing after that.
+	Ready() <-chan struct{}
+
+	// Next takes the oldest message that waits, and reports whether there is one.
+	Next() (m []byte, ok bool)
 
 	// Lost counts the messages that the full queue could not take. It grows before any message that was published after the
 	// lost one can be received, so who compares it after each message misses no gap.

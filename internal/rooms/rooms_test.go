@@ -485,9 +485,7 @@ func TestRequests(t *testing.T) {
 			{wire.TypeUnpublish, wire.Unpublish{Publication: "p4"}, wire.TypeTrackUnpublished},
 			{wire.TypeLeave, wire.Leave{}, wire.TypeParticipantLeft},
 		} {
-			for synctest.Wait(); len(bob.events.Messages()) > 0; {
-				bob.read()
-			}
+			bob.readAll()
 			if reply := ann.ask(test.kind, test.body); reply.Error != nil || reply.Type != wire.TypeOK || string(reply.Body) != "{}" {
 				t.Errorf("%s: %+v", test.kind, reply)
 			}

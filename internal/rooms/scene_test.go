@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/media"
 	"github.com/parley-rtc/parley/internal/rooms"
@@ -278,8 +279,24 @@ func fixture(t *testing.T, name string) string {
 // read returns the next event, whose number must follow on the last.
 func (x *session) read() rooms.Event {
 	x.s.t.Helper()
+	b, _ := bustest.Receive(x.events)
+	return x.got(b)
+}
+
+// readAll reads what is there once nothing moves any more.
+func (x *session) readAll() (events []rooms.Event) {
+	x.s.t.Helper()
+	synctest.Wait()
+	for b, ok := x.events.Next(); ok; b, ok = x.events.Next() {
+		events = append(events, x.got(b))
+	}
+	return events
+}
+
+func (x *session) got(b []byte) rooms.Event {
+	x.s.t.Helper()
 	var e rooms.Event
-	decode(x.s.t, <-x.events.Messages(), &e)
+	decode(x.s.t, b, &e)
 	if e.Seq != x.seq+1 {
 		x.s.t.Fatalf("%s got event %d after %d", x.id, e.Seq, x.seq)
 	}
@@ -304,10 +321,8 @@ func (x *session) expect(types ...string) []rooms.Event {
 // idle checks that nothing more has come.
 func (x *session) idle() {
 	x.s.t.Helper()
-	synctest.Wait()
-	if n := len(x.events.Messages()); n != 0 {
-		e := x.read()
-		x.s.t.Fatalf("%s has %d more events, the first is %s %s", x.id, n, e.Type, e.Body)
+	if all := x.readAll(); len(all) != 0 {
+		x.s.t.Fatalf("%s has %d more events, the first is %s %s", x.id, len(all), all[0].Type, all[0].Body)
 	}
 }
 

@@ -53,16 +53,17 @@ func (c *carrier) write() {
 
 func (c *carrier) read(receive func(wire.Message)) {
 	for {
-		b, err := c.attachment.Next()
-		if err != nil {
+		if err := c.attachment.Wait(); err != nil {
 			c.attachment.Lost()
 			return
 		}
-		var m wire.Message
-		if err := json.Unmarshal(b, &m); err != nil {
-			panic("scenario: the server sent what is not JSON: " + string(b))
+		for b, ok := c.attachment.Take(nil); ok; b, ok = c.attachment.Take(nil) {
+			var m wire.Message
+			if err := json.Unmarshal(b, &m); err != nil {
+				panic("scenario: the server sent what is not JSON: " + string(b))
+			}
+			receive(m)
 		}
-		receive(m)
 	}
 }
 

@@ -42,3 +42,30 @@ func TestEncode(t *testing.T) {
 		}
 	}
 }
+
+// Rule: what sessions are told is decoded as it was encoded, and its body is not copied.
+func TestDecodeEvent(t *testing.T) {
+	for _, want := range []Event{
+		{Type: "event", Body: json.RawMessage(`{"value":{"type":"x","body":1}}`)},
+		{Reply: 1, Type: "ok", Body: json.RawMessage(`{}`)},
+		{Reply: 1<<53 - 1, Type: "state-unsubscribed", Body: json.RawMessage(`{"a":"},\"body\":{"}`)},
+	} {
+		b := encodeEvent(want.Reply, want.Type, want.Body)
+		got, err := DecodeEvent(b)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %+v, %v", b, got, err)
+		}
+		if &got.Body[0] != &b[len(b)-1-len(want.Body)] {
+			t.Errorf("the body of %s is a copy", b)
+		}
+		var m Event
+		if err := json.Unmarshal(b, &m); err != nil || !reflect.DeepEqual(m, want) {
+			t.Errorf("%s is %+v to package json, %v", b, m, err)
+		}
+	}
+	for _, b := range []string{"", "{}", `{"reply":x,"type":"a","body":{}}`, `{"type":"a"}`, `{"type":a,"body":{}}`, `{"body":{},"type":"a"}`, `{"type":"a","body":{}`[:20]} {
+		if e, err := DecodeEvent([]byte(b)); err == nil {
+			t.Errorf("%q is %+v", b, e)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package scopes
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -245,6 +246,30 @@ func encodeEvent(reply uint64, typ string, body []byte) []byte {
 	}
 	b = append(strconv.AppendQuote(append(b, `"type":`...), typ), `,"body":`...)
 	return append(append(b, body...), '}')
+}
+
+// DecodeEvent reads what was published to a session. Its body is a part of b, which all sessions that are told the same share.
+func DecodeEvent(b []byte) (Event, error) {
+	var e Event
+	rest, ok := bytes.CutPrefix(b, []byte(`{"reply":`))
+	if ok {
+		digits, after, _ := bytes.Cut(rest, []byte{','})
+		n, err := strconv.ParseUint(string(digits), 10, 64)
+		if err != nil {
+			return e, fmt.Errorf("event %.100q: %w", b, err)
+		}
+		e.Reply, rest = n, after
+	} else {
+		rest = bytes.TrimPrefix(b, []byte{'{'})
+	}
+	typ, body, ok := bytes.Cut(rest, []byte(`,"body":`)) // no type has a comma in it
+	quoted, isType := bytes.CutPrefix(typ, []byte(`"type":`))
+	text, err := strconv.Unquote(string(quoted))
+	if !ok || !isType || err != nil || !bytes.HasSuffix(body, []byte{'}'}) {
+		return e, fmt.Errorf("event %.100q is not what this package writes", b)
+	}
+	e.Type, e.Body = text, json.RawMessage(body[:len(body)-1])
+	return e, nil
 }
 
 // serve carries out one request.

@@ -95,8 +95,8 @@ func (c *town) come(room, session string) bus.Subscription {
 
 func heard(events bus.Subscription) (got []string) {
 	synctest.Wait()
-	for len(events.Messages()) > 0 {
-		got = append(got, string(<-events.Messages()))
+	for b, ok := events.Next(); ok; b, ok = events.Next() {
+		got = append(got, string(b))
 	}
 	return got
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/wire"
@@ -30,7 +31,7 @@ func (e End) Error() string {
 }
 
 // Attachment is one socket, and the session it serves once it has joined or resumed one. The carrier has one goroutine that calls
-// Receive, one that calls Next; both call Lost when the socket fails, and the last of them Release.
+// Receive, one that calls Wait and Take; both call Lost when the socket fails, and the last of them Release.
 type Attachment struct {
 	// static after construction
 	service  *Service
@@ -39,6 +40,9 @@ type Attachment struct {
 	wake     chan struct{}   // something to take; capacity 1
 	open     context.Context // ends when the socket shall be closed at once
 	shut     func()          // ends open
+
+	// atomic
+	nudged atomic.Bool // by Nudge, since Wait has returned for it
 
 	// owned by the goroutine that calls Receive
 	tries int
@@ -69,7 +73,7 @@ func (s *Service) Attach(source netip.Addr) (*Attachment, *wire.Error) {
 	return a, nil
 }
 
-// Release ends the attachment's part in Service.Close. Neither Receive nor Next may be running.
+// Release ends the attachment's part in Service.Close. None of Receive, Wait and Take may be running.
 func (a *Attachment) Release() {
 	a.Lost()
 	a.joined()
@@ -114,7 +118,7 @@ func (a *Attachment) attached() *Session {
 }
 
 // Receive carries out one message of the client. It blocks while the room works on it, at most for requestTime. After an error
-// the carrier receives nothing more; Next says when to close the socket.
+// the carrier receives nothing more; Wait says when to close the socket.
 func (a *Attachment) Receive(b []byte) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -167,15 +171,38 @@ func (a *Attachment) TooLarge() error {
 	return EndTooLarge
 }
 
-// Next returns the next message for the client. The error, an End, means that the socket shall be closed.
-func (a *Attachment) Next() ([]byte, error) {
+// Wait blocks until there may be something to take, or Nudge is called. The error, an End, means that the socket shall be closed.
+func (a *Attachment) Wait() error {
 	for {
-		b, s, err := a.take()
-		if b != nil || err != nil {
-			return b, err
+		s, waits, err := a.look()
+		if waits || err != nil || a.nudged.Swap(false) {
+			return err
 		}
 		a.wait(s)
 	}
+}
+
+// Nudge lets Wait return, so that the carrier looks for what else it has to do.
+func (a *Attachment) Nudge() {
+	a.nudged.Store(true)
+	a.nudge()
+}
+
+// Take appends the next message for the client to dst, and reports whether there is one.
+func (a *Attachment) Take(dst []byte) ([]byte, bool) {
+	if a.open.Err() != nil {
+		return dst, false
+	}
+	a.mu.Lock()
+	s, direct := a.session, []byte(nil)
+	if len(a.direct) > 0 {
+		direct, a.direct = a.direct[0], a.direct[1:]
+	}
+	a.mu.Unlock()
+	if direct != nil || s == nil {
+		return append(dst, direct...), direct != nil
+	}
+	return s.take(a, dst)
 }
 
 // wait blocks until there may be something to take.
@@ -199,25 +226,21 @@ func (a *Attachment) wait(s *Session) {
 	}
 }
 
-// take returns a message that waits, or why there will be none.
-func (a *Attachment) take() ([]byte, *Session, error) {
-	if err := a.cutOff(); err != nil {
-		return nil, nil, err
+// look reports whether a message waits, or why none will come.
+func (a *Attachment) look() (s *Session, waits bool, err error) {
+	if a.open.Err() != nil {
+		return nil, false, a.over()
 	}
 	a.mu.Lock()
-	s, last := a.session, a.last
-	var b []byte
-	if len(a.direct) > 0 {
-		b, a.direct = a.direct[0], a.direct[1:]
-	}
+	s, waits, last := a.session, len(a.direct) > 0, a.last
 	a.mu.Unlock()
-	if b != nil {
-		return b, s, nil
+	if waits {
+		return s, true, nil
 	}
 	if s != nil {
-		b, over := s.take(a)
-		if b != nil {
-			return b, s, nil
+		waits, over := s.waits(a)
+		if waits {
+			return s, true, nil
 		}
 		if over {
 			a.finish(EndFinished)
@@ -226,9 +249,9 @@ func (a *Attachment) take() ([]byte, *Session, error) {
 	}
 	if last {
 		a.cut(0)
-		return nil, s, a.over()
+		return s, false, a.over()
 	}
-	return nil, s, nil
+	return s, false, nil
 }
 
 // expire refuses a socket that has not joined in time. One that just did stays.
@@ -305,14 +328,6 @@ func (a *Attachment) over() error {
 	defer a.mu.Unlock()
 	if a.end != 0 {
 		return a.end
-	}
-	return nil
-}
-
-// cutOff returns why nothing more is sent, or nil.
-func (a *Attachment) cutOff() error {
-	if a.open.Err() != nil {
-		return a.over()
 	}
 	return nil
 }

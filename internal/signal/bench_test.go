@@ -188,7 +188,7 @@ func (s *socket) read() {
 			case <-s.a.Context().Done():
 			}
 		}
-		b, err := s.a.Next()
+		b, err := s.next()
 		s.mu.Lock()
 		if err != nil {
 			s.ended = err
@@ -203,6 +203,18 @@ func (s *socket) read() {
 		s.got = append(s.got, m)
 		s.raw.Write(b)
 		s.mu.Unlock()
+	}
+}
+
+// next waits for one message.
+func (s *socket) next() ([]byte, error) {
+	for {
+		if err := s.a.Wait(); err != nil {
+			return nil, err
+		}
+		if b, ok := s.a.Take(nil); ok {
+			return b, nil
+		}
 	}
 }
 

@@ -258,9 +258,13 @@ func (c *Call) wait() wire.Code {
 	lost := c.seat.events.Lost()
 	for {
 		select {
-		case b, ok := <-c.seat.events.Messages():
-			if !ok {
+		case _, open := <-c.seat.events.Ready():
+			b, ok := c.seat.events.Next()
+			switch {
+			case !ok && !open:
 				return wire.CodeDraining
+			case !ok:
+				continue
 			}
 			if e, err := decodeEvent(b); err != nil || e.End {
 				return ""

@@ -27,6 +27,7 @@ const (
 	eventQueue         = 256              // events of a room that a session has not taken
 	callEventQueue     = 16               // the same for a call, which waits for its end only
 	stateQueue         = 1024             // events of shared state that a session has not taken
+	atOnce             = 64               // messages that a session takes before it looks for what else is due
 	MaxStateUnderway   = 1024             // requests of state of one session that have no reply yet, with its writes
 	visitTime          = 15 * time.Second // for a request without a session: a call may take 11 s
 	logCost            = 10               // requests of state that a reading of the log counts as

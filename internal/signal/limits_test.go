@@ -50,7 +50,7 @@ func TestResumeFromTheStart(t *testing.T) {
 	if s.resume(a, 2, 0) {
 		t.Error("resumed before joined was taken")
 	}
-	if b, _ := s.take(a); b == nil {
+	if b, _ := s.take(a, nil); b == nil {
 		t.Fatal("joined is not there")
 	}
 	s.emit(entry{typ: wire.TypeChat})
@@ -60,7 +60,7 @@ func TestResumeFromTheStart(t *testing.T) {
 	if !s.resume(a, 3, 1) {
 		t.Error("not resumed after joined, which nobody has taken since")
 	}
-	if b, _ := s.take(a); !strings.Contains(string(b), `"seq":2,"type":"chat"`) {
+	if b, _ := s.take(a, nil); !strings.Contains(string(b), `"seq":2,"type":"chat"`) {
 		t.Errorf("then comes %s", b)
 	}
 }

@@ -65,6 +65,10 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 func (s *Session) answer(id uint64, e entry, refused *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.answerLocked(id, e, refused)
+}
+
+func (s *Session) answerLocked(id uint64, e entry, refused *wire.Error) {
 	if refused == nil || refused.Code != wire.CodeRate { // what came too early may be carried out when it is repeated
 		s.replies.put(time.Now(), id, e)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -84,18 +85,10 @@ func (s *Session) run() {
 		}
 		timer.Reset(time.Until(s.next()))
 		select {
-		case b, ok := <-s.seat.events.Messages():
-			if !ok { // the bus was closed under us
-				s.conclude(wire.CodeDraining, "the server is going down", true)
-				continue
-			}
-			s.event(b)
-		case b, ok := <-s.stateMessages():
-			if !ok { // the bus was closed under us
-				s.conclude(wire.CodeDraining, "the server is going down", true)
-				continue
-			}
-			s.stateEvent(b)
+		case _, open := <-s.seat.events.Ready():
+			s.each(s.seat.events, open, s.event)
+		case _, open := <-s.stateReady():
+			s.each(s.share.events, open, s.stateEvent)
 		case <-s.wake:
 		case <-timer.C:
 		case <-s.service.closing:
@@ -104,6 +97,21 @@ func (s *Session) run() {
 	}
 	s.linger(timer)
 	s.forget()
+}
+
+// each takes some of the messages that wait, and looks for the end of the queue.
+func (s *Session) each(events bus.Subscription, open bool, take func([]byte)) {
+	for range atOnce {
+		b, ok := events.Next()
+		if ok {
+			take(b)
+			continue
+		}
+		if !open { // the bus was closed under us
+			s.conclude(wire.CodeDraining, "the server is going down", true)
+		}
+		return
+	}
 }
 
 // forget takes the session out of the table.
@@ -234,16 +242,8 @@ func (s *Session) leaving(a *Attachment) {
 
 // drain looks for the end among the events that are there.
 func (s *Session) drain() {
-	for {
-		select {
-		case b, ok := <-s.seat.events.Messages():
-			if !ok {
-				return
-			}
-			s.event(b)
-		default:
-			return
-		}
+	for b, ok := s.seat.events.Next(); ok; b, ok = s.seat.events.Next() {
+		s.event(b)
 	}
 }
 
@@ -360,25 +360,34 @@ func (s *Session) add(e entry) uint64 {
 	return seq
 }
 
-// take returns the next message for a, and whether there will be none after it.
-func (s *Session) take(a *Attachment) (b []byte, over bool) {
+// waits reports whether a message waits for a, and if not, whether there will be none.
+func (s *Session) waits(a *Attachment) (waits, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.attachment != a:
+		return false, false
+	case s.outbox.next < s.outbox.end():
+		return true, false
+	case s.over:
+		nudge(s.wake)
+	}
+	return false, s.over
+}
+
+// take appends the next message for a to dst, and reports whether there is one.
+func (s *Session) take(a *Attachment, dst []byte) ([]byte, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.attachment != a {
-		return nil, false
+		return dst, false
 	}
-	b, ok := s.outbox.take(nil)
+	dst, ok := s.outbox.take(dst)
 	nudge(s.emptied)
-	if !ok {
-		if s.over {
-			nudge(s.wake)
-		}
-		return nil, s.over
-	}
-	if s.resync == offered && s.outbox.next > s.resyncSeq {
+	if ok && s.resync == offered && s.outbox.next > s.resyncSeq {
 		s.resync = inStep
 	}
-	return b, false
+	return dst, ok
 }
 
 // attach makes a the session's socket. The one before is closed.

@@ -3,7 +3,7 @@
 //
 //	carrier's read goroutine → Attachment.Receive → decode → Session: rate, repeated ids → rooms.Do → reply ┐
 //	bus → Session.run (one goroutine for each session) → event ──────────────────────────────────────────→ outbox
-//	outbox → Attachment.Next → carrier's write goroutine
+//	outbox → Attachment.Take → carrier's write goroutine
 //
 // It owns the sessions' outboxes, reply memories and subscriptions on the bus. A Session outlives the Attachment of a lost
 // socket for as long as it can be resumed; a Call (WHIP, WHEP) has neither.

@@ -244,11 +244,11 @@ func (s *Session) stateReply(e scopes.Event) {
 		answer = refusal(e.Reply, refused)
 	}
 	s.mu.Lock()
-	a = s.forgetAsked(e.Reply)
+	defer s.mu.Unlock()
 	s.statePace.owe(state.ReplyCost(len(answer.body)))
-	s.mu.Unlock()
-	if a != nil { // else it was given up
-		s.answerState(e.Reply, answer, refused)
+	if s.forgetAsked(e.Reply) != nil { // else it was given up
+		answer.asked = true
+		s.answerLocked(e.Reply, answer, refused) // at once: whoever waits for room is to see it under way, or waiting for the socket
 	}
 }
 
@@ -312,17 +312,17 @@ func (s *Session) paceState(cost int) *wire.Error {
 	}
 }
 
-// stateMessages is the queue of what scopes tell; nil, from which nothing comes, where there is none.
-func (s *Session) stateMessages() <-chan []byte {
+// stateReady receives when scopes have told something; nil, from which nothing comes, where there are none.
+func (s *Session) stateReady() <-chan struct{} {
 	if s.share == nil {
 		return nil
 	}
-	return s.share.events.Messages()
+	return s.share.events.Ready()
 }
 
 // stateEvent takes one message of a scope.
 func (s *Session) stateEvent(b []byte) {
-	e, err := decodeStateEvent(b)
+	e, err := scopes.DecodeEvent(b)
 	if err != nil {
 		s.service.config.Log.Error("read an event of state", "error", err)
 		return
@@ -344,12 +344,6 @@ func (s *Session) stateEvent(b []byte) {
 	}
 }
 
-func decodeStateEvent(b []byte) (scopes.Event, error) {
-	var e scopes.Event
-	err := json.Unmarshal(b, &e)
-	return e, err
-}
-
 // resetState ends all that the session has in both scopes, and forgets what they have told of it, apart from replies.
 func (s *Session) resetState() {
 	if s.share == nil {
@@ -358,15 +352,9 @@ func (s *Session) resetState() {
 	for _, scope := range bothScopes {
 		s.service.scopeRequest(&s.seat, s.share, scopes.Request{Scope: scope, Type: scopes.TypeReset})
 	}
-	for more := true; more; {
-		select {
-		case b, ok := <-s.share.events.Messages():
-			if e, err := decodeStateEvent(b); ok && err == nil && e.Reply != 0 {
-				s.stateReply(e)
-			}
-			more = ok
-		default:
-			more = false
+	for b, ok := s.share.events.Next(); ok; b, ok = s.share.events.Next() {
+		if e, err := scopes.DecodeEvent(b); err == nil && e.Reply != 0 {
+			s.stateReply(e)
 		}
 	}
 	if lost := s.share.events.Lost(); lost != s.share.lost {

@@ -28,6 +28,8 @@ func Run(t *testing.T, open func(t *testing.T) bus.Bus) {
 		{"a request ends with its context", contextEnds},
 		{"a published message reaches every subscription of its subject, in order", fansOut},
 		{"a full queue loses messages, counts them, and stalls nobody", fullQueue},
+		{"a queue holds its order and its limit whatever was taken meanwhile", longQueue},
+		{"it is told once for each message that something waits", ready},
 		{"a closed subscription ends after what it holds", closedSubscription},
 		{"a closed bus refuses everything and ends its subscriptions", closedBus},
 		{"what is not a subject is refused", badSubjects},
@@ -155,6 +157,49 @@ func fullQueue(t *testing.T, b bus.Bus) {
 	if n := slow.Lost(); n != 8 {
 		t.Errorf("lost %d, want 8", n)
 	}
+}
+
+func longQueue(t *testing.T, b bus.Bus) {
+	const capacity = 100
+	s := subscribe(t, b, "session.a", capacity)
+	var waiting []string
+	published, lost := 0, uint64(0)
+	for round := range 60 { // some are taken each time, and more come, until it is full again and again
+		for range 3 * round {
+			m := fmt.Sprint(published)
+			publish(t, b, "session.a", m)
+			published++
+			if len(waiting) < capacity {
+				waiting = append(waiting, m)
+			} else {
+				lost++
+			}
+		}
+		for range min(2*round, len(waiting)) {
+			next(t, s, waiting[0])
+			waiting = waiting[1:]
+		}
+	}
+	if n := s.Lost(); n != lost || lost == 0 {
+		t.Errorf("lost %d, want %d", n, lost)
+	}
+}
+
+func ready(t *testing.T, b bus.Bus) {
+	s := subscribe(t, b, "session.a", 10)
+	for range 3 {
+		publish(t, b, "session.a", "x")
+	}
+	for range 3 { // who takes one at a time is told of the rest
+		next(t, s, "x")
+	}
+	s.Close()
+	for range 2 { // at most one more, then the end
+		if _, open := <-s.Ready(); !open {
+			return
+		}
+	}
+	t.Error("still told after the end")
 }
 
 func closedSubscription(t *testing.T, b bus.Bus) {
@@ -291,16 +336,26 @@ func want(t *testing.T, b bus.Bus, subject, m, answer string) {
 	}
 }
 
+// Receive waits for the next message, or for the end.
+func Receive(s bus.Subscription) (m []byte, ok bool) {
+	for {
+		_, open := <-s.Ready()
+		if m, ok = s.Next(); ok || !open {
+			return m, ok
+		}
+	}
+}
+
 func next(t *testing.T, s bus.Subscription, m string) {
 	t.Helper()
-	if got, ok := <-s.Messages(); !ok || string(got) != m {
+	if got, ok := Receive(s); !ok || string(got) != m {
 		t.Fatalf("got %q, %v; want %q", got, ok, m)
 	}
 }
 
 func ends(t *testing.T, s bus.Subscription) {
 	t.Helper()
-	if m, ok := <-s.Messages(); ok {
+	if m, ok := Receive(s); ok {
 		t.Fatalf("got %q, want the end", m)
 	}
 }

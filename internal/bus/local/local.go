@@ -1,7 +1,8 @@
 // Package local is the bus of a single node: calls and channels inside one process.
 //
 // It owns the tables of servers and subscriptions, and no goroutine: a request runs on its caller's, a published message is
-// put into each queue at once or counted as lost.
+// put into each queue at once or counted as lost. A queue begins with nothing and grows with what waits: a node has two for each session,
+// and most of them are empty.
 package local
 
 import (
@@ -34,11 +35,21 @@ type subscription struct {
 	// static after construction
 	bus      *Bus
 	subject  string
-	messages chan []byte // sent to and closed under bus.mu
+	capacity int
+	ready    chan struct{} // capacity 1; sent to and closed under mu
 
 	// atomic
 	lost atomic.Uint64
+
+	// guarded by mu, which is locked behind bus.mu
+	mu     sync.Mutex
+	queue  [][]byte // what waits begins at first
+	first  int
+	closed bool
 }
+
+// keptQueue is how long a queue may be that is kept when it is empty.
+const keptQueue = 16
 
 // New returns an open bus.
 func New() *Bus {
@@ -104,18 +115,14 @@ func (b *Bus) Publish(subject string, m []byte) error {
 	if err := check(subject, m); err != nil {
 		return err
 	}
-	// Publishers share the lock: a channel orders what one of them sends. Close of a channel excludes them all.
+	// Publishers share the lock: a queue orders what one of them sends.
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if b.closed {
 		return bus.ErrClosed
 	}
 	for _, s := range b.subscriptions[subject] {
-		select {
-		case s.messages <- m:
-		default:
-			s.lost.Add(1)
-		}
+		s.offer(m)
 	}
 	return nil
 }
@@ -133,7 +140,7 @@ func (b *Bus) Subscribe(subject string, capacity int) (bus.Subscription, error) 
 	if b.closed {
 		return nil, bus.ErrClosed
 	}
-	s := &subscription{bus: b, subject: subject, messages: make(chan []byte, capacity)}
+	s := &subscription{bus: b, subject: subject, capacity: capacity, ready: make(chan struct{}, 1)}
 	b.subscriptions[subject] = append(b.subscriptions[subject], s)
 	return s, nil
 }
@@ -146,15 +153,74 @@ func (b *Bus) Close() error {
 	clear(b.servers)
 	for _, all := range b.subscriptions {
 		for _, s := range all {
-			close(s.messages)
+			s.end()
 		}
 	}
 	clear(b.subscriptions)
 	return nil
 }
 
-// Messages implements bus.Subscription.
-func (s *subscription) Messages() <-chan []byte { return s.messages }
+// Ready implements bus.Subscription.
+func (s *subscription) Ready() <-chan struct{} { return s.ready }
+
+// Next implements bus.Subscription.
+func (s *subscription) Next() ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first == len(s.queue) {
+		return nil, false
+	}
+	m := s.queue[s.first]
+	s.queue[s.first] = nil
+	s.first++
+	switch {
+	case s.first < len(s.queue):
+		s.nudge()
+	case cap(s.queue) > keptQueue:
+		s.queue, s.first = nil, 0
+	default:
+		s.queue, s.first = s.queue[:0], 0
+	}
+	return m, true
+}
+
+// offer puts m into the queue, or counts it as lost.
+func (s *subscription) offer(m []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return
+	case len(s.queue)-s.first == s.capacity:
+		s.lost.Add(1)
+		return
+	case len(s.queue) == cap(s.queue) && s.first > len(s.queue)/2: // to move what waits costs less than more room for it
+		n := copy(s.queue, s.queue[s.first:])
+		clear(s.queue[n:])
+		s.queue, s.first = s.queue[:n], 0
+	}
+	s.queue = append(s.queue, m)
+	s.nudge()
+}
+
+// nudge lets Ready receive. The caller holds mu.
+func (s *subscription) nudge() {
+	if s.closed {
+		return
+	}
+	select {
+	case s.ready <- struct{}{}:
+	default:
+	}
+}
+
+// end takes no more messages. The caller holds bus.mu, and calls it once.
+func (s *subscription) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	close(s.ready)
+}
 
 // Lost implements bus.Subscription.
 func (s *subscription) Lost() uint64 { return s.lost.Load() }
@@ -164,7 +230,7 @@ func (s *subscription) Close() {
 	s.bus.mu.Lock()
 	defer s.bus.mu.Unlock()
 	if remove(s.bus.subscriptions, s.subject, s) {
-		close(s.messages)
+		s.end()
 	}
 }
 

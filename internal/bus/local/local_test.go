@@ -34,7 +34,7 @@ func TestRunsUnderSynctest(t *testing.T) {
 		if err := b.Publish("session.a", []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if m := <-s.Messages(); string(m) != "x" {
+		if m, ok := bustest.Receive(s); !ok || string(m) != "x" {
 			t.Errorf("got %q", m)
 		}
 	})

@@ -1,7 +1,8 @@
 // Package ws carries sessions over WebSockets (RFC 6455): one text message for each wire.Request and wire.Message.
 //
-// For each socket it owns the connection and four goroutines: the HTTP server's, which reads, one that writes, one that pings, and
-// one that cuts short what is being written when it is time to close. The socket ends when writing does.
+// For each socket it owns the connection and two goroutines, one that reads and one that writes. The handshake, what is read, and the close are
+// coder/websocket's; the frames of messages are made here, as many in one write as wait. Of the HTTP server nothing stays: most
+// sockets are idle, and its goroutine and buffers would be half of what they take. The socket ends when writing does.
 package ws
 
 import (
@@ -9,7 +10,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -24,11 +25,12 @@ const Path = "/v1/session"
 const Subprotocol = "parley.v1"
 
 const (
-	// writeTime is how long one message may take to be written, as far as the kernel's buffer.
+	// writeTime is how long one write may take, as far as the kernel's buffer.
 	writeTime = 10 * time.Second
-	// graceTime is how long one that is being written may take when the socket shall be closed. A write that is interrupted leaves
-	// no way to say why.
+	// graceTime is how long one may take when the socket shall be closed. A write that is interrupted leaves no way to say why.
 	graceTime = time.Second
+	// maxBatch is when no more messages are put into one write. It is what one TLS record holds.
+	maxBatch = 16 << 10
 )
 
 // statuses are the close statuses of docs/protocol.md, section 2.1.
@@ -50,7 +52,7 @@ type Carrier struct {
 // New returns a carrier for Path.
 func New(s *signal.Service, o signal.Origins) *Carrier { return &Carrier{s, o} }
 
-// ServeHTTP serves one socket until it ends.
+// ServeHTTP begins to serve one socket.
 func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, refused := c.origins.Allowed(r); refused != nil {
 		// A page is told no reason when its WebSocket is refused, but may ask again by fetch.
@@ -63,57 +65,47 @@ func (c *Carrier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		signal.WriteProblem(w, signal.Status(refused), refused)
 		return
 	}
-	defer a.Release()
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	k := &taker{ResponseWriter: w}
+	conn, err := websocket.Accept(k, r, &websocket.AcceptOptions{
 		Subprotocols:       []string{Subprotocol},
 		InsecureSkipVerify: true, // Origin is checked above
 		CompressionMode:    websocket.CompressionDisabled,
 		OnPongReceived:     func(context.Context, []byte) { a.Heard() },
 	})
 	if err != nil {
+		a.Release()
 		return // Accept has answered
 	}
-	serve(conn, a)
+	serve(&carriage{conn: conn, pipe: k.pipe, attachment: a})
 }
 
-// serve moves messages until the socket ends.
-func serve(conn *websocket.Conn, a *signal.Attachment) {
-	conn.SetReadLimit(-1) // read has its own, which tells the client before it closes
-	ctx, interrupt := context.WithCancel(context.Background())
-	defer interrupt()
-	var done sync.WaitGroup
-	done.Go(func() {
-		defer a.Survive()
-		ping(ctx, conn, a)
-	})
-	done.Go(func() {
-		defer interrupt()
-		defer conn.CloseNow() // a fault has not closed it
-		defer a.Survive()
-		write(ctx, conn, a)
-	})
-	done.Go(func() {
-		defer interrupt()
-		defer a.Survive()
-		grace(ctx, a)
-	})
-	read(conn, a)
-	done.Wait()
+// carriage is one socket.
+type carriage struct {
+	// static after construction
+	conn       *websocket.Conn
+	pipe       *pipe // below it
+	attachment *signal.Attachment
+
+	// atomic
+	pingDue atomic.Bool
 }
 
-// grace waits until what is being written has had its time after the socket shall be closed, or ctx has ended.
-func grace(ctx context.Context, a *signal.Attachment) {
-	select {
-	case <-a.Context().Done():
-	case <-ctx.Done():
-		return
-	}
-	timer := time.NewTimer(graceTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+// serve begins to move messages, until the socket ends.
+func serve(c *carriage) {
+	c.conn.SetReadLimit(-1) // read has its own, which tells the client before it closes
+	written := make(chan struct{})
+	go func() { // ends when the session has nothing for the client any more, or the socket fails
+		defer close(written)
+		defer c.conn.CloseNow() // a fault has not closed it
+		defer c.attachment.Survive()
+		c.write()
+	}()
+	go func() { // ends with the socket
+		defer c.attachment.Release()
+		defer func() { <-written }()
+		defer c.attachment.Survive()
+		read(c.conn, c.attachment)
+	}()
 }
 
 // read carries out what the client sends. It ends at the first error; what the client is still told is for write to say.
@@ -149,24 +141,45 @@ func read(conn *websocket.Conn, a *signal.Attachment) {
 	}
 }
 
-// write sends what the session has for the client, then closes the socket, which ends read.
-func write(ctx context.Context, conn *websocket.Conn, a *signal.Attachment) {
+// write sends what the session has for the client, and asks for signs of life, then closes the socket, which ends read.
+func (c *carriage) write() {
+	a := c.attachment
+	ping := time.AfterFunc(a.PingTime(), func() {
+		c.pingDue.Store(true)
+		a.Nudge()
+	})
+	defer ping.Stop()
+	defer context.AfterFunc(a.Context(), c.pipe.hurry)()
 	for {
-		b, err := a.Next()
-		if err != nil {
-			closeFor(conn, err)
+		if err := a.Wait(); err != nil {
+			closeFor(c.conn, err)
 			a.Lost()
 			return
 		}
-		limited, cancel := context.WithTimeout(ctx, writeTime)
-		err = conn.Write(limited, websocket.MessageText, b)
-		cancel()
+		b := batches.Get().(*[]byte)
+		*b = c.gather((*b)[:0])
+		if c.pingDue.Swap(false) { // one that is not answered needs nothing here: the session counts the silence
+			*b = append(*b, finalPing, 0)
+			ping.Reset(a.PingTime())
+		}
+		err := c.pipe.send(*b)
+		if cap(*b) <= 2*maxBatch {
+			batches.Put(b)
+		}
 		if err != nil {
 			a.Lost()
-			_ = conn.CloseNow()
+			_ = c.conn.CloseNow()
 			return
 		}
 	}
+}
+
+// gather appends frames of messages that wait.
+func (c *carriage) gather(b []byte) []byte {
+	for more := true; more && len(b) < maxBatch; {
+		b, more = appendFrame(b, c.attachment.Take)
+	}
+	return b
 }
 
 // closeFor says why, where the client may still be listening.
@@ -177,20 +190,4 @@ func closeFor(conn *websocket.Conn, why error) {
 		return
 	}
 	_ = conn.CloseNow()
-}
-
-// ping asks for signs of life; read hears the answers.
-func ping(ctx context.Context, conn *websocket.Conn, a *signal.Attachment) {
-	ticker := time.NewTicker(a.PingTime())
-	defer ticker.Stop()
-	for {
-		select {
-		case <-a.Context().Done():
-			return
-		case <-ticker.C:
-			limited, cancel := context.WithTimeout(ctx, a.PingTime())
-			_ = conn.Ping(limited) // one that is not answered needs nothing here: the session counts the silence
-			cancel()
-		}
-	}
 }
