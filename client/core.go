@@ -1,6 +1,7 @@
 package client
 
 import (
+	"math"
 	"slices"
 
 	"github.com/parley-rtc/parley/internal/state"
@@ -26,6 +27,7 @@ type core struct {
 	provided  bool
 	ended     error
 	users     int
+	asks      int // how often it was subscribed to: only the newest result counts
 }
 
 // watcher is told what is at a path.
@@ -69,6 +71,13 @@ func (c *core) write(w *write) {
 
 // What the server tells.
 
+// asked: it is subscribed to.
+func (c *core) asked() int {
+	c.replica.asked()
+	c.asks++
+	return c.asks
+}
+
 // taken takes the result of subscribing.
 func (c *core) taken(result wire.RecordResult) {
 	st := result.Record
@@ -85,11 +94,14 @@ func (c *core) taken(result wire.RecordResult) {
 		c.end(refused)
 		return
 	}
-	live, before, had := c.replica.live, c.replica.document, c.replica.has()
+	live, had, known := c.replica.live, c.replica.has(), []state.Value{c.replica.document}
+	for _, w := range c.replica.writes {
+		known = append(known, w.after)
+	}
 	c.change(func() {
 		c.replica.take(st, value)
 		if !live {
-			c.meet(before, had, st)
+			c.meet(known, had, st)
 		}
 	})
 	c.provide(st.Provided)
@@ -114,7 +126,7 @@ func (c *core) settleReady() {
 
 func (c *core) changed(e wire.RecordChanged) {
 	c.change(func() {
-		if c.replica.changed(e, e.By == c.records.state.room.identity) == lost {
+		if c.replica.changed(e) == lost {
 			c.replica.live = false
 			c.records.resubscribe(c)
 		}
@@ -132,9 +144,7 @@ func (c *core) end(err error) {
 	}
 	c.ended = err
 	c.replica.live = false
-	for _, w := range slices.Clone(c.replica.writes) {
-		c.giveUp(err, w)
-	}
+	c.change(func() { c.giveUp(err, slices.Clone(c.replica.writes)...) })
 	c.settleReady()
 	close(c.over)
 }
@@ -154,22 +164,13 @@ func (c *core) send() bool {
 	}
 	typ, body := c.request(batch)
 	c.records.state.ask(typ, body, func(m wire.Message, err error) {
-		if err == nil {
-			c.change(func() { err = c.done(batch, m) })
-		}
-		if err == nil {
-			c.sent()
-			return
-		}
-		for _, w := range batch {
-			w.underway = false
-			w.told = w.told && isLost(err) // then that is what is known of it
+		if c.ended == nil { // else all its writes have ended
+			c.change(func() { c.answered(batch, m, err) })
 		}
 		if crowded(err) {
 			c.records.state.room.later(pauseOf(err), c.sent)
 			return
 		}
-		c.change(func() { c.refused(batch, err) })
 		c.sent()
 	})
 	return true
@@ -182,8 +183,7 @@ func (c *core) sent() {
 
 // request is what asks for a batch.
 func (c *core) request(batch []*write) (string, any) {
-	first, target := batch[0], c.replica.target()
-	scope := c.records.state.scope
+	first, target, scope := batch[0], batch[0].target, c.records.state.scope
 	if first.deletes {
 		ask := wire.RecordDelete{Scope: scope, Name: c.name, Incarnation: target}
 		if v := first.options.Version; v != nil {
@@ -210,63 +210,65 @@ func (c *core) request(batch []*write) (string, any) {
 	return wire.TypeRecordWrite, ask
 }
 
-// done takes the reply to a batch.
-func (c *core) done(batch []*write, m wire.Message) error {
-	if batch[0].deletes {
+// answered takes the reply to a batch.
+func (c *core) answered(batch []*write, m wire.Message, err error) {
+	if err == nil && batch[0].deletes {
 		c.erased(batch)
-		return nil
+		return
 	}
-	written, err := decode[wire.Written](m)
+	var written wire.Written
+	if err == nil {
+		written, err = decode[wire.Written](m)
+	}
 	if err != nil {
-		return err
+		c.refused(batch, err)
+		return
 	}
-	for _, w := range batch {
-		w.underway = false
+	c.replica.acknowledge(batch, have{written.Incarnation, written.Version})
+	c.conclude(batch, nil)
+}
+
+// conclude tells those who made writes how they have ended.
+func (c *core) conclude(writes []*write, err error) {
+	for _, w := range writes {
 		c.records.settled(w.size)
-		c.replica.acknowledge(w, have{written.Incarnation, written.Version})
-		w.done(nil)
+		w.done(err)
 	}
-	return nil
 }
 
 // erased: the server has deleted the record.
 func (c *core) erased(batch []*write) {
-	had := c.replica.has()
-	for _, w := range batch {
-		c.records.settled(w.size)
-		c.replica.drop(w)
-		w.done(nil)
-	}
-	if had.incarnation > 0 {
-		c.replica.deleted(had)
-	}
+	c.replica.drop(batch...)
+	c.gone(batch[0].target)
+	c.conclude(batch, nil)
 }
 
+// gone: there is no such incarnation any more. Of which version it was last is not known.
+func (c *core) gone(incarnation uint64) { c.replica.deleted(have{incarnation, math.MaxUint64}) }
+
 func (c *core) refused(batch []*write, err error) {
+	for _, w := range batch {
+		w.underway = false
+		w.uncertain = w.uncertain || isLost(err)
+		w.hidden = w.hidden && isLost(err) // else it is not in the record, whatever was read
+	}
+	c.replica.settle()
 	switch code := codeOf(err); {
-	case isLost(err):
-		for _, w := range batch {
-			w.uncertain = true
-		}
-		return
+	case isLost(err), crowded(err):
 	case code == wire.CodeConflict:
 		c.conflict(batch, err)
-		return
 	case code == wire.CodeNotFound && batch[0].uncertain && batch[0].deletes:
 		c.erased(batch)
-		return
 	case code == wire.CodeInternal, code == wire.CodeTimeout: // perhaps it was carried out
 		c.replica.live = false
 		c.records.resubscribe(c)
 		c.giveUp(err, batch...)
-		return
-	}
-	if len(batch) == 1 {
+	case len(slices.DeleteFunc(slices.Clone(batch), (*write).empty)) == 1:
 		c.giveUp(err, batch...)
-		return
-	}
-	for _, w := range batch {
-		w.alone = true
+	default:
+		for _, w := range batch {
+			w.alone = true
+		}
 	}
 }
 
@@ -281,39 +283,48 @@ func (c *core) conflict(batch []*write, err error) {
 		c.giveUp(refused, batch...)
 		return
 	}
-	c.merge(batch, remote, remote.Version > 0 && remote.Incarnation == c.replica.target())
+	if !c.replica.live {
+		return // it meets the record when that is read anew
+	}
+	target := batch[0].target
 	if remote.Version == 0 {
-		c.replica.deleted(have{c.replica.target(), c.replica.version})
+		c.gone(target)
 	} else {
 		c.replica.take(remote, value)
 	}
+	now := &wire.RecordState{Name: c.name, Value: c.replica.document.JSON()} // perhaps newer than what was told
+	if c.replica.document.Exists() {
+		now.Incarnation, now.Version = c.replica.incarnation, c.replica.version
+	}
+	c.merge(batch, now, now.Version > 0 && now.Incarnation == target)
+	c.replica.settle()
 }
 
-// meet: writes that waited meet the record as it is now.
-func (c *core) meet(before state.Value, had have, now *wire.RecordState) {
+// meet: writes that waited meet the record as it is now. Those that are underway have a reply to come.
+func (c *core) meet(known []state.Value, had have, now *wire.RecordState) {
 	sameRecord := now.Version > 0 && had.incarnation == now.Incarnation
 	if had == (have{}) {
-		sameRecord = !before.Exists() && now.Version == 0
+		sameRecord = !known[0].Exists() && now.Version == 0
 	}
 	sameVersion := sameRecord && had.version == now.Version
 	created := had == (have{}) && now.Version > 0 // meanwhile, where nothing was
 	document := c.replica.document
 	for _, w := range slices.Clone(c.replica.writes) {
-		if w.written != nil {
+		if w.written != nil || w.underway {
 			continue
 		}
-		met := w.meet(before, document, sameRecord || created, sameVersion)
-		if met == unknown {
-			c.giveUp(errUncertain(), w)
-			continue
-		}
-		w.told = false
-		if met == conflicted {
+		met := w.meet(known, document, sameRecord || created, sameVersion)
+		w.hidden = false
+		switch met {
+		case conflicted:
 			remote := *now
 			remote.Value = document.JSON()
 			c.merge([]*write{w}, &remote, sameRecord || created)
+		case unknown:
+			c.giveUp(errUncertain(), w)
 		}
 	}
+	c.replica.retarget()
 	c.replica.settle()
 }
 
@@ -324,13 +335,9 @@ func (c *core) merge(writes []*write, remote *wire.RecordState, sameRecord bool)
 }
 
 func (c *core) giveUp(err error, writes ...*write) {
-	for _, w := range writes {
-		c.replica.drop(w)
-		if w.written == nil {
-			c.records.settled(w.size)
-			w.done(err)
-		}
-	}
+	open := slices.DeleteFunc(slices.Clone(writes), func(w *write) bool { return w.written != nil })
+	c.replica.drop(writes...)
+	c.conclude(open, err)
 }
 
 func (c *core) provide(provided bool) {

@@ -34,6 +34,9 @@ func (noMedia) Do(media.Command) bool                           { return true }
 func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
 func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
+// noList is the name of a record that may not become a list.
+const noList = "no list"
+
 // house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
 type house struct {
 	http.Handler
@@ -50,7 +53,15 @@ func newHouse() (*house, error) {
 	}
 	c, err := scopes.NewService(context.Background(), scopes.ServiceConfig{
 		Bus: b, Log: local.NewLog(1 << 30), Linger: 30 * time.Second, Random: rand.Reader, Logger: quiet,
-		May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, true) },
+		May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error {
+			may := permit.Default(scope, true)
+			return func(a state.Access) *wire.Error {
+				if _, list := a.New.Entries(); list && a.Name == noList {
+					return wire.NewError(wire.CodeForbidden, "no list, please", "")
+				}
+				return may(a)
+			}
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -99,8 +110,54 @@ type cable struct {
 	http  *http.Client
 
 	mu   sync.Mutex
-	conn net.Conn
+	conn *line
 	down bool
+}
+
+// line is a connection on which the client can be kept from hearing the server, which hears the client all the same.
+type line struct {
+	net.Conn
+	closed chan struct{}
+	once   sync.Once
+
+	mu   sync.Mutex
+	held chan struct{} // closed when the client hears again; nil: it does
+}
+
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	l.mu.Lock()
+	held := l.held
+	l.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-l.closed:
+			return 0, net.ErrClosed // never heard
+		}
+	}
+	return n, err
+}
+
+func (l *line) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Conn.Close()
+}
+
+// hold lets the client hear nothing until release is called or the connection is cut.
+func (c *cable) hold() (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, held := c.conn, make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = held
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.held = nil
+		close(held)
+	}
 }
 
 func (c *cable) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -115,8 +172,8 @@ func (c *cable) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c.conn = near
-	return near, nil
+	c.conn = &line{Conn: near, closed: make(chan struct{})}
+	return c.conn, nil
 }
 
 // cut ends the connection. While it is down there is no other.

@@ -257,7 +257,7 @@ func (r *Record) replace(ctx context.Context, document json.RawMessage, was *wir
 	c.change(func() { // it is seen from now on, also where the event has not come yet
 		w := &write{operations: ask.Operations, written: &have{written.Incarnation, written.Version}}
 		if c.replica.live && c.replica.add(w) == nil {
-			c.replica.acknowledge(w, *w.written)
+			c.replica.acknowledge([]*write{w}, *w.written)
 		}
 	})
 	return nil

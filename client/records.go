@@ -108,8 +108,9 @@ func (r *records) restore() {
 func (r *records) resubscribe(c *core) { r.subscribe([]*core{c}) }
 
 func (r *records) subscribe(cores []*core) {
-	ask := wire.RecordSubscribe{Scope: r.state.scope}
-	for _, c := range cores {
+	ask, asks := wire.RecordSubscribe{Scope: r.state.scope}, make([]int, len(cores))
+	for i, c := range cores {
+		asks[i] = c.asked()
 		h := c.replica.has()
 		ask.Records = append(ask.Records, wire.RecordHave{Name: c.name, Incarnation: h.incarnation, Version: h.version})
 	}
@@ -129,7 +130,7 @@ func (r *records) subscribe(cores []*core) {
 			return
 		}
 		for i, c := range cores {
-			if i < len(results.Results) {
+			if i < len(results.Results) && asks[i] == c.asks {
 				r.taken(c, results.Results[i], len(cores) > 1)
 			}
 		}

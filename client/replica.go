@@ -10,13 +10,12 @@ import (
 // replica is a record as the server has it, and as it is seen here: with the writes that the server has not told yet. It knows no time and no
 // network.
 type replica struct {
-	document     state.Value // as the server has it; none: there is no such record
-	incarnation  uint64      // of the document, or of the one before
-	version      uint64
-	live         bool   // the server tells each change
-	acknowledged uint64 // the newest incarnation that a write of ours has made
-	view         state.Value
-	writes       []*write
+	document    state.Value // as the server has it; none: there is no such record
+	incarnation uint64      // of the document, or of the one before
+	version     uint64
+	live        bool // the server tells each change
+	view        state.Value
+	writes      []*write // those that are not part of the document, oldest first
 }
 
 // heard is what an event means to a replica.
@@ -44,12 +43,26 @@ func (r *replica) shown() (version uint64) {
 	return version
 }
 
-// target is which creation of the record is written to; 0: none is known.
-func (r *replica) target() uint64 {
-	if r.document.Exists() {
-		return max(r.incarnation, r.acknowledged)
+// current is the incarnation of the record that is here; 0: there is none.
+func (r *replica) current() uint64 {
+	if !r.document.Exists() {
+		return 0
 	}
-	return r.acknowledged
+	return r.incarnation
+}
+
+// target is which incarnation a write is for that is made now; 0: none is known, or it will be another.
+func (r *replica) target() uint64 {
+	target := r.current()
+	for _, w := range r.writes {
+		switch {
+		case w.deletes:
+			target = 0
+		case w.written != nil:
+			target = max(target, w.written.incarnation)
+		}
+	}
+	return target
 }
 
 // has is what is named when subscribing again.
@@ -60,30 +73,39 @@ func (r *replica) has() have {
 	return have{r.incarnation, r.version}
 }
 
-// take takes the record as it is, from the reply to a subscription or from a conflict.
+// asked: it is asked what the record is. What the server has carried out before will be in there.
+func (r *replica) asked() {
+	for _, w := range r.writes {
+		w.read = w.read || w.written != nil
+	}
+}
+
+// take takes the record as it is, from the reply to the newest subscription or from a conflict.
 func (r *replica) take(st *wire.RecordState, value state.Value) {
+	if r.live && (st.Same || r.knows(st.Incarnation, st.Version)) {
+		return
+	}
 	if !r.live {
-		r.acknowledged = 0
-		r.writes = slices.DeleteFunc(r.writes, func(w *write) bool { return w.written != nil }) // it is in there
+		r.writes = slices.DeleteFunc(r.writes, func(w *write) bool { return w.read })
 		if !st.Same {
 			r.incarnation, r.version = 0, 0 // what is read anew counts, also where a scope began anew
 		}
-	} else if st.Incarnation < r.incarnation || st.Incarnation == r.incarnation && st.Version < r.version {
-		return
 	}
 	r.live = true
 	if !st.Same {
+		for _, w := range r.writes {
+			w.hidden = w.hidden || w.underway && !w.repeatable()
+		}
 		if st.Version == 0 {
 			value = state.Value{}
 		}
-		r.become(st.Incarnation, st.Version, value)
+		r.become(have{st.Incarnation, st.Version}, value)
 	}
 	r.settle()
 }
 
-// changed applies a write that the server tells, iff it is the next version, or the first and there is nothing (docs/protocol.md, section
-// 18.2). The event of one's own write may come before the reply: the write must not be seen twice.
-func (r *replica) changed(e wire.RecordChanged, own bool) heard {
+// changed applies a write that the server tells, iff it is the next version, or the first and there is nothing (docs/protocol.md, section 18.2).
+func (r *replica) changed(e wire.RecordChanged) heard {
 	if !r.live || r.knows(e.Incarnation, e.Version) {
 		return known
 	}
@@ -98,24 +120,14 @@ func (r *replica) changed(e wire.RecordChanged, own bool) heard {
 	if refused != nil {
 		return lost
 	}
-	r.become(e.Incarnation, e.Version, document)
-	answered := func(w *write) bool { return w.written != nil && *w.written == have{e.Incarnation, e.Version} }
-	if own && !slices.ContainsFunc(r.writes, answered) { // else it is told by the write whose reply came before
-		for _, w := range r.writes {
-			w.told = w.told || w.underway
-		}
-	}
-	r.settle()
+	r.become(have{e.Incarnation, e.Version}, document)
 	return applied
 }
 
-func (r *replica) deleted(h have) heard {
-	if !r.live || h.incarnation < r.incarnation || !r.document.Exists() {
-		return known
+func (r *replica) deleted(h have) {
+	if r.live && h.incarnation >= r.incarnation && r.document.Exists() {
+		r.become(h, state.Value{})
 	}
-	r.become(h.incarnation, h.version, state.Value{})
-	r.settle()
-	return applied
 }
 
 // add shows a write here, or says why it cannot be.
@@ -127,26 +139,51 @@ func (r *replica) add(w *write) *wire.Error {
 			return refused
 		}
 	}
+	w.target = r.target()
 	r.view, w.after = after, after
 	r.writes = append(r.writes, w)
 	return nil
 }
 
-func (r *replica) drop(w *write) {
-	if i := slices.Index(r.writes, w); i >= 0 {
-		r.writes = slices.Delete(r.writes, i, i+1)
+func (r *replica) drop(gone ...*write) {
+	r.writes = slices.DeleteFunc(r.writes, func(w *write) bool { return slices.Contains(gone, w) })
+	r.settle()
+}
+
+// acknowledge: the server has carried out writes, as one. What was made behind their creation of the record is for that.
+func (r *replica) acknowledge(batch []*write, written have) {
+	last := -1
+	for i, w := range r.writes {
+		if slices.Contains(batch, w) {
+			w.written, w.hidden, w.underway = &written, false, false
+			last = i
+		}
+	}
+	for _, w := range r.writes[last+1:] {
+		if w.target == 0 {
+			w.target = written.incarnation
+		}
+		if w.deletes {
+			break
+		}
 	}
 	r.settle()
 }
 
-// acknowledge: the server has carried out a write. It is part of the view until its version is told.
-func (r *replica) acknowledge(w *write, written have) {
-	w.written, w.told = &written, false
-	r.acknowledged = max(r.acknowledged, written.incarnation)
-	r.settle()
+// retarget: all writes that are not underway are for the record that is here now.
+func (r *replica) retarget() {
+	target := r.current()
+	for _, w := range r.writes {
+		if !w.underway {
+			w.target = target
+		}
+		if w.deletes {
+			target = 0
+		}
+	}
 }
 
-// settle makes the view anew.
+// settle makes the view anew. Writes are out when the document has them.
 func (r *replica) settle() {
 	r.writes = slices.DeleteFunc(r.writes, func(w *write) bool {
 		return w.written != nil && r.knows(w.written.incarnation, w.written.version)
@@ -154,7 +191,7 @@ func (r *replica) settle() {
 	r.view = r.document
 	for _, w := range r.writes {
 		switch {
-		case w.told:
+		case w.hidden:
 		case w.deletes:
 			r.view = state.Value{}
 		default: // what no longer fits what others have made of the document is the server's to refuse
@@ -167,12 +204,10 @@ func (r *replica) knows(incarnation, version uint64) bool {
 	return incarnation < r.incarnation || incarnation == r.incarnation && version <= r.version
 }
 
-func (r *replica) become(incarnation, version uint64, document state.Value) {
-	if !document.Exists() && r.acknowledged <= max(incarnation, r.incarnation) {
-		r.acknowledged = 0
+func (r *replica) become(h have, document state.Value) {
+	r.document, r.version = document, h.version
+	if h.incarnation > 0 { // what does not exist has none of its own; the one before tells late events from new ones
+		r.incarnation = h.incarnation
 	}
-	r.document, r.version = document, version
-	if incarnation > 0 { // what does not exist has none of its own; the one before tells late events from new ones
-		r.incarnation = incarnation
-	}
+	r.settle()
 }

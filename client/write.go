@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
@@ -41,20 +42,34 @@ func MergeBy(merge func(remote, local json.RawMessage) any) Merge { return Merge
 // write is one on its way.
 type write struct {
 	// static after construction
-	deletes bool // the record
-	size    int
-	done    func(error) // called once, under mu
+	size int
+	done func(error) // called once, under mu
 
 	// guarded by the Room's mu
+	deletes    bool // the record
 	operations []wire.Operation
 	options    WriteOptions
 	after      state.Value // what was seen after it, when it was made
+	target     uint64      // the incarnation that it was made for; 0: that which writes before it create, or whatever is there
 	alone      bool        // it is not sent together with others: they were refused together
 	uncertain  bool        // the connection was lost before the server answered: perhaps it was carried out
 	underway   bool        // it is sent, and neither answered nor lost
-	told       bool        // while it was underway this identity was told to have written: by this write, as far as can be known before the reply
-	written    *have
+	hidden     bool        // the record was read anew while it was underway: perhaps it is in there, and would be seen twice; its reply tells
+	written    *have       // the server has carried it out: it is part of the view until the record has that version here
+	read       bool        // the record is read anew after that
 	merges     int
+}
+
+// empty: it was merged into the one before.
+func (w *write) empty() bool { return !w.deletes && len(w.operations) == 0 }
+
+// repeatable tells whether it is the same to do it once or twice, where nobody else does anything.
+func (w *write) repeatable() bool {
+	return !slices.ContainsFunc(w.operations, func(o wire.Operation) bool {
+		path, _ := state.ParsePath(o.Path) // it was read before
+		// Erasing a place twice takes away what has moved up.
+		return o.Op != wire.OperationSet && (o.Op != wire.OperationErase || len(path) > 0 && path[len(path)-1].InArray)
+	})
 }
 
 // nextBatch is the writes that are sent next, as one: those in front that may go together.
@@ -64,12 +79,11 @@ func nextBatch(writes []*write) (batch []*write) {
 		if w.written != nil {
 			continue
 		}
-		empty := !w.deletes && len(w.operations) == 0 // it was merged into the one before
 		joins := !w.deletes && !w.alone && w.options.empty()
 		operations += len(w.operations)
 		size += w.size
-		fits := joins && !closed && operations <= wire.MaxWriteOperations && size <= wire.MaxRecordBytes
-		if len(batch) > 0 && !empty && !fits {
+		fits := joins && !closed && (len(batch) == 0 || w.target == batch[0].target) && operations <= wire.MaxWriteOperations && size <= wire.MaxRecordBytes
+		if len(batch) > 0 && !w.empty() && !fits {
 			break
 		}
 		batch = append(batch, w)
@@ -87,37 +101,38 @@ const (
 	unknown                   // it may have been carried out, and repeating it would do it twice
 )
 
-// meet compares what a write was made for with what is there. Entries of lists are added, removed and moved whatever others do.
-func (w *write) meet(before, now state.Value, sameRecord, sameVersion bool) meeting {
-	if sameRecord && sameVersion && !w.told {
+// meet compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen
+// after each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
+func (w *write) meet(known []state.Value, now state.Value, sameRecord, sameVersion bool) meeting {
+	if sameRecord && sameVersion && !w.hidden {
 		return nothing
 	}
+	if w.uncertain && w.options.Version != nil {
+		return unknown // it, or another one, has made the next version
+	}
+	knows := func(path state.Path) bool {
+		there := now.Get(path)
+		return slices.ContainsFunc(known, func(v state.Value) bool { return v.Get(path).Equal(there) })
+	}
 	if w.deletes || !sameRecord {
-		if before.Equal(now) || w.after.Equal(now) {
+		if knows(nil) {
 			return nothing
 		}
 		return conflicted
 	}
+	_, list := now.Entries()
 	for _, o := range w.operations {
-		switch o.Op {
-		case wire.OperationSet, wire.OperationErase:
+		mine := list
+		if o.Op == wire.OperationSet || o.Op == wire.OperationErase {
 			path, _ := state.ParsePath(o.Path) // it was read before
-			there := now.Get(path)
-			if !before.Get(path).Equal(there) && !w.after.Get(path).Equal(there) {
-				return conflicted
-			}
-			// Erasing a place twice takes away what has moved up.
-			if o.Op == wire.OperationErase && w.uncertain && len(path) > 0 && path[len(path)-1].InArray {
-				return unknown
-			}
-		default:
-			if _, list := now.Entries(); !list {
-				return conflicted
-			}
-			if w.uncertain {
-				return unknown
-			}
+			mine = knows(path)
 		}
+		if !mine {
+			return conflicted
+		}
+	}
+	if w.uncertain && !w.repeatable() {
+		return unknown
 	}
 	return nothing
 }
@@ -135,6 +150,10 @@ func (m Merge) merge(writes []*write, remote *wire.RecordState, sameRecord bool)
 	for _, w := range writes {
 		w.merges++
 		w.options.Version = nil
+		w.target = remote.Incarnation
+		if remote.Version == 0 {
+			w.target = 0
+		}
 		if !sameRecord && !w.deletes { // paths into what was deleted mean nothing in its successor
 			w.operations = whole(w.after.JSON())
 		}
@@ -142,6 +161,11 @@ func (m Merge) merge(writes []*write, remote *wire.RecordState, sameRecord bool)
 	if m.local {
 		return nil
 	}
+	return m.byFunction(writes, remote)
+}
+
+// byFunction makes of all writes one: what the application returns.
+func (m Merge) byFunction(writes []*write, remote *wire.RecordState) error {
 	var there json.RawMessage
 	if remote.Version > 0 {
 		there = remote.Value
@@ -154,8 +178,11 @@ func (m Merge) merge(writes []*write, remote *wire.RecordState, sameRecord bool)
 	if err != nil {
 		return err
 	}
+	if _, refused := (state.Value{}).Apply(whole(b)); refused != nil {
+		return refused // before anything is another
+	}
 	for _, w := range writes {
-		w.operations = []wire.Operation{}
+		w.deletes, w.operations = false, nil
 	}
 	writes[0].operations = whole(b)
 	writes[0].options.Version = &remote.Version

@@ -1,0 +1,248 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/parley-rtc/parley/client"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+func set(t *town, path string, value any) []wire.Operation {
+	o, err := client.SetAt(path, value)
+	t.must(err)
+	return []wire.Operation{o}
+}
+
+// away loses what was sent: the server has carried it out, and the reply is never heard, as the session is over by then.
+func (c *cable) away() {
+	synctest.Wait()
+	c.cut(true)
+	pass(time.Minute)
+}
+
+// Rule: where nobody else writes, whatever is lost of connections, sessions and replies, no write is refused: each is carried out once.
+func TestNothingOfOneWriterIsLost(t *testing.T) {
+	type step struct{ what, path int }
+	rapid.Check(t, func(draw *rapid.T) {
+		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+			return step{rapid.IntRange(0, 8).Draw(t, "what"), rapid.IntRange(0, 2).Draw(t, "path")}
+		}), 1, 30).Draw(draw, "steps")
+		failed := ""
+		inTown(t, func(t *town) {
+			t.giveUp = 24 * time.Hour
+			t.join("keeper") // the room is there all the time
+			ann, cable := t.join("ann")
+			r := t.record(ann, "board", client.RecordOptions{})
+			var want state.Value
+			var results []<-chan error
+			for n, s := range steps {
+				path := []string{"a", "b.c", "d[0]"}[s.path]
+				switch s.what {
+				case 0, 1, 2, 3:
+					operations := set(t, path, n)
+					want, _ = want.Apply(operations)
+					results = append(results, r.Send(operations, client.WriteOptions{}))
+				case 4:
+					if want.Exists() {
+						want = state.Value{}
+						results = append(results, deleted(r))
+					}
+				case 5:
+					cable.cut(s.path > 0)
+				case 6:
+					cable.hold()
+				case 7:
+					cable.away()
+				case 8:
+					cable.cut(false)
+					pass(time.Duration(s.path) * 5 * time.Second)
+				}
+			}
+			cable.cut(false)
+			pass(3 * time.Minute)
+			for i, result := range results {
+				if err := <-result; err != nil {
+					failed = fmt.Sprintf("write %d: %v", i, err)
+				}
+			}
+			late, _ := t.join("late")
+			if got := t.record(late, "board", client.RecordOptions{}).JSON(""); string(got) != string(want.JSON()) {
+				failed = fmt.Sprintf("the server has %s, written was %s", got, want.JSON())
+			}
+		})
+		if failed != "" {
+			draw.Fatal(failed)
+		}
+	})
+}
+
+// deleted begins to delete a record, behind all writes before.
+func deleted(r *client.Record) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- r.Delete(context.Background()) }()
+	synctest.Wait()
+	return ended
+}
+
+// Rule: a write whose reply was lost is not a conflict with the one behind it, and one that demands a version ends with nobody knowing.
+func TestLostReplies(t *testing.T) {
+	inTown(t, func(t *town) {
+		t.join("keeper")
+		ann, cable := t.join("ann")
+		r := t.record(ann, "board", client.RecordOptions{})
+		t.must(r.Set(t.Context(), "a", 0))
+		cable.hold()
+		first, second := r.Send(set(t, "a", 1), client.WriteOptions{}), r.Send(set(t, "a", 2), client.WriteOptions{})
+		cable.away()
+		cable.mend()
+		t.must(<-first)
+		t.must(<-second)
+		cable.hold()
+		third := r.Send(set(t, "a", 3), client.WriteOptions{Version: ptr(r.Version())})
+		cable.away()
+		cable.mend()
+		if err := <-third; !errors.Is(err, client.ErrConnection) {
+			t.Errorf("with a version: %v", err)
+		}
+		synctest.Wait()
+		if string(r.JSON("a")) != "3" || r.Pending() {
+			t.Errorf("a is %s", r.JSON("a"))
+		}
+	})
+}
+
+// Rule: what was written for a record that was deleted meanwhile does not change its successor.
+func TestWritesForAnotherIncarnation(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		bob, _ := t.join("bob")
+		hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+		t.must(hers.Set(t.Context(), "items[0].name", "old"))
+		synctest.Wait()
+		release := cable.hold()
+		t.must(his.Delete(t.Context()))
+		t.must(his.Set(t.Context(), "items[0].name", "new"))
+		first, second := hers.Send(set(t, "n", 1), client.WriteOptions{}), hers.Send(set(t, "items[0].done", true), client.WriteOptions{})
+		synctest.Wait()
+		release()
+		if a, b := <-first, <-second; code(a) != wire.CodeConflict || code(b) != wire.CodeConflict {
+			t.Errorf("the writes: %v, %v", a, b)
+		}
+		synctest.Wait()
+		if got := string(hers.JSON("")); got != `{"items":[{"name":"new"}]}` || got != string(his.JSON("")) {
+			t.Errorf("ann sees %s, bob %s", got, his.JSON(""))
+		}
+	})
+}
+
+// Rule: what a function makes of a deletion that met another version is there afterwards.
+func TestMergedDeletion(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		bob, _ := t.join("bob")
+		keep := client.MergeBy(func(remote, local json.RawMessage) any {
+			if local != nil {
+				t.Errorf("wanted was %s", local)
+			}
+			return remote
+		})
+		hers, his := t.record(ann, "board", client.RecordOptions{Merge: keep}), t.record(bob, "board", client.RecordOptions{})
+		t.must(hers.Set(t.Context(), "n", 1))
+		synctest.Wait()
+		cable.away()
+		ended := deleted(hers)
+		t.must(his.Set(t.Context(), "n", 2))
+		cable.mend()
+		t.must(<-ended)
+		synctest.Wait()
+		if a, b := string(hers.JSON("")), string(his.JSON("")); a != `{"n":2}` || b != a {
+			t.Errorf("ann sees %s, bob %s", a, b)
+		}
+	})
+}
+
+// Rule: writes that a function has made one of end together when that is refused.
+func TestMergedWritesAreRefused(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		bob, _ := t.join("bob")
+		asList := client.MergeBy(func(_, _ json.RawMessage) any { return []string{"x"} })
+		hers, his := t.record(ann, noList, client.RecordOptions{Merge: asList}), t.record(bob, noList, client.RecordOptions{})
+		t.must(hers.Set(t.Context(), "n", 1))
+		synctest.Wait()
+		release := cable.hold()
+		t.must(his.Delete(t.Context()))
+		t.must(his.Set(t.Context(), "n", 2))
+		var results []<-chan error
+		for n := range 4 { // the first goes alone, the others together behind it
+			results = append(results, hers.Send(set(t, "n", n), client.WriteOptions{}))
+		}
+		synctest.Wait()
+		release()
+		pass(10 * time.Second)
+		for i, result := range results {
+			select {
+			case err := <-result:
+				if code(err) != wire.CodeForbidden {
+					t.Errorf("write %d: %v", i, err)
+				}
+			default:
+				t.Errorf("write %d has not ended", i)
+			}
+		}
+		if got := string(hers.JSON("")); got != `{"n":2}` {
+			t.Errorf("ann sees %s", got)
+		}
+	})
+}
+
+// Rule: a record can be closed while a write is underway whose result nobody takes, and such writes do not count any more.
+func TestClosedWhileUnderway(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		for n := range 20 {
+			r := t.record(ann, "board", client.RecordOptions{})
+			result := r.Send(set(t, "n", n), client.WriteOptions{})
+			r.Close()
+			synctest.Wait()
+			if err := <-result; !errors.Is(err, client.ErrClosed) {
+				t.Errorf("the write: %v", err)
+			}
+			r.Close()
+		}
+		r := t.record(ann, "board", client.RecordOptions{})
+		result := r.Send(set(t, "n", 0), client.WriteOptions{}) // not taken
+		r.Close()
+		synctest.Wait()
+		r = t.record(ann, "board", client.RecordOptions{})
+		cable.cut(true)
+		synctest.Wait()
+		var refused []int
+		for n := range client.MaxWaitingWrites + 1 {
+			select {
+			case err := <-r.Send(set(t, "n", n), client.WriteOptions{}):
+				refused = append(refused, n)
+				if code(err) != wire.CodeLimit {
+					t.Errorf("write %d: %v", n, err)
+				}
+			default:
+			}
+		}
+		if !slices.Equal(refused, []int{client.MaxWaitingWrites}) {
+			t.Errorf("writes %v are refused", refused)
+		}
+		if len(result) != 1 {
+			t.Errorf("the first write was told %d times", len(result))
+		}
+	})
+}
