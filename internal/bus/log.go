@@ -26,7 +26,7 @@ type Log interface {
 	Append(ctx context.Context, subject string, after uint64, b []byte) (number uint64, err error)
 
 	// Read visits the messages of the subject that are there now and whose numbers are above after, in order, but for those that are
-	// purged or forgotten meanwhile. It returns the error of visit, if there is one. The message's bytes are the visitor's.
+	// purged or forgotten meanwhile, in whose place it may visit what is appended meanwhile. It returns the error of visit, if there is one. The message's bytes are the visitor's.
 	Read(ctx context.Context, subject string, after uint64, visit func(Stored) error) error
 
 	// First returns the oldest message of the subject that is there now; its Number is 0 where there is none. Its bytes are the caller's.

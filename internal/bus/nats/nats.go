@@ -1,7 +1,11 @@
 // Package nats keeps logs on disk: NATS JetStream inside this process, which opens no port.
 //
-// A Node owns the server, the one connection to it, and the folder in which everything is. It writes with SyncAlways: what Append
+// A Node owns the server, the connections to it, and the folder in which everything is. It writes with SyncAlways: what Append
 // says is stored has been synced. Messages share a sync only if they are one message, so whoever appends puts together what waits.
+//
+// One connection is for writing and one for reading, so that no write stands behind what others read. The server ends a connection that does not
+// take what it sends (maxPending), and one that takes nothing for ten seconds, as where the whole process was stopped: there is a new one at once, and what
+// was being read is asked for again.
 //
 // NATS has goroutines in real sockets and timers of its own, so it does not run in synctest bubbles; tests there use bus/local.
 package nats
@@ -11,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -23,10 +28,14 @@ import (
 // Node is an embedded server.
 type Node struct {
 	// static after construction
-	lock   *os.File
-	server *server.Server
-	conn   *nats.Conn
-	stream jetstream.JetStream
+	lock    *os.File
+	server  *server.Server
+	conn    *nats.Conn // for all but reading
+	readers *nats.Conn
+	stream  jetstream.JetStream
+	reading chan struct{} // has one for each batch that is on its way
+	done    chan struct{} // closed by Close
+	end     sync.Once     // closes it
 }
 
 // Open starts a server on this folder, which is made if it is not there. Another process that uses it is found out.
@@ -44,12 +53,15 @@ func Open(dir string) (*Node, error) {
 		return nil, errors.Join(fmt.Errorf("set up the store: %w", err), held.Close())
 	}
 	s.Start()
-	n := &Node{lock: held, server: s}
+	n := &Node{lock: held, server: s, reading: make(chan struct{}, maxReading), done: make(chan struct{})}
 	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
 		return nil, errors.Join(fmt.Errorf("the store in %s did not start within %v", dir, startTime), n.Close())
 	}
-	if n.conn, err = nats.Connect("", nats.InProcessServer(s), nats.NoReconnect()); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to the store: %w", err), n.Close())
+	for _, conn := range []**nats.Conn{&n.conn, &n.readers} {
+		*conn, err = nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(connectPause), nats.ReconnectJitter(0, 0))
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("connect to the store: %w", err), n.Close())
+		}
 	}
 	if n.stream, err = jetstream.New(n.conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("use the store: %w", err), n.Close())
@@ -59,8 +71,11 @@ func Open(dir string) (*Node, error) {
 
 // Close ends all logs and the server, and waits for that.
 func (n *Node) Close() error {
-	if n.conn != nil {
-		n.conn.Close()
+	n.end.Do(func() { close(n.done) })
+	for _, conn := range []*nats.Conn{n.conn, n.readers} {
+		if conn != nil {
+			conn.Close()
+		}
 	}
 	n.server.Shutdown()
 	n.server.WaitForShutdown()
@@ -142,112 +157,6 @@ func (l *Log) append(ctx context.Context, s string, after uint64, b []byte) (uin
 		}
 	}
 	return 0, err
-}
-
-// Read implements bus.Log.
-func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
-	s, err := l.check(subject, nil)
-	if err != nil {
-		return err
-	}
-	fault := func(err error) error { return fmt.Errorf("read %s: %w", subject, l.closing(err)) }
-	last, err := l.last(ctx, s)
-	switch {
-	case err != nil:
-		return fault(err)
-	case last <= after:
-		return nil
-	}
-	consumer, err := l.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{s}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
-		InactiveThreshold: 2 * readPauses * readPause, // of one that it has replaced on its way
-	})
-	if err != nil {
-		return fault(err)
-	}
-	defer l.forget(consumer)
-	messages, err := consumer.Messages(jetstream.PullMaxBytes(readBytes)) // by default 500 of whatever size come at once
-	if err != nil {
-		return fault(err)
-	}
-	defer messages.Stop()
-	for seen := after; seen < last; {
-		m, err := l.next(ctx, messages, s, seen)
-		if err != nil {
-			return fault(err)
-		}
-		if m == nil {
-			return nil
-		}
-		at, err := m.Metadata()
-		if err != nil {
-			return fault(err)
-		}
-		if at.Sequence.Stream > last {
-			return nil
-		}
-		if err := visit(bus.Stored{Number: at.Sequence.Stream, At: at.Timestamp, Bytes: m.Data()}); err != nil {
-			return err
-		}
-		if seen = at.Sequence.Stream; at.NumPending == 0 {
-			return nil
-		}
-	}
-	return nil
-}
-
-// forget ends what the server keeps for a reading: goroutines, for as long as it waits for more to be asked.
-func (l *Log) forget(c jetstream.Consumer) {
-	if info := c.CachedInfo(); info != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), readPause)
-		defer cancel()
-		_ = l.stream.DeleteConsumer(ctx, info.Name) // else it ends by itself
-	}
-}
-
-// next returns the next message; nil: there is none any more above what was seen. What was to come may be purged or forgotten meanwhile,
-// and nobody says so: after each readPause without a message it is looked what there is.
-func (l *Log) next(ctx context.Context, messages jetstream.MessagesContext, s string, seen uint64) (jetstream.Msg, error) {
-	for range readPauses {
-		limited, cancel := context.WithTimeout(ctx, readPause)
-		m, err := messages.Next(jetstream.NextContext(limited))
-		cancel()
-		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return m, err
-		}
-		if last, err := l.last(ctx, s); err != nil || last <= seen {
-			return nil, err
-		}
-	}
-	return nil, fmt.Errorf("no message within %v, and there are some", readPauses*readPause)
-}
-
-// last is the number of the subject's last message; 0: it has none.
-func (l *Log) last(ctx context.Context, s string) (uint64, error) {
-	m, err := l.stream.GetLastMsgForSubject(ctx, s)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return 0, nil
-	case err != nil:
-		return 0, err
-	}
-	return m.Sequence, nil
-}
-
-// First implements bus.Log.
-func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
-	s, err := l.check(subject, nil)
-	if err != nil {
-		return bus.Stored{}, err
-	}
-	m, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(s)) // the first of the subject that is not below 1
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return bus.Stored{}, nil
-	case err != nil:
-		return bus.Stored{}, fmt.Errorf("look for the first of %s: %w", subject, l.closing(err))
-	}
-	return bus.Stored{Number: m.Sequence, At: m.Time, Bytes: m.Data}, nil
 }
 
 // Purge implements bus.Log.
