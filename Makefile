@@ -26,8 +26,9 @@ ARGS     ?=
 PKG      ?= ./...
 FUZZTIME ?= 10s
 SOAK     ?= 10m
+ROUNDS   ?= 20
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak bench bench-state bench-turn bench-go gen bin/board bin/link
+.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak kill bench bench-state bench-turn bench-go gen bin/board bin/link
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -89,6 +90,9 @@ e2e-network: deps build bin/link ## real browsers whose network changes (some mi
 
 soak: build ## rooms full of people for SOAK (10m), others coming and going, and then nothing may be left of them
 	@go run ./internal/tools/soak -binary bin/parley -duration $(SOAK)
+
+kill: ## kill -9 the server ROUNDS (20) times while sessions write: nothing that it acknowledged may be lost
+	@KILL_ROUNDS=$(ROUNDS) go test ./internal/host -run '^TestScenarioKilled$$' -count=1 -v
 
 check: deps-web ## formatting, vet, staticcheck, generated files up to date
 	@out=$$($(GOFUMPT) -l $(GO_FILES)); if [ -n "$$out" ]; then echo "not formatted (gofumpt -w):"; echo "$$out"; exit 1; fi
