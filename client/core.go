@@ -34,7 +34,7 @@ type core struct {
 type watcher struct {
 	path state.Path
 	last state.Value
-	fn   func(state.Value) // under mu
+	fn   func(now, before state.Value) // under mu
 }
 
 // pending tells whether there are writes that the server has not confirmed.
@@ -360,8 +360,9 @@ func (c *core) change(act func()) {
 	}
 	for _, w := range c.watchers {
 		if value := after.Get(w.path); !value.Equal(w.last) {
+			before := w.last
 			w.last = value
-			w.fn(value)
+			w.fn(value, before)
 		}
 	}
 }

@@ -2,6 +2,9 @@ package client
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"slices"
 
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
@@ -53,34 +56,81 @@ func (l *List) writeAll(ctx context.Context, operations []wire.Operation) error 
 	return wait(ctx, l.begin(&write{operations: operations, size: sizeOf(operations)}))
 }
 
-// Set makes the list this one. What others change meanwhile stays: only what differs is written.
+// Set makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list.
 func (l *List) Set(ctx context.Context, entries []string) error {
 	l.mu.Lock()
 	now, exists := l.core.replica.view.Entries()
-	version, pending := l.core.replica.shown(), l.core.pending()
+	version, known := l.core.replica.has().version, len(l.core.replica.writes) == 0
 	l.mu.Unlock()
 	steps, few := state.Steps(now, entries)
 	if exists && few && len(steps) == 0 {
 		return nil
 	}
-	if few && len(steps) > 0 && len(steps) <= wire.MaxWriteOperations {
-		return l.writeAll(ctx, steps)
-	}
 	value, err := encode(append([]string{}, entries...))
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	// Too many to name: the server finds them, where it knows what the entries were made from.
-	if version > 0 && !pending {
+	case few && len(steps) > 0 && len(steps) <= wire.MaxWriteOperations:
+		return l.writeAll(ctx, steps)
+	case version > 0 && known: // too many to name in one write: the server finds them, as it knows what the entries were made from
 		return l.writeAll(ctx, []wire.Operation{{Op: wire.OperationEntries, Value: value, Base: version}})
+	case few && len(steps) > 0:
+		return l.writeParts(ctx, steps)
 	}
 	return l.writeAll(ctx, whole(value))
 }
 
+// writeParts writes as many steps at once as there may be.
+func (l *List) writeParts(ctx context.Context, steps []wire.Operation) error {
+	var parts []<-chan error
+	for part := range slices.Chunk(steps, wire.MaxWriteOperations) {
+		parts = append(parts, l.begin(&write{operations: part, size: sizeOf(part)}))
+	}
+	var errs []error
+	for _, ended := range parts {
+		errs = append(errs, wait(ctx, ended))
+	}
+	return errors.Join(errs...)
+}
+
 // Subscribe calls fn when the entries are other ones, with those of now, until stop is called.
 func (l *List) Subscribe(fn func(entries []string)) (stop func()) {
-	return l.watch(nil, func(v state.Value) {
-		entries, _ := v.Entries()
+	return l.watch(nil, func(now, _ state.Value) {
+		entries, _ := now.Entries()
 		fn(entries)
 	})
+}
+
+// EntryChange is an entry that was added, removed or moved.
+type EntryChange struct {
+	Op    wire.OperationKind // insert, remove or move
+	Entry string
+	At    int // its place before, or, where it was inserted, after
+	To    int // its place after a move
+}
+
+// SubscribeEntries calls fn when the entries are other ones, with the changes that lead in their order from the entries that it was called
+// with before to those of now, until stop is called. No changes: too much differs.
+func (l *List) SubscribeEntries(fn func(changes []EntryChange, entries []string)) (stop func()) {
+	return l.watch(nil, func(now, before state.Value) {
+		from, _ := before.Entries()
+		entries, _ := now.Entries()
+		fn(changesOf(from, entries), entries)
+	})
+}
+
+func changesOf(from, to []string) []EntryChange {
+	steps, _ := state.Steps(from, to)
+	changes := make([]EntryChange, len(steps))
+	for i, o := range steps {
+		changes[i].Op = o.Op
+		_ = json.Unmarshal(o.Value, &changes[i].Entry) // it is a string
+		if o.At != nil {
+			changes[i].At = *o.At
+		}
+		if o.To != nil {
+			changes[i].To = *o.To
+		}
+	}
+	return changes
 }

@@ -72,12 +72,12 @@ func (v *view) SubscribeProvided(fn func(provided bool)) (stop func()) {
 	})
 }
 
-// watch calls fn, one call after the other, when what is at a path is another value.
-func (v *view) watch(path state.Path, fn func(state.Value)) (stop func()) {
+// watch calls fn, one call after the other, when what is at a path is another value, with the one before too.
+func (v *view) watch(path state.Path, fn func(now, before state.Value)) (stop func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	c, calls := v.core, v.core.records.state.room.calls
-	w := &watcher{path: path, last: c.replica.view.Get(path), fn: func(value state.Value) { calls.add(func() { fn(value) }) }}
+	w := &watcher{path: path, last: c.replica.view.Get(path), fn: func(now, before state.Value) { calls.add(func() { fn(now, before) }) }}
 	c.watchers = append(slices.Clone(c.watchers), w)
 	return v.until(func() {
 		c.watchers = slices.DeleteFunc(slices.Clone(c.watchers), func(x *watcher) bool { return x == w })
@@ -184,6 +184,11 @@ func (r *Record) Send(operations []wire.Operation, o WriteOptions) (result <-cha
 // Delete deletes the record. Whoever follows it goes on to do so.
 func (r *Record) Delete(ctx context.Context) error { return wait(ctx, r.begin(&write{deletes: true})) }
 
+// DeleteVersion deletes the record if it has this version. Else it is a conflict: see RecordOptions.Merge.
+func (r *Record) DeleteVersion(ctx context.Context, version uint64) error {
+	return wait(ctx, r.begin(&write{deletes: true, options: WriteOptions{Version: &version}}))
+}
+
 // begin begins a write and returns where its end is told.
 func (v *view) begin(w *write) <-chan error {
 	ended := make(chan error, 1)
@@ -270,7 +275,7 @@ func (r *Record) Subscribe(path string, fn func(value json.RawMessage)) (stop fu
 	if err != nil {
 		return nil, err
 	}
-	return r.watch(p, func(v state.Value) { fn(v.JSON()) }), nil
+	return r.watch(p, func(now, _ state.Value) { fn(now.JSON()) }), nil
 }
 
 // Version of a record that the server has kept.
