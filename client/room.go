@@ -147,8 +147,8 @@ func (r *Room) Kick(ctx context.Context, identity, reason string) error {
 	return err
 }
 
-// Log reads what has happened in the room, after the cursor of the last entry that is known; 0: from the oldest that is kept. At most limit
-// entries; 0: as many as the server gives at once.
+// Log reads what has happened in the room, after a cursor; 0: from the oldest that is kept. At most limit entries; 0: as many as the server gives
+// at once. Whoever wants what follows asks with After of the answer, until that is Last.
 func (r *Room) Log(ctx context.Context, after uint64, limit int) (wire.Log, error) {
 	m, err := r.request(ctx, wire.TypeLogRead, wire.LogRead{After: after, Limit: limit})
 	if err != nil {

@@ -354,6 +354,8 @@ type LogRead struct {
 // Log answers LogRead.
 type Log struct {
 	Entries []LogEntry `json:"entries"`
+	// After is the cursor to ask with for what follows. Where it is Last, nothing does yet; there may be more where there are no entries.
+	After uint64 `json:"after"`
 	// First is the cursor of the oldest entry that is kept. If it is above After + 1, entries are gone.
 	First uint64 `json:"first"`
 	// Last is the cursor of the newest.

@@ -26,14 +26,15 @@ import (
 type shelf struct {
 	*testing.T
 	*journal.Service
-	bus bus.Bus
+	bus   bus.Bus
+	asked *int // how often it was asked who may read records
 }
 
 // open opens a service on a log, on which records whose names begin with "secret" may be read by ann alone, and of those that begin with "costly"
 // one can be asked about at once.
 func open(t *testing.T, l bus.Log) *shelf {
 	t.Helper()
-	b := local.New()
+	b, asked := local.New(), new(int)
 	s, err := journal.New(journal.Config{
 		Bus: b, Log: l, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Denied: func(_ context.Context, _ string, by state.Caller, records []string) (map[string]bool, error) {
@@ -50,7 +51,7 @@ func open(t *testing.T, l bus.Log) *shelf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &shelf{t, s, b}
+	return &shelf{t, s, b, asked}
 }
 
 // on runs a scenario in virtual time.
@@ -395,9 +396,17 @@ func TestWithheld(t *testing.T) {
 			s.record("tea", "secret")
 		}
 		s.say("tea", 1, 1)
-		s.want(s.read("tea", "bob", wire.LogRead{Limit: 2}), "board")
+		if l := s.read("tea", "bob", wire.LogRead{Limit: 2}); l.After != l.First+1 {
+			t.Errorf("after two entries it goes on behind %d, the first is %d", l.After, l.First)
+		} else {
+			s.want(l, "board")
+		}
 		first := s.read("tea", "bob", wire.LogRead{}).First
-		s.want(s.read("tea", "bob", wire.LogRead{After: first}), "<1>")
+		if l := s.read("tea", "bob", wire.LogRead{After: first}); l.After != l.Last {
+			t.Errorf("it goes on behind %d, the last is %d", l.After, l.Last)
+		} else {
+			s.want(l, "<1>")
+		}
 		if n := len(s.read("tea", "ann", wire.LogRead{}).Entries); n != wire.MaxLogEntries {
 			t.Errorf("ann reads %d entries", n)
 		}
@@ -423,6 +432,36 @@ func TestUndecided(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("%s read %q, want %q", identity, got, want)
 			}
+		}
+	})
+}
+
+// Rule: a reading looks at so much and no more, whatever its limit, also where all of that is left out; whoever goes on from there gets to what
+// may be read, and to the end.
+func TestWithheldLong(t *testing.T) {
+	const secrets = 20_000
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		for i := range secrets {
+			if s.record("tea", "secret"); i%1000 == 0 {
+				synctest.Wait()
+			}
+		}
+		s.say("tea", 1, 2)
+		var got []string
+		r, readings := wire.LogRead{Limit: 1}, 0
+		for {
+			*s.asked = 0
+			l := s.read("tea", "bob", r)
+			if *s.asked > journal.MaxRounds || l.After <= r.After || len(l.Entries) > 1 {
+				t.Fatalf("after %d: asked %d times, %d entries up to %d", r.After, *s.asked, len(l.Entries), l.After)
+			}
+			got, readings, r.After = append(got, texts(l)...), readings+1, l.After
+			if l.After == l.Last {
+				break
+			}
+		}
+		if fmt.Sprint(got) != "[<1> <2>]" || readings > secrets/wire.MaxLogEntries/journal.MaxRounds+4 {
+			t.Errorf("read %q in %d readings", got, readings)
 		}
 	})
 }

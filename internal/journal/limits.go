@@ -25,6 +25,9 @@ const (
 	// MaxTries to store one message, whose entries are not logged then. Others wait behind it, so that the order is kept.
 	MaxTries = 8
 
+	// MaxRounds of looking for entries that the caller may know, in one reading. Each looks at wire.MaxLogEntries, or wire.MaxBulkBytes, at most.
+	MaxRounds = 8
+
 	loadTime   = 10 * time.Second
 	storeTime  = 10 * time.Second
 	faultPause = time.Second      // before a log is used again that could not be, and twice as long after each further try,

@@ -13,7 +13,8 @@ import (
 // errEnough ends a reading.
 var errEnough = errors.New("enough")
 
-// read reads entries after a cursor, without those about records that the caller may not read.
+// read reads entries after a cursor, without those about records that the caller may not read. Where there are many of these it ends without any
+// other: whoever asks goes on from there.
 func (s *Service) read(ctx context.Context, r Request) (*wire.Log, error) {
 	b := s.book(r.Room)
 	if b == nil {
@@ -28,30 +29,40 @@ func (s *Service) read(ctx context.Context, r Request) (*wire.Log, error) {
 	if r.Limit > 0 {
 		limit = min(limit, r.Limit)
 	}
-	for after := r.After; ; {
-		log, err := b.entries(ctx, after, limit)
-		if err != nil || len(log.Entries) == 0 {
-			return log, err
+	log, n := &wire.Log{After: r.After}, limit
+	for range MaxRounds {
+		if err := b.entries(ctx, log, n); err != nil {
+			return nil, err
 		}
-		if after, err = s.withhold(ctx, r, log); err != nil || len(log.Entries) > 0 {
-			return log, err
-		} // else whoever asks could not go on from there
+		if err := s.withhold(ctx, r, log); err != nil {
+			return nil, err
+		}
+		if len(log.Entries) > limit {
+			log.Entries = log.Entries[:limit]
+			log.After = log.Entries[limit-1].Cursor
+		}
+		if len(log.Entries) > 0 || log.After >= log.Last {
+			break
+		}
+		n = wire.MaxLogEntries // all was left out
 	}
+	return log, nil
 }
 
-// entries reads what is stored after a cursor.
-func (b *book) entries(ctx context.Context, after uint64, limit int) (*wire.Log, error) {
+// entries reads so many entries behind log.After, and moves that.
+func (b *book) entries(ctx context.Context, log *wire.Log, limit int) error {
 	b.mu.Lock()
-	log := &wire.Log{Entries: []wire.LogEntry{}, First: b.next, Last: b.next - 1}
-	from := uint64(0)
+	after, from := log.After, uint64(0)
+	log.Entries, log.First, log.Last = []wire.LogEntry{}, b.next, b.next-1
 	for _, p := range b.points {
 		if from == 0 || p.cursor <= after+1 {
 			from = p.number
 		}
 	}
 	b.mu.Unlock()
+	log.After = max(log.After, log.Last)
 	if from == 0 || after >= log.Last {
-		return log, b.oldest(ctx, log)
+		return b.oldest(ctx, log)
 	}
 	size := 0
 	err := b.service.config.Log.Read(ctx, subject(b.room), from-1, func(m bus.Stored) error {
@@ -64,7 +75,10 @@ func (b *book) entries(ctx context.Context, after uint64, limit int) (*wire.Log,
 			switch {
 			case cursor <= after:
 				continue
-			case len(log.Entries) == limit || size+len(e.Body) > wire.MaxBulkBytes:
+			case len(log.Entries) == limit || len(log.Entries) > 0 && size+len(e.Body) > wire.MaxBulkBytes:
+				log.After = log.Entries[len(log.Entries)-1].Cursor
+				return errEnough
+			case cursor > log.Last: // stored meanwhile
 				return errEnough
 			}
 			size += len(e.Body)
@@ -73,9 +87,9 @@ func (b *book) entries(ctx context.Context, after uint64, limit int) (*wire.Log,
 		return nil
 	})
 	if err != nil && !errors.Is(err, errEnough) {
-		return nil, err
+		return err
 	}
-	return log, b.oldest(ctx, log)
+	return b.oldest(ctx, log)
 }
 
 // oldest finds out where the log begins now: the bus.Log forgets by itself.
@@ -92,10 +106,8 @@ func (b *book) oldest(ctx context.Context, log *wire.Log) error {
 	return nil
 }
 
-// withhold leaves out what the caller may not know, and returns the cursor up to which that is all. Where not every record could be asked about, it
-// ends before the first that was not.
-func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) (upTo uint64, err error) {
-	upTo = log.Entries[len(log.Entries)-1].Cursor
+// withhold leaves out what the caller may not know. Where not every record could be asked about, the log ends before the first that was not.
+func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) error {
 	named := make([]string, len(log.Entries)) // "": about no record
 	var records []string
 	seen := map[string]bool{}
@@ -107,7 +119,7 @@ func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) (upTo 
 			Name string `json:"name"`
 		}
 		if err := json.Unmarshal(e.Body, &body); err != nil {
-			return 0, fmt.Errorf("entry %d of a room's log: %w", e.Cursor, err)
+			return fmt.Errorf("entry %d of a room's log: %w", e.Cursor, err)
 		}
 		if named[i] = body.Name; !seen[body.Name] {
 			seen[body.Name] = true
@@ -115,16 +127,16 @@ func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) (upTo 
 		}
 	}
 	if len(records) == 0 {
-		return upTo, nil
+		return nil
 	}
 	denied, err := s.config.Denied(ctx, r.Room, r.By, records)
 	if err != nil {
-		return 0, fmt.Errorf("ask who may read records: %w", err)
+		return fmt.Errorf("ask who may read records: %w", err)
 	}
 	allowed := log.Entries[:0]
 	for i, e := range log.Entries {
 		if _, asked := denied[named[i]]; named[i] != "" && !asked {
-			upTo = e.Cursor - 1
+			log.After = e.Cursor - 1
 			break
 		}
 		if !denied[named[i]] {
@@ -132,5 +144,5 @@ func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) (upTo 
 		}
 	}
 	log.Entries = allowed
-	return upTo, nil
+	return nil
 }

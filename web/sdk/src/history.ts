@@ -42,10 +42,10 @@ export class ChatHistory {
     const start = Math.max(this.#first, before - limits.maxLogEntries);
     const messages: ChatMessage[] = [];
     for (let after = start - 1; after < before - 1; ) {
-      const { entries, first } = await this.#read({ after, limit: before - 1 - after });
-      this.#first = first;
-      messages.push(...entries.filter((e) => e.type === "chat" && e.cursor < before).map((e) => e.body as ChatMessage));
-      after = entries.at(-1)?.cursor ?? before; // what is left out at the end may not be read
+      const page = await this.#read({ after, limit: before - 1 - after });
+      this.#first = page.first;
+      messages.push(...page.entries.filter((e) => e.type === "chat" && e.cursor < before).map((e) => e.body as ChatMessage));
+      after = Math.max(page.after, after + 1); // what may not be read is left out, perhaps all of a page
     }
     this.#oldest = start;
     return messages;

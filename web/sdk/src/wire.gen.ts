@@ -821,6 +821,11 @@ export interface LogRead {
 /** Log answers LogRead. */
 export interface Log {
   entries: LogEntry[];
+  /**
+   * after is the cursor to ask with for what follows. Where it is Last, nothing does yet; there may be more where
+   * there are no entries.
+   */
+  after: number;
   /** first is the cursor of the oldest entry that is kept. If it is above After + 1, entries are gone. */
   first: number;
   /** last is the cursor of the newest. */

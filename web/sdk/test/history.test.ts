@@ -22,7 +22,8 @@ function log(first: number, count: number, every: number): { read: ReadLog; aske
       asked.push(body);
       assert.ok((body.limit ?? 0) >= 1 && (body.limit ?? 0) <= limits.maxLogEntries, `limit ${body.limit}`);
       const found = entries.filter((e) => e.cursor > body.after).slice(0, body.limit);
-      return { entries: found, first, last: first + count - 1 };
+      const last = first + count - 1;
+      return { entries: found, after: Math.max(body.after, found.at(-1)?.cursor ?? last), first, last };
     },
   };
 }
@@ -45,7 +46,7 @@ test("every message of the log is given once, in order, whatever else is in it a
 });
 
 test("an empty log is over at once", async () => {
-  const history = new ChatHistory(async () => ({ entries: [], first: 1, last: 0 }));
+  const history = new ChatHistory(async () => ({ entries: [], after: 0, first: 1, last: 0 }));
   assert.deepEqual(await history.older(() => false), []);
   assert.equal(history.isOver, true);
 });
@@ -54,10 +55,11 @@ test("nothing is left out where the server gives less than was asked for, as mes
   const { read } = log(1, 700, 1);
   const few: ReadLog = async (body) => {
     const all = await read(body);
-    const mayRead = all.entries.filter((e) => e.cursor % 10 !== 0); // the last of a page, too
-    return { ...all, entries: mayRead.slice(0, 60) };
+    const looked = all.entries.slice(0, 60);
+    const mayRead = looked.filter((e) => e.cursor % 10 !== 0 && (e.cursor < 200 || e.cursor > 400)); // a whole page is left out, too
+    return { ...all, entries: mayRead, after: looked.at(-1)?.cursor ?? all.after };
   };
-  const wanted = Array.from({ length: 700 }, (_, i) => i + 1).filter((id) => id % 10 !== 0);
+  const wanted = Array.from({ length: 700 }, (_, i) => i + 1).filter((id) => id % 10 !== 0 && (id < 200 || id > 400));
   assert.deepEqual((await all(new ChatHistory(few), [])).map((m) => m.id), wanted);
 });
 
