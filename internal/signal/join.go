@@ -122,7 +122,7 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	joined.Session, joined.ResumeToken, joined.ResumeSeconds = p.id, token, wire.ResumeSeconds
 	joined.PingSeconds, joined.ICEServers = int(pingTime/time.Second), v.ICEServers(a.source, p.room, joined.Identity, c.Expires)
 	s := newSession(v, p, token)
-	s.share = v.enterState(&p, joined.Identity, joined.Grants)
+	s.share = v.newShare(&p, joined.Identity, joined.Grants)
 	s.revision = joined.Room.Revision
 	s.emit(entry{reply: request, typ: wire.TypeJoined, body: encode(joined), whole: true})
 	var ends time.Time
@@ -135,7 +135,9 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 		return nil
 	})
 	if refused != nil {
-		v.leaveState(&p, s.share)
+		if s.share != nil {
+			s.share.events.Close()
+		}
 		leave = wire.CodeLeft
 		return refused
 	}
@@ -145,6 +147,7 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	leave = ""
 	s.attach(a)
 	a.joined()
+	s.enterState()
 	go s.run()
 	if v.TokenMode() {
 		s.recheck(v.config.Keys()) // they may have changed while Recheck could not see this session yet

@@ -26,7 +26,9 @@ func newMember(t *testing.T, v *Service, i int) *Session {
 		t.Fatal(err)
 	}
 	s := newSession(v, p, "")
-	s.share = v.enterState(&s.seat, fmt.Sprint("member ", i), wire.Grants{PublishData: true})
+	s.share = v.newShare(&s.seat, fmt.Sprint("member ", i), wire.Grants{PublishData: true})
+	s.enterState()
+	synctest.Wait()
 	return s
 }
 

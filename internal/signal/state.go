@@ -24,17 +24,31 @@ type share struct {
 	// static after construction
 	caller state.Caller
 	events bus.Subscription
+	doors  map[wire.Scope]*door // one for each of bothScopes
 
 	// owned by the session's loop
 	lost uint64 // events.Lost() at the last event
-
-	// guarded by mu
-	mu   sync.Mutex
-	left bool // it is over, and nothing lets it in again
 }
 
-// enterState makes the session present in both scopes. Where that cannot be, it is tried again with its first request.
-func (s *Service) enterState(p *seat, identity string, grants wire.Grants) *share {
+// door is how a session gets into a scope. A scope may take long to open, or wait for a disk: the room and media do not wait for that.
+type door struct {
+	// guarded by Session.mu
+	open bool      // the scope was asked to let the session in: requests go to it
+	held []waiting // requests until then, in their order
+
+	// guarded by mu
+	mu   sync.Mutex // held while the scope is asked
+	left bool       // it is over, and nothing lets it in again
+}
+
+// waiting is a request that waits at a door.
+type waiting struct {
+	id uint64
+	*asked
+}
+
+// newShare begins a session's part: the queue of what scopes tell it.
+func (s *Service) newShare(p *seat, identity string, grants wire.Grants) *share {
 	if !s.config.State {
 		return nil
 	}
@@ -43,11 +57,82 @@ func (s *Service) enterState(p *seat, identity string, grants wire.Grants) *shar
 		s.config.Log.Error("subscribe to a session's events of state", "error", err)
 		return nil
 	}
-	h := &share{caller: state.Caller{Session: p.id, Identity: identity, Grants: grants}, events: events}
+	h := &share{caller: state.Caller{Session: p.id, Identity: identity, Grants: grants}, events: events, doors: map[wire.Scope]*door{}}
 	for _, scope := range bothScopes {
-		s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeAttach})
+		h.doors[scope] = &door{}
 	}
 	return h
+}
+
+// enterState makes the session present in both scopes, without waiting for them. The session is among those that Service.Close waits for.
+func (s *Session) enterState() {
+	if s.share == nil {
+		return
+	}
+	for scope, d := range s.share.doors {
+		s.service.running.Add(1)
+		go s.enterScope(scope, d) // ends when the scope has answered, at the latest after requestTime
+	}
+}
+
+// enterScope makes the session present in a scope, then asks what its client has asked meanwhile. Where the scope does not answer, that is
+// refused, and it is tried again with the next request.
+func (s *Session) enterScope(scope wire.Scope, d *door) {
+	defer s.service.running.Done()
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.service.report(fault)
+			s.broken.Store(true)
+			nudge(s.wake)
+		}
+	}()
+	_, refused := s.service.letIn(&s.seat, s.share, scope)
+	for {
+		held := s.unhold(d)
+		if len(held) == 0 {
+			return
+		}
+		for _, w := range held {
+			if err := s.pass(w, refused); err != nil {
+				s.answerState(w.id, refusal(w.id, err), err)
+			}
+		}
+	}
+}
+
+// pass asks what has waited at a door, unless it was given up, or is refused.
+func (s *Session) pass(w waiting, refused *wire.Error) *wire.Error {
+	s.mu.Lock()
+	given := s.over || s.underway[w.id] != w.asked
+	if !given && refused != nil {
+		s.forgetAsked(w.id)
+	}
+	s.mu.Unlock()
+	if given || refused != nil {
+		return refused
+	}
+	return s.request(w.id, w.asked)
+}
+
+// hold keeps a request where the scope has not been asked to let the session in.
+func (s *Session) hold(id uint64, a *asked) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.share.doors[a.scope]
+	if d.open {
+		return false
+	}
+	d.held = append(d.held, waiting{id, a})
+	return true
+}
+
+// unhold returns what has waited, or opens the door where nothing has.
+func (s *Session) unhold(d *door) []waiting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := d.held
+	d.held, d.open = nil, len(held) == 0
+	return held
 }
 
 // leaveState ends the session's part. It may be called more than once.
@@ -55,31 +140,35 @@ func (s *Service) leaveState(p *seat, h *share) {
 	if h == nil {
 		return
 	}
-	h.mu.Lock() // behind a request that is letting it in
-	h.left = true
-	h.mu.Unlock()
 	h.events.Close()
 	for _, scope := range bothScopes {
+		d := h.doors[scope]
+		d.mu.Lock() // behind a request that is letting it in
+		d.left = true
+		d.mu.Unlock()
 		s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeDetach})
 	}
 }
 
-// enterAgain attaches a session to a scope that does not know it, and reports whether it did: not where the session is over, whose client may
-// still ask over its old socket.
-func (s *Service) enterAgain(p *seat, h *share, scope wire.Scope) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.left {
-		s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeAttach})
+// letIn attaches a session to a scope, and reports whether it asked for that: not where the session is over, whose client may still ask over
+// its old socket.
+func (s *Service) letIn(p *seat, h *share, scope wire.Scope) (bool, *wire.Error) {
+	d := h.doors[scope]
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left {
+		return false, nil
 	}
-	return !h.left
+	return true, s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeAttach})
 }
 
 // scopeRequest asks for something that has no answer, and logs where it could not be done.
-func (s *Service) scopeRequest(p *seat, h *share, r scopes.Request) {
-	if _, refused := s.askScope(p, h, r); refused != nil {
+func (s *Service) scopeRequest(p *seat, h *share, r scopes.Request) *wire.Error {
+	_, refused := s.askScope(p, h, r)
+	if refused != nil {
 		s.config.Log.Error("ask shared state to "+r.Type, "error", refused)
 	}
+	return refused
 }
 
 // askScope sends a request to a scope. Like ask, it does not end with a socket.
@@ -154,13 +243,18 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 	if refused == nil {
 		refused = s.note(r.ID, asks)
 	}
-	if refused != nil {
+	if refused != nil || s.hold(r.ID, asks) {
 		return refused
 	}
-	_, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: r.Type, Body: r.Body, Reply: r.ID})
+	return s.request(r.ID, asks)
+}
+
+// request sends a request that is noted to its scope.
+func (s *Session) request(id uint64, a *asked) *wire.Error {
+	_, refused := s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: id})
 	if refused != nil {
 		s.mu.Lock()
-		s.forgetAsked(r.ID)
+		s.forgetAsked(id)
 		s.mu.Unlock()
 	}
 	return refused
@@ -237,7 +331,10 @@ func (s *Session) stateReply(e scopes.Event) {
 	}
 	s.mu.Unlock()
 	answer := entry{reply: e.Reply, typ: e.Type, body: e.Body}
-	if again && s.service.enterAgain(&s.seat, s.share, a.scope) {
+	if again {
+		again, _ = s.service.letIn(&s.seat, s.share, a.scope)
+	}
+	if again {
 		if _, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: e.Reply}); refused == nil {
 			return
 		}

@@ -2,6 +2,7 @@ package signal_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -273,6 +274,107 @@ func TestStateAttachesAgain(t *testing.T) {
 		}
 		if m := ann.reply(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: wire.ScopeServer}); string(m.Body) != `{"identities":["ann"]}` {
 			t.Errorf("present: %s", m.Body)
+		}
+	})
+}
+
+// stuckLog cannot be read on behalf of rooms until it is told so.
+type stuckLog struct {
+	bus.Log
+	reads chan struct{} // closed: now it can
+}
+
+func (l stuckLog) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+	if subject != "server" {
+		select {
+		case <-l.reads:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return l.Log.Read(ctx, subject, after, visit)
+}
+
+func withStuckState(t *testing.T, run func(n *node, reads chan struct{})) {
+	t.Helper()
+	var reads chan struct{}
+	withStateIn(t, func() bus.Log {
+		reads = make(chan struct{})
+		return stuckLog{local.NewLog(1 << 30), reads}
+	}, func(n *node) { run(n, reads) })
+}
+
+// Joining and all that is about the room itself, and the other scope, do not wait for a scope that cannot be loaded; what its clients ask of
+// it meanwhile is carried out in their order when it is there.
+func TestJoinDoesNotWaitForState(t *testing.T) {
+	withStuckState(t, func(n *node, reads chan struct{}) {
+		start, ann := time.Now(), n.connect()
+		ann.join("ann")
+		for id := range uint64(3) {
+			_ = ann.send(2+id, wire.TypeRecordWrite, setTo("board", fmt.Sprint(id)))
+		}
+		_ = ann.send(5, wire.TypePresenceRead, wire.PresenceRead{})
+		ann.reply(6, wire.TypeChat, wire.Chat{Text: "hello"})
+		if m := ann.reply(7, wire.TypePresenceRead, wire.PresenceRead{Scope: wire.ScopeServer}); string(m.Body) != `{"identities":["ann"]}` {
+			t.Errorf("present: %s", m.Body)
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("it took %v", waited)
+		}
+		if got := ann.answers(2); len(got) != 0 {
+			t.Errorf("answered before the scope was there: %+v", got)
+		}
+		close(reads)
+		for id := range uint64(3) {
+			if got := ann.answers(2 + id); len(got) != 1 || body[wire.Written](got[0]).Version != id+1 {
+				t.Errorf("write %d: %+v", id, got)
+			}
+		}
+		if got := ann.answers(5); len(got) != 1 || string(got[0].Body) != `{"identities":["ann"]}` {
+			t.Errorf("present: %+v", got)
+		}
+	})
+}
+
+// What waits for a scope that does not come is refused after a while, and so are the next requests until it does.
+func TestStateThatDoesNotCome(t *testing.T) {
+	withStuckState(t, func(n *node, reads chan struct{}) {
+		ann := n.connect()
+		ann.join("ann")
+		_ = ann.send(2, wire.TypeRecordWrite, setTo("board", `1`))
+		_ = ann.send(3, wire.TypeRecordWrite, setTo("board", `2`))
+		pass(11 * time.Second)
+		for id := range uint64(2) {
+			if got := ann.answers(2 + id); len(got) != 1 || code(got[0]) != wire.CodeOverloaded {
+				t.Errorf("write %d: %+v", id, got)
+			}
+		}
+		if got := ann.refused(4, wire.TypePresenceRead, wire.PresenceRead{}); got != wire.CodeOverloaded {
+			t.Errorf("asked again: %s", got)
+		}
+		close(reads)
+		if m := ann.reply(5, wire.TypePresenceSubscribe, wire.PresenceSubscribe{}); string(m.Body) != `{"identities":["ann"]}` {
+			t.Errorf("present: %s", m.Body)
+		}
+	})
+}
+
+// Whoever leaves while a scope lets it in is not present in it afterwards.
+func TestLeavesBeforeStateComes(t *testing.T) {
+	withStuckState(t, func(n *node, reads chan struct{}) {
+		ann := n.connect()
+		ann.join("ann")
+		_ = ann.send(2, wire.TypeRecordWrite, setTo("board", `1`))
+		_ = ann.send(3, wire.TypeLeave, wire.Leave{})
+		ann.end()
+		close(reads)
+		bob := n.connect()
+		bob.join("bob")
+		if m := bob.reply(2, wire.TypePresenceRead, wire.PresenceRead{}); string(m.Body) != `{"identities":["bob"]}` {
+			t.Errorf("present: %s", m.Body)
+		}
+		if m := bob.reply(3, wire.TypeRecordRead, wire.RecordRead{Records: []wire.RecordWanted{{Name: "board"}}}); !strings.Contains(string(m.Body), string(wire.CodeNotFound)) {
+			t.Errorf("written by who had left: %s", m.Body)
 		}
 	})
 }
