@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // calls are functions of the application that are called one after the other.
@@ -16,6 +18,27 @@ type calls struct {
 	mu    sync.Mutex
 	queue []func()
 	over  bool
+}
+
+// user is what the application has given to be called, until it is stopped.
+type user[F any] struct {
+	given   F // static after construction
+	stopped atomic.Bool
+}
+
+// tell calls it after what was to be called before, unless it is stopped by then.
+func (u *user[F]) tell(c *calls, call func(F)) {
+	c.add(func() {
+		if !u.stopped.Load() {
+			call(u.given)
+		}
+	})
+}
+
+// without is all users but one, which is stopped.
+func without[F any](users []*user[F], one *user[F]) []*user[F] {
+	one.stopped.Store(true)
+	return slices.DeleteFunc(slices.Clone(users), func(u *user[F]) bool { return u == one })
 }
 
 func newCalls() *calls {

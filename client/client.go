@@ -9,7 +9,8 @@
 // is sent. Room.Watch tells how the connection is.
 //
 // Functions that are given to subscribe are called one after the other, by one goroutine, in the order in which things happened. They may
-// use the Room. One that waits keeps those after it waiting.
+// use the Room. One that waits keeps those after it waiting. None is called any more once what was returned to stop it has returned; one that
+// is running then is not waited for.
 //
 // Errors of the server are *wire.Error, whose codes do not change. ErrConnection says that the connection was lost for good before there
 // was a reply.
@@ -121,12 +122,14 @@ func crowded(err error) bool {
 	return code == wire.CodeRate || code == wire.CodeOverloaded
 }
 
-func pauseOf(err error) time.Duration {
+// pauseOf is as long as the server says, and longer with each attempt.
+func pauseOf(err error, attempt int) time.Duration {
+	pause := min(crowdedTime<<min(attempt, 16), keptPause)
 	var refused *wire.Error
-	if errors.As(err, &refused) && refused.RetrySeconds > 0 {
-		return time.Duration(refused.RetrySeconds) * time.Second
+	if errors.As(err, &refused) {
+		pause = max(pause, time.Duration(refused.RetrySeconds)*time.Second)
 	}
-	return crowdedTime
+	return pause
 }
 
 // refusal returns refused as an error: a nil *wire.Error is no error.

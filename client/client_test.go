@@ -247,9 +247,9 @@ func TestEvents(t *testing.T) {
 		ann, _ := t.join("ann")
 		bob, cable := t.join("bob")
 		var his, hers heard
-		stop, err := bob.State().Subscribe(t.Context(), "wave", func(e client.Event) { his.add("%s %s from %s", e.Name, e.Value, e.From) })
+		stop, err := bob.State().Subscribe(t.Context(), "wave", func(e client.Event) { his.add("%s %s from %s", e.Name, e.Value, e.From) }, nil)
 		t.must(err)
-		_, err = ann.State().Subscribe(t.Context(), "wave", func(e client.Event) { hers.add("%s", e.Value) })
+		_, err = ann.State().Subscribe(t.Context(), "wave", func(e client.Event) { hers.add("%s", e.Value) }, nil)
 		t.must(err)
 		t.must(ann.State().Publish(t.Context(), "wave", map[string]int{"hi": 1}))
 		t.must(ann.Server().Publish(t.Context(), "wave", "to nobody"))
@@ -312,8 +312,10 @@ func TestListen(t *testing.T) {
 		ann, _ := t.join("ann")
 		bob, _ := t.join("bob")
 		var told heard
-		end, err := ann.State().Listen(t.Context(), wire.ListenRecords, "sensor/*",
-			func(name string) bool { told.add("start %s", name); return name != "sensor/no" }, func(name string) { told.add("stop %s", name) })
+		end, err := ann.State().Listen(t.Context(), wire.ListenRecords, "sensor/*", client.Listener{
+			Start: func(name string) bool { told.add("start %s", name); return name != "sensor/no" },
+			Stop:  func(name string) { told.add("stop %s", name) },
+		})
 		t.must(err)
 		r := t.record(bob, "sensor/1", client.RecordOptions{})
 		t.heard(&told, "start sensor/1")

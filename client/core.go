@@ -21,7 +21,7 @@ type core struct {
 	// guarded by the Room's mu
 	replica   replica
 	watchers  []*watcher
-	providing []*func(bool) // are told whether it is provided
+	providing []*user[func(bool)] // are told whether it is provided
 	isReady   bool
 	sending   bool
 	provided  bool
@@ -34,7 +34,7 @@ type core struct {
 type watcher struct {
 	path state.Path
 	last state.Value
-	fn   func(now, before state.Value) // under mu
+	*user[func(now, before state.Value)]
 }
 
 // pending tells whether there are writes that the server has not confirmed.
@@ -168,7 +168,7 @@ func (c *core) send() bool {
 			c.change(func() { c.answered(batch, m, err) })
 		}
 		if crowded(err) {
-			c.records.state.room.later(pauseOf(err), c.sent)
+			c.records.state.room.later(pauseOf(err, 0), c.sent)
 			return
 		}
 		c.sent()
@@ -345,8 +345,8 @@ func (c *core) provide(provided bool) {
 		return
 	}
 	c.provided = provided
-	for _, fn := range c.providing {
-		c.records.state.room.calls.add(func() { (*fn)(provided) })
+	for _, u := range c.providing {
+		u.tell(c.records.state.room.calls, func(fn func(bool)) { fn(provided) })
 	}
 }
 
@@ -362,7 +362,7 @@ func (c *core) change(act func()) {
 		if value := after.Get(w.path); !value.Equal(w.last) {
 			before := w.last
 			w.last = value
-			w.fn(value, before)
+			w.tell(c.records.state.room.calls, func(fn func(now, before state.Value)) { fn(value, before) })
 		}
 	}
 }

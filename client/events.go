@@ -25,14 +25,20 @@ func (s *State) Publish(ctx context.Context, name string, value any) error {
 	return err
 }
 
+// subscriber is one use of Subscribe.
+type subscriber struct {
+	event func(Event)
+	ended func(error)
+}
+
 // Subscribe calls fn with each event of the name, until stop is called. It returns when the subscription stands, which is kept while the
-// connection is lost.
-func (s *State) Subscribe(ctx context.Context, name string, fn func(Event)) (stop func(), err error) {
-	return s.topics.use(ctx, name, &fn)
+// connection is lost. Unless ended is nil, it is called when the subscription has ended otherwise: it is not allowed any more, or the room is over.
+func (s *State) Subscribe(ctx context.Context, name string, fn func(Event), ended func(error)) (stop func(), err error) {
+	return s.topics.use(ctx, name, subscriber{fn, ended})
 }
 
 func (s *State) published(e wire.EventPublished) {
-	for _, fn := range s.topics.of(e.Name) {
-		s.room.calls.add(func() { (*fn)(Event{e.Name, e.Value, e.From}) })
+	for _, u := range s.topics.of(e.Name) {
+		u.tell(s.room.calls, func(x subscriber) { x.event(Event{e.Name, e.Value, e.From}) })
 	}
 }

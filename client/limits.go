@@ -8,7 +8,8 @@ const (
 	MaxWaitingWrites = 1024
 	// MaxWaitingBytes of all of them together.
 	MaxWaitingBytes = 4 << 20
-	// MaxWaitingRequests that have no reply, or wait for a connection.
+	// MaxWaitingRequests that have no reply, or wait for a connection. Beyond it the application's are refused. Writes have the limits above, and what
+	// is subscribed to or provided is always asked for: once each.
 	MaxWaitingRequests = 512
 	// MaxWaitingCalls of functions of the application. Beyond it nothing more is read until they return.
 	MaxWaitingCalls = 4096
@@ -34,5 +35,6 @@ const (
 	firstPause  = 300 * time.Millisecond
 	longPause   = 5 * time.Second
 	giveUpTime  = 5 * time.Minute
-	crowdedTime = time.Second // before asking again what was too much at once, where the server does not say
+	crowdedTime = time.Second      // before asking again what was too much at once, where the server does not say
+	keptPause   = 30 * time.Second // it grows up to this, where something that is kept fails for now
 )

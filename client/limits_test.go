@@ -64,7 +64,7 @@ func TestWaitingCalls(t *testing.T) {
 		ann, _ := t.join("ann")
 		bob, _ := t.join("bob")
 		hold, calls := make(chan struct{}), 0
-		_, err := ann.State().Subscribe(t.Context(), "wave", func(client.Event) { <-hold; calls++ })
+		_, err := ann.State().Subscribe(t.Context(), "wave", func(client.Event) { <-hold; calls++ }, nil)
 		t.must(err)
 		sent := 0
 		for range client.MaxWaitingCalls + 100 {

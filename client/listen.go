@@ -2,30 +2,42 @@ package client
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/parley-rtc/parley/wire"
 )
 
-// listener provides what others subscribe to.
-type listener struct {
-	// static after construction
-	start func(name string) bool
-	stop  func(name string)
+// Listener provides what others subscribe to. What is nil is not called.
+type Listener struct {
+	// Start: somebody has subscribed to this name, which is now this client's to provide; false leaves it to the next provider.
+	Start func(name string) bool
+	// Stop: nobody is subscribed any more, or another client provides it.
+	Stop func(name string)
+	// Ended is called when it has ended, and not by end: it is not allowed any more, or the room is over.
+	Ended func(error)
+}
+
+// listening is one use of Listen.
+type listening struct {
+	Listener // static after construction
 
 	// guarded by the Room's mu
-	active []string
-	ready  chan struct{} // closed when the server has said whether
+	active map[string]*assignment // by name
+	ready  chan struct{}          // closed when the server has said whether
 	isDone bool
 	err    error
 }
+
+// assignment is a name that is this client's to provide.
+type assignment struct{ begun bool } // Start was called
 
 type pattern struct {
 	kind wire.ListenKind
 	text string
 }
 
-func (l *listener) settle(err error) {
+func (l *listening) settle(err error) {
 	if !l.isDone {
 		l.isDone, l.err = true, err
 		close(l.ready)
@@ -33,12 +45,9 @@ func (l *listener) settle(err error) {
 }
 
 // Listen makes this client a provider of the records or events whose names match a pattern, in which "*" stands for any text, until end is
-// called. It returns when the server knows, and is kept while the connection is lost.
-//
-// start: somebody has subscribed to this name, which is now this client's to provide; false leaves it to the next provider. stop: nobody is
-// subscribed any more, or another client provides it.
-func (s *State) Listen(ctx context.Context, kind wire.ListenKind, text string, start func(name string) bool, stop func(name string)) (end func(), err error) {
-	p, l := pattern{kind, text}, &listener{start: start, stop: stop, ready: make(chan struct{})}
+// called, which calls Stop for each name that was begun. It returns when the server knows, and is kept while the connection is lost.
+func (s *State) Listen(ctx context.Context, kind wire.ListenKind, text string, listener Listener) (end func(), err error) {
+	p, l := pattern{kind, text}, &listening{Listener: listener, active: map[string]*assignment{}, ready: make(chan struct{})}
 	mu := &s.room.mu
 	mu.Lock()
 	if s.patterns[p] != nil {
@@ -51,11 +60,7 @@ func (s *State) Listen(ctx context.Context, kind wire.ListenKind, text string, s
 	end = func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if s.patterns[p] == l {
-			delete(s.patterns, p)
-			s.stopAll(l)
-			s.ask(wire.TypeUnlisten, wire.Unlisten{Scope: s.scope, Kind: kind, Pattern: text}, ignore)
-		}
+		s.unlisten(p, l)
 	}
 	select {
 	case <-l.ready:
@@ -71,10 +76,29 @@ func (s *State) Listen(ctx context.Context, kind wire.ListenKind, text string, s
 	return end, nil
 }
 
-func (s *State) askListen(p pattern, l *listener) {
-	s.insist(wire.TypeListen, wire.Listen{Scope: s.scope, Kind: p.kind, Pattern: p.text}, func(_ wire.Message, err error) {
+func (s *State) unlisten(p pattern, l *listening) {
+	if s.patterns[p] != l {
+		return
+	}
+	delete(s.patterns, p)
+	s.stopAll(l)
+	s.insist(wire.TypeUnlisten, func() any {
+		if s.patterns[p] != nil {
+			return nil // it is used again
+		}
+		return wire.Unlisten{Scope: s.scope, Kind: p.kind, Pattern: p.text}
+	}, ignore)
+}
+
+func (s *State) askListen(p pattern, l *listening) {
+	s.keep(wire.TypeListen, func() any {
+		if s.patterns[p] != l {
+			return nil
+		}
+		return wire.Listen{Scope: s.scope, Kind: p.kind, Pattern: p.text}
+	}, func(_ wire.Message, err error) {
 		switch {
-		case isLost(err) || s.patterns[p] != l: // all of them are restored, or it is over
+		case s.restored(err) || s.patterns[p] != l: // it is asked for again, or it is over
 		case err != nil:
 			s.endListener(p, err)
 		default:
@@ -85,39 +109,56 @@ func (s *State) askListen(p pattern, l *listener) {
 
 func (s *State) listenStarted(e wire.ListenStart) {
 	l := s.patterns[pattern{e.Kind, e.Pattern}]
-	if l == nil || slices.Contains(l.active, e.Name) {
+	if l == nil { // it has ended meanwhile
+		s.rejectListen(e)
 		return
 	}
-	l.active = append(l.active, e.Name)
-	s.room.calls.add(func() {
-		if l.start(e.Name) {
-			return
-		}
-		s.room.mu.Lock()
-		defer s.room.mu.Unlock()
-		if i := slices.Index(l.active, e.Name); i >= 0 {
-			l.active = slices.Delete(l.active, i, i+1)
-			s.ask(wire.TypeListenReject, wire.ListenReject{Scope: s.scope, Kind: e.Kind, Name: e.Name}, ignore)
-		}
-	})
+	if l.active[e.Name] == nil {
+		a := &assignment{}
+		l.active[e.Name] = a
+		s.room.calls.add(func() { s.start(l, a, e) })
+	}
+}
+
+// start asks the application whether it provides a name, unless that was taken away before.
+func (s *State) start(l *listening, a *assignment, e wire.ListenStart) {
+	mu := &s.room.mu
+	mu.Lock()
+	a.begun = l.active[e.Name] == a
+	mu.Unlock()
+	if !a.begun || l.Start == nil || l.Start(e.Name) {
+		return
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if l.active[e.Name] == a {
+		delete(l.active, e.Name)
+		s.rejectListen(e)
+	}
+}
+
+func (s *State) rejectListen(e wire.ListenStart) {
+	s.insist(wire.TypeListenReject, func() any { return wire.ListenReject{Scope: s.scope, Kind: e.Kind, Name: e.Name} }, ignore)
 }
 
 func (s *State) listenStopped(e wire.ListenStop) {
-	l := s.patterns[pattern{e.Kind, e.Pattern}]
-	if l == nil {
-		return
-	}
-	if i := slices.Index(l.active, e.Name); i >= 0 {
-		l.active = slices.Delete(l.active, i, i+1)
-		s.room.calls.add(func() { l.stop(e.Name) })
+	if l := s.patterns[pattern{e.Kind, e.Pattern}]; l != nil {
+		s.stop(l, e.Name)
 	}
 }
 
-func (s *State) stopAll(l *listener) {
-	for _, name := range l.active {
-		s.room.calls.add(func() { l.stop(name) })
+func (s *State) stop(l *listening, name string) {
+	a := l.active[name]
+	delete(l.active, name)
+	if a != nil && a.begun && l.Stop != nil {
+		s.room.calls.add(func() { l.Stop(name) })
 	}
-	l.active = nil
+}
+
+func (s *State) stopAll(l *listening) {
+	for _, name := range slices.Sorted(maps.Keys(l.active)) {
+		s.stop(l, name)
+	}
 }
 
 // loseListeners: others provide meanwhile what this client has provided.
@@ -134,10 +175,16 @@ func (s *State) restoreListeners() {
 }
 
 func (s *State) endListener(p pattern, err error) {
-	if l := s.patterns[p]; l != nil {
-		delete(s.patterns, p)
-		s.stopAll(l)
+	l := s.patterns[p]
+	if l == nil {
+		return
+	}
+	delete(s.patterns, p)
+	s.stopAll(l)
+	if !l.isDone {
 		l.settle(err)
+	} else if l.Ended != nil {
+		s.room.calls.add(func() { l.Ended(err) })
 	}
 }
 

@@ -10,21 +10,22 @@ import (
 
 // names are those that the server knows this session by: events that it is subscribed to, RPCs that it provides. They are kept over lost
 // sessions. All of it is guarded by the Room's mu.
-type names[U comparable] struct {
+type names[F any] struct {
 	state       *State
-	add, remove string // types of requests, with a wire.EventNames or what has the same members
-	kept        map[string]*kept[U]
+	add, remove string              // types of requests, with a wire.EventNames or what has the same members
+	ended       func(F) func(error) // what is told that it has ended; it may be nil
+	kept        map[string]*kept[F]
 }
 
 // kept is a name and who uses it.
-type kept[U comparable] struct {
-	users   []U
+type kept[F any] struct {
+	users   []*user[F]
 	settled chan struct{} // closed when the server has said whether
 	isDone  bool
 	err     error
 }
 
-func (k *kept[U]) settle(err error) {
+func (k *kept[F]) settle(err error) {
 	if !k.isDone {
 		k.isDone, k.err = true, err
 		close(k.settled)
@@ -32,7 +33,7 @@ func (k *kept[U]) settle(err error) {
 }
 
 // of returns who uses a name.
-func (n *names[U]) of(name string) []U {
+func (n *names[F]) of(name string) []*user[F] {
 	if k := n.kept[name]; k != nil {
 		return k.users
 	}
@@ -40,21 +41,24 @@ func (n *names[U]) of(name string) []U {
 }
 
 // use returns when the server knows the name.
-func (n *names[U]) use(ctx context.Context, name string, user U) (stop func(), err error) {
-	mu := &n.state.room.mu
+func (n *names[F]) use(ctx context.Context, name string, given F) (stop func(), err error) {
+	mu, u := &n.state.room.mu, &user[F]{given: given}
 	mu.Lock()
 	k := n.kept[name]
-	if k == nil {
-		k = &kept[U]{settled: make(chan struct{})}
+	isNew := k == nil
+	if isNew {
+		k = &kept[F]{settled: make(chan struct{})}
 		n.kept[name] = k
+	}
+	k.users = append(slices.Clone(k.users), u)
+	if isNew {
 		n.ask([]string{name})
 	}
-	k.users = append(slices.Clone(k.users), user)
 	mu.Unlock()
 	stop = func() {
 		mu.Lock()
 		defer mu.Unlock()
-		n.leave(name, user)
+		n.leave(name, u)
 	}
 	select {
 	case <-k.settled:
@@ -70,63 +74,92 @@ func (n *names[U]) use(ctx context.Context, name string, user U) (stop func(), e
 	return stop, nil
 }
 
-func (n *names[U]) leave(name string, user U) {
+func (n *names[F]) leave(name string, u *user[F]) {
+	u.stopped.Store(true)
 	k := n.kept[name]
-	if k == nil || !slices.Contains(k.users, user) {
+	if k == nil || !slices.Contains(k.users, u) {
 		return
 	}
-	if k.users = slices.DeleteFunc(slices.Clone(k.users), func(u U) bool { return u == user }); len(k.users) > 0 {
+	if k.users = without(k.users, u); len(k.users) > 0 {
 		return
 	}
 	delete(n.kept, name)
-	n.state.ask(n.remove, wire.EventNames{Scope: n.state.scope, Names: []string{name}}, ignore)
+	n.state.insist(n.remove, func() any {
+		if n.kept[name] != nil {
+			return nil // it is used again
+		}
+		return wire.EventNames{Scope: n.state.scope, Names: []string{name}}
+	}, ignore)
 }
 
 // restore: the server has forgotten all of it.
-func (n *names[U]) restore() {
+func (n *names[F]) restore() {
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(n.kept)), wire.MaxBulkNames) {
 		n.ask(some)
 	}
 }
 
-// drop: it is not allowed any more.
-func (n *names[U]) drop(name string, err error) {
-	if k := n.kept[name]; k != nil {
-		delete(n.kept, name)
+// drop: it is not allowed any more, or the session has ended.
+func (n *names[F]) drop(name string, err error) {
+	k := n.kept[name]
+	if k == nil {
+		return
+	}
+	delete(n.kept, name)
+	if !k.isDone {
 		k.settle(err)
+		return
+	}
+	for _, u := range k.users {
+		if ended := n.ended(u.given); ended != nil {
+			u.tell(n.state.room.calls, func(F) { ended(err) })
+		}
 	}
 }
 
-func (n *names[U]) end(err error) {
+func (n *names[F]) end(err error) {
 	for _, name := range slices.Sorted(maps.Keys(n.kept)) {
 		n.drop(name, err)
 	}
 }
 
-func (n *names[U]) ask(some []string) {
-	asked := make([]*kept[U], len(some))
+func (n *names[F]) ask(some []string) {
+	entries := make([]*kept[F], len(some))
 	for i, name := range some {
-		asked[i] = n.kept[name]
+		entries[i] = n.kept[name]
 	}
-	n.state.insist(n.add, wire.EventNames{Scope: n.state.scope, Names: some}, func(m wire.Message, err error) {
+	var asked []string
+	var of []*kept[F]
+	n.state.keep(n.add, func() any {
+		asked, of = nil, nil
+		for i, name := range some {
+			if entries[i] != nil && n.kept[name] == entries[i] {
+				asked, of = append(asked, name), append(of, entries[i])
+			}
+		}
+		if len(asked) == 0 {
+			return nil
+		}
+		return wire.EventNames{Scope: n.state.scope, Names: asked}
+	}, func(m wire.Message, err error) {
 		var body wire.Subscribed
 		if err == nil {
 			body, err = decode[wire.Subscribed](m)
 		}
-		if isLost(err) {
-			return // all of them are restored
+		if n.state.restored(err) {
+			return
 		}
-		for i, name := range some {
+		for i, name := range asked {
 			failed := err
 			if err == nil && i < len(body.Results) {
 				failed = refusal(body.Results[i].Error)
 			}
 			switch {
-			case n.kept[name] != asked[i]: // it ended meanwhile
+			case n.kept[name] != of[i]: // it ended meanwhile
 			case failed != nil:
 				n.drop(name, failed)
 			default:
-				asked[i].settle(nil)
+				of[i].settle(nil)
 			}
 		}
 	})

@@ -34,7 +34,7 @@ func (s *State) WatchPresence(ctx context.Context, fn func(identity string, pres
 	if len(identities) > wire.MaxBulkNames {
 		return nil, nil, wire.NewError(wire.CodeLimit, "too many identities at once", "watch them in parts")
 	}
-	w := &presenceWatch{identities: slices.Clone(identities), fn: fn, present: map[string]bool{}, ready: make(chan error, 1)}
+	w := &presenceWatch{identities: slices.Clone(identities), user: &user[func(string, bool, error)]{given: fn}, present: map[string]bool{}, ready: make(chan error, 1)}
 	mu := &s.room.mu
 	mu.Lock()
 	s.presence.watches = append(s.presence.watches, w)
@@ -67,8 +67,8 @@ type presence struct {
 type presenceWatch struct {
 	// static after construction
 	identities []string // none: all
-	fn         func(identity string, present bool, err error)
-	ready      chan error // capacity 1
+	*user[func(identity string, present bool, err error)]
+	ready chan error // capacity 1
 
 	first   []string // who was there; written before ready is
 	begun   bool
@@ -87,13 +87,18 @@ func (p *presence) subscribe(w *presenceWatch) {
 
 // read asks for those who are there, behind those that are known, page by page.
 func (p *presence) read(w *presenceWatch, before []string, typ string, ask any) {
-	p.state.insist(typ, ask, func(m wire.Message, err error) {
+	p.state.keep(typ, func() any {
+		if !slices.Contains(p.watches, w) {
+			return nil
+		}
+		return ask
+	}, func(m wire.Message, err error) {
 		var body wire.Present
 		if err == nil {
 			body, err = decode[wire.Present](m)
 		}
 		switch {
-		case isLost(err) || !slices.Contains(p.watches, w): // all of them are restored, or it is over
+		case p.state.restored(err) || !slices.Contains(p.watches, w): // it is asked for again, or it is over
 		case err != nil:
 			p.drop(w, err)
 		case len(body.Refused) > 0:
@@ -135,7 +140,7 @@ func (p *presence) tell(w *presenceWatch, identity string, present bool) {
 	if !present {
 		delete(w.present, identity)
 	}
-	p.state.room.calls.add(func() { w.fn(identity, present, nil) })
+	w.tell(p.state.room.calls, func(fn func(string, bool, error)) { fn(identity, present, nil) })
 }
 
 func (p *presence) is(identity string, present bool) {
@@ -157,7 +162,7 @@ func (p *presence) drop(w *presenceWatch, err error) {
 		w.ready <- err
 		return
 	}
-	p.state.room.calls.add(func() { w.fn("", false, err) })
+	w.tell(p.state.room.calls, func(fn func(string, bool, error)) { fn("", false, err) })
 }
 
 func (p *presence) remove(w *presenceWatch) {
@@ -181,6 +186,7 @@ func (p *presence) unsubscribed(identity string, err error) {
 
 // unwatch ends a watch, and with it on the server what nobody else here watches.
 func (p *presence) unwatch(w *presenceWatch) {
+	w.stopped.Store(true)
 	if !slices.Contains(p.watches, w) {
 		return
 	}

@@ -21,7 +21,7 @@ type view struct {
 	mu   sync.Locker // the Room's
 
 	// guarded by mu
-	ending []func()
+	ending []*func()
 	over   bool
 }
 
@@ -65,32 +65,36 @@ func (v *view) Err() error {
 func (v *view) SubscribeProvided(fn func(provided bool)) (stop func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c, f := v.core, &fn
-	c.providing = append(slices.Clone(c.providing), f)
-	return v.until(func() {
-		c.providing = slices.DeleteFunc(slices.Clone(c.providing), func(x *func(bool)) bool { return x == f })
-	})
+	c, u := v.core, &user[func(bool)]{given: fn}
+	c.providing = append(slices.Clone(c.providing), u)
+	return v.until(func() { c.providing = without(c.providing, u) })
 }
 
 // watch calls fn, one call after the other, when what is at a path is another value, with the one before too.
 func (v *view) watch(path state.Path, fn func(now, before state.Value)) (stop func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c, calls := v.core, v.core.records.state.room.calls
-	w := &watcher{path: path, last: c.replica.view.Get(path), fn: func(now, before state.Value) { calls.add(func() { fn(now, before) }) }}
+	c, u := v.core, &user[func(now, before state.Value)]{given: fn}
+	w := &watcher{path: path, last: c.replica.view.Get(path), user: u}
 	c.watchers = append(slices.Clone(c.watchers), w)
 	return v.until(func() {
+		u.stopped.Store(true)
 		c.watchers = slices.DeleteFunc(slices.Clone(c.watchers), func(x *watcher) bool { return x == w })
 	})
 }
 
 // until is how to end something that Close ends too. The caller holds mu, and so does whoever calls end.
 func (v *view) until(end func()) (stop func()) {
-	v.ending = append(v.ending, end)
+	if v.over {
+		end()
+		return func() {}
+	}
+	v.ending = append(v.ending, &end)
 	return func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		end()
+		v.ending = slices.DeleteFunc(v.ending, func(x *func()) bool { return x == &end })
 	}
 }
 
@@ -103,8 +107,9 @@ func (v *view) Close() {
 	}
 	v.over = true
 	for _, end := range v.ending {
-		end()
+		(*end)()
 	}
+	v.ending = nil
 	v.core.records.close(v.core)
 }
 

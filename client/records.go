@@ -63,8 +63,11 @@ func (r *records) close(c *core) {
 	}
 	r.forget(c.name)
 	c.end(ErrClosed)
-	r.state.ask(wire.TypeRecordUnsubscribe, wire.RecordUnsubscribe{
-		Scope: r.state.scope, Records: []wire.RecordName{{Name: c.name}},
+	r.state.insist(wire.TypeRecordUnsubscribe, func() any {
+		if r.open[c.name] != nil {
+			return nil // it is used again
+		}
+		return wire.RecordUnsubscribe{Scope: r.state.scope, Records: []wire.RecordName{{Name: c.name}}}
 	}, ignore)
 }
 
@@ -108,39 +111,55 @@ func (r *records) restore() {
 func (r *records) resubscribe(c *core) { r.subscribe([]*core{c}) }
 
 func (r *records) subscribe(cores []*core) {
-	ask, asks := wire.RecordSubscribe{Scope: r.state.scope}, make([]int, len(cores))
-	for i, c := range cores {
-		asks[i] = c.asked()
-		h := c.replica.has()
-		ask.Records = append(ask.Records, wire.RecordHave{Name: c.name, Incarnation: h.incarnation, Version: h.version})
-	}
-	r.state.insist(wire.TypeRecordSubscribe, ask, func(m wire.Message, err error) {
+	var asked []*core
+	var asks []int
+	r.state.keep(wire.TypeRecordSubscribe, func() any {
+		ask := wire.RecordSubscribe{Scope: r.state.scope}
+		asked, asks = nil, nil
+		for _, c := range cores {
+			if r.open[c.name] != c || c.replica.live {
+				continue
+			}
+			asked, asks = append(asked, c), append(asks, c.asked())
+			h := c.replica.has()
+			ask.Records = append(ask.Records, wire.RecordHave{Name: c.name, Incarnation: h.incarnation, Version: h.version})
+		}
+		if len(asked) == 0 {
+			return nil
+		}
+		return ask
+	}, func(m wire.Message, err error) {
 		var results wire.Records
 		if err == nil {
 			results, err = decode[wire.Records](m)
 		}
-		if err != nil {
-			if !isLost(err) { // else all are restored
-				for _, c := range cores {
-					if r.open[c.name] == c {
-						r.drop(c.name, err)
-					}
-				}
-			}
-			return
-		}
-		for i, c := range cores {
-			if i < len(results.Results) && asks[i] == c.asks {
-				r.taken(c, results.Results[i], len(cores) > 1)
+		for i, c := range asked {
+			switch {
+			case r.open[c.name] != c || asks[i] != c.asks: // closed meanwhile, or a newer one is on its way
+			case err != nil:
+				r.failed(c, err)
+			default:
+				r.taken(c, resultOf(results, i), len(asked) > 1)
 			}
 		}
 	})
 }
 
-func (r *records) taken(c *core, result wire.RecordResult, bulk bool) {
-	if r.open[c.name] != c {
-		return // closed meanwhile
+// resultOf is what the server says of one of those that were asked for; nothing where it does not.
+func resultOf(results wire.Records, i int) wire.RecordResult {
+	if i < len(results.Results) {
+		return results.Results[i]
 	}
+	return wire.RecordResult{}
+}
+
+func (r *records) failed(c *core, err error) {
+	if !r.state.restored(err) {
+		r.drop(c.name, err)
+	}
+}
+
+func (r *records) taken(c *core, result wire.RecordResult, bulk bool) {
 	// The values in one reply have a limit, which each alone does not reach.
 	if bulk && result.Error != nil && result.Error.Code == wire.CodeLimit {
 		r.resubscribe(c)

@@ -31,8 +31,8 @@ type Room struct {
 	lastCall     uint64
 	answering    int            // calls of others
 	answers      sync.WaitGroup // of them; Add under mu
-	listeners    []*func(any)
-	watchers     []*func(Connection, error)
+	listeners    []*user[func(any)]
+	watchers     []*user[func(Connection, error)]
 }
 
 func newRoom(url string, o Options) *Room {
@@ -118,14 +118,13 @@ func (r *Room) Subscribe(fn func(event any)) (stop func()) {
 }
 
 // addTo keeps a function of the application until stop is called. The caller holds mu.
-func addTo[F any](r *Room, to *[]*F, fn F) (stop func()) {
-	*to = append(*to, &fn)
+func addTo[F any](r *Room, to *[]*user[F], fn F) (stop func()) {
+	u := &user[F]{given: fn}
+	*to = append(slices.Clone(*to), u)
 	return func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if i := slices.Index(*to, &fn); i >= 0 {
-			*to = slices.Delete(slices.Clone(*to), i, i+1)
-		}
+		*to = without(*to, u)
 	}
 }
 
@@ -163,7 +162,7 @@ func (r *Room) Leave() { r.session.leave() }
 // Done is closed when the room is over and all functions of the application have returned.
 func (r *Room) Done() <-chan struct{} { return r.done }
 
-// request asks and waits for the reply.
+// request asks and waits for the reply. What was not sent when ctx ends never is.
 func (r *Room) request(ctx context.Context, typ string, body any) (wire.Message, error) {
 	type answer struct {
 		m   wire.Message
@@ -171,12 +170,15 @@ func (r *Room) request(ctx context.Context, typ string, body any) (wire.Message,
 	}
 	answers := make(chan answer, 1)
 	r.mu.Lock()
-	r.session.ask(typ, body, func(m wire.Message, err error) { answers <- answer{m, err} })
+	id := r.session.request(typ, body, func(m wire.Message, err error) { answers <- answer{m, err} })
 	r.mu.Unlock()
 	select {
 	case a := <-answers:
 		return a.m, a.err
 	case <-ctx.Done():
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.session.forget(id)
 		return wire.Message{}, ctx.Err()
 	}
 }
@@ -215,8 +217,8 @@ func (r *Room) enter(joined *wire.Joined, first bool) {
 }
 
 func (r *Room) connection(c Connection, why error) {
-	for _, fn := range r.watchers {
-		r.calls.add(func() { (*fn)(c, why) })
+	for _, u := range r.watchers {
+		u.tell(r.calls, func(fn func(Connection, error)) { fn(c, why) })
 	}
 	for _, s := range []*State{r.room, r.server} {
 		s.connection(c, why)
@@ -312,8 +314,8 @@ func told[T any](r *Room, m wire.Message, apply func(T)) {
 }
 
 func (r *Room) tell(event any) {
-	for _, fn := range r.listeners {
-		r.calls.add(func() { (*fn)(event) })
+	for _, u := range r.listeners {
+		u.tell(r.calls, func(fn func(any)) { fn(event) })
 	}
 }
 

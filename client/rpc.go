@@ -22,6 +22,8 @@ type Provider struct {
 	Accepts func(Call) bool
 	// Answer returns the answer, nil: none, or an error, whose text the caller is told. It runs on a goroutine of its own; ctx ends with the Room.
 	Answer func(ctx context.Context, c Call) (any, error)
+	// Ended, unless nil, is called when it has ended, and not by stop: it is not allowed any more, or the room is over.
+	Ended func(error)
 }
 
 // Provide answers calls of an RPC, until stop is called. It returns when the server knows, and is kept while the connection is lost.
@@ -32,7 +34,7 @@ func (s *State) Provide(ctx context.Context, name string, p Provider) (stop func
 	if taken {
 		return nil, wire.NewError(wire.CodeBadRequest, "this client provides "+name+" already", "end the first provider")
 	}
-	return s.provided.use(ctx, name, &p)
+	return s.provided.use(ctx, name, p)
 }
 
 // Request asks a provider, which has 10 s to answer. A nil value is none, and so is a nil answer. It fails with the codes no-provider, timeout, or
@@ -48,12 +50,17 @@ func (s *State) Request(ctx context.Context, name string, value any) (json.RawMe
 	}
 	answers := make(chan answer, 1)
 	s.room.mu.Lock()
-	s.rpcs.request(name, b, func(value json.RawMessage, err error) { answers <- answer{value, err} })
+	call, id := s.rpcs.request(name, b, func(value json.RawMessage, err error) { answers <- answer{value, err} })
 	s.room.mu.Unlock()
 	select {
 	case a := <-answers:
 		return a.value, a.err
 	case <-ctx.Done():
+		s.room.mu.Lock()
+		defer s.room.mu.Unlock()
+		if s.room.session.forget(id) {
+			delete(s.rpcs.open, call)
+		}
 		return nil, ctx.Err()
 	}
 }
@@ -64,20 +71,22 @@ type rpcs struct {
 	open  map[uint64]func(json.RawMessage, error) // by number of the call
 }
 
-func (r *rpcs) request(name string, value json.RawMessage, done func(json.RawMessage, error)) {
+// request begins a call. It returns its number, and that of the request.
+func (r *rpcs) request(name string, value json.RawMessage, done func(json.RawMessage, error)) (call, id uint64) {
 	if len(r.open) >= wire.MaxOpenCalls {
 		done(nil, wire.NewError(wire.CodeLimit, "too many calls have no result yet", "wait for some of them"))
-		return
+		return 0, 0
 	}
 	room := r.state.room
 	room.lastCall++
-	call := room.lastCall
+	call = room.lastCall
 	r.open[call] = done
-	r.state.ask(wire.TypeRPCRequest, wire.RPCRequest{Scope: r.state.scope, Name: name, Call: call, Value: value}, func(_ wire.Message, err error) {
+	id = room.session.request(wire.TypeRPCRequest, wire.RPCRequest{Scope: r.state.scope, Name: name, Call: call, Value: value}, func(_ wire.Message, err error) {
 		if err != nil {
 			r.end(call, nil, err)
 		}
 	})
+	return call, id
 }
 
 func (r *rpcs) end(call uint64, value json.RawMessage, err error) {
@@ -101,8 +110,8 @@ func (r *rpcs) lose(err error) {
 func (r *rpcs) called(e wire.RPCCall) {
 	scope, room, users := r.state.scope, r.state.room, r.state.provided.of(e.Name)
 	c := Call{e.Name, e.Value, e.From}
-	if len(users) == 0 || room.answering >= MaxAnswering || users[0].Accepts != nil && !users[0].Accepts(c) {
-		r.state.ask(wire.TypeRPCReject, wire.RPCReject{Scope: scope, Call: e.Call}, ignore)
+	if len(users) == 0 || room.answering >= MaxAnswering || users[0].given.Accepts != nil && !users[0].given.Accepts(c) {
+		r.state.insist(wire.TypeRPCReject, func() any { return wire.RPCReject{Scope: scope, Call: e.Call} }, ignore)
 		return
 	}
 	room.answering++
@@ -111,12 +120,12 @@ func (r *rpcs) called(e wire.RPCCall) {
 			room.answering-- // another one is asked
 			return
 		}
-		room.answers.Go(func() { r.answer(users[0], e.Call, c) })
+		room.answers.Go(func() { r.answer(users[0].given, e.Call, c) })
 	})
 }
 
 // answer runs on a goroutine of its own, which the Room waits for.
-func (r *rpcs) answer(p *Provider, call uint64, c Call) {
+func (r *rpcs) answer(p Provider, call uint64, c Call) {
 	room := r.state.room
 	value, err := p.Answer(room.session.life, c)
 	a := wire.RPCAnswer{Scope: r.state.scope, Call: call}
@@ -129,7 +138,7 @@ func (r *rpcs) answer(p *Provider, call uint64, c Call) {
 	room.mu.Lock()
 	defer room.mu.Unlock()
 	room.answering--
-	r.state.ask(wire.TypeRPCAnswer, a, ignore) // perhaps nobody waits for it any more
+	r.state.insist(wire.TypeRPCAnswer, func() any { return a }, ignore) // perhaps nobody waits for it any more
 }
 
 // failure is what the caller is told.

@@ -216,26 +216,43 @@ func (c *connection) push(text []byte) {
 	}
 }
 
-// ask sends a request, once there is a connection; done is called under mu, perhaps before ask returns. The caller holds mu.
-func (s *session) ask(typ string, body any, done func(wire.Message, error)) {
+// request is ask for what the application asks: only so many may wait. The number that it returns is for forget. The caller holds mu.
+func (s *session) request(typ string, body any, done func(wire.Message, error)) (id uint64) {
+	if s.state != Ended && len(s.waiting) >= MaxWaitingRequests {
+		done(wire.Message{}, wire.NewError(wire.CodeLimit, "too many requests wait for the server", "wait for some of them"))
+		return 0
+	}
+	return s.ask(typ, body, done)
+}
+
+// forget takes back a request that was not sent yet, and reports whether. The caller holds mu.
+func (s *session) forget(id uint64) bool {
+	w := s.waiting[id]
+	if w == nil || w.over != nil {
+		return false
+	}
+	delete(s.waiting, id)
+	return true
+}
+
+// ask sends a request, once there is a connection; done is called under mu, perhaps before ask returns. Whoever asks has a limit of its own.
+// The caller holds mu.
+func (s *session) ask(typ string, body any, done func(wire.Message, error)) (id uint64) {
 	if s.state == Ended {
 		done(wire.Message{}, s.err)
-		return
-	}
-	if len(s.waiting) >= MaxWaitingRequests {
-		done(wire.Message{}, wire.NewError(wire.CodeLimit, "too many requests wait for the server", "wait for some of them"))
-		return
+		return 0
 	}
 	id, text, err := s.number(typ, body)
 	if err != nil {
 		done(wire.Message{}, err)
-		return
+		return 0
 	}
 	w := &waiting{typ: typ, text: text, done: done}
 	s.waiting[id] = w
 	if s.state == Connected && s.replayEnd == 0 {
 		s.send(w)
 	}
+	return id
 }
 
 // drop ends the wait for a reply. The caller holds mu.
@@ -445,7 +462,7 @@ func (s *session) comeBack() *connection {
 			s.finish(fmt.Errorf("%w: %w", ErrConnection, err))
 			s.mu.Unlock()
 			return nil
-		case codeOf(err) != "" && !s.pause(pauseOf(err)):
+		case codeOf(err) != "" && !s.pause(pauseOf(err, 0)):
 			return nil
 		}
 	}

@@ -17,20 +17,24 @@ type State struct {
 
 	// guarded by the Room's mu
 	records  *records
-	topics   *names[*func(Event)]
-	provided *names[*Provider]
+	topics   *names[subscriber]
+	provided *names[Provider]
 	rpcs     *rpcs
-	patterns map[pattern]*listener
+	patterns map[pattern]*listening
 	presence *presence
 }
 
 func newState(r *Room, scope wire.Scope) *State {
-	s := &State{room: r, scope: scope, patterns: map[pattern]*listener{}}
+	s := &State{room: r, scope: scope, patterns: map[pattern]*listening{}}
 	s.records = &records{state: s, open: map[string]*core{}}
-	s.topics = &names[*func(Event)]{
-		state: s, kept: map[string]*kept[*func(Event)]{}, add: wire.TypeEventSubscribe, remove: wire.TypeEventUnsubscribe,
+	s.topics = &names[subscriber]{
+		state: s, kept: map[string]*kept[subscriber]{}, add: wire.TypeEventSubscribe, remove: wire.TypeEventUnsubscribe,
+		ended: func(x subscriber) func(error) { return x.ended },
 	}
-	s.provided = &names[*Provider]{state: s, kept: map[string]*kept[*Provider]{}, add: wire.TypeRPCProvide, remove: wire.TypeRPCUnprovide}
+	s.provided = &names[Provider]{
+		state: s, kept: map[string]*kept[Provider]{}, add: wire.TypeRPCProvide, remove: wire.TypeRPCUnprovide,
+		ended: func(p Provider) func(error) { return p.Ended },
+	}
 	s.rpcs = &rpcs{state: s, open: map[uint64]func(json.RawMessage, error){}}
 	s.presence = &presence{state: s}
 	return s
@@ -114,26 +118,20 @@ func (s *State) readAll(ctx context.Context, wanted ...wire.RecordWanted) ([]wir
 
 // request asks, again while the server says that it is too much at once, and waits for the reply.
 func (s *State) request(ctx context.Context, typ string, body any) (wire.Message, error) {
-	type answer struct {
-		m   wire.Message
-		err error
-	}
-	answers := make(chan answer, 1)
-	s.room.mu.Lock()
-	s.insist(typ, body, func(m wire.Message, err error) { answers <- answer{m, err} })
-	s.room.mu.Unlock()
-	select {
-	case a := <-answers:
-		return a.m, a.err
-	case <-ctx.Done():
-		return wire.Message{}, ctx.Err()
-	case <-s.room.session.life.Done():
-	}
-	select {
-	case a := <-answers: // at the same moment
-		return a.m, a.err
-	default:
-		return wire.Message{}, ErrClosed
+	for attempt := 0; ; attempt++ {
+		m, err := s.room.request(ctx, typ, body)
+		if !crowded(err) {
+			return m, err
+		}
+		timer := time.NewTimer(pauseOf(err, attempt))
+		select {
+		case <-timer.C:
+		case <-s.room.session.life.Done():
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
+			return m, ctx.Err()
+		}
 	}
 }
 
@@ -144,16 +142,33 @@ func (s *State) ask(typ string, body any, done func(wire.Message, error)) {
 
 func ignore(wire.Message, error) {}
 
-// insist asks again, later, while the server says that it is too much at once. done is not called after the end of the room's session.
-func (s *State) insist(typ string, body any, done func(wire.Message, error)) {
-	s.ask(typ, body, func(m wire.Message, err error) {
-		if crowded(err) {
-			s.room.later(pauseOf(err), func() { s.insist(typ, body, done) })
+// insist asks again, later, while the server says that it is too much at once. The body is made anew each time; nil: nothing is asked any more.
+// done is not called after that, nor after the end of the room's session.
+func (s *State) insist(typ string, body func() any, done func(wire.Message, error)) {
+	s.persist(typ, body, crowded, 0, done)
+}
+
+// keep does the same for what is kept until somebody ends it: nothing that passes is its end.
+func (s *State) keep(typ string, body func() any, done func(wire.Message, error)) {
+	s.persist(typ, body, func(err error) bool { return codeOf(err) != "" && passing(err) }, 0, done)
+}
+
+func (s *State) persist(typ string, body func() any, passes func(error) bool, attempt int, done func(wire.Message, error)) {
+	now := body()
+	if now == nil {
+		return
+	}
+	s.ask(typ, now, func(m wire.Message, err error) {
+		if passes(err) && s.room.session.state != Ended {
+			s.room.later(pauseOf(err, attempt), func() { s.persist(typ, body, passes, attempt+1, done) })
 			return
 		}
 		done(m, err)
 	})
 }
+
+// restored tells whether what is kept over lost sessions will be asked for again in the next one.
+func (s *State) restored(err error) bool { return isLost(err) && s.room.session.state != Ended }
 
 // What the Room tells. The caller holds mu.
 

@@ -171,7 +171,7 @@ func TestBatch(t *testing.T) {
 		<-room.Done()
 	}()
 	waved := make(chan client.Event, 1)
-	if _, err := room.State().Subscribe(ctx, "wave", func(e client.Event) { waved <- e }); err != nil {
+	if _, err := room.State().Subscribe(ctx, "wave", func(e client.Event) { waved <- e }, nil); err != nil {
 		t.Fatal(err)
 	}
 	board, err := room.State().Record(ctx, "board", client.RecordOptions{})
