@@ -41,6 +41,12 @@ func parseLoose(b []byte) Value {
 	return v
 }
 
+// The smallest documents have the most values in the same text. As values never change, one of each is enough.
+var (
+	emptyObject = Value{newObject(nil)}
+	emptyArray  = Value{newArray(nil)}
+)
+
 // parser reads b from i on.
 type parser struct {
 	b     []byte
@@ -137,6 +143,9 @@ func (p *parser) object(level int) (Value, *wire.Error) {
 		}
 		members = append(members, member{key, v})
 	}
+	if len(members) == 0 {
+		return emptyObject, nil
+	}
 	// Of members with the same key the last one counts, as in ECMAScript.
 	slices.SortStableFunc(members, func(a, b member) int { return strings.Compare(a.key, b.key) })
 	kept := members[:0]
@@ -158,7 +167,10 @@ func (p *parser) array(level int) (Value, *wire.Error) {
 		if refused != nil {
 			return Value{}, refused
 		}
-		if end {
+		switch {
+		case end && len(items) == 0:
+			return emptyArray, nil
+		case end:
 			return Value{newArray(slices.Clip(items))}, nil
 		}
 		if len(items) == wire.MaxElements && !p.loose {

@@ -22,7 +22,9 @@ func BenchmarkWorst(b *testing.B) {
 		{"sets-in-widest-object", (*worst).sets},
 		{"inserts-in-widest-object", (*worst).inserts},
 		{"sets-deep", (*worst).deep},
-		{"small-values", (*worst).small},
+		{"empty-arrays", func(w *worst) Command { return w.small("[]", 1) }},
+		{"small-arrays", func(w *worst) Command { return w.small("[0]", 2) }},
+		{"small-objects", func(w *worst) Command { return w.small(`{"":0}`, 2) }},
 		{"words", (*worst).words},
 		{"numbers", (*worst).numbers},
 		{"history-deepest", (*worst).history},
@@ -166,8 +168,10 @@ func (w *worst) deep() Command {
 }
 
 // small writes as many values as there may be, in place of as many.
-func (w *worst) small() Command {
-	write := w.writing("a", repeated(8, func(i int) wire.Operation { return set(fmt.Sprintf("[%d]", i), many(wire.MaxRecordValues/8-2, "[]")) })...)
+func (w *worst) small(item string, values int) Command {
+	write := w.writing("a", repeated(8, func(i int) wire.Operation {
+		return set(fmt.Sprintf("[%d]", i), many((wire.MaxRecordValues/8-2)/values, item))
+	})...)
 	w.do(write)
 	return write
 }
