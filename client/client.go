@@ -31,6 +31,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -157,8 +158,8 @@ func payload(what string, v any, maxBytes int) (json.RawMessage, error) {
 		return nil, nil
 	}
 	b, err := encode(v)
-	if err == nil && len(b) > maxBytes {
-		err = wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the %s is longer than %d bytes", what, maxBytes), "send less")
+	if err == nil {
+		err = refusal(state.CheckPayload(what, b, maxBytes))
 	}
 	return b, err
 }

@@ -268,6 +268,14 @@ func TestEvents(t *testing.T) {
 		if err := ann.State().Publish(t.Context(), "wave", strings.Repeat("x", wire.MaxEventBytes)); code(err) != wire.CodeTooLarge {
 			t.Errorf("too large: %v", err)
 		}
+		nested := func(levels int) json.RawMessage {
+			return json.RawMessage(strings.Repeat("[", levels) + strings.Repeat("]", levels))
+		}
+		if err := ann.State().Publish(t.Context(), "wave", nested(wire.MaxRecordDepth+1)); code(err) != wire.CodeTooLarge {
+			t.Errorf("too deep: %v", err)
+		}
+		t.must(ann.State().Publish(t.Context(), "wave", nested(wire.MaxRecordDepth)))
+		t.must(ann.State().Publish(t.Context(), "wave", map[string]int{"__proto__": 1})) // no document
 	})
 }
 

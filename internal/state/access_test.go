@@ -317,8 +317,9 @@ func TestPassedValues(t *testing.T) {
 		}
 		events(c, "bob1", "e")
 		provide(c, "r", "bob1")
-		deep, wide := strings.Repeat("[", 1000)+strings.Repeat("]", 1000), "["+strings.TrimSuffix(strings.Repeat("0,", wire.MaxElements+1), ",")+"]"
-		for i, text := range []string{`{"__proto__":1,"a":1}`, deep, wide, `1e999`, `"\ud800"`, ` null `, `{"a":1,"a":2}`} {
+		nested := func(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+		deep, wide := nested(wire.MaxRecordDepth), "["+strings.TrimSuffix(strings.Repeat("0,", wire.MaxElements+1), ",")+"]"
+		for i, text := range []string{`{"__proto__":1,"a":1}`, deep, wide, `"\"` + nested(100) + `"`, `1e999`, `"\ud800"`, ` null `, `{"a":1,"a":2}`} {
 			seen = Value{}
 			must[wire.OK](c, publish(c, "ann1", "e", text))
 			must[wire.OK](c, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "r", Call: uint64(i), Value: []byte(text)}})
@@ -329,6 +330,8 @@ func TestPassedValues(t *testing.T) {
 				t.Errorf("rules %v, %.20s: told %v", rules, text, got)
 			}
 		}
+		c.refused(wire.CodeTooLarge, publish(c, "ann1", "e", nested(wire.MaxRecordDepth+1)))
+		c.refused(wire.CodeTooLarge, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "r", Call: 99, Value: []byte(nested(wire.MaxRecordDepth + 1))}})
 		for _, text := range []string{"\"\xff\"", "\"\xed\xa0\x80\"", `{`, `1 2`, `"` + "\n" + `"`, "\x00"} {
 			c.refused(wire.CodeBadRequest, publish(c, "ann1", "e", text))
 			c.refused(wire.CodeBadRequest, RPCRequest{By: c.by("ann1"), RPCRequest: wire.RPCRequest{Name: "r", Call: 99, Value: []byte(text)}})

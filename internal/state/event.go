@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/parley-rtc/parley/wire"
@@ -89,7 +90,7 @@ func (s *Scope) eventPublish(c EventPublish) *wire.Error {
 	if refused := checkName(c.Name); refused != nil {
 		return refused
 	}
-	if refused := checkPayload("event", c.Value, wire.MaxEventBytes); refused != nil {
+	if refused := CheckPayload("event", c.Value, wire.MaxEventBytes); refused != nil {
 		return refused
 	}
 	if denied := s.mayUse(c.By, Events, Publish, c.Name, c.Value); denied != nil {
@@ -104,13 +105,35 @@ func (s *Scope) eventPublish(c EventPublish) *wire.Error {
 	return nil
 }
 
-// checkPayload is for values that are passed on as they are.
-func checkPayload(what string, value []byte, maxBytes int) *wire.Error {
+// CheckPayload is the rule for values of events and RPCs, which are passed on as they are.
+func CheckPayload(what string, value []byte, maxBytes int) *wire.Error {
 	switch {
 	case len(value) > maxBytes:
 		return tooLarge(what, maxBytes)
 	case len(value) > 0 && (!utf8.Valid(value) || !json.Valid(value)): // one who gets text that is not UTF-8 has to end its WebSocket
 		return badRequest("the value is not JSON", "send JSON (RFC 8259) in UTF-8")
+	case levels(value) > wire.MaxRecordDepth:
+		return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the %s is nested deeper than %d levels", what, wire.MaxRecordDepth), "")
 	}
 	return nil
+}
+
+// levels is how deep JSON is nested.
+func levels(value []byte) (deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
 }

@@ -93,7 +93,7 @@ func (s *Scope) mayCall(c RPCRequest, p *session) *wire.Error {
 	if refused := checkName(c.Name); refused != nil {
 		return refused
 	}
-	if refused := checkPayload("request", c.Value, wire.MaxRPCBytes); refused != nil {
+	if refused := CheckPayload("request", c.Value, wire.MaxRPCBytes); refused != nil {
 		return refused
 	}
 	if denied := s.mayUse(c.By, RPCs, Request, c.Name, c.Value); denied != nil {
@@ -249,7 +249,7 @@ func (s *Scope) rpcAnswer(c RPCAnswer) *wire.Error {
 	case len(c.Failure) > MaxFailureBytes:
 		return tooLarge("failure", MaxFailureBytes)
 	}
-	if refused := checkPayload("answer", c.Value, wire.MaxRPCBytes); refused != nil {
+	if refused := CheckPayload("answer", c.Value, wire.MaxRPCBytes); refused != nil {
 		return refused
 	}
 	switch {

@@ -99,6 +99,15 @@ test("values are JSON within the limits of documents, and cannot be changed afte
   assert.throws(() => (taken as { a: Json[] }).a.push(3), TypeError);
 });
 
+test("a value of an event or an RPC is no document: any keys, and as many elements as its bytes allow, but no more levels", () => {
+  const nested = (levels: number): unknown => JSON.parse("[".repeat(levels) + "]".repeat(levels));
+  const keys = '{"__proto__":1,"constructor":{"prototype":2}}';
+  assert.equal(JSON.stringify(payload("event", JSON.parse(keys), limits.maxEventBytes).value), keys);
+  assert.equal(code(() => payload("event", Array(limits.maxElements + 1).fill(0), limits.maxEventBytes)), "");
+  assert.equal(code(() => payload("event", nested(limits.maxRecordDepth), limits.maxEventBytes)), "");
+  assert.equal(code(() => payload("event", nested(limits.maxRecordDepth + 1), limits.maxEventBytes)), "too-large");
+});
+
 test("names and payloads have limits", () => {
   checkName("ä".repeat(limits.maxStateNameBytes / 2));
   assert.equal(code(() => checkName("ä".repeat(limits.maxStateNameBytes / 2) + "x")), "too-large");

@@ -40,8 +40,11 @@ export function checkKey(key: string): void {
   if (forbiddenKeys.includes(key)) throw badRequest(`"${key}" is not allowed as a key.`, "Choose another one.");
 }
 
-/** Copies and freezes a value of the application, or of the server. Throws where it is not JSON within the limits of documents. */
-export function take(value: unknown, level = 0): Json {
+/**
+ * Copies and freezes a value of the application, or of the server. Throws where it is not JSON within the limits of documents, or without
+ * them nested too deep.
+ */
+export function take(value: unknown, level = 0, limited = true): Json {
   switch (typeof value) {
     case "string":
       return wellFormed(value);
@@ -53,30 +56,30 @@ export function take(value: unknown, level = 0): Json {
     case "object":
       if (value === null) return null;
       if (level >= limits.maxRecordDepth) throw tooDeep();
-      return Array.isArray(value) ? takeArray(value, level + 1) : takeObject(value, level + 1);
+      return Array.isArray(value) ? takeArray(value, level + 1, limited) : takeObject(value, level + 1, limited);
     default:
       throw badRequest(`A value of the type ${typeof value} is not JSON.`, "Leave it out, or send null.");
   }
 }
 
-function takeArray(value: readonly unknown[], level: number): Json {
-  if (value.length > limits.maxElements) throw tooMany();
-  return Object.freeze(Array.from(value, (x) => take(x, level)));
+function takeArray(value: readonly unknown[], level: number, limited: boolean): Json {
+  if (limited && value.length > limits.maxElements) throw tooMany();
+  return Object.freeze(Array.from(value, (x) => take(x, level, limited)));
 }
 
 /** Members that are undefined are none, as in JSON.stringify. */
-function takeObject(value: object, level: number): Json {
+function takeObject(value: object, level: number, limited: boolean): Json {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== null && prototype !== Object.prototype && Object.getPrototypeOf(prototype) !== null) {
     throw badRequest(`A ${value.constructor.name} is not JSON.`, "Send a plain object.");
   }
   const members = Object.entries(value).filter(([, x]) => x !== undefined);
-  if (members.length > limits.maxElements) throw tooMany();
+  if (limited && members.length > limits.maxElements) throw tooMany();
   return Object.freeze(
     Object.fromEntries(
       members.map(([key, x]) => {
-        checkKey(key);
-        return [wellFormed(key), take(x, level)];
+        if (limited) checkKey(key);
+        return [wellFormed(key), take(x, level, limited)];
       }),
     ),
   );
@@ -119,10 +122,10 @@ export function freeze(value: unknown): Json | undefined {
   return value as Json | undefined;
 }
 
-/** A value for an event or an RPC: undefined is none. */
+/** A value for an event or an RPC: undefined is none. It is no document, so it may have any keys. */
 export function payload(what: string, value: unknown, maxBytes: number): { value?: Json } {
   if (value === undefined) return {};
-  const taken = take(value);
+  const taken = take(value, 0, false);
   if (bytesOf(JSON.stringify(taken)) > maxBytes) throw tooLarge(`The ${what} is longer than ${maxBytes} bytes.`, "Send less.");
   return { value: taken };
 }

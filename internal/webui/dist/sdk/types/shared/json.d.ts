@@ -16,8 +16,11 @@ export declare function isArray(value: Json | undefined): value is readonly Json
 export declare function badRequest(message: string, next?: string): ParleyError;
 export declare function tooLarge(message: string, next?: string): LimitError;
 export declare function checkKey(key: string): void;
-/** Copies and freezes a value of the application, or of the server. Throws where it is not JSON within the limits of documents. */
-export declare function take(value: unknown, level?: number): Json;
+/**
+ * Copies and freezes a value of the application, or of the server. Throws where it is not JSON within the limits of documents, or without
+ * them nested too deep.
+ */
+export declare function take(value: unknown, level?: number, limited?: boolean): Json;
 export declare function tooDeep(): LimitError;
 export declare function tooMany(): LimitError;
 /** Half a surrogate pair is no character: the server would replace it too. */
@@ -28,7 +31,7 @@ export declare function depth(value: Json): number;
 export declare function equal(a: Json | undefined, b: Json | undefined): boolean;
 /** Freezes what the server has passed on from another client, where no more is known of it than that it is JSON. */
 export declare function freeze(value: unknown): Json | undefined;
-/** A value for an event or an RPC: undefined is none. */
+/** A value for an event or an RPC: undefined is none. It is no document, so it may have any keys. */
 export declare function payload(what: string, value: unknown, maxBytes: number): {
     value?: Json;
 };
