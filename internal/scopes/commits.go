@@ -117,7 +117,7 @@ func (c *commits) start(o *Owner) {
 	c.open, c.openBytes, c.running = c.open[len(all):], c.openBytes-size, true
 	log, subject, last, done := o.config.Log, o.config.Subject, c.last, c.result
 	go func() { // ends with the result, for which there is a place
-		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()
 		r.number, r.err = log.Append(ctx, subject, last, b)
 		done <- r
@@ -151,7 +151,7 @@ func (c *commits) purge(o *Owner) {
 	c.purging = true
 	log, subject, done := o.config.Log, o.config.Subject, c.purged
 	go func() { // ends with the result, for which there is a place
-		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()
 		done <- log.Purge(ctx, subject, below)
 	}()

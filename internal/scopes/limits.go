@@ -15,6 +15,13 @@ const MaxBytes = 512 << 20
 // retryAfter is when a scope may be asked again, in seconds, that could not be.
 const retryAfter = 5
 
+// What a request may take, beside a call of an RPC: AskTime until it is begun, else it is not carried out, and so that whoever waits longer is told;
+// then the commit that is being stored, and its own, StoreTime each.
+const (
+	AskTime   = 9 * time.Second
+	StoreTime = 10 * time.Second
+)
+
 // Limits of one owner.
 const (
 	// inboxCapacity is the number of commands that wait for the loop; more wait with whoever asks, until its ctx ends.
@@ -30,10 +37,6 @@ const (
 	// maxHeld replies and events may wait for commits, and maxHeldBytes of the values in them. Beyond it no commands are taken.
 	maxHeld      = 8192
 	maxHeldBytes = 16 << 20
-	// storeTime is how long a commit may take to be stored. After it nobody knows whether it is.
-	storeTime = 10 * time.Second
-	// askTime is how long what was asked may wait to be begun: by then whoever asked has given it up.
-	askTime = 10 * time.Second
 	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.
 	loadTime, loadPause = 30 * time.Second, time.Second
 )

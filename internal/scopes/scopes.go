@@ -19,6 +19,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -26,8 +27,12 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// ErrClosed is returned after Close.
-var ErrClosed = errors.New("the scope is closed")
+var (
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("the scope is closed")
+	// ErrUnderway is returned where a request was begun and nobody waits for its reply any more: whether it is carried out is not known.
+	ErrUnderway = errors.New("the request has no reply yet")
+)
 
 // Config of an Owner.
 type Config struct {
@@ -67,7 +72,7 @@ type Owner struct {
 // call is a command on its way.
 type call struct {
 	command state.Command
-	waited  func() bool       // whether somebody still waits for what is not begun yet
+	waited  func() bool       // whether somebody still waits for what is not begun yet; from then on it counts as begun
 	answer  func(state.Reply) // called once, by the loop; nil: nobody waits
 }
 
@@ -85,32 +90,61 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 	return o, nil
 }
 
-// Do carries out a command. Of a request it returns the reply, once it may be sent.
+// Do carries out a command. Of a request it returns the reply, once it may be sent. A request that is not begun within AskTime is not carried
+// out; after ErrUnderway nobody knows whether it is, after any other error it is not.
 func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, error) {
+	begin := ctx
+	if lapses(command) {
+		var cancel context.CancelFunc
+		begin, cancel = context.WithTimeout(ctx, AskTime)
+		defer cancel()
+	}
+	var decided atomic.Bool // whether it is begun or given up: whoever swaps it first
 	replies := make(chan state.Reply, 1)
-	c := call{command: command, waited: func() bool { return ctx.Err() == nil }, answer: once(func(r state.Reply) { replies <- r })}
-	if err := o.put(ctx, c); err != nil {
+	c := call{command: command, waited: func() bool { return decided.CompareAndSwap(false, true) }, answer: once(func(r state.Reply) { replies <- r })}
+	if err := o.put(begin, c); err != nil {
+		return state.Reply{}, err
+	}
+	err := ErrClosed
+	select {
+	case r := <-replies:
+		return r, nil
+	case <-begin.Done():
+		err = begin.Err()
+	case <-o.done:
+	}
+	if decided.CompareAndSwap(false, true) {
 		return state.Reply{}, err
 	}
 	select {
 	case r := <-replies:
 		return r, nil
 	case <-ctx.Done():
-		return state.Reply{}, ctx.Err()
 	case <-o.done:
 	}
 	select {
 	case r := <-replies: // at the same moment
 		return r, nil
 	default:
-		return state.Reply{}, ErrClosed
+		return state.Reply{}, ErrUnderway
 	}
+}
+
+// lapses tells whether a command is a request, which is not begun any more for whoever has given it up.
+func lapses(c state.Command) bool {
+	switch c.(type) {
+	case state.Attach, state.Detach, state.Recheck, state.Reset, state.Settle, state.Tick:
+		return false
+	}
+	return true
 }
 
 // Ask takes a request that is answered later. What is asked or done after Ask has returned is carried out after it. The loop calls answer,
 // once, in its order among what Tell tells; answer does not wait. It is not called after an error, or where the owner is closed before.
 func (o *Owner) Ask(ctx context.Context, command state.Command, answer func(state.Reply)) error {
-	until := time.Now().Add(askTime)
+	until := time.Now().Add(AskTime)
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
 	return o.put(ctx, call{command: command, waited: func() bool { return time.Now().Before(until) }, answer: once(answer)})
 }
 
@@ -219,12 +253,10 @@ func (o *Owner) handle(c call) {
 		o.attached = deleteSession(o.attached, command.Session)
 	case state.Recheck:
 		o.config.State.May = command.May // also for the scope that is loaded again
-	case state.Reset, state.Settle, state.Tick:
-	default:
-		if !c.waited() {
-			c.answer(state.Reply{Error: overloaded()})
-			return
-		}
+	}
+	if lapses(c.command) && !c.waited() {
+		c.answer(state.Reply{Error: overloaded()})
+		return
 	}
 	if r, ok := c.command.(state.RPCRequest); ok && r.By.Session == "" {
 		o.tickets++

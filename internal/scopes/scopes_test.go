@@ -52,7 +52,8 @@ func (d *disk) written() int {
 // house is an owner and what its sessions were told.
 type house struct {
 	*scopes.Owner
-	t *testing.T
+	t    *testing.T
+	gate chan struct{} // if there is one, the loop waits for it before it tells something
 
 	mu   sync.Mutex
 	told []string
@@ -64,6 +65,9 @@ func open(t *testing.T, log bus.Log) *house {
 	o, err := scopes.Open(t.Context(), scopes.Config{
 		State: state.Config{Scope: wire.ScopeServer, Durable: true}, Log: log, Subject: "server",
 		Tell: func(e state.Tell, body []byte) {
+			if h.gate != nil {
+				<-h.gate
+			}
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.told = append(h.told, fmt.Sprint(e.Sessions, " ", e.Type, " ", string(body)))
@@ -618,4 +622,31 @@ func TestMain(m *testing.M) {
 		return
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// Rule: whoever gives up is told whether what it asked was begun: what was not is never carried out.
+func TestGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		begun, cancel := context.WithTimeout(t.Context(), scopes.StoreTime-scopes.AskTime-time.Millisecond)
+		defer cancel()
+		if _, err := h.Do(begun, set("a", 1)); !errors.Is(err, scopes.ErrUnderway) {
+			t.Errorf("begun: %v", err)
+		}
+		h.attach("ann")
+		h.now(state.EventSubscribe{By: state.Caller{Session: "ann"}, EventNames: wire.EventNames{Names: []string{"wave"}}})
+		h.gate = make(chan struct{})
+		waved := h.later(state.EventPublish{EventPublish: wire.EventPublish{Name: "wave"}})
+		synctest.Wait()
+		start := time.Now()
+		if _, err := h.Do(t.Context(), set("a", 2)); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != scopes.AskTime {
+			t.Errorf("not begun, after %v: %v", time.Since(start), err)
+		}
+		close(h.gate)
+		<-waved
+		d.sync <- nil
+		synctest.Wait()
+		if r := h.now(read("a")); r.Body.(wire.Records).Results[0].Record.Version != 1 {
+			t.Errorf("read: %+v", r)
+		}
+	})
 }

@@ -296,6 +296,8 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	}
 	reply, err := owner.Do(ctx, command)
 	switch {
+	case errors.Is(err, ErrUnderway):
+		return encode(Answer{Error: Unfinished(r.Type)})
 	case err != nil:
 		return encode(Answer{Error: overloaded()})
 	case reply.Error != nil:
@@ -321,6 +323,27 @@ func read(r Request) (wire.Scope, state.Command, *wire.Error) {
 
 func overloaded() *wire.Error {
 	return &wire.Error{Code: wire.CodeOverloaded, Message: "the scope cannot be asked now", Next: "try again later", RetrySeconds: retryAfter}
+}
+
+// Repeats tells whether it does no harm to carry out a request of this type twice.
+func Repeats(typ string) bool {
+	switch typ {
+	case wire.TypeRecordWrite, wire.TypeRecordDelete, wire.TypeEventPublish, wire.TypeRPCRequest, wire.TypeRPCAccept, wire.TypeRPCReject,
+		wire.TypeRPCAnswer, wire.TypeListenReject:
+		return false
+	}
+	return true
+}
+
+// Unfinished is told of a request of this type that may have been begun, and whose reply nobody waits for any more.
+func Unfinished(typ string) *wire.Error {
+	switch {
+	case Repeats(typ):
+		return overloaded()
+	case typ == wire.TypeRPCRequest:
+		return wire.NewError(wire.CodeTimeout, "the call has not ended in time: it is not known whether a provider carries it out", "ask again only for what may happen twice")
+	}
+	return wire.NewError(wire.CodeInternal, "there is no reply yet: it is not known whether the request is carried out", "read what is there, then ask again")
 }
 
 // owner finds a scope, or opens it, and holds it until done is called.

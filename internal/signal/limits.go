@@ -3,6 +3,8 @@ package signal
 import (
 	"time"
 
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -23,14 +25,13 @@ const (
 	MaxRequestID       = 1<<53 - 1
 	RequestsPerSecond  = 50
 	MaxRequestBurst    = 200
-	maxDirect          = 16               // unnumbered messages of one socket
-	eventQueue         = 256              // events of a room that a session has not taken
-	callEventQueue     = 16               // the same for a call, which waits for its end only
-	stateQueue         = 1024             // events of shared state that a session has not taken
-	atOnce             = 64               // messages that a session takes before it looks for what else is due
-	MaxStateUnderway   = 1024             // requests of state of one session that have no reply yet, with its writes
-	visitTime          = 15 * time.Second // for a request without a session: a call may take 11 s
-	logCost            = 10               // requests of state that a reading of the log counts as
+	maxDirect          = 16   // unnumbered messages of one socket
+	eventQueue         = 256  // events of a room that a session has not taken
+	callEventQueue     = 16   // the same for a call, which waits for its end only
+	stateQueue         = 1024 // events of shared state that a session has not taken
+	atOnce             = 64   // messages that a session takes before it looks for what else is due
+	MaxStateUnderway   = 1024 // requests of state of one session that have no reply yet, with its writes
+	logCost            = 10   // requests of state that a reading of the log counts as
 	pingTime           = 10 * time.Second
 	silenceTime        = 3 * pingTime
 	resumeTime         = wire.ResumeSeconds * time.Second
@@ -43,3 +44,7 @@ const (
 	refusalsTime       = time.Minute      // between two lines about tokens that were refused for the same reason
 	retryOverloadAfter = 5                // seconds
 )
+
+// visitTime is how long a request without a session may take: until it is begun, and then two commits, or a call of which the first two providers
+// are silent.
+const visitTime = scopes.AskTime + max(2*scopes.StoreTime, 3*state.DefaultAcceptTime+state.DefaultAnswerTime)

@@ -188,7 +188,10 @@ func (s *Service) request(ctx context.Context, r scopes.Request) (scopes.Answer,
 	if err == nil {
 		err = json.Unmarshal(b, &a)
 	}
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil && state.IsRequest(r.Type): // it may have been begun
+		return scopes.Answer{}, scopes.Unfinished(r.Type)
+	case err != nil:
 		return scopes.Answer{}, s.fault("ask shared state to "+r.Type, err)
 	}
 	return a, a.Error
@@ -211,15 +214,6 @@ func (a asked) writes() bool { return a.typ == wire.TypeRecordWrite || a.typ == 
 
 // reads tells whether the reply may have as much as wire.MaxBulkBytes in it.
 func (a asked) reads() bool { return a.typ == wire.TypeRecordRead || a.typ == wire.TypeRecordSubscribe }
-
-// repeats tells whether it does no harm to carry the request out twice.
-func (a asked) repeats() bool {
-	switch a.typ {
-	case wire.TypeEventPublish, wire.TypeRPCRequest, wire.TypeRPCAccept, wire.TypeRPCReject, wire.TypeRPCAnswer, wire.TypeListenReject:
-		return false
-	}
-	return !a.writes()
-}
 
 // askState begins a request of state. The reply comes among what the scope tells, so that the next request need not wait for it.
 func (s *Session) askState(a *Attachment, r wire.Request) {
@@ -365,7 +359,7 @@ func (s *Session) giveUp() {
 	s.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		refused := wire.NewError(wire.CodeInternal, "the reply was lost: it is not known whether the request was carried out", "read what is there")
-		if all[id].repeats() {
+		if scopes.Repeats(all[id].typ) {
 			refused = overloaded("the reply was lost")
 		}
 		s.answerState(id, refusal(id, refused), refused)

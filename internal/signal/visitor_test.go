@@ -1,0 +1,72 @@
+package signal_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus/bustest"
+	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// visit asks without a session, and tells the type of the answer, or the code of the refusal.
+func visit(ctx context.Context, v *signal.Visitor, typ string, body any) string {
+	b, _ := json.Marshal(body)
+	answer, _, refused := v.Ask(ctx, typ, b, func(int) *wire.Error { return nil })
+	if refused != nil {
+		return string(refused.Code)
+	}
+	return answer
+}
+
+func (n *node) visitor(identity string) *signal.Visitor {
+	n.Helper()
+	v, refused := n.service.Visit("", "tea", identity)
+	if refused != nil {
+		n.Fatal(refused)
+	}
+	return v
+}
+
+// Rule: who asks without a session is not told to try again what may be carried out: a write gets the time of the commit before it and of its own,
+// and what was begun and has no reply is internal, or timeout for a call.
+func TestVisitorWaits(t *testing.T) {
+	withSlowState(t, func(n *node, disk *bustest.SlowLog) {
+		v := n.visitor("clock")
+		first, second := make(chan string, 1), make(chan string, 1)
+		go func() { first <- visit(n.Context(), v, wire.TypeRecordWrite, durable("a")) }()
+		synctest.Wait()
+		go func() { second <- visit(n.Context(), v, wire.TypeRecordWrite, durable("a")) }()
+		for range 2 { // a commit each
+			time.Sleep(9 * time.Second)
+			disk.Stores <- struct{}{}
+		}
+		if a, b := <-first, <-second; a != wire.TypeWritten || b != wire.TypeWritten {
+			t.Errorf("stored after 9 and 18 s: %s, %s", a, b)
+		}
+		impatient, cancel := context.WithTimeout(n.Context(), time.Second)
+		defer cancel()
+		if got := visit(impatient, v, wire.TypeRecordWrite, durable("a")); got != string(wire.CodeInternal) {
+			t.Errorf("given up: %s", got)
+		}
+		close(disk.Stores)
+	})
+}
+
+// Rule: a call without a session of which all providers are silent ends with timeout, however many there are.
+func TestVisitorCalls(t *testing.T) {
+	withState(t, func(n *node) {
+		for i := range 60 {
+			s := n.connect()
+			s.join(fmt.Sprint("p", i))
+			s.reply(2, wire.TypeRPCProvide, wire.RPCNames{Names: []string{"add"}})
+		}
+		if got := visit(n.Context(), n.visitor("clock"), wire.TypeRPCRequest, wire.RPCRequest{Name: "add"}); got != string(wire.CodeTimeout) {
+			t.Errorf("nobody accepts: %s", got)
+		}
+	})
+}
