@@ -402,6 +402,14 @@ type RecordDeleted struct {
 	By          string `json:"by,omitempty"`
 }
 
+// RecordNoted is what a room's log tells of a change instead of RecordChanged or RecordDeleted, where it does not tell what was written.
+type RecordNoted struct {
+	Scope       Scope  `json:"scope"`
+	Name        string `json:"name"`
+	Incarnation uint64 `json:"incarnation"`
+	Version     uint64 `json:"version"`
+}
+
 // RecordProvided tells a record's subscribers whether a pattern's provider is active for it.
 type RecordProvided struct {
 	Scope    Scope  `json:"scope"`

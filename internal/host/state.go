@@ -45,6 +45,9 @@ func (n *node) buildJournal(b bus.Bus) error {
 	}
 	n.journal, err = journal.New(journal.Config{
 		Bus: b, Log: log, Logger: n.log,
+		ReadsAny: func(room string, by state.Caller, record string) bool {
+			return state.ReadsAny(n.mayState(wire.ScopeRoom, room), by, record)
+		},
 		Denied: func(ctx context.Context, room string, by state.Caller, records []string) (map[string]bool, error) {
 			return scopes.Denied(ctx, b, room, by, records)
 		},

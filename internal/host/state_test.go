@@ -193,3 +193,64 @@ func TestNodeKeepsLogs(t *testing.T) {
 	go s.readToEnd()
 	n.stop()
 }
+
+// What the rules let somebody read because of what a record says now is not what it said before: the log tells that to nobody who may not read all of
+// it, after the record was made public and after it was deleted.
+func TestLogTellsNoFormerVersions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	rules := "room:\n  record:\n" +
+		"    \"*\": {create: true, write: true, delete: true, read: \"user.identity == 'ann' or old == nil or old.public == true\"}\n" +
+		"    board: {create: true, write: true, read: true}\n"
+	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := startNode(t, "--state", "--state-rules", path)
+	defer n.stop()
+	ann := dial(t, n)
+	ann.request(1, wire.TypeJoin, `{"protocol":1,"room":"tea","identity":"ann"}`)
+	write := `,"durable":true,"operations":[{"op":"set","path":"text","value":"private"}]}`
+	for i, r := range [][2]string{
+		{wire.TypeRecordWrite, `{"name":"shown"` + write},
+		{wire.TypeRecordWrite, `{"name":"gone"` + write},
+		{wire.TypeRecordWrite, `{"name":"hidden"` + write},
+		{wire.TypeRecordWrite, `{"name":"shown","operations":[{"op":"set","path":"","value":{"public":true}}]}`},
+		{wire.TypeRecordDelete, `{"name":"gone"}`},
+		{wire.TypeRecordWrite, `{"name":"board"` + write},
+	} {
+		if m := ann.request(uint64(i)+2, r[0], r[1]); m.Type == wire.TypeError {
+			t.Fatalf("%s %s: %s", r[0], r[1], m.Body)
+		}
+	}
+	go ann.readToEnd()
+	bob := dial(t, n)
+	bob.request(1, wire.TypeJoin, `{"protocol":1,"room":"tea","identity":"bob"}`)
+	var got []string
+	for id := uint64(2); len(got) < 5; id++ { // what has happened is in the log soon after
+		if id == 100 {
+			t.Fatalf("bob reads %q", got)
+		}
+		m := bob.request(id, wire.TypeLogRead, `{"after":0}`)
+		var log wire.Log
+		if err := json.Unmarshal(m.Body, &log); err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		for _, e := range log.Entries {
+			var body wire.RecordChanged
+			if err := json.Unmarshal(e.Body, &body); err != nil {
+				t.Fatal(err)
+			}
+			if body.Name == "board" != strings.Contains(string(e.Body), "private") {
+				t.Errorf("bob reads %s", e.Body)
+			}
+			if body.Version > 0 {
+				got = append(got, fmt.Sprint(e.Type, " ", body.Name, " ", body.Version))
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if want := "[record-changed shown 1 record-changed gone 1 record-changed shown 2 record-deleted gone 1 record-changed board 1]"; fmt.Sprint(got) != want {
+		t.Errorf("bob reads %q, want %q", got, want)
+	}
+	go bob.readToEnd()
+}

@@ -47,6 +47,8 @@ type Config struct {
 	Bus bus.Bus
 	// Log is where the logs are. Nobody else appends to it.
 	Log bus.Log
+	// ReadsAny returns whether somebody may read a record of a room whatever it says. Others are not told what was written.
+	ReadsAny func(room string, by state.Caller, record string) bool
 	// Denied tells of these records of a room which somebody may not read. It may leave some out, but not the first, which are asked about again.
 	Denied func(ctx context.Context, room string, by state.Caller, records []string) (map[string]bool, error)
 	Logger *slog.Logger

@@ -30,13 +30,14 @@ type shelf struct {
 	asked *int // how often it was asked who may read records
 }
 
-// open opens a service on a log, on which records whose names begin with "secret" may be read by ann alone, and of those that begin with "costly"
+// open opens a service on a log, on which records whose names begin with "any" may be read whatever they say, those with "secret" by ann alone, and of those that begin with "costly"
 // one can be asked about at once.
 func open(t *testing.T, l bus.Log) *shelf {
 	t.Helper()
 	b, asked := local.New(), new(int)
 	s, err := journal.New(journal.Config{
 		Bus: b, Log: l, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ReadsAny: func(_ string, _ state.Caller, record string) bool { return strings.HasPrefix(record, "any") },
 		Denied: func(_ context.Context, _ string, by state.Caller, records []string) (map[string]bool, error) {
 			denied := map[string]bool{}
 			for i, name := range records {
@@ -434,6 +435,37 @@ func TestUndecided(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Rule: what was written into a record is told to those alone who may read it whatever it says; who may read it because of what it says now is told of
+// which version of which record the entry is.
+func TestOperationsWithheld(t *testing.T) {
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		for _, name := range []string{"any", "some", "secret"} {
+			s.Note("tea", wire.TypeRecordChanged, encoded(wire.RecordChanged{
+				Scope: wire.ScopeRoom, Name: name, Incarnation: 5, Version: 7, By: "ann", Operations: []wire.Operation{{Op: wire.OperationErase, Path: "former"}},
+			}))
+			s.Note("tea", wire.TypeRecordDeleted, encoded(wire.RecordDeleted{Scope: wire.ScopeRoom, Name: name, Incarnation: 5, Version: 7, By: "ann"}))
+		}
+		l := s.read("tea", "bob", wire.LogRead{})
+		s.want(l, "any", "any", "some", "some")
+		if !strings.Contains(string(l.Entries[0].Body), "former") || !strings.Contains(string(l.Entries[1].Body), "ann") {
+			t.Errorf("any: %s, %s", l.Entries[0].Body, l.Entries[1].Body)
+		}
+		for _, e := range l.Entries[2:] {
+			if got := string(e.Body); got != `{"scope":"room","name":"some","incarnation":5,"version":7}` {
+				t.Errorf("%s: %s", e.Type, got)
+			}
+		}
+	})
+}
+
+func encoded(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // Rule: a reading looks at so much and no more, whatever its limit, also where all of that is left out; whoever goes on from there gets to what

@@ -106,42 +106,48 @@ func (b *book) oldest(ctx context.Context, log *wire.Log) error {
 	return nil
 }
 
-// withhold leaves out what the caller may not know. Where not every record could be asked about, the log ends before the first that was not.
+// withhold leaves out what the caller may not know: all about records that it may not read, and what was written into those that it may read because
+// of what is in them now. Where not every record could be asked about, the log ends before the first that was not.
 func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) error {
-	named := make([]string, len(log.Entries)) // "": about no record
-	var records []string
-	seen := map[string]bool{}
+	about := make([]wire.RecordNoted, len(log.Entries)) // without a name: no record
+	var ask []string
+	readsAny := map[string]bool{} // of those that were looked at
 	for i, e := range log.Entries {
 		if e.Type != wire.TypeRecordChanged && e.Type != wire.TypeRecordDeleted {
 			continue
 		}
-		var body struct {
-			Name string `json:"name"`
-		}
-		if err := json.Unmarshal(e.Body, &body); err != nil {
+		if err := json.Unmarshal(e.Body, &about[i]); err != nil {
 			return fmt.Errorf("entry %d of a room's log: %w", e.Cursor, err)
 		}
-		if named[i] = body.Name; !seen[body.Name] {
-			seen[body.Name] = true
-			records = append(records, body.Name)
+		name := about[i].Name
+		if _, looked := readsAny[name]; looked {
+			continue
+		}
+		if readsAny[name] = s.config.ReadsAny(r.Room, r.By, name); !readsAny[name] {
+			ask = append(ask, name)
 		}
 	}
-	if len(records) == 0 {
+	if len(ask) == 0 {
 		return nil
 	}
-	denied, err := s.config.Denied(ctx, r.Room, r.By, records)
+	denied, err := s.config.Denied(ctx, r.Room, r.By, ask)
 	if err != nil {
 		return fmt.Errorf("ask who may read records: %w", err)
 	}
 	allowed := log.Entries[:0]
 	for i, e := range log.Entries {
-		if _, asked := denied[named[i]]; named[i] != "" && !asked {
-			log.After = e.Cursor - 1
-			break
+		if name := about[i].Name; name != "" && !readsAny[name] {
+			no, asked := denied[name]
+			if !asked {
+				log.After = e.Cursor - 1
+				break
+			}
+			if no {
+				continue
+			}
+			e.Body = encode(about[i])
 		}
-		if !denied[named[i]] {
-			allowed = append(allowed, e)
-		}
+		allowed = append(allowed, e)
 	}
 	log.Entries = allowed
 	return nil

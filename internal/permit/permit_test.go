@@ -257,3 +257,32 @@ func TestTooMuchToLookAt(t *testing.T) {
 		}
 	}
 }
+
+// Rule: somebody may read a record whatever it says iff the rule for reading allows it without looking at what any record says.
+func TestReadsAny(t *testing.T) {
+	for rule, want := range map[string]bool{
+		"true":                              true,
+		"false":                             false,
+		"name == 'board' and room == 'tea'": true,
+		"user.identity == 'ann'":            true,
+		"user.identity == 'bob'":            false,
+		"old == nil or old.public == true":  false,
+		"old.public == true":                false,
+		"durable or not durable":            false,
+		"record('members') == nil":          false,
+		"user.identity == 'ann' or record('members').ann == 1": true, // she may without
+		"user.identity == 'bob' or record('members') == nil":   false,
+	} {
+		may := only(t, map[string]map[state.Action]string{"*": {state.Read: rule}})
+		if got := state.ReadsAny(may, state.Caller{Identity: "ann"}, "board"); got != want {
+			t.Errorf("%s: got %v", rule, got)
+		}
+	}
+	may := only(t, map[string]map[state.Action]string{"*": {state.Write: "true"}})
+	if state.ReadsAny(may, state.Caller{}, "board") {
+		t.Error("no rule for reading, and it may be read")
+	}
+	if !state.ReadsAny(permit.Default(wire.ScopeRoom, false), state.Caller{}, "board") || !state.ReadsAny(nil, state.Caller{}, "board") {
+		t.Error("without rules it may not be read")
+	}
+}

@@ -66,6 +66,20 @@ func (a Access) Unfold(v Value) (any, *wire.Error) {
 	return a.scope.unfold(v)
 }
 
+// ReadsAny reports whether somebody may read a record whatever it, and any other record, says. may is a Config.May.
+func ReadsAny(may func(Access) *wire.Error, by Caller, name string) bool {
+	if may == nil {
+		return true
+	}
+	var s Scope // notes what may depends on
+	a := Access{By: by, Kind: Records, Action: Read, Name: name, scope: &s}
+	a.Lookup = func(string) Value {
+		s.depends = true
+		return Value{}
+	}
+	return may(a) == nil && !s.depends
+}
+
 // may asks Config.May.
 func (s *Scope) may(a Access) *wire.Error {
 	s.depends = false
