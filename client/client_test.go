@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/client"
+	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -377,6 +379,51 @@ func TestPresence(t *testing.T) {
 		}
 		if got, err := ann.State().Present(t.Context(), "dora", "bob"); !slices.Equal(got, []string{"dora"}) || err != nil {
 			t.Errorf("asked: %v, %v", got, err)
+		}
+	})
+}
+
+// crowd lets so many in, or out, who are only present.
+func (t *town) crowd(typ string, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		b, err := json.Marshal(scopes.Request{
+			Scope: wire.ScopeRoom, Room: "tea", Type: typ, By: state.Caller{Session: fmt.Sprint("crowd", i), Identity: fmt.Sprintf("p%05d", i)},
+		})
+		if err == nil {
+			_, err = t.house.bus.Request(t.Context(), scopes.Subject, b)
+		}
+		t.must(err)
+	}
+}
+
+// Rule: of a crowd all are told, page by page, also who has gone and come while the connection was lost.
+func TestPresencePages(t *testing.T) {
+	inTown(t, func(t *town) {
+		const many = 2*wire.MaxPresent + 10
+		t.crowd(scopes.TypeAttach, 0, many)
+		ann, cable := t.join("ann")
+		want := []string{"ann"}
+		for i := range many {
+			want = append(want, fmt.Sprintf("p%05d", i))
+		}
+		var all heard
+		got, stop, err := ann.State().WatchPresence(t.Context(), func(identity string, is bool, _ error) { all.add("%s %v", identity, is) })
+		t.must(err)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d are present, from %v to %v", len(got), got[0], got[len(got)-1])
+		}
+		cable.cut(true)
+		t.crowd(scopes.TypeDetach, many-1, many)
+		t.crowd(scopes.TypeAttach, many, many+1)
+		pass(time.Minute)
+		cable.mend()
+		pass(10 * time.Second)
+		t.heard(&all, fmt.Sprintf("p%05d false", many-1), fmt.Sprintf("p%05d true", many))
+		stop()
+		want[many] = fmt.Sprintf("p%05d", many)
+		if got, err := ann.State().Present(t.Context()); err != nil || !slices.Equal(got, want) {
+			t.Errorf("asked: %d are present, %v", len(got), err)
 		}
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/client"
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/media"
 	"github.com/parley-rtc/parley/internal/permit"
@@ -40,6 +41,7 @@ const noList = "no list"
 // house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
 type house struct {
 	http.Handler
+	bus   bus.Bus
 	close func()
 }
 
@@ -73,7 +75,7 @@ func newHouse() (*house, error) {
 	s := signal.New(signal.Config{Bus: b, State: true})
 	mux := http.NewServeMux()
 	mux.Handle(ws.Path, ws.New(s, o))
-	return &house{mux, func() {
+	return &house{mux, b, func() {
 		s.Close()
 		_ = c.Close()
 		r.Close()
@@ -195,6 +197,7 @@ func (c *cable) mend() {
 // town is a house with its clients, in virtual time.
 type town struct {
 	*testing.T
+	house  *house
 	pipes  *pipes
 	rooms  []*client.Room
 	giveUp time.Duration // of who joins
@@ -208,7 +211,7 @@ func inTown(t *testing.T, run func(t *town)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &town{T: t, pipes: &pipes{accepted: make(chan net.Conn, 16), closed: make(chan struct{})}}
+		c := &town{T: t, house: h, pipes: &pipes{accepted: make(chan net.Conn, 16), closed: make(chan struct{})}}
 		server, served := &http.Server{Handler: h}, make(chan struct{})
 		go func() {
 			defer close(served)
@@ -232,7 +235,7 @@ func (t *town) cable() *cable {
 	return c
 }
 
-// join lets somebody in.
+// join lets somebody in, and waits until everybody can know.
 func (t *town) join(identity string) (*client.Room, *cable) {
 	t.Helper()
 	c := t.cable()
@@ -241,6 +244,7 @@ func (t *town) join(identity string) (*client.Room, *cable) {
 		t.Fatal(err)
 	}
 	t.rooms = append(t.rooms, r)
+	synctest.Wait() // shared state lets it in a moment later than the room
 	return r, c
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -219,6 +220,41 @@ func TestBatch(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log: %s", got[0])
 		}
+	}
+}
+
+// Rule: a call of a batch is answered when it has ended, with the answer, or as why it failed; the items behind it wait for that.
+func TestBatchCalls(t *testing.T) {
+	o := open(t, signal.Config{State: true})
+	room, err := client.Join(t.Context(), o.url, client.Options{Room: "tea", Identity: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		room.Leave()
+		<-room.Done()
+	}()
+	answer := func(ctx context.Context, c client.Call) (any, error) {
+		if string(c.Value) == "[]" {
+			return nil, errors.New("numbers, please")
+		}
+		return c.From, room.State().Publish(ctx, "asked", c.Value)
+	}
+	if _, err := room.State().Provide(t.Context(), "add", client.Provider{Answer: answer}); err != nil {
+		t.Fatal(err)
+	}
+	got := o.batch(`
+		{"type":"rpc-request","body":{"name":"add","value":[2,3]}},
+		{"type":"rpc-request","body":{"name":"add","value":[]}},
+		{"type":"rpc-request","body":{"name":"none"}},
+		{"type":"rpc-request","body":{"scope":"server","name":"add"}},
+		{"type":"rpc-accept","body":{"call":1}},
+		{"type":"presence-read"}`)
+	want := []string{
+		`rpc-result{"scope":"room","call":0,"value":"clock"}`, "rpc-failed", "no-provider", "no-provider", "bad-request", `present{"identities":["ann"]}`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
