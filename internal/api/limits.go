@@ -1,6 +1,10 @@
 package api
 
-import "github.com/parley-rtc/parley/wire"
+import (
+	"time"
+
+	"github.com/parley-rtc/parley/wire"
+)
 
 // Limits of one batch.
 const (
@@ -10,4 +14,6 @@ const (
 	MaxBodyBytes = wire.MaxMessageBytes
 	// MaxAnswerBytes of what is answered together. Items beyond it are not carried out.
 	MaxAnswerBytes = 2 << 20
+	// MaxBatchTime after which no item of a batch is begun: the answer has to be written while somebody waits for it.
+	MaxBatchTime = 30 * time.Second
 )

@@ -12,6 +12,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/internal/state"
@@ -103,22 +104,34 @@ func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 		signal.Refuse(w, refused)
 		return
 	}
-	results, size := Results{Results: make([]Result, 0, len(batch.Items))}, 0
-	for _, item := range batch.Items {
-		var result Result
-		if size > MaxAnswerBytes {
-			result.Error = wire.NewError(wire.CodeLimit, "what is answered together is too large", "ask for this in another request")
-		} else {
-			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.allowance.Admit(r, cost) })
-			s.allowance.Owe(r, state.ReplyCost(len(result.Body)))
-		}
-		size += len(result.Body)
-		results.Results = append(results.Results, result)
-	}
+	results := s.carryOut(r, v, batch.Items)
 	w.Header().Set("Content-Type", "application/json")
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(results) // a client that has gone needs no answer
+}
+
+// carryOut carries out what is not beyond the limits of a batch.
+func (s *State) carryOut(r *http.Request, v *signal.Visitor, items []Item) Results {
+	results, size, until := make([]Result, 0, len(items)), 0, time.Now().Add(MaxBatchTime)
+	for _, item := range items {
+		var result Result
+		switch {
+		case size > MaxAnswerBytes:
+			result.Error = wire.NewError(wire.CodeLimit, "what is answered together is too large", "ask for this in another request")
+		case !time.Now().Before(until):
+			result.Error = &wire.Error{
+				Code: wire.CodeOverloaded, Message: "the items before have taken too long: this one was not begun",
+				Next: "send it in another request", RetrySeconds: 1,
+			}
+		default:
+			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.allowance.Admit(r, cost) })
+			s.allowance.Owe(r, state.ReplyCost(len(result.Body)))
+		}
+		size += len(result.Body)
+		results = append(results, result)
+	}
+	return Results{Results: results}
 }
 
 // read reads the body of a request.
