@@ -312,6 +312,16 @@ func TestBatchLimits(t *testing.T) {
 	if n != api.MaxAnswerBytes/(200<<10)+1 {
 		t.Errorf("%d answers", n)
 	}
+	// what refusals have in them counts as well
+	conflict := `,{"type":"record-write","body":{"name":"large","version":9999,"operations":[{"op":"set","path":"x","value":1}]}}`
+	spent := o.spent
+	conflicts := o.batch(strings.Repeat(conflict, 20)[1:])
+	if n = len(conflicts); slices.Contains(conflicts, "limit") {
+		n = slices.Index(conflicts, "limit")
+	}
+	if n != api.MaxAnswerBytes/(200<<10)+1 || conflicts[0] != "conflict" || o.spent-spent < n*(1+state.ReplyCost(200<<10)) {
+		t.Errorf("%d conflicts, which cost %d: %q", n, o.spent-spent, conflicts)
+	}
 	o.spent, o.most = 0, 2*(1+state.ReplyCost(200<<10))
 	if got := o.batch(strings.Repeat(read, 3)[1:]); got[0] == "rate" || got[1] == "rate" || got[2] != "rate" {
 		t.Errorf("replies cost nothing: %.10q", got)

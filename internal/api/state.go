@@ -115,7 +115,7 @@ func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 func (s *State) carryOut(r *http.Request, v *signal.Visitor, items []Item) Results {
 	results, size, until := make([]Result, 0, len(items)), 0, time.Now().Add(MaxBatchTime)
 	for _, item := range items {
-		var result Result
+		result, bytes := Result{}, 0
 		switch {
 		case size > MaxAnswerBytes:
 			result.Error = wire.NewError(wire.CodeLimit, "what is answered together is too large", "ask for this in another request")
@@ -126,9 +126,13 @@ func (s *State) carryOut(r *http.Request, v *signal.Visitor, items []Item) Resul
 			}
 		default:
 			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.allowance.Admit(r, cost) })
-			s.allowance.Owe(r, state.ReplyCost(len(result.Body)))
+			bytes = len(result.Body)
+			if e := result.Error; e != nil && e.Current != nil { // a conflict has the record in it
+				bytes += len(e.Current.Value)
+			}
+			s.allowance.Owe(r, state.ReplyCost(bytes))
 		}
-		size += len(result.Body)
+		size += bytes
 		results = append(results, result)
 	}
 	return Results{Results: results}
