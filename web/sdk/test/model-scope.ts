@@ -34,8 +34,8 @@ export class ModelScope {
   readonly records = new Map<string, Stored>();
   readonly clients: ModelClient[] = [];
   readonly present = new Set<string>();
-  /** All operations that were carried out, as they were asked for. */
-  readonly done: Operation[] = [];
+  /** All operations that were carried out, as they were asked for, and of which incarnation. */
+  readonly done: (Operation & { readonly incarnation: number })[] = [];
   #incarnations = 0;
 
   constructor(random: Chance, isDurable = false) {
@@ -68,8 +68,8 @@ export class ModelScope {
       }
       const now = { incarnation: r?.incarnation ?? ++this.#incarnations, version: (r?.version ?? 0) + 1, document };
       this.records.set(body.name, now);
-      this.done.push(...body.operations);
       const { incarnation, version } = now;
+      this.done.push(...body.operations.map((o) => ({ ...o, incarnation })));
       return this.#changed(body.name, { incarnation, version }, "record-changed", { name: body.name, incarnation, version, operations: done, by });
     } catch (reason) {
       return { reply: reason as ParleyError };
@@ -111,9 +111,11 @@ export class ModelScope {
   }
 }
 
-/** What the rules do not allow: every thirteenth number, and entries that end with it. */
-export function isForbidden({ value }: Operation): boolean {
-  return typeof value === "number" ? value % 13 === 12 : typeof value === "string" && value.endsWith("13");
+/** What the rules do not allow: every thirteenth number, also in what is written with it, and entries that end with it. */
+export function isForbidden({ value }: Pick<Operation, "value">): boolean {
+  if (typeof value === "number") return value % 13 === 12;
+  if (typeof value === "string") return value.endsWith("13");
+  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).some((v) => isForbidden({ value: v }));
 }
 
 /** Operations as the server tells them; undefined: it did nothing. */
@@ -146,6 +148,8 @@ export class ModelClient implements StateLink {
   readonly identity: string;
   readonly subscribed = new Set<string>();
   readonly #watched = new Set<string>();
+  /** The incarnations of records that it has been told; 0: it was told that there is none. */
+  readonly told = new Map<string, number>();
   isOpen = true;
   readonly isEnded = false;
   readonly #scope: ModelScope;
@@ -163,6 +167,11 @@ export class ModelClient implements StateLink {
 
   get isIdle(): boolean {
     return this.#up.length + this.#down.length + this.#lanes.size === 0;
+  }
+
+  /** Some reply waits for a disk. */
+  get isWaiting(): boolean {
+    return [...this.#lanes.values()].some((messages) => messages.some((m) => m.to?.type !== "record-subscribe"));
   }
 
   watches(identity: string): boolean {
@@ -192,7 +201,12 @@ export class ModelClient implements StateLink {
 
   /** Something is sent that was not asked for. */
   send(event: EventMessage, lane?: string): void {
-    this.#put({ deliver: () => this.state.received(event) }, lane);
+    const deliver = (): void => {
+      if (event.type === "record-changed") this.told.set(event.body.name, event.body.incarnation);
+      if (event.type === "record-deleted") this.told.set(event.body.name, 0);
+      this.state.received(event);
+    };
+    this.#put({ deliver }, lane);
   }
 
   /** What waits is stored, or leaves late: the first of some lane. */
@@ -248,8 +262,18 @@ export class ModelClient implements StateLink {
 
   #answer(request: Request, reply: object | ParleyError): void {
     this.#unanswered.delete(request);
+    this.#note(request, reply);
     if (reply instanceof Error) request.reject(reply as ParleyError);
     else request.resolve(reply);
+  }
+
+  /** What it learns of records by a reply. */
+  #note({ type, body }: Request, reply: object): void {
+    const { name } = body as { name: string };
+    if (type === "record-delete" && !(reply instanceof Error)) this.told.set(name, 0);
+    if ("current" in reply) this.told.set(name, (reply.current as RecordState).incarnation);
+    if (!("results" in reply)) return;
+    for (const { record } of reply.results as { record: RecordState }[]) this.told.set(record.name, record.incarnation);
   }
 
   #put(message: Message, lane: string | undefined): void {

@@ -5,6 +5,7 @@ import { step } from "../src/shared/entries.js";
 import { equal, type Json } from "../src/shared/json.js";
 import { SharedList } from "../src/shared/list.js";
 import { SharedRecord } from "../src/shared/record.js";
+import type { WriteOptions } from "../src/shared/write.js";
 import { settle } from "./fake-server.js";
 import { type Chance, type ModelClient, ModelScope } from "./model-scope.js";
 import { seeded } from "./seeded.js";
@@ -51,6 +52,10 @@ async function chance(scope: ModelScope, client: ModelClient, { losses, forgets,
   const what = scope.random(18);
   if (!client.isOpen) {
     if (what < 6) client.rejoin();
+  } else if (client.isWaiting && what < 3) { // for a disk, which is when a loss means most
+    if (what === 0 && losses) client.lose();
+    else if (what === 1 && forgets) client.forget(losesReplies);
+    else client.up();
   } else if (what < 6) client.up();
   else if (what < 12) client.down();
   else if (what < 16) client.release();
@@ -143,16 +148,26 @@ test("records: all end with the server's document; each change is told once, to 
     const random = seeded(seed * 104729);
     const scope = new ModelScope(random, random(2) === 0);
     const weather = weatherOf(seed);
-    const merges = ["remote", "local", (remote: Json | undefined, local: Json | undefined) => [{ remote: remote ?? null }, 7, local][random(3)]] as const;
+    const merges = ["remote", "local", (remote: Json | undefined, local: Json | undefined) => [{ remote: remote ?? null }, 7, { n: 12 }, local][random(4)]] as const;
     const merge = merges[random(3)] ?? "remote";
     const records = await opened(scope, (c) => c.state.record("board", { merge: merge as "remote" }));
     const seen = records.map((record) => [watch(record, `seed ${seed}`, random), watch(record, `seed ${seed}`, random)]);
-    const tried: { readonly value: number; readonly outcome: Promise<string> }[] = [];
+    const tried: { readonly value: number; readonly incarnation: number | undefined; readonly outcome: Promise<string> }[] = [];
+    const ending = new Map<SharedRecord, number>(); // its deletions that have not ended
     for (let i = 0; i < actions; i++) {
       const which = random(records.length);
       const record = records[which] as SharedRecord;
       if (random(2) === 0) await chance(scope, scope.clients[which] as ModelClient, weather);
-      else tried.push({ value: i + 100, outcome: outcomeOf(act(record, random, i + 100)) });
+      else {
+        const incarnation = ending.get(record) ? undefined : scope.clients[which]?.told.get("board");
+        const isEnd = (i + 100) % 4 === 0 && random(2) === 0;
+        const outcome = outcomeOf(isEnd ? record.delete() : act(record, random, i + 100));
+        if (isEnd) {
+          ending.set(record, (ending.get(record) ?? 0) + 1);
+          void outcome.then(() => ending.set(record, (ending.get(record) ?? 0) - 1));
+        }
+        tried.push({ value: i + 100, incarnation, outcome });
+      }
       for (const [n, one] of records.entries()) {
         for (const last of seen[n] ?? []) assert.ok(equal(last(), one.get("a")), `seed ${seed}, action ${i}: told what is there`);
       }
@@ -164,9 +179,13 @@ test("records: all end with the server's document; each change is told once, to 
       assert.equal(record.version, version, `seed ${seed}`);
       assert.equal(record.isPending, false);
     }
-    for (const { value, outcome } of tried) {
+    for (const { value, incarnation, outcome } of tried) {
       const code = await outcome; // each write ends, one way or the other
-      const times = scope.done.filter((o) => JSON.stringify(o.value)?.includes(`${value}`)).length;
+      const done = scope.done.filter((o) => JSON.stringify(o.value)?.includes(`${value}`));
+      const times = done.length;
+      if (merge === "remote" && !weather.losses && !weather.forgets && incarnation) {
+        assert.ok(done.every((o) => o.incarnation === incarnation), `seed ${seed}: ${value} was made for ${incarnation}, and written to another`);
+      }
       if (typeof merge === "function" || unknown.includes(code)) continue;
       if (code === "") assert.ok(times > 0 || value % 4 === 0, `seed ${seed}: ${value} was acknowledged`);
       else if (!weather.losses && merge === "remote") assert.equal(times, 0, `seed ${seed}: ${value} ${code}`);
@@ -174,10 +193,10 @@ test("records: all end with the server's document; each change is told once, to 
   }
 });
 
-/** Each value is written once, but for those that can be divided by 4: something is erased or deleted then. */
+/** Each value is written once, but for those that can be divided by 4: something is erased then. */
 function act(record: SharedRecord, random: Chance, value: number): Promise<void> {
   const path = ["a", "b", "a.c", "d[1]"][random(4)] ?? "a";
-  if (value % 4 === 0) return random(4) === 0 ? record.delete() : record.erase(path);
+  if (value % 4 === 0) return record.erase(path);
   switch (random(5)) {
     case 0:
       return record.patch({ [path]: value, e: undefined });
@@ -207,24 +226,30 @@ test("who writes alone has no conflicts, sees no value twice, and knows the vers
     const random = seeded(seed * 15485863);
     const scope = new ModelScope(random, random(2) === 0);
     const weather = { ...weatherOf(seed), losesReplies: false };
-    const [ann, bob] = await opened(scope, (c) => c.state.record("board"));
+    const [ann, bob] = (await opened(scope, (c) => c.state.record("board"))) as [SharedRecord, SharedRecord];
     const told = [ann, bob].map((record) => {
       const values: number[] = [];
-      record?.subscribe("n", (value) => values.push(typeof value === "number" ? value : 0));
+      record.subscribe("n", (value) => values.push(typeof value === "number" ? value : 0));
       return values;
     });
-    const outcomes = [outcomeOf(ann?.set({}) ?? Promise.reject(new Error("there is no record")))];
+    let open = 0;
+    const outcomes: Promise<string>[] = [];
+    const write = (path: string, value: unknown, options?: WriteOptions): void => {
+      open++;
+      outcomes.push(outcomeOf(ann.set(path, value, options).finally(() => open--)));
+    };
+    write("", {});
     await drain(scope);
     for (let n = 1; n <= actions * 2; n++) {
-      const mayName = !weather.losses && ann?.isPending === false;
       const value = n * 13; // nothing that is forbidden
-      if (random(3) === 0 && ann) outcomes.push(outcomeOf(ann.set("n", value, mayName ? { version: ann.version } : undefined)));
+      if (random(3) === 0) write("n", value, open === 0 && !weather.losses ? { version: ann.version } : undefined);
       else await chance(scope, scope.clients[random(2)] as ModelClient, weather);
+      if (open === 0) assert.equal(ann.version, scope.records.get("board")?.version, `seed ${seed}, action ${n}: it knows what it has written`);
     }
     await finish(scope);
     assert.deepEqual(new Set(await Promise.all(outcomes)), new Set([""]), `seed ${seed}`);
     for (const values of told) for (const [i, value] of values.entries()) assert.ok(value > (values[i - 1] ?? 0), `seed ${seed}: ${values.join(" ")}`);
-    assert.equal(ann?.get("n"), bob?.get("n"));
+    assert.equal(ann.get("n"), bob.get("n"));
   }
 });
 
