@@ -16,6 +16,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -141,6 +142,8 @@ type facts struct {
 	Durable bool              `expr:"durable"`
 	// Record returns the document of another record of the scope; nil: there is none.
 	Record func(name string) (any, error) `expr:"record"`
+	// Over is put around what an expression is about to go over, so many times: it returns that, if it is not too much.
+	Over func(x any, times int) (any, error) `expr:"__over"`
 }
 
 type user struct {
@@ -163,10 +166,63 @@ func (u *uses) Visit(node *ast.Node) {
 	}
 }
 
+// counted has an expression say what it goes over, wherever it does: expr has a limit for what it makes, but none for how long it goes on, and
+// one loop in another over a document that a client has written is quadratic.
+type counted struct{}
+
+// matchTimes is how many times longer a regular expression takes for a text than to look for another text in it, about.
+const matchTimes = 16
+
+// Visit implements ast.Visitor.
+func (counted) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.BuiltinNode:
+		if len(n.Arguments) > 0 && n.Name != "len" {
+			count(&n.Arguments[0], 1)
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "in":
+			count(&n.Right, 1)
+		case "contains", "startsWith", "endsWith":
+			count(&n.Left, 1)
+		case "matches":
+			count(&n.Left, matchTimes)
+		}
+	}
+}
+
+// count puts __over around what may be long: not around what stands in the expression, nor around names and other facts about the caller.
+func count(node *ast.Node, times int) {
+	switch (*node).(type) {
+	case *ast.ArrayNode, *ast.ConstantNode, *ast.StringNode, *ast.MapNode, *ast.PredicateNode:
+		return
+	}
+	if t := (*node).Type(); t != nil && (t.Kind() == reflect.String || t.Kind() == reflect.Bool) {
+		return
+	}
+	*node = &ast.CallNode{Callee: &ast.IdentifierNode{Value: "__over"}, Arguments: []ast.Node{*node, &ast.IntegerNode{Value: times}}}
+}
+
+// length is how many elements there are to go over.
+func length(x any) int {
+	switch x := x.(type) {
+	case []any:
+		return len(x)
+	case map[string]any:
+		return len(x)
+	case []int:
+		return len(x)
+	case string:
+		return len(x) / 16
+	}
+	return 1
+}
+
 func compile(text string) (condition, error) {
 	var u uses
 	// Rules decide by what they are given, so there is no clock; $env would give everything at once.
-	program, err := expr.Compile(text, expr.Env(facts{}), expr.AsBool(), expr.MaxNodes(MaxNodes), expr.DisableBuiltin("now"), expr.Patch(&u))
+	program, err := expr.Compile(text, expr.Env(facts{}), expr.AsBool(), expr.MaxNodes(MaxNodes), expr.DisableBuiltin("now"), expr.Patch(&u), expr.Patch(counted{}))
 	if err != nil {
 		return condition{}, err
 	}
@@ -213,6 +269,13 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 			}
 			return document, nil
 		},
+	}
+	f.Over = func(x any, times int) (any, error) {
+		if refused := a.Step(times * length(x)); refused != nil {
+			beyond = refused
+			return nil, refused
+		}
+		return x, nil
 	}
 	for i, name := range r.names.SubexpNames() {
 		if name != "" {

@@ -286,3 +286,46 @@ func TestReadsAny(t *testing.T) {
 		t.Error("without rules it may not be read")
 	}
 }
+
+// Rule: what rules go over is counted, in whatever way they do, and is a limit beyond what one request may have; one loop over the widest list is not.
+func TestTooMuchToGoOver(t *testing.T) {
+	words := make([]string, wire.MaxElements)
+	for i := range words {
+		words[i] = fmt.Sprintf(`"%05d"`, i)
+	}
+	document := `{"list":[` + strings.Join(words, ",") + `],"text":"` + strings.Repeat("x", 90_000) + `"}`
+	for rule, want := range map[string]wire.Code{
+		`all(new.list, # != "")`:                                                                  "",
+		`"99999" not in new.list`:                                                                 "",
+		`all(new.list, # in ["x"] || true)`:                                                       "",
+		`all(new.list, name + # != "")`:                                                           "",
+		`new.text matches "^x" && new.text contains "x"`:                                          "",
+		`len(filter(new.list, # == "00000")) == 1`:                                                "",
+		`any(new.list, # == "16383")`:                                                             "",
+		`all(new.list, # in new.list)`:                                                            wire.CodeLimit,
+		`all(new.list, not (# not in new.list))`:                                                  wire.CodeLimit,
+		`all(new.list, let x = #; any(new.list, # == x))`:                                         wire.CodeLimit,
+		`all(new.list, new.text contains "x")`:                                                    wire.CodeLimit,
+		`all(new.list, new.text matches "x+y" || # != "")`:                                        wire.CodeLimit,
+		`all(1..len(new.list), len(sort(new.list)) > 0)`:                                          wire.CodeLimit,
+		`all(new.list, "list" in new)`:                                                            "",
+		`all(new.list, len(keys(new)) == 2)`:                                                      "",
+		`reduce(new.list, # == "" ? #acc : #acc + 1, 0) == 16384`:                                 "",
+		`new.list | filter(# > "16000") | map(# + "x") | all(# endsWith "x")`:                     "",
+		`len(new.list) == 16384 && new.list[0] == "00000" && (new.list | first()) == new.list[0]`: "",
+	} {
+		s := state.New(state.Config{May: only(t, map[string]map[state.Action]string{"*": {state.Create: rule}})})
+		reply := s.Apply(now, state.RecordWrite{RecordWrite: wire.RecordWrite{Name: "a", Operations: []wire.Operation{
+			{Op: wire.OperationSet, Value: []byte(document)},
+		}}})
+		got := wire.Code("")
+		for _, e := range reply {
+			if r, ok := e.(state.Reply); ok && r.Error != nil {
+				got = r.Error.Code
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", rule, got, want)
+		}
+	}
+}

@@ -104,7 +104,7 @@ func (s *Scope) unfold(v Value) (any, *wire.Error) {
 	}
 	n := v.measured().held()
 	if s.unfolding+n > MaxUnfolded {
-		return nil, wire.NewError(wire.CodeLimit, "the rules would have to look at too much for one request", "ask for this one in another request")
+		return nil, tooCostly()
 	}
 	s.unfolding += n
 	if s.kept += n; s.kept > MaxUnfolded {
@@ -116,12 +116,28 @@ func (s *Scope) unfold(v Value) (any, *wire.Error) {
 	return x, nil
 }
 
+// Step is called before rules go over so many elements, and refuses what is too much for one request.
+func (a Access) Step(elements int) *wire.Error {
+	switch {
+	case a.scope == nil:
+		return nil
+	case a.scope.steps+elements > MaxSteps:
+		return tooCostly()
+	}
+	a.scope.steps += elements
+	return nil
+}
+
+func tooCostly() *wire.Error {
+	return wire.NewError(wire.CodeLimit, "the rules would have to look at too much for one request", "ask for this one in another request")
+}
+
 // apart asks about somebody else than whoever sent the command: what rules have to look at for that is not the sender's.
 func (s *Scope) apart(ask func() *wire.Error) *wire.Error {
-	before := s.unfolding
-	s.unfolding = 0
+	unfolding, steps := s.unfolding, s.steps
+	s.unfolding, s.steps = 0, 0
 	refused := ask()
-	s.unfolding = before
+	s.unfolding, s.steps = unfolding, steps
 	return refused
 }
 

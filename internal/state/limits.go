@@ -37,6 +37,9 @@ const (
 	// MaxUnfolded is how much of documents, about as they are in memory, rules may look at for one request, or for one who is about to be told
 	// something: the old and the new document of the worst kind, and some more.
 	MaxUnfolded = 8 << 20
+	// MaxSteps is how many elements of arrays and objects rules may go over for the same; text counts as one for 16 bytes, and for each where an
+	// expression is matched with it.
+	MaxSteps = 100_000
 	// MaxSessions of one scope.
 	MaxSessions = 20_000
 )

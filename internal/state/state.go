@@ -75,6 +75,7 @@ type Scope struct {
 	unfolded  map[Value]any // what rules have looked at last
 	kept      int           // bytes of it, as in measure.held
 	unfolding int           // bytes that rules had to have unfolded for whoever is asked about, see MaxUnfolded
+	steps     int           // elements that they went over for him, see MaxSteps
 }
 
 // New returns an empty scope.
@@ -159,7 +160,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 		s.fail(s.presenceRead(c))
 	}
 	out := s.out
-	s.out, s.looked, s.unfolding, s.kept = nil, false, 0, 0
+	s.out, s.looked, s.unfolding, s.steps, s.kept = nil, false, 0, 0, 0
 	clear(s.unfolded)
 	return out
 }
