@@ -140,12 +140,7 @@ func (n *node) watchRules(f *watched) (changing bool) {
 		return false
 	}
 	n.rules.Store(rules)
-	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
-	defer cancel()
-	if err := n.scopes.Recheck(ctx); err != nil {
-		n.log.Error("--state-rules: not every scope has them yet", "err", err)
-		return false
-	}
+	n.scopes.Recheck()
 	n.log.Info("the rules of shared state have changed and were read again", "file", path)
 	return false
 }

@@ -56,7 +56,11 @@ type Owner struct {
 	inbox  chan call
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the loop has ended
+	ruled  chan struct{} // there are other rules; capacity 1
 	closed func()
+
+	// atomic
+	rules atomic.Pointer[func(state.Access) *wire.Error] // that hold from the next command on; nil: those of before do
 
 	// owned by loop
 	scope    *state.Scope
@@ -79,8 +83,8 @@ type call struct {
 // Open loads a scope and starts its owner.
 func Open(ctx context.Context, c Config) (*Owner, error) {
 	o := &Owner{
-		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), timer: time.NewTimer(0),
-		calls: map[uint64]func(state.Reply){},
+		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), ruled: make(chan struct{}, 1),
+		timer: time.NewTimer(0), calls: map[uint64]func(state.Reply){},
 	}
 	o.closed = sync.OnceFunc(func() { close(o.stop) })
 	if err := o.load(ctx); err != nil {
@@ -148,6 +152,16 @@ func (o *Owner) Ask(ctx context.Context, command state.Command, answer func(stat
 	return o.put(ctx, call{command: command, waited: func() bool { return time.Now().Before(until) }, answer: once(answer)})
 }
 
+// Recheck lets other rules hold for all that the owner does from now on, and ends what they do not allow. It does not wait, and needs no
+// place in the inbox: an owner that is held up has them before it does anything else.
+func (o *Owner) Recheck(may func(state.Access) *wire.Error) {
+	o.rules.Store(&may)
+	select {
+	case o.ruled <- struct{}{}:
+	default:
+	}
+}
+
 func (o *Owner) put(ctx context.Context, c call) error {
 	select {
 	case o.inbox <- c:
@@ -200,6 +214,8 @@ func (o *Owner) run() {
 		case err := <-o.commits.purged:
 			o.commits.purging = false
 			o.warn(err)
+		case <-o.ruled:
+			o.handle(call{command: state.Tick{}})
 		case <-o.timer.C:
 			o.handle(call{command: state.Tick{}})
 		case <-o.stop:
@@ -246,13 +262,15 @@ func (o *Owner) finish() {
 // handle applies one command, unless it is a request for which nobody waits any more.
 func (o *Owner) handle(c call) {
 	defer o.survive(c)
+	if may := o.rules.Swap(nil); may != nil {
+		o.config.State.May = *may // also for the scope that is loaded again
+		o.carryOut(call{}, o.scope.Apply(time.Now(), state.Recheck{May: *may}))
+	}
 	switch command := c.command.(type) {
 	case state.Attach:
 		o.attached = append(deleteSession(o.attached, command.By.Session), command)
 	case state.Detach:
 		o.attached = deleteSession(o.attached, command.Session)
-	case state.Recheck:
-		o.config.State.May = command.May // also for the scope that is loaded again
 	}
 	if lapses(c.command) && !c.waited() {
 		c.answer(state.Reply{Error: overloaded()})
@@ -389,6 +407,9 @@ func (o *Owner) reload() {
 
 // load makes the scope of what is stored.
 func (o *Owner) load(ctx context.Context) error {
+	if may := o.rules.Load(); may != nil { // as nothing is told before it is done
+		o.config.State.May = *may
+	}
 	scope, there := state.New(o.config.State), newCommits()
 	if o.scope != nil { // incarnations go on, whether they were stored or not
 		if err := scope.Replay(state.Commit{Incarnations: o.scope.Incarnations()}); err != nil {

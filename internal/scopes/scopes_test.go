@@ -332,6 +332,33 @@ func TestStoreStaysBroken(t *testing.T) {
 	})
 }
 
+// Rule: an owner that takes no commands, as its disk stands still, has other rules all the same, and ends what they do not allow.
+func TestRecheckOfWhoIsHeldUp(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		ann := h.attach("ann")
+		h.now(state.EventSubscribe{By: ann, EventNames: wire.EventNames{Names: []string{"wave"}}})
+		for range 10_000 { // more than may wait for a commit, and for the loop
+			h.later(set("a", 1))
+		}
+		synctest.Wait()
+		h.Recheck(func(a state.Access) *wire.Error { return wire.NewError(wire.CodeForbidden, "", "") })
+		synctest.Wait()
+		if told := h.heard(); len(told) != 1 || !strings.HasPrefix(told[0], "[ann] state-unsubscribed ") {
+			t.Errorf("ann was told %q", told)
+		}
+		for last := h.later(set("a", 1)); ; {
+			select {
+			case d.sync <- nil:
+			case r := <-last:
+				if r.Error == nil || r.Error.Code != wire.CodeForbidden {
+					t.Errorf("written after the rules had changed: %+v", r)
+				}
+				return
+			}
+		}
+	})
+}
+
 // Rule: a fault ends nothing but what was under way in the scope; what is stored is there.
 func TestFault(t *testing.T) {
 	bubble(t, func(t *testing.T, d *disk, h *house) {
@@ -340,12 +367,12 @@ func TestFault(t *testing.T) {
 		synctest.Wait()
 		d.sync <- nil
 		<-first
-		h.now(state.Recheck{May: func(a state.Access) *wire.Error {
+		h.Recheck(func(a state.Access) *wire.Error {
 			if a.Name == "fault" {
 				panic("a fault")
 			}
 			return nil
-		}})
+		})
 		h.now(state.EventSubscribe{By: ann, EventNames: wire.EventNames{Names: []string{"wave"}}})
 		behind := h.later(set("a", 2))
 		synctest.Wait()

@@ -90,6 +90,7 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	rooms  map[string]*roomScope
+	rules  uint64                   // how often they have changed
 	ending map[string]chan struct{} // of rooms whose last scope is still storing; closed when it has
 
 	// atomic
@@ -101,7 +102,7 @@ type roomScope struct {
 	// static after construction
 	ready chan struct{} // closed when owner or err is there
 
-	// written before ready is closed
+	// written under Service.mu before ready is closed
 	owner *Owner
 	err   error
 
@@ -169,27 +170,18 @@ func (s *Service) may(scope wire.Scope, room string) func(state.Access) *wire.Er
 	}
 }
 
-// Recheck asks Config.May anew for every scope, and ends what is not allowed any more. It is to be called after the rules have changed.
-func (s *Service) Recheck(ctx context.Context) error {
+// Recheck asks Config.May anew for every scope, and ends what is not allowed any more. It is to be called after the rules have changed. It does
+// not wait: what is asked of a scope after it has returned is judged by the new ones.
+func (s *Service) Recheck() {
 	s.mu.Lock()
+	s.rules++
 	rooms := maps.Clone(s.rooms)
+	maps.DeleteFunc(rooms, func(_ string, r *roomScope) bool { return r.owner == nil }) // who opens them looks whether there are others
 	s.mu.Unlock()
-	_, err := s.server.Do(ctx, state.Recheck{May: s.may(wire.ScopeServer, "")})
+	s.server.Recheck(s.may(wire.ScopeServer, ""))
 	for name, r := range rooms {
-		select {
-		case <-r.ready:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if r.err != nil {
-			continue // nobody uses it
-		}
-		_, roomErr := r.owner.Do(ctx, state.Recheck{May: s.may(wire.ScopeRoom, name)})
-		if !errors.Is(roomErr, ErrClosed) { // it has ended meanwhile
-			err = errors.Join(err, roomErr)
-		}
+		r.owner.Recheck(s.may(wire.ScopeRoom, name))
 	}
-	return err
 }
 
 // logSubject is where a scope's commits are. What a client names is no token of it before it is encoded.
@@ -364,7 +356,7 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 		r = &roomScope{ready: make(chan struct{}), attached: map[string]bool{}}
 		r.linger = time.AfterFunc(s.config.Linger, func() { s.retire(by.Room, r) })
 		s.rooms[by.Room] = r
-		go s.openRoom(by.Room, r) // ends when ready is closed
+		go s.openRoom(by.Room, r, s.ending[by.Room], s.rules) // ends when ready is closed
 	}
 	r.users++
 	switch by.Type {
@@ -395,23 +387,22 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 	return r.owner, done, nil
 }
 
-// openRoom loads a room's scope for those who wait for it.
-func (s *Service) openRoom(room string, r *roomScope) {
+// openRoom loads a room's scope for those who wait for it, when the one before has ended.
+func (s *Service) openRoom(room string, r *roomScope, before chan struct{}, rules uint64) {
 	defer close(r.ready)
-	s.mu.Lock()
-	before := s.ending[room]
-	s.mu.Unlock()
 	if before != nil {
 		<-before
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
-	if r.owner, r.err = s.open(ctx, wire.ScopeRoom, room); r.err == nil {
-		return
-	}
+	owner, err := s.open(ctx, wire.ScopeRoom, room)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.rooms[room] == r { // whoever comes next tries again
+	r.owner, r.err = owner, err
+	switch {
+	case err == nil && s.rules != rules: // they have changed meanwhile
+		owner.Recheck(s.may(wire.ScopeRoom, room))
+	case err != nil && s.rooms[room] == r: // whoever comes next tries again
 		r.linger.Stop()
 		delete(s.rooms, room)
 	}
@@ -434,7 +425,9 @@ func (s *Service) retire(room string, r *roomScope) {
 		_ = r.owner.Close()
 	}
 	s.mu.Lock()
-	delete(s.ending, room)
+	if s.ending[room] == end { // else another one, which waits for this one, ends behind it
+		delete(s.ending, room)
+	}
 	s.mu.Unlock()
 	close(end)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/state"
@@ -31,6 +32,11 @@ type town struct {
 const linger = 30 * time.Second
 
 func newTown(t *testing.T, log bus.Log) *town {
+	t.Helper()
+	return newTownOf(t, log, linger)
+}
+
+func newTownOf(t *testing.T, log bus.Log, linger time.Duration) *town {
 	t.Helper()
 	b, strict := local.New(), &atomic.Bool{}
 	s, err := scopes.NewService(t.Context(), scopes.ServiceConfig{
@@ -219,9 +225,7 @@ func TestServiceRecheck(t *testing.T) {
 			events := c.come(room, "ann in "+room)
 			c.ask(room, "ann in "+room, "event-subscribe", `{"names":["x"]}`)
 			c.strict.Store(true)
-			if err := c.Recheck(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			c.Recheck()
 			if got := heard(events); len(got) != 1 || !strings.Contains(got[0], "state-unsubscribed") {
 				t.Errorf("%s: heard %q", room, got)
 			}
@@ -231,9 +235,82 @@ func TestServiceRecheck(t *testing.T) {
 				}
 			}
 			c.strict.Store(false)
-			if err := c.Recheck(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			c.Recheck()
+		}
+	})
+}
+
+// doorLog lets rooms be read when the test says so, and counts those who read.
+type doorLog struct {
+	bus.Log
+	read    chan struct{} // one for each Read
+	reading atomic.Int32
+}
+
+func (l *doorLog) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+	if subject == "server" {
+		return l.Log.Read(ctx, subject, after, visit)
+	}
+	l.reading.Add(1)
+	defer l.reading.Add(-1)
+	select {
+	case <-l.read:
+		return l.Log.Read(ctx, subject, after, visit)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Rule: a scope that is being opened while the rules change has the new ones when it is there; no other waits for it.
+func TestRecheckWhileOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &doorLog{Log: local.NewLog(1 << 20), read: make(chan struct{})}
+		c := newTown(t, log)
+		got := make(chan string, 1)
+		go func() { got <- c.ask("tea", "", "event-publish", `{"name":"x"}`) }()
+		synctest.Wait()
+		c.strict.Store(true)
+		c.Recheck()
+		if got := c.ask("tea", "", "event-publish", `{"scope":"server","name":"x"}`); got != "forbidden" {
+			t.Errorf("in the other scope: %s", got)
+		}
+		log.read <- struct{}{}
+		if got := <-got; got != "forbidden" {
+			t.Errorf("in the scope that was being opened: %s", got)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Rule: a room's scope is opened when all of the same name that were there before have ended, also where these waited for each other.
+func TestScopesOfOneNameFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := bustest.NewSlowLog(local.NewLog(1 << 20))
+		log := &doorLog{Log: disk, read: make(chan struct{})}
+		c := newTownOf(t, log, time.Second)
+		ask := func(body string) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			b, _ := json.Marshal(scopes.Request{Room: "tea", Type: wire.TypeRecordWrite, Body: json.RawMessage(body), By: state.Caller{Identity: "ann"}})
+			_, _ = c.bus.Request(ctx, scopes.Subject, b)
+		}
+		go ask(writeA + `,"durable":true}`)
+		log.read <- struct{}{}
+		time.Sleep(3 * time.Second) // the first ends, but is storing
+		go ask(writeA + "}")
+		time.Sleep(3 * time.Second) // the second, which waits for the first, ends too
+		close(disk.Stores)
+		synctest.Wait()
+		go ask(writeA + "}")
+		synctest.Wait()
+		if n := log.reading.Load(); n != 1 {
+			t.Errorf("%d are being opened at once", n)
+		}
+		close(log.read)
+		if err := c.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }
