@@ -32,6 +32,7 @@ func BenchmarkWorst(b *testing.B) {
 		{"parts-nested", (*worst).nested},
 		{"parts-many", (*worst).parts},
 		{"read-large", (*worst).reads},
+		{"read-under-rules", (*worst).ruled},
 		{"subscribe-same", (*worst).same},
 		{"leave-with-paths", (*worst).leave},
 		{"delete-with-paths", (*worst).deletes},
@@ -243,6 +244,22 @@ func (w *worst) reads() Command {
 		if i < 16 {
 			w.do(w.writing(wanted[i].Name, set("", many(12_000, "1.2345678901234567"))))
 		}
+	}
+	return RecordRead{w.by, wire.RecordRead{Records: wanted}}
+}
+
+// ruled reads documents of the smallest objects under rules that look at each.
+func (w *worst) ruled() Command {
+	wanted := make([]wire.RecordWanted, wire.MaxBulkNames)
+	for i := range wanted {
+		wanted[i] = wire.RecordWanted{Name: fmt.Sprint("a", i), Head: true}
+		if i < 16 {
+			w.do(w.writing(wanted[i].Name, set("", many(13_000, `{"":0}`))))
+		}
+	}
+	w.s.config.May = func(a Access) *wire.Error {
+		_, refused := a.Unfold(a.Old)
+		return refused
 	}
 	return RecordRead{w.by, wire.RecordRead{Records: wanted}}
 }
