@@ -35,6 +35,9 @@ type Log interface {
 	// Purge removes the subject's messages with numbers below. Where it cannot, they may be there again later.
 	Purge(ctx context.Context, subject string, below uint64) error
 
+	// Size is about how many bytes all messages take that are there now.
+	Size(ctx context.Context) (int64, error)
+
 	// Close ends the log. What is called afterwards returns ErrClosed.
 	Close() error
 }

@@ -55,6 +55,7 @@ type Config struct {
 	State        bool           `group:"Process" default:"true" negatable:"" help:"Keep shared state for the app and other applications: records, events, RPC, presence. What is durable is in the data folder. Default: yes."`
 	StateRules   string         `group:"Process" name:"state-rules" placeholder:"FILE" help:"YAML file that says who may do what with shared state; read again when it changes. Default: in rooms everybody reads, and who may send data the rest."`
 	RoomLogAge   time.Duration  `group:"Process" name:"room-log-age" default:"720h" placeholder:"DURATION" help:"How long the log of a room is kept, with shared state: who came and went, chat, changes of durable records. Default: 720h, 30 days."`
+	StateBytes   int64          `group:"Process" name:"state-bytes" default:"1073741824" placeholder:"BYTES" help:"How large what is stored of durable records may be. Beyond, they can be read and deleted, but not written. Default: 1 GiB."`
 	RoomLogBytes int64          `group:"Process" name:"room-log-bytes" default:"1073741824" placeholder:"BYTES" help:"How large the logs of all rooms may be together, with shared state; the oldest entries go. Default: 1 GiB."`
 	Shards       int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
 	Drain        time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`
@@ -124,6 +125,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("--room-log-age %v: give a duration from 1m to %v", c.RoomLogAge, maxLogAge)
 	case c.RoomLogBytes < minLogBytes || c.RoomLogBytes > maxLogBytes:
 		return fmt.Errorf("--room-log-bytes %d: give a number from %d to %d", c.RoomLogBytes, minLogBytes, maxLogBytes)
+	case c.StateBytes < minLogBytes || c.StateBytes > maxLogBytes:
+		return fmt.Errorf("--state-bytes %d: give a number from %d to %d", c.StateBytes, minLogBytes, maxLogBytes)
 	case len(c.ICEServers) > maxICEServers:
 		return fmt.Errorf("--ice-server %d times; %d are enough for anyone, and each slows connecting down", len(c.ICEServers), maxICEServers)
 	}

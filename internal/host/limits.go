@@ -34,10 +34,9 @@ const (
 	lookupTimeout  = 4 * time.Second     // for a name to be found
 	expiresSoon    = 14 * 24 * time.Hour // before the end of a certificate, the doctor warns
 	littleSpace    = 100 << 20           // bytes free on a disk: below this, the doctor warns
-	maxStateBytes  = 1 << 30             // commits of durable records on disk
 	maxLogAge      = 10 * 365 * 24 * time.Hour
-	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms
-	maxLogBytes    = 1 << 39                // of the same
+	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms; and of --state-bytes
+	maxLogBytes    = 1 << 39                // of both
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start
 	keysInterval   = 400 * time.Millisecond // between looks at the keys and the rules, and settleTime after one at which they had changed: what is
 	settleTime     = 50 * time.Millisecond  // taken away is worth nothing half a second later

@@ -143,7 +143,10 @@ func (n *node) reportSessions(s *obs.Samples) {
 		{"session_timeouts_total", "Sessions that nobody resumed in time.", c.Timeouts},
 	})
 	if n.scopes != nil {
-		counters(s, []counter{{"state_costly_rules_total", "Refusals in shared state because rules would have looked at too much for one request.", n.scopes.Costly()}})
+		counters(s, []counter{
+			{"state_costly_rules_total", "Refusals in shared state because rules would have looked at too much for one request.", n.scopes.Costly()},
+			{"state_unstored_total", "Commits of durable records that could not be stored: writes that were refused, or of which nobody knows.", n.scopes.Unstored()},
+		})
 	}
 	if n.journal != nil {
 		counters(s, []counter{{"room_log_dropped_entries_total", "Entries of rooms' logs that were not stored, as the disk did not keep up.", n.journal.Dropped()}})

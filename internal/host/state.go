@@ -69,8 +69,8 @@ func (n *node) buildState(b bus.Bus) error {
 	config := scopes.ServiceConfig{Bus: b, Log: local.NewLog(0), Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log, May: n.mayUnstored}
 	var err error
 	if n.store != nil {
-		config.May = n.mayState
-		if config.Log, err = n.store.Log(ctx, "STATE", bus.Limits{MaxBytes: maxStateBytes}); err != nil {
+		config.May, config.MaxStored = n.mayState, n.cfg.StateBytes
+		if config.Log, err = n.store.Log(ctx, "STATE", bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}); err != nil {
 			return fmt.Errorf("open shared state: %w", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
 )
 
 // commits is what is to be stored, what is being stored, and what waits for that.
@@ -33,9 +34,10 @@ type entry struct {
 
 // held leaves when so many entries are stored, or fails when they cannot be.
 type held struct {
-	after       uint64
-	size        int // bytes of the values that it keeps
-	leave, fail func()
+	after uint64
+	size  int // bytes of the values that it keeps
+	leave func()
+	fail  func(why *wire.Error)
 }
 
 // result is how storing a commit ended.
@@ -82,7 +84,7 @@ func (c *commits) copy(scope *state.Scope) {
 }
 
 // let lets something out that has values of so many bytes: at once, or when all that was appended is stored.
-func (c *commits) let(waits bool, size int, leave, fail func()) {
+func (c *commits) let(waits bool, size int, leave func(), fail func(why *wire.Error)) {
 	if !waits || c.safe == c.appended {
 		leave()
 		return
@@ -101,6 +103,7 @@ func (c *commits) start(o *Owner) {
 	if c.running || len(c.open) == 0 {
 		return
 	}
+	c.ledger.Slack(o.config.Shelf.slack())
 	c.copy(o.scope)
 	r, size := result{}, 0
 	var all [][]byte
@@ -144,24 +147,29 @@ func (c *commits) purge(o *Owner) {
 	if c.purging {
 		return
 	}
+	c.ledger.Slack(o.config.Shelf.slack())
 	below := c.ledger.Purge()
 	if below == 0 {
 		return
 	}
 	c.purging = true
-	log, subject, done := o.config.Log, o.config.Subject, c.purged
+	log, subject, shelf, done := o.config.Log, o.config.Subject, o.config.Shelf, c.purged
 	go func() { // ends with the result, for which there is a place
 		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()
-		done <- log.Purge(ctx, subject, below)
+		err := log.Purge(ctx, subject, below)
+		if err == nil {
+			err = shelf.measure(ctx)
+		}
+		done <- err
 	}()
 }
 
 // fail fails all that waits.
-func (c *commits) fail() {
+func (c *commits) fail(why *wire.Error) {
 	for _, h := range c.held {
 		if h.fail != nil {
-			h.fail()
+			h.fail(why)
 		}
 	}
 }

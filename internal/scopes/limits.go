@@ -12,6 +12,12 @@ const MaxScopes = 10_000
 // MaxBytes of the records of all scopes of one node, about as they are in memory.
 const MaxBytes = 512 << 20
 
+// ShelfReserve is how much more a log must take than a Shelf says: for deletions, and what is under way when the shelf is full.
+const ShelfReserve = 32 << 20
+
+// storedOverhead is about what a message takes in a log beside its bytes.
+const storedOverhead = 128
+
 // retryAfter is when a scope may be asked again, in seconds, that could not be.
 const retryAfter = 5
 

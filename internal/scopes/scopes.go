@@ -42,6 +42,8 @@ type Config struct {
 	Subject string
 	// Budget is shared with the other scopes of the node; nil: there is none.
 	Budget *Budget
+	// Shelf is how much the log takes, shared as well; nil: as much as there is.
+	Shelf *Shelf
 	// Tell carries out an event that was encoded once for all sessions. It is called by the loop, in order, and does not wait.
 	Tell func(t state.Tell, body []byte)
 	// Note is told each change of a durable record when it is stored, by the loop, in order. It does not wait. Nil: nobody is told.
@@ -87,9 +89,10 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 		timer: time.NewTimer(0), calls: map[uint64]func(state.Reply){},
 	}
 	o.closed = sync.OnceFunc(func() { close(o.stop) })
-	if err := o.load(ctx); err != nil {
+	if err := o.load(ctx, nil); err != nil {
 		return nil, err
 	}
+	o.commits.purge(o)
 	go o.run()
 	return o, nil
 }
@@ -250,9 +253,10 @@ func (o *Owner) finish() {
 	}()
 	for o.commits.start(o); o.commits.running; o.commits.start(o) {
 		r := <-o.commits.result
+		o.config.Shelf.put(r)
 		if r.err != nil {
 			o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
-			o.commits.fail()
+			o.commits.fail(notStored(r.err))
 			return
 		}
 		o.release(r)
@@ -283,6 +287,7 @@ func (o *Owner) handle(c call) {
 		c.command, c.answer = r, nil
 	}
 	o.scope.Spare(o.config.Budget.left())
+	o.scope.Full(o.config.Shelf.full())
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
 	o.account()
 }
@@ -307,12 +312,13 @@ func (o *Owner) survive(c call) {
 	if o.commits.running { // whether it is stored is seen when the scope is loaded
 		<-o.commits.result
 	}
-	o.begin()
+	o.begin(nil, nil) // what failed is not trusted
 }
 
-// begin fails all that waits, and begins again with what is stored.
-func (o *Owner) begin() {
-	o.commits.fail()
+// begin fails all that waits, as a commit has failed with an error, and begins again with what is stored, and with what was never to be in the scope
+// before.
+func (o *Owner) begin(why error, before *state.Scope) {
+	o.commits.fail(notStored(why))
 	for _, answer := range o.calls {
 		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "")})
 	}
@@ -329,7 +335,7 @@ func (o *Owner) begin() {
 		}
 	}
 	o.failed = time.Now()
-	o.reload()
+	o.reload(before)
 }
 
 // carryOut lets effects out, or holds them until what is before them is stored.
@@ -352,7 +358,7 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 			} else {
 				answered = true
 			}
-			o.commits.let(e.Waits, sizeOf(e.Body)+sizeOf(e.Error), func() { to(e) }, func() { to(state.Reply{Error: notStored()}) })
+			o.commits.let(e.Waits, sizeOf(e.Body)+sizeOf(e.Error), func() { to(e) }, func(why *wire.Error) { to(state.Reply{Error: why}) })
 		}
 	}
 	if !answered && c.answer != nil {
@@ -362,12 +368,13 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 
 // settle deals with the end of a commit.
 func (o *Owner) settle(r result) {
+	o.config.Shelf.put(r)
 	if r.err == nil {
 		o.release(r)
 		return
 	}
 	o.config.Logger.Error("a commit was not stored: the scope is loaded again", "subject", o.config.Subject, "error", r.err)
-	o.begin()
+	o.begin(r.err, o.scope)
 }
 
 func (o *Owner) release(r result) {
@@ -379,10 +386,10 @@ func (o *Owner) release(r result) {
 }
 
 // reload begins again with what is stored, however long that takes, and tells all sessions that they have lost their subscriptions.
-func (o *Owner) reload() {
+func (o *Owner) reload(before *state.Scope) {
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), loadTime)
-		err := o.load(ctx)
+		err := o.load(ctx, before)
 		cancel()
 		if err == nil {
 			break
@@ -394,6 +401,7 @@ func (o *Owner) reload() {
 			return
 		}
 	}
+	o.commits.purge(o)
 	var all []string
 	for _, a := range o.attached {
 		o.carryOut(call{}, o.scope.Apply(time.Now(), a))
@@ -405,8 +413,8 @@ func (o *Owner) reload() {
 	}
 }
 
-// load makes the scope of what is stored.
-func (o *Owner) load(ctx context.Context) error {
+// load makes the scope of what is stored, and of what was never to be stored in the one before, if there is one.
+func (o *Owner) load(ctx context.Context, before *state.Scope) error {
 	if may := o.rules.Load(); may != nil { // as nothing is told before it is done
 		o.config.State.May = *may
 	}
@@ -433,12 +441,18 @@ func (o *Owner) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load %s: %w", o.config.Subject, err)
 	}
+	if before != nil {
+		scope.Keep(before)
+	}
 	o.scope, o.commits = scope, there
 	o.account()
 	return nil
 }
 
-func notStored() *wire.Error {
+func notStored(why error) *wire.Error {
+	if errors.Is(why, bus.ErrFull) {
+		return state.Full()
+	}
 	return &wire.Error{
 		Code: wire.CodeInternal, Message: "the change could not be stored, or it is not known whether it was",
 		Next: "read the record, then write again", RetrySeconds: 1,

@@ -68,6 +68,8 @@ type ServiceConfig struct {
 	Bus bus.Bus
 	// Log is where the durable records of all scopes are.
 	Log bus.Log
+	// MaxStored is how many bytes of the log may be used, which must take ShelfReserve more; 0: all that it takes.
+	MaxStored int64
 	// May returns the rules of a scope, and of the room whose it is. It may return nil: all is allowed.
 	May func(scope wire.Scope, room string) func(state.Access) *wire.Error
 	// Linger is how long a room's state is kept when nobody is attached any more.
@@ -85,6 +87,7 @@ type Service struct {
 	unserve func()
 	server  *Owner
 	budget  *Budget
+	shelf   *Shelf
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -116,6 +119,9 @@ type roomScope struct {
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
 	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, ending: map[string]chan struct{}{}}
 	var err error
+	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored); err != nil {
+		return nil, err
+	}
 	if s.server, err = s.open(ctx, wire.ScopeServer, ""); err != nil {
 		return nil, err
 	}
@@ -154,6 +160,9 @@ func (s *Service) Close() error {
 
 // Costly counts what was refused as rules would have had to look at too much.
 func (s *Service) Costly() uint64 { return s.costly.Load() }
+
+// Unstored counts commits of durable records that could not be stored.
+func (s *Service) Unstored() uint64 { return s.shelf.unstored.Load() }
 
 // may is Config.May, counted.
 func (s *Service) may(scope wire.Scope, room string) func(state.Access) *wire.Error {
@@ -197,7 +206,7 @@ func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Own
 	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
 		return nil, fmt.Errorf("seed scope: %w", err)
 	}
-	o := Config{State: c, Log: s.config.Log, Subject: logSubject(scope, room), Budget: s.budget, Tell: s.tell, Logger: s.config.Logger}
+	o := Config{State: c, Log: s.config.Log, Subject: logSubject(scope, room), Budget: s.budget, Shelf: s.shelf, Tell: s.tell, Logger: s.config.Logger}
 	if scope == wire.ScopeRoom && s.config.Note != nil {
 		o.Note = func(typ string, body []byte) { s.config.Note(room, typ, body) }
 	}

@@ -99,6 +99,19 @@ func (s *Scope) Replay(c Commit) error {
 	return nil
 }
 
+// Keep takes over the records of another scope that are not stored, but for those in whose place there is a stored one. Nobody is attached yet.
+func (s *Scope) Keep(before *Scope) {
+	for _, name := range slices.Sorted(maps.Keys(before.records)) {
+		if r := before.records[name]; !r.durable && s.records[name] == nil {
+			kept := *r
+			kept.timer = nil // the other one's
+			s.records[name] = &kept
+			s.bytes += kept.held()
+			s.mortal(&kept, kept.expires)
+		}
+	}
+}
+
 // Replayed returns an error if operations were replayed that do not follow from anything: commits are missing.
 func (s *Scope) Replayed() error {
 	if len(s.gaps) == 0 {

@@ -44,6 +44,9 @@ func NewLedger(slack, worth int) *Ledger {
 	return &Ledger{slack: slack, worth: worth, copies: map[string]copied{}}
 }
 
+// Slack says anew by how much the log may be longer than it must, and how many bytes are worth purging.
+func (l *Ledger) Slack(slack, worth int) { l.slack, l.worth = slack, worth }
+
 // Stored says that a message is in the log, behind all others.
 func (l *Ledger) Stored(number uint64, size int, entries []Note) {
 	l.messages = append(l.messages, message{number, size})

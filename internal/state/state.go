@@ -46,6 +46,7 @@ type Scope struct {
 	records      map[string]*record
 	bytes        int               // of all records, about as they are in memory
 	spare        int               // bytes that they may grow by for the sake of other scopes
+	full         bool              // nothing durable is written
 	incarnations uint64            // the last one
 	appended     uint64            // entries so far
 	settled      uint64            // of these are stored
@@ -170,6 +171,9 @@ func (s *Scope) Next() time.Time { return s.timers.next() }
 
 // Spare says by how many bytes the records may grow for the sake of other scopes, until it is said again.
 func (s *Scope) Spare(bytes int) { s.spare = bytes }
+
+// Full says whether what is stored takes all the room that there is, until it is said again: durable records are not written then.
+func (s *Scope) Full(full bool) { s.full = full }
 
 // count returns the next of numbers that grow, and of which none comes twice also where the last one is not known any more: it is not below
 // the time in microseconds, and nobody counts faster than that.

@@ -42,6 +42,9 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	if conflicts {
 		return s.conflict(c.By, c.Name)
 	}
+	if refused == nil && durable && s.full {
+		refused = Full()
+	}
 	if refused == nil {
 		refused = s.checkRoom(r, c.RecordWrite, made)
 	}
@@ -144,6 +147,12 @@ func (s *Scope) checkRoom(r *record, c wire.RecordWrite, made change) *wire.Erro
 		return wire.NewError(wire.CodeLimit, "the records of all scopes are as large as they may be together", "delete some, or let them expire")
 	}
 	return nil
+}
+
+// Full refuses what there is no room for where durable records are stored.
+func Full() *wire.Error {
+	return wire.NewError(wire.CodeLimit, "the durable records of the server take all the room that they may take",
+		"delete some, let them expire, or ask whoever runs the server for more (--state-bytes)")
 }
 
 // conflict tells the caller what is there, if it may know.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func RunLog(t *testing.T, open func(t *testing.T, l bus.Limits) bus.Log) {
 		{"of those who append after the same message one succeeds", bus.Limits{MaxBytes: 1 << 20}, races},
 		{"purged messages are gone, and numbers go on", bus.Limits{MaxBytes: 1 << 20}, purges},
 		{"the first message of a subject is the oldest that is there", bus.Limits{MaxBytes: 1 << 20}, findsFirst},
+		{"a log tells how large it is", bus.Limits{MaxBytes: 1 << 20}, tellsSize},
 		{"a full log takes no more, and takes again when there is room", bus.Limits{MaxBytes: 64 << 10}, fullLog},
 		{"a log that forgets makes room for what is new, whosever it is", bus.Limits{MaxBytes: 64 << 10, Forget: true}, forgets},
 		{
@@ -245,6 +247,24 @@ func forgetsAll(t *testing.T, l bus.Log) {
 	WantLog(t, l, "r.idle", idle, "now")
 }
 
+func tellsSize(t *testing.T, l bus.Log) {
+	size := func(least int64) {
+		t.Helper()
+		if n, err := l.Size(t.Context()); err != nil || n < least || n > least+3*256 {
+			t.Errorf("%d bytes, %v, where there are %d in messages", n, err, least)
+		}
+	}
+	size(0)
+	n := store(t, l, "r.a", 0, strings.Repeat("x", 10_000))
+	last := store(t, l, "r.a", n, strings.Repeat("x", 5_000))
+	store(t, l, "r.b", 0, strings.Repeat("x", 2_000))
+	size(17_000)
+	if err := l.Purge(t.Context(), "r.a", last); err != nil {
+		t.Fatal(err)
+	}
+	size(7_000)
+}
+
 func fullLog(t *testing.T, l bus.Log) {
 	var last uint64
 	kept := 0
@@ -337,8 +357,9 @@ func logContext(t *testing.T, l bus.Log) {
 	cancel()
 	_, appendErr := l.Append(ctx, "r.a", 1, nil)
 	_, firstErr := l.First(ctx, "r.a")
+	_, sizeErr := l.Size(ctx)
 	for what, err := range map[string]error{
-		"Append": appendErr, "First": firstErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
+		"Append": appendErr, "First": firstErr, "Size": sizeErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", what, err)
@@ -353,8 +374,9 @@ func closedLog(t *testing.T, l bus.Log) {
 	}
 	_, appendErr := l.Append(t.Context(), "r.a", 1, nil)
 	_, firstErr := l.First(t.Context(), "r.a")
+	_, sizeErr := l.Size(t.Context())
 	for what, err := range map[string]error{
-		"Append": appendErr, "First": firstErr, "Purge": l.Purge(t.Context(), "r.a", 1),
+		"Append": appendErr, "First": firstErr, "Size": sizeErr, "Purge": l.Purge(t.Context(), "r.a", 1),
 		"Read": l.Read(t.Context(), "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, bus.ErrClosed) {

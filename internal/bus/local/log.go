@@ -166,6 +166,20 @@ func (l *Log) Purge(ctx context.Context, subject string, below uint64) error {
 	return nil
 }
 
+// Size implements bus.Log.
+func (l *Log) Size(ctx context.Context) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire()
+	if l.closed {
+		return 0, bus.ErrClosed
+	}
+	return l.bytes, nil
+}
+
 // Close implements bus.Log.
 func (l *Log) Close() error {
 	l.mu.Lock()

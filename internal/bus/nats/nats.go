@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -169,6 +170,18 @@ func (l *Log) Purge(ctx context.Context, subject string, below uint64) error {
 		return fmt.Errorf("purge %s below %d: %w", subject, below, l.closing(err))
 	}
 	return nil
+}
+
+// Size implements bus.Log.
+func (l *Log) Size(ctx context.Context) (int64, error) {
+	if l.closed.Load() || l.node.conn.IsClosed() {
+		return 0, bus.ErrClosed
+	}
+	info, err := l.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the size of %s: %w", l.name, l.closing(err))
+	}
+	return int64(min(info.State.Bytes, math.MaxInt64)), nil
 }
 
 // Close implements bus.Log. What was stored stays for the next one that is opened.
