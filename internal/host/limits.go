@@ -38,7 +38,7 @@ const (
 	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms; and of --state-bytes
 	maxLogBytes    = 1 << 39                // of both
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start
-	keysInterval   = 400 * time.Millisecond // between looks at the keys and the rules, and settleTime after one at which they had changed: what is
+	keysInterval   = 350 * time.Millisecond // between looks at the keys and the rules, and settleTime after one at which they had changed: what is
 	settleTime     = 50 * time.Millisecond  // taken away is worth nothing half a second later
 )
 
