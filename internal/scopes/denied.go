@@ -18,7 +18,7 @@ func Denied(ctx context.Context, b bus.Bus, room string, by state.Caller, record
 		ask.Records = append(ask.Records, wire.RecordWanted{Name: name, Head: true})
 	}
 	by.Session = "" // who is not attached may ask too
-	answer, err := b.Request(ctx, Subject, encode(Request{Room: room, By: by, Type: wire.TypeRecordRead, Body: encode(ask)}))
+	answer, err := b.Request(ctx, Subject, Request{Room: room, By: by, Type: wire.TypeRecordRead, Body: encode(ask)}.Encode())
 	var a Answer
 	if err == nil {
 		err = json.Unmarshal(answer, &a)

@@ -36,20 +36,20 @@ func SessionSubject(session string) string {
 	return "scope-session." + base64.RawURLEncoding.EncodeToString([]byte(session))
 }
 
-// Request is a message to Subject.
+// Request is a message to Subject, by Encode.
 type Request struct {
-	Scope wire.Scope      `json:"scope"`          // of attach, detach and reset; others say it in their body
-	Room  string          `json:"room,omitempty"` // of whoever asks, also about the server's scope
-	Node  string          `json:"node,omitempty"` // of an attaching session
-	By    state.Caller    `json:"by"`
-	Type  string          `json:"type"`
-	Body  json.RawMessage `json:"body,omitempty"`
+	Scope wire.Scope // of attach, detach and reset; others say it in their body
+	Room  string     // of whoever asks, also about the server's scope
+	Node  string     // of an attaching session
+	By    state.Caller
+	Type  string
+	Body  json.RawMessage
 	// Reply asks for the reply to a request of wire among the session's events, as the one with this number: in its order, and so that
 	// nobody waits while it is stored. The Answer then says only that the request is taken, or why it is not.
-	Reply uint64 `json:"reply,omitempty"`
+	Reply uint64
 }
 
-// Answer is the answer to it.
+// Answer is the answer to it, as JSON; see DecodeAnswer.
 type Answer struct {
 	Type  string          `json:"type,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
@@ -275,11 +275,11 @@ func DecodeEvent(b []byte) (Event, error) {
 
 // serve carries out one request.
 func (s *Service) serve(ctx context.Context, b []byte) []byte {
-	var r Request
-	if err := json.Unmarshal(b, &r); err != nil {
+	r, err := decodeRequest(b)
+	if err != nil {
 		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "")})
 	}
-	scope, command, refused := read(r)
+	scope, command, refused := read(ctx, r)
 	if refused != nil {
 		return encode(Answer{Error: refused})
 	}
@@ -293,7 +293,7 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 		if err := owner.Ask(ctx, command, func(reply state.Reply) { s.answer(r.By.Session, r.Reply, reply) }); err != nil {
 			return encode(Answer{Error: overloaded()})
 		}
-		return encode(Answer{})
+		return taken
 	}
 	reply, err := owner.Do(ctx, command)
 	switch {
@@ -304,12 +304,12 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	case reply.Error != nil:
 		return encode(Answer{Error: reply.Error})
 	case reply.Type == "":
-		return encode(Answer{})
+		return taken
 	}
 	return encode(Answer{Type: reply.Type, Body: encode(reply.Body)})
 }
 
-func read(r Request) (wire.Scope, state.Command, *wire.Error) {
+func read(ctx context.Context, r Request) (wire.Scope, state.Command, *wire.Error) {
 	r.By.Room = r.Room
 	switch r.Type {
 	case TypeAttach:
@@ -319,7 +319,24 @@ func read(r Request) (wire.Scope, state.Command, *wire.Error) {
 	case TypeReset:
 		return r.Scope, state.Reset{Session: r.By.Session}, nil
 	}
+	if d, ok := ctx.Value(decodedKey{}).(decoded); ok {
+		return d.scope, d.command, nil
+	}
 	return state.Decode(r.By, r.Type, r.Body)
+}
+
+type decodedKey struct{}
+
+// decoded is what the body of a request says.
+type decoded struct {
+	scope   wire.Scope
+	command state.Command
+}
+
+// WithDecoded tells what the body of the request says that ctx is for. The bus takes it along within this process, and it is not decoded again; on
+// another node it is. Nobody uses the command afterwards.
+func WithDecoded(ctx context.Context, scope wire.Scope, command state.Command) context.Context {
+	return context.WithValue(ctx, decodedKey{}, decoded{scope, command})
 }
 
 func overloaded() *wire.Error {

@@ -68,11 +68,7 @@ func (c *town) ask(room, session, typ, body string) string {
 	if body != "" {
 		r.Body = json.RawMessage(body)
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	answer, err := c.bus.Request(context.Background(), scopes.Subject, b)
+	answer, err := c.bus.Request(context.Background(), scopes.Subject, r.Encode())
 	if err != nil {
 		return err.Error()
 	}
@@ -156,8 +152,8 @@ func TestServerScope(t *testing.T) {
 		if got := c.ask("tea", "ann", "event-subscribe", `{"scope":"server","names":["x"]}`); got != "session-expired" {
 			t.Errorf("not attached: %s", got)
 		}
-		b, _ := json.Marshal(scopes.Request{Scope: wire.ScopeServer, By: state.Caller{Session: "ann", Identity: "ann"}, Type: scopes.TypeAttach})
-		if _, err := c.bus.Request(t.Context(), scopes.Subject, b); err != nil {
+		r := scopes.Request{Scope: wire.ScopeServer, By: state.Caller{Session: "ann", Identity: "ann"}, Type: scopes.TypeAttach}
+		if _, err := c.bus.Request(t.Context(), scopes.Subject, r.Encode()); err != nil {
 			t.Fatal(err)
 		}
 		if got := c.ask("tea", "ann", "presence-subscribe", `{"scope":"server"}`); got != `present{"identities":["ann"]}` {
@@ -390,13 +386,8 @@ func TestRepliesAreInOrder(t *testing.T) {
 		ask := func(typ, body string) {
 			t.Helper()
 			number++
-			b, err := json.Marshal(scopes.Request{
-				Room: "tea", By: state.Caller{Session: "ann", Identity: "ann"}, Type: typ, Body: json.RawMessage(body), Reply: uint64(number),
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if answer, err := c.bus.Request(t.Context(), scopes.Subject, b); err != nil || string(answer) != "{}" {
+			r := scopes.Request{Room: "tea", By: state.Caller{Session: "ann", Identity: "ann"}, Type: typ, Body: json.RawMessage(body), Reply: uint64(number)}
+			if answer, err := c.bus.Request(t.Context(), scopes.Subject, r.Encode()); err != nil || string(answer) != "{}" {
 				t.Errorf("%s: %s, %v", typ, answer, err)
 			}
 		}

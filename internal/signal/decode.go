@@ -17,7 +17,9 @@ func decode(b []byte) (wire.Request, *wire.Error) {
 	if refused := CheckJSON(b); refused != nil {
 		return r, refused
 	}
-	if err := json.Unmarshal(b, &r); err != nil {
+	if quick, ok := decodeUsual(b); ok {
+		r = quick
+	} else if err := json.Unmarshal(b, &r); err != nil {
 		return wire.Request{}, wire.NewError(wire.CodeBadRequest, `the message is not a JSON object with "id", "type" and "body"`, "see docs/protocol.md, section 3.1")
 	}
 	if r.ID == 0 || r.ID > MaxRequestID || r.Type == "" {
@@ -30,6 +32,34 @@ func decode(b []byte) (wire.Request, *wire.Error) {
 		return r, wire.NewError(wire.CodeBadRequest, "the body of a request is an object", "see docs/protocol.md, section 3.1")
 	}
 	return r, nil
+}
+
+// decodeUsual reads a request that has the form in which every client of ours writes it: it takes a tenth of the time, and a stack that stays small. Of
+// anything else it says nothing. The body is a part of b.
+func decodeUsual(b []byte) (r wire.Request, ok bool) {
+	rest, ok := bytes.CutPrefix(b, []byte(`{"id":`))
+	if !ok {
+		return r, false
+	}
+	digits, rest, _ := bytes.Cut(rest, []byte(`,"type":"`))
+	typ, rest, ok := bytes.Cut(rest, []byte{'"'})
+	if !ok || len(digits) == 0 || len(digits) > 16 || digits[0] == '0' && len(digits) > 1 || bytes.ContainsFunc(typ, func(c rune) bool { return c != '-' && (c < 'a' || c > 'z') }) {
+		return r, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return r, false
+		}
+		r.ID = 10*r.ID + uint64(c-'0')
+	}
+	r.Type = string(typ)
+	if body, ok := bytes.CutPrefix(rest, []byte(`,"body":`)); ok {
+		if r.Body, ok = bytes.CutSuffix(body, []byte{'}'}); !ok || len(r.Body) < 2 || r.Body[0] != '{' || r.Body[len(r.Body)-1] != '}' {
+			return r, false
+		}
+		return r, json.Valid(r.Body)
+	}
+	return r, string(rest) == "}"
 }
 
 // CheckJSON refuses what no decoder is to be given: text that is not UTF-8, and what is nested too deeply.

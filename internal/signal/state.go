@@ -57,7 +57,7 @@ func (s *Service) newShare(p *seat, identity string, grants wire.Grants) *share 
 		s.config.Log.Error("subscribe to a session's events of state", "error", err)
 		return nil
 	}
-	h := &share{caller: state.Caller{Session: p.id, Identity: identity, Grants: grants}, events: events, doors: map[wire.Scope]*door{}}
+	h := &share{caller: state.Caller{Session: p.id, Identity: identity, Room: p.room, Grants: grants}, events: events, doors: map[wire.Scope]*door{}}
 	for _, scope := range bothScopes {
 		h.doors[scope] = &door{}
 	}
@@ -173,20 +173,24 @@ func (s *Service) scopeRequest(p *seat, h *share, r scopes.Request) *wire.Error 
 
 // askScope sends a request to a scope. Like ask, it does not end with a socket.
 func (s *Service) askScope(p *seat, h *share, r scopes.Request) (scopes.Answer, *wire.Error) {
-	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+	return s.askScopeIn(context.Background(), p, h, r)
+}
+
+func (s *Service) askScopeIn(ctx context.Context, p *seat, h *share, r scopes.Request) (scopes.Answer, *wire.Error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	r.Room, r.By = p.room, h.caller
 	return s.request(ctx, r)
 }
 
 func (s *Service) request(ctx context.Context, r scopes.Request) (scopes.Answer, *wire.Error) {
-	b, err := s.config.Bus.Request(ctx, scopes.Subject, encode(r))
+	b, err := s.config.Bus.Request(ctx, scopes.Subject, r.Encode())
 	if errors.Is(err, bus.ErrNoResponders) {
 		return scopes.Answer{}, noState()
 	}
 	var a scopes.Answer
 	if err == nil {
-		err = json.Unmarshal(b, &a)
+		a, err = scopes.DecodeAnswer(b)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil && state.IsRequest(r.Type): // it may have been begun
@@ -207,6 +211,8 @@ type asked struct {
 	body  json.RawMessage
 	scope wire.Scope
 	again bool // asked once more, as the scope did not know the session
+	// owned by who sends it
+	command state.Command // what body says, until it is sent
 }
 
 // writes tells whether the request changes a record, so that its reply may wait for a disk.
@@ -230,7 +236,7 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 	if refused == nil {
 		refused = s.paceState(state.Cost(command))
 	}
-	asks := &asked{typ: r.Type, body: r.Body, scope: scope}
+	asks := &asked{typ: r.Type, body: r.Body, scope: scope, command: command}
 	if refused == nil && asks.reads() && !s.waitForRoom(a) {
 		return nil // whoever resumes the session repeats it
 	}
@@ -245,7 +251,9 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 
 // request sends a request that is noted to its scope.
 func (s *Session) request(id uint64, a *asked) *wire.Error {
-	_, refused := s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: id})
+	ctx := scopes.WithDecoded(context.Background(), a.scope, a.command)
+	a.command = nil
+	_, refused := s.service.askScopeIn(ctx, &s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: id})
 	if refused != nil {
 		s.mu.Lock()
 		s.forgetAsked(id)

@@ -268,8 +268,8 @@ func TestStateAttachesAgain(t *testing.T) {
 	withState(t, func(n *node) {
 		ann := n.connect()
 		j := ann.join("ann")
-		b, _ := json.Marshal(scopes.Request{Scope: wire.ScopeServer, Room: "tea", By: state.Caller{Session: j.Session}, Type: scopes.TypeDetach})
-		if _, err := n.bus.Request(n.Context(), scopes.Subject, b); err != nil {
+		r := scopes.Request{Scope: wire.ScopeServer, Room: "tea", By: state.Caller{Session: j.Session}, Type: scopes.TypeDetach}
+		if _, err := n.bus.Request(n.Context(), scopes.Subject, r.Encode()); err != nil {
 			t.Fatal(err)
 		}
 		if m := ann.reply(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: wire.ScopeServer}); string(m.Body) != `{"identities":["ann"]}` {

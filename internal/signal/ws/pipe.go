@@ -11,7 +11,7 @@ import (
 
 const (
 	// readerBytes is what is read at once of requests that are short; what is longer is read past the buffer.
-	readerBytes = 1 << 10
+	readerBytes = 512
 	// writerBytes is more than a control frame, which is all that is written through the buffer.
 	writerBytes = 256
 )
