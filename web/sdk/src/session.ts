@@ -9,8 +9,11 @@ import { type EventMessage, type Join, type Joined, limits, type RequestMessage,
 const requestTimeoutMs = 10_000;
 /** What a request has around its body. */
 const envelopeBytes = 256;
-/** Requests that wait for a reply, or for a connection. */
-const maxWaiting = 512;
+/** Requests that wait for a reply, or for a connection. Beyond it those are refused that an application asks as often as it likes. */
+export const maxWaiting = 512;
+const limited: ReadonlySet<keyof Requests> = new Set([
+  "chat", "update", "kick", "mute", "event-publish", "rpc-request", "record-read", "presence-read", "log-read",
+]);
 /** The close status for a message that is too large: docs/protocol.md, section 2.1. */
 const tooLargeStatus = 1009;
 /** How long a lost session tries to come back before it gives up. */
@@ -99,7 +102,7 @@ export class Session {
   /** Asks the server. While the connection is lost the request waits; its time limit runs while there is one. */
   request<T extends keyof Requests>(type: T, body: Requests[T]["body"]): Promise<Requests[T]["replyBody"]> {
     if (this.#state.at === "ended") return Promise.reject(this.#state.error);
-    if (this.#waiting.size >= maxWaiting) {
+    if (this.#waiting.size >= maxWaiting && limited.has(type)) {
       return Promise.reject(new LimitError("limit", "Too many requests wait for the server.", { next: "Slow down." }));
     }
     const bytes = bytesOf(JSON.stringify(body)) + envelopeBytes;

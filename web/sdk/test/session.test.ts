@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { ParleyError } from "../src/errors.js";
-import { backoff, Session, type SessionState } from "../src/session.js";
+import { backoff, maxWaiting, Session, type SessionState } from "../src/session.js";
 import type { EventMessage, Joined } from "../src/wire.gen.js";
 import { FakeServer, joined, pass, settle } from "./fake-server.js";
 
@@ -378,8 +378,8 @@ test("leaving while the socket is lost stops the tries", async () => {
 
 test("too many requests without an answer are refused", async () => {
   const { session } = await open();
-  const asked = Array.from({ length: 512 }, () => code(session.request("ping", {})));
-  assert.equal(await code(session.request("ping", {})), "limit");
+  const asked = Array.from({ length: maxWaiting }, () => code(session.request("chat", { text: "x" })));
+  assert.equal(await code(session.request("chat", { text: "x" })), "limit");
   session.leave();
   assert.deepEqual(new Set(await Promise.all(asked)), new Set(["left"]));
 });

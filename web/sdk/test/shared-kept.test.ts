@@ -6,7 +6,8 @@ import { MediaError, ParleyError } from "../src/errors.js";
 import type { RequestMessage } from "../src/wire.gen.js";
 import { limits } from "../src/wire.gen.js";
 import { type FakeServer, pass, settle } from "./fake-server.js";
-import { asked, board, code, expire, open, type Opened, stateLost } from "./shared-room.js";
+import { maxWaiting } from "../src/session.js";
+import { answer, asked, board, changed, code, expire, open, type Opened, record, stateLost } from "./shared-room.js";
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
@@ -308,4 +309,28 @@ test("a server that keeps no state says so, and that is nothing about media", as
   await settle();
   all.server.refuse("unsupported");
   await assert.rejects(opening, (e: unknown) => e instanceof ParleyError && !(e instanceof MediaError) && e.code === "unsupported");
+});
+
+test("what is kept, and what was written, comes through in the next session, however many requests wait for it", async () => {
+  const all = await open();
+  const rec = await record(all, { n: 1 });
+  const subscribing = all.state.event("wave").subscribe(() => undefined);
+  await settle();
+  all.server.reply("subscribed", { results: [{ name: "wave" }] });
+  await subscribing;
+  all.server.cut();
+  await pass(400);
+  all.server.refuse("session-expired");
+  await pass(1);
+  for (let i = 0; i < maxWaiting; i++) void code(all.state.event("x").publish(i));
+  assert.equal(await code(all.state.event("x").publish(1)), "limit");
+  const writing = rec.set("n", 2);
+  await pass(6_000);
+  all.server.join();
+  await settle();
+  assert.equal(asked(all.server, "event-subscribe").length, 2);
+  await answer(all.server, { ...board(5), incarnation: 3, version: 5, same: true });
+  all.server.reply("written", { incarnation: 3, version: 6 }, asked(all.server, "record-write").at(-1));
+  changed(all.server, 6, [{ op: "set", path: "n", value: 2 }], 3, "ann");
+  await writing;
 });

@@ -1,6 +1,8 @@
 import { ParleyError } from "./errors.js";
 import type { Carrier } from "./signalling/carrier.js";
 import { type EventMessage, type Join, type Joined, type Requests } from "./wire.gen.js";
+/** Requests that wait for a reply, or for a connection. Beyond it those are refused that an application asks as often as it likes. */
+export declare const maxWaiting = 512;
 export type SessionState = {
     readonly at: "new";
 } | {
