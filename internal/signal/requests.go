@@ -50,6 +50,9 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 		s.askState(a, r)
 		return a.over()
 	}
+	if shared && s.share != nil && !s.waitForRoom(a) {
+		return a.over() // as in begin
+	}
 	e, refused := s.perform(a, r)
 	s.answer(r.ID, e, refused)
 	if r.Type == wire.TypeLeave && e.typ == wire.TypeOK {

@@ -219,7 +219,13 @@ type asked struct {
 func (a asked) writes() bool { return a.typ == wire.TypeRecordWrite || a.typ == wire.TypeRecordDelete }
 
 // reads tells whether the reply may have as much as wire.MaxBulkBytes in it.
-func (a asked) reads() bool { return a.typ == wire.TypeRecordRead || a.typ == wire.TypeRecordSubscribe }
+func (a asked) reads() bool {
+	switch a.typ {
+	case wire.TypeRecordRead, wire.TypeRecordSubscribe, wire.TypePresenceRead, wire.TypePresenceSubscribe, wire.TypeLogRead:
+		return true
+	}
+	return false
+}
 
 // askState begins a request of state. The reply comes among what the scope tells, so that the next request need not wait for it.
 func (s *Session) askState(a *Attachment, r wire.Request) {
@@ -267,7 +273,7 @@ func (s *Session) request(id uint64, a *asked) *wire.Error {
 func (s *Session) waitForRoom(a *Attachment) bool {
 	for {
 		s.mu.Lock()
-		fits := s.over || s.outbox.waitingBytes+(s.reading+1)*wire.MaxBulkBytes <= MaxWaitingBytes
+		fits := s.over || s.fits(wire.MaxBulkBytes)
 		s.mu.Unlock()
 		if fits {
 			return true
@@ -278,6 +284,11 @@ func (s *Session) waitForRoom(a *Attachment) bool {
 			return false
 		}
 	}
+}
+
+// fits tells whether there is room in the outbox for so many bytes, beside what the readings under way may answer. The caller holds mu.
+func (s *Session) fits(bytes int) bool {
+	return s.outbox.waitingBytes+s.reading*wire.MaxBulkBytes+bytes <= MaxWaitingBytes
 }
 
 // note keeps in mind what is asked, unless that is too much.
@@ -345,6 +356,10 @@ func (s *Session) stateReply(e scopes.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.statePace.owe(state.ReplyCost(len(answer.body)))
+	if refused != nil && refused.Current != nil && !s.fits(len(answer.body)) { // several times a large record: not all writes can be told of it at once
+		refused = overloaded("the write was not carried out, and too much waits for this client to tell it the record that is there")
+		answer = refusal(e.Reply, refused)
+	}
 	if s.forgetAsked(e.Reply) != nil { // else it was given up
 		answer.asked = true
 		s.answerLocked(e.Reply, answer, refused) // at once: whoever waits for room is to see it under way, or waiting for the socket

@@ -611,3 +611,38 @@ func TestStateRepliesLost(t *testing.T) {
 		}
 	})
 }
+
+// Rule: many conflicts about a large record make no slow reader: what has no room is overloaded.
+func TestConflictsAtOnce(t *testing.T) {
+	withState(t, func(n *node) {
+		reading := make(chan struct{}, 1<<20)
+		ann, bob := n.connectReading(reading), n.connect()
+		reading <- struct{}{}
+		ann.join("ann")
+		bob.join("bob")
+		bob.reply(2, wire.TypeRecordWrite, setTo("large", `"`+strings.Repeat("x", wire.MaxRecordBytes-100)+`"`))
+		const writes = 20
+		for id := range uint64(writes) {
+			w := setTo("large", `1`)
+			w.Version = new(uint64)
+			_ = ann.send(2+id, wire.TypeRecordWrite, w)
+			synctest.Wait()
+		}
+		close(reading)
+		synctest.Wait()
+		all, conflicts, crowded := ann.messages(), 0, 0
+		for _, m := range all {
+			if m.Type == wire.TypeError {
+				switch body[wire.Error](m).Code {
+				case wire.CodeConflict:
+					conflicts++
+				case wire.CodeOverloaded:
+					crowded++
+				}
+			}
+		}
+		if conflicts < 2 || conflicts+crowded != writes || count(all, wire.TypeEnded) != 0 || count(all, wire.TypeResync) != 0 {
+			t.Errorf("%d conflicts and %d overloaded of %d; the last message is %s", conflicts, crowded, writes, ann.last().Type)
+		}
+	})
+}
