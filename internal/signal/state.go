@@ -372,10 +372,22 @@ func (s *Session) answerState(id uint64, e entry, refused *wire.Error) {
 	s.answer(id, e, refused)
 }
 
-// giveUp answers all that is under way, as replies may have been lost.
-func (s *Session) giveUp() {
+// any and subscribes are what giveUp is about: all, or what a reset has ended.
+func (a *asked) any() bool { return true }
+
+func (a *asked) subscribes() bool {
+	switch a.typ {
+	case wire.TypeRecordSubscribe, wire.TypeEventSubscribe, wire.TypePresenceSubscribe, wire.TypeRPCProvide, wire.TypeListen:
+		return true
+	}
+	return false
+}
+
+// giveUp answers what is under way, as replies may have been lost, or say what is not so any more.
+func (s *Session) giveUp(about func(*asked) bool) {
 	s.mu.Lock()
 	all := maps.Clone(s.underway)
+	maps.DeleteFunc(all, func(_ uint64, a *asked) bool { return !about(a) })
 	for id := range all {
 		s.forgetAsked(id)
 	}
@@ -383,7 +395,7 @@ func (s *Session) giveUp() {
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		refused := wire.NewError(wire.CodeInternal, "the reply was lost: it is not known whether the request was carried out", "read what is there")
 		if scopes.Repeats(all[id].typ) {
-			refused = overloaded("the reply was lost")
+			refused = overloaded("the reply was lost, or what was subscribed to has ended")
 		}
 		s.answerState(id, refusal(id, refused), refused)
 	}
@@ -473,6 +485,8 @@ func (s *Session) resetState() {
 	}
 	if lost := s.share.events.Lost(); lost != s.share.lost {
 		s.share.lost = lost
-		s.giveUp()
+		s.giveUp((*asked).any)
+		return
 	}
+	s.giveUp((*asked).subscribes) // a reply that waits for a disk would come after what says that they have ended
 }

@@ -646,3 +646,32 @@ func TestConflictsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Rule: no subscription is acknowledged after the resync that has ended it, also where its reply waits for a disk: it is refused before.
+func TestNoSubscriptionAfterResync(t *testing.T) {
+	withSlowState(t, func(n *node, disk *bustest.SlowLog) {
+		reading := make(chan struct{}, 1<<20)
+		ann, bob := n.connectReading(reading), n.connect()
+		reading <- struct{}{}
+		ann.join("ann")
+		bob.join("bob")
+		_ = bob.send(2, wire.TypeRecordWrite, durable("board"))
+		_ = ann.send(2, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}})
+		synctest.Wait()
+		_ = ann.send(3, wire.TypeRecordSubscribe, wire.RecordSubscribe{Scope: wire.ScopeServer, Records: []wire.RecordHave{{Name: "board"}}})
+		synctest.Wait()
+		for i := range uint64(signal.MaxWaiting + 10) {
+			bob.reply(3+i, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		}
+		close(disk.Stores)
+		synctest.Wait()
+		close(reading)
+		synctest.Wait()
+		got := ann.answers(3)
+		all := ann.messages()
+		after := slices.IndexFunc(all, func(m wire.Message) bool { return m.Type == wire.TypeResync })
+		if len(got) != 1 || got[0].Type != wire.TypeError || body[wire.Error](got[0]).Code != wire.CodeOverloaded || after < 0 || got[0].Seq > all[after].Seq {
+			t.Errorf("the resync is message %d of %d; the subscription was answered %+v", after, len(all), got)
+		}
+	})
+}
