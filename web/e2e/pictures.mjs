@@ -30,15 +30,19 @@ const notes = [
 ];
 
 /** A line that a hand might draw, as points in parts of the board. */
-const line = (from, to) => Array.from({ length: 13 }, (_, i) => [0, 1].map((k) => from[k] + ((to[k] - from[k]) * i) / 12 + 0.004 * Math.sin(4 * i + k)));
+const line = (from, to) => Array.from({ length: 13 }, (_, i) => [0, 1].map((k) => from[k] + ((to[k] - from[k]) * i) / 12 + 0.002 * Math.sin(2 * i + k)));
 const circle = (x, y, r) => Array.from({ length: 33 }, (_, i) => [x + r * Math.cos(i / 5), y + (4 / 3) * r * Math.sin(i / 5)]);
 const box = (x, y, w, h) => [[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]].flatMap((corner, i, all) => (i === 0 ? [] : line(all[i - 1], corner)));
 /** Who draws what, in which colour: a server, and three who talk through it. */
 const drawing = [
-  [1, 'Blue', box(0.38, 0.14, 0.24, 0.2)], [1, 'Blue', line([0.42, 0.21], [0.58, 0.21])], [1, 'Blue', line([0.42, 0.27], [0.53, 0.27])],
-  [0, 'Black', circle(0.18, 0.7, 0.075)], [0, 'Black', circle(0.5, 0.76, 0.075)], [0, 'Black', circle(0.82, 0.7, 0.075)],
-  [1, 'Red', line([0.23, 0.59], [0.4, 0.37])], [1, 'Red', line([0.5, 0.64], [0.5, 0.37])], [0, 'Green', line([0.77, 0.59], [0.6, 0.37])],
-  [0, 'Orange', line([0.68, 0.2], [0.9, 0.17])],
+  [1, [
+    ['Blue', box(0.38, 0.14, 0.24, 0.2)], ['Blue', line([0.42, 0.21], [0.58, 0.21])], ['Blue', line([0.42, 0.27], [0.53, 0.27])],
+    ['Red', line([0.23, 0.59], [0.4, 0.37])], ['Red', line([0.5, 0.64], [0.5, 0.37])],
+  ]],
+  [0, [
+    ['Black', circle(0.18, 0.7, 0.075)], ['Black', circle(0.5, 0.76, 0.075)], ['Black', circle(0.82, 0.7, 0.075)],
+    ['Green', line([0.77, 0.59], [0.6, 0.37])], ['Orange', line([0.68, 0.2], [0.9, 0.17])],
+  ]],
 ];
 
 /** The drawings, as a script. */
@@ -63,6 +67,19 @@ async function comes(app, number) {
   await app.until(() => document.querySelector('.preview video')?.videoWidth > 0, 'the preview');
 }
 
+/** The others come, each in a tab of the first one's browser. */
+async function others(ann, names) {
+  const people = [];
+  for (const name of names) {
+    const one = await ann.another(name, { isPhone: name.startsWith('Jonas') });
+    await comes(one, cast.indexOf(name));
+    await one.join();
+    if (name.startsWith('Kenji')) await one.press('Mute');
+    people.push(one);
+  }
+  return people;
+}
+
 const script = `${drawings()};${readFileSync(path.join(here, 'page/studio.js'), 'utf8')}`;
 
 test('the pictures of the README', { timeout: 240_000 }, async () => {
@@ -78,16 +95,7 @@ test('the pictures of the README', { timeout: 240_000 }, async () => {
     await ann.evaluate(() => e2e.speak(false));
     await ann.join();
 
-    const people = [ann];
-    for (const [i, name] of cast.entries()) {
-      if (i === 0) continue;
-      const isPhone = name.startsWith('Jonas');
-      const one = await ann.another(name, { isPhone });
-      await comes(one, i);
-      await one.join();
-      if (name.startsWith('Kenji')) await one.press('Mute');
-      people.push(one);
-    }
+    const people = [ann, ...await others(ann, cast.slice(1))];
     const [, mia, jonas] = people;
     for (const [i, text] of talk) {
       await people[i].page.bringToFront();
@@ -118,21 +126,35 @@ test('the pictures of the README', { timeout: 240_000 }, async () => {
     await mia.press('Share screen');
     await mia.read('Everyone sees your screen.');
     await ann.page.bringToFront();
-    await ann.until(() => document.querySelector('.tile.share video')?.videoWidth >= 1280 && document.querySelector('.strip .tile.speaking'), 'the screen');
+    await ann.until((count) => document.querySelector('.tile.share video')?.videoWidth >= 1280 && document.querySelector('.strip .tile.speaking') && e2e.allSharp(count, 160),
+      'the screen', people.length);
     await take(ann, 'share');
+  } finally {
+    await call.close();
+  }
+});
 
-    await mia.page.bringToFront();
-    await mia.press('Stop sharing');
-    for (const app of [ann, mia]) {
-      await app.page.bringToFront();
-      await app.openFromMenu('Whiteboard');
-      await app.openFromMenu('Notes');
-    }
-    for (const [i, colour, points] of drawing) {
+test('the picture of what people make together', { timeout: 240_000 }, async () => {
+  const call = await Call.start('pictures-board', []);
+  try {
+    const ann = await App.start(call, cast[0], 1);
+    await ann.page.setViewport(desk);
+    await comes(ann, 0);
+    await ann.join();
+    const people = [ann, ...await others(ann, cast.slice(1, 4))];
+    const [, mia, jonas] = people;
+    for (const [i, strokes] of drawing) {
       await people[i].page.bringToFront();
-      await people[i].press(colour);
-      await people[i].draw(...points);
+      await people[i].openFromMenu('Whiteboard');
+      for (const [colour, points] of strokes) {
+        await people[i].press(colour);
+        await people[i].draw(...points);
+      }
     }
+    await mia.page.bringToFront();
+    await mia.openFromMenu('Notes');
+    await ann.page.bringToFront();
+    await ann.openFromMenu('Notes');
     for (const [i, text] of notes) {
       await people[i].page.bringToFront();
       await people[i].writeNotes(text);
@@ -141,7 +163,8 @@ test('the pictures of the README', { timeout: 240_000 }, async () => {
     await jonas.press('Raise your hand');
     await ann.page.bringToFront();
     await ann.until((text) => document.querySelector('textarea.notes').value.endsWith(text), 'the notes', notes.at(-1)[1]);
-    await ann.until(() => document.querySelector('.tile-mark.raised') && document.querySelectorAll('.strokes path').length >= 10, 'the drawing');
+    await ann.until((count) => document.querySelector('.tile-mark.raised') && document.querySelectorAll('.strokes path').length >= 10 && e2e.allSharp(count, 320),
+      'the drawing', people.length);
     await take(ann, 'board');
   } finally {
     await call.close();

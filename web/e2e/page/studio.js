@@ -53,9 +53,9 @@
     devices.enumerateDevices = async () => Object.entries(names).map(([kind, label]) => ({ kind, label, deviceId: kind, groupId: '' }));
   };
 
-  /** Every tile with a camera shows a sharp picture. */
+  /** Every tile with a camera shows a sharp picture, and none is held for want of bandwidth. */
   e2e.allSharp = (count, width) => {
     const videos = [...document.querySelectorAll('.tile:not(.share) video')];
-    return videos.length === count && videos.every((video) => video.videoWidth >= width);
+    return videos.length === count && videos.every((video) => video.videoWidth >= width) && !document.querySelector('.tile .over-picture');
   };
 })();

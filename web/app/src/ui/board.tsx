@@ -104,6 +104,7 @@ function Tools({ call, board }: { readonly call: Call; readonly board: Board }):
   const isEmpty = board.strokes.value.length === 0;
   return (
     <div class="board-tools" role="group" aria-label="Tools">
+      {!call.mayShare && <p>You can look, but not draw.</p>}
       {call.mayShare && (
         <>
           <ToolButton which="pen" label="Pen" />

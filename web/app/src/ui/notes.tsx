@@ -42,7 +42,7 @@ export function NotesPanel({ call, notes }: { readonly call: Call; readonly note
       />
       <div class="panel-foot notes-foot">
         <Waiting call={call} isPending={notes.isPending} />
-        <p class="soft">Notes are kept as long as the room. Copy what you want to keep.</p>
+        <p class="soft">{!call.mayShare && "You can read here, but not write. "}Notes are kept as long as the room. Copy what you want to keep.</p>
         <button type="button" class="small" disabled={textOf(lines) === ""} onClick={() => void copy(textOf(lines), "Notes copied")}>
           <Icon name="duplicate" /> Copy the notes
         </button>

@@ -49,14 +49,6 @@ function Row({ person, call }: { readonly person: Person; readonly call: Call })
         )}
         {shares.length > 0 && <small>shares a screen</small>}
       </span>
-      <span class={`people-mark${isHeard ? "" : " off"}${speaking ? " speaking" : ""}`} data-tip={isHeard ? "Microphone on" : "Muted"}>
-        <Icon name={isHeard ? "mic" : "mic-off"} />
-        <span class="hidden">{isHeard ? "microphone on" : "muted"}</span>
-      </span>
-      <span class={`people-mark${isSeen ? "" : " off"}`} data-tip={isSeen ? "Camera on" : "Camera off"}>
-        <Icon name={isSeen ? "camera" : "camera-off"} />
-        <span class="hidden">{isSeen ? "camera on" : "camera off"}</span>
-      </span>
       {hand > 0 && mayRaise(call) && (
         <button
           type="button"
@@ -68,6 +60,15 @@ function Row({ person, call }: { readonly person: Person; readonly call: Call })
           <Icon name="hand" />
         </button>
       )}
+      <span class={`people-mark${isHeard ? "" : " off"}${speaking ? " speaking" : ""}`} data-tip={isHeard ? "Microphone on" : "Muted"}>
+        <Icon name={isHeard ? "mic" : "mic-off"} />
+        <span class="hidden">{isHeard ? "microphone on" : "muted"}</span>
+      </span>
+      <span class={`people-mark${isSeen ? "" : " off"}`} data-tip={isSeen ? "Camera on" : "Camera off"}>
+        <Icon name={isSeen ? "camera" : "camera-off"} />
+        <span class="hidden">{isSeen ? "camera on" : "camera off"}</span>
+      </span>
+      {call.mayKick && isLocal && <span class="people-gap" />}
       {call.mayKick && !isLocal && (
         <button type="button" class="quiet small" aria-label={`Remove ${name}`} data-tip="Remove" onClick={() => (dialog.value = { is: "remove", person })}>
           <Icon name="remove" />

@@ -8,9 +8,11 @@ export function Toasts(): JSX.Element {
     <div class="toasts" role="status" aria-live="polite" aria-relevant="additions">
       {toasts.value.map(({ id, text, next, step }) => (
         <div class="toast" key={id}>
-          <span>
-            {text}
-            {next && <small>{next}</small>}
+          <div class="toast-says">
+            <span>
+              {text}
+              {next && <small>{next}</small>}
+            </span>
             {step && (
               <button
                 type="button"
@@ -23,7 +25,7 @@ export function Toasts(): JSX.Element {
                 {step.label}
               </button>
             )}
-          </span>
+          </div>
           {next && (
             <button type="button" class="quiet small" aria-label="Close this message" onClick={() => dismiss(id)}>
               <Icon name="close" />
