@@ -37,7 +37,27 @@ func (s *Service) Visit(token, room, identity string) (*Visitor, *wire.Error) {
 	if refused != nil {
 		return nil, refused
 	}
+	if !s.TokenMode() && s.present(p.Room, p.Identity) {
+		return nil, wire.NewError(wire.CodeForbidden, "a session in this room has this identity", "choose another identity, or run the server with tokens, which say whose it is")
+	}
 	return &Visitor{service: s, room: p.Room, caller: state.Caller{Identity: p.Identity, Grants: p.Grants}}, nil
+}
+
+// present tells whether a session in a room has an identity.
+func (s *Service) present(room, identity string) bool {
+	var found []*Session
+	s.mu.Lock()
+	for _, v := range s.sessions {
+		if v.seat.room == room && v.share != nil && v.share.caller.Identity == identity {
+			found = append(found, v)
+		}
+	}
+	s.mu.Unlock()
+	return slices.ContainsFunc(found, func(v *Session) bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return !v.over
+	})
 }
 
 // Ask carries out one request. Like others it has a cost, which admit is asked for before.

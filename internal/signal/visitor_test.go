@@ -70,3 +70,20 @@ func TestVisitorCalls(t *testing.T) {
 		}
 	})
 }
+
+// Rule: in open mode nobody asks under the identity of a session that is in the room; in another room, and when it has left, it is free.
+func TestVisitorIsNobodyElse(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		ann.join("ann")
+		if _, refused := n.service.Visit("", "tea", "ann"); refused == nil || refused.Code != wire.CodeForbidden || refused.Next == "" {
+			t.Errorf("as ann: %v", refused)
+		}
+		if _, refused := n.service.Visit("", "milk", "ann"); refused != nil {
+			t.Errorf("in another room: %v", refused)
+		}
+		_ = ann.send(2, wire.TypeLeave, wire.Leave{})
+		ann.end()
+		n.visitor("ann")
+	})
+}

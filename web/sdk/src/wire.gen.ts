@@ -875,6 +875,17 @@ export interface RecordDeleted {
   by?: string;
 }
 
+/**
+ * RecordNoted is what a room's log tells of a change instead of RecordChanged or RecordDeleted, where it does not
+ * tell what was written.
+ */
+export interface RecordNoted {
+  scope: Scope;
+  name: string;
+  incarnation: number;
+  version: number;
+}
+
 /** RecordProvided tells a record's subscribers whether a pattern's provider is active for it. */
 export interface RecordProvided {
   scope: Scope;
