@@ -69,6 +69,7 @@ type Owner struct {
 	attached []state.Attach // in their order
 	commits  commits
 	timer    *time.Timer
+	over     bool                         // closed before it was loaded again: nothing in memory can be shown
 	failed   time.Time                    // when it was loaded again last
 	held     int                          // bytes of the budget that are its own
 	tickets  uint64                       // given to RPC requests of callers without a session
@@ -265,6 +266,12 @@ func (o *Owner) finish() {
 
 // handle applies one command, unless it is a request for which nobody waits any more.
 func (o *Owner) handle(c call) {
+	if o.over {
+		if c.answer != nil {
+			c.answer(state.Reply{Error: overloaded()})
+		}
+		return
+	}
 	defer o.survive(c)
 	if may := o.rules.Swap(nil); may != nil {
 		o.config.State.May = *may // also for the scope that is loaded again
@@ -331,6 +338,7 @@ func (o *Owner) begin(why error, before *state.Scope) {
 		select {
 		case <-time.After(loadPause):
 		case <-o.stop:
+			o.over = true
 			return
 		}
 	}
@@ -398,6 +406,7 @@ func (o *Owner) reload(before *state.Scope) {
 		select {
 		case <-time.After(loadPause):
 		case <-o.stop:
+			o.over = true
 			return
 		}
 	}

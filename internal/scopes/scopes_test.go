@@ -370,6 +370,29 @@ func TestRecheckOfWhoIsHeldUp(t *testing.T) {
 	})
 }
 
+// Rule: an owner that is closed before it is loaded again shows nothing of what it could not store.
+func TestCloseAfterFailure(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, _ *house) {
+		for range 20 { // what is chosen of a command and the end is chance
+			h := open(t, d)
+			for range 2 { // the second time it waits
+				write := h.later(set("a", 1))
+				synctest.Wait()
+				d.sync <- errors.New("the disk is broken")
+				<-write
+			}
+			reading := h.later(read("a"))
+			synctest.Wait()
+			if err := h.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if r := <-reading; r.Error == nil {
+				t.Fatalf("read: %+v", r.Body)
+			}
+		}
+	})
+}
+
 // Rule: a fault ends nothing but what was under way in the scope; what is stored is there.
 func TestFault(t *testing.T) {
 	bubble(t, func(t *testing.T, d *disk, h *house) {
