@@ -54,6 +54,7 @@ type node struct {
 	store       *nats.Node       // nil: nothing is stored
 	journal     *journal.Service // nil: rooms have no logs
 	scopes      *scopes.Service  // nil: there is none
+	durable     bool             // it stores what is durable
 	signal      *signal.Service
 	metrics     *obs.Metrics
 	fingerprint sdp.Fingerprint // of the DTLS certificate

@@ -41,7 +41,8 @@ func (n *node) buildJournal(b bus.Bus) error {
 	defer cancel()
 	log, err := n.store.Log(ctx, "LOG", bus.Limits{MaxBytes: n.cfg.RoomLogBytes, MaxAge: n.cfg.RoomLogAge, Forget: true})
 	if err != nil {
-		return fmt.Errorf("open the logs of rooms: %w", err)
+		n.log.Error("the logs of rooms cannot be opened in the data folder: rooms have none; all else works", "err", err)
+		return nil
 	}
 	n.journal, err = journal.New(journal.Config{
 		Bus: b, Log: log, Logger: n.log,
@@ -64,19 +65,6 @@ func (n *node) buildState(b bus.Bus) error {
 	if !n.cfg.State {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
-	defer cancel()
-	config := scopes.ServiceConfig{Bus: b, Log: local.NewLog(0), Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log, May: n.mayUnstored}
-	var err error
-	if n.store != nil {
-		config.May, config.MaxStored = n.mayState, n.cfg.StateBytes
-		if config.Log, err = n.store.Log(ctx, "STATE", bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}); err != nil {
-			return fmt.Errorf("open shared state: %w", err)
-		}
-	}
-	if n.journal != nil {
-		config.Note = n.journal.Note
-	}
 	if path := n.cfg.StateRules; path != "" {
 		n.rulesFile.read = timeOf(path) // before it is read: what changes meanwhile is read again
 		rules, err := readRules(path)
@@ -85,12 +73,39 @@ func (n *node) buildState(b bus.Bus) error {
 		}
 		n.rules.Store(rules)
 	}
-	n.scopes, err = scopes.NewService(ctx, config)
-	if err != nil {
-		return fmt.Errorf("keep shared state: %w", err)
+	config := scopes.ServiceConfig{Bus: b, Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log}
+	if n.journal != nil {
+		config.Note = n.journal.Note
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
+	defer cancel()
+	if err := n.storedState(ctx, config); err != nil {
+		n.log.Error("shared state: durable records are refused, because what is stored in the data folder cannot be used; all else works. "+
+			"Stop the server and put back a copy of the folder, or move it away to begin anew", "folder", filepath.Join(n.cfg.Data, "state"), "err", err)
+	}
+	if n.scopes == nil {
+		config.Log, config.May = local.NewLog(0), n.mayUnstored
+		var err error
+		if n.scopes, err = scopes.NewService(context.Background(), config); err != nil {
+			return fmt.Errorf("keep shared state: %w", err)
+		}
 	}
 	n.onStop(func() { _ = n.scopes.Close() })
 	return nil
+}
+
+// storedState starts what keeps shared state, where something can be stored, with what is.
+func (n *node) storedState(ctx context.Context, config scopes.ServiceConfig) (err error) {
+	if n.store == nil {
+		return nil
+	}
+	if config.Log, err = n.store.Log(ctx, "STATE", bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}); err != nil {
+		return err
+	}
+	config.May, config.MaxStored = n.mayState, n.cfg.StateBytes
+	n.scopes, err = scopes.NewService(ctx, config)
+	n.durable = err == nil
+	return err
 }
 
 // watched is a file: when it was read, and how it was at the last look.

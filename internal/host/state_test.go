@@ -1,6 +1,7 @@
 package host
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/nats"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -94,6 +96,63 @@ func TestNodeThatCannotStore(t *testing.T) {
 		}
 	}
 	go s.readToEnd()
+}
+
+// Where what is stored of the server's scope is damaged the server starts all the same, as one that cannot store; where it is a room's, that room
+// has no state and says why, others have theirs.
+func TestNodeWithDamagedStore(t *testing.T) {
+	data := t.TempDir()
+	spoil := func(subject string) {
+		t.Helper()
+		node, err := nats.Open(filepath.Join(data, "state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, err := node.Log(t.Context(), "STATE", bus.Limits{MaxBytes: 2 << 30})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := uint64(0)
+		err = log.Read(t.Context(), subject, 0, func(m bus.Stored) error {
+			last = m.Number
+			return nil
+		})
+		if err != nil || last == 0 {
+			t.Fatalf("nothing of %s is stored, %v", subject, err)
+		}
+		if _, err := log.Append(t.Context(), subject, last, []byte(`{"e":[{"n":"x`)); err != nil {
+			t.Fatal(err)
+		}
+		if err := node.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(durable bool, writes map[string]string) {
+		t.Helper()
+		n := startNode(t, "--data", data)
+		defer n.stop()
+		if n.durable != durable {
+			t.Errorf("durable: %v, want %v", n.durable, durable)
+		}
+		for where, want := range writes {
+			room, scope, _ := strings.Cut(where, " ")
+			s := dial(t, n)
+			s.request(1, wire.TypeJoin, `{"protocol":1,"room":"`+room+`","identity":"ann"}`)
+			m := s.request(2, wire.TypeRecordWrite, `{"scope":"`+scope+`","name":"board","durable":true,"operations":[{"op":"set","path":"n","value":1}]}`)
+			if !strings.Contains(string(m.Body), want) {
+				t.Errorf("%s: %s, want %s", where, m.Body, want)
+			}
+			if m := s.request(3, wire.TypeChat, `{"text":"hello"}`); m.Type != wire.TypeOK {
+				t.Errorf("%s: chat: %s", where, m.Body)
+			}
+			go s.readToEnd()
+		}
+	}
+	run(true, map[string]string{"tea server": `"version":1`, "tea room": `"version":1`, "milk room": `"version":1`})
+	spoil("r" + base64.RawURLEncoding.EncodeToString([]byte("tea")))
+	run(true, map[string]string{"tea server": `"version":2`, "tea room": `"internal"`, "milk room": `"version":2`})
+	spoil("server")
+	run(false, map[string]string{"tea server": `"unsupported"`, "tea room": `"unsupported"`, "milk room": `"unsupported"`})
 }
 
 // The rules are those of the file; when it has changed they hold at once, and a file that cannot be used changes nothing.

@@ -30,6 +30,8 @@ import (
 var (
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("the scope is closed")
+	// ErrDamaged: what is stored does not say what the scope was.
+	ErrDamaged = errors.New("what is stored of the scope is damaged")
 	// ErrUnderway is returned where a request was begun and nobody waits for its reply any more: whether it is carried out is not known.
 	ErrUnderway = errors.New("the request has no reply yet")
 )
@@ -436,16 +438,18 @@ func (o *Owner) load(ctx context.Context, before *state.Scope) error {
 	err := o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
 		var c state.Commit
 		if err := json.Unmarshal(m.Bytes, &c); err != nil {
-			return fmt.Errorf("commit %d: %w", m.Number, err)
+			return fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
 		}
 		if err := scope.Replay(c); err != nil {
-			return fmt.Errorf("commit %d: %w", m.Number, err)
+			return fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
 		}
 		there.loaded(m.Number, len(m.Bytes), c.Entries)
 		return nil
 	})
 	if err == nil {
-		err = scope.Replayed()
+		if err = scope.Replayed(); err != nil {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("load %s: %w", o.config.Subject, err)

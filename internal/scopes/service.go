@@ -286,7 +286,7 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	owner, done, err := s.owner(ctx, scope, r)
 	if err != nil {
 		s.config.Logger.Error("open a scope", "scope", scope, "error", err)
-		return encode(Answer{Error: overloaded()})
+		return encode(Answer{Error: closedTo(err)})
 	}
 	defer done()
 	if r.Reply != 0 && state.IsRequest(r.Type) {
@@ -337,6 +337,14 @@ type decoded struct {
 // another node it is. Nobody uses the command afterwards.
 func WithDecoded(ctx context.Context, scope wire.Scope, command state.Command) context.Context {
 	return context.WithValue(ctx, decodedKey{}, decoded{scope, command})
+}
+
+// closedTo tells why a scope cannot be opened.
+func closedTo(err error) *wire.Error {
+	if errors.Is(err, ErrDamaged) {
+		return wire.NewError(wire.CodeInternal, "what is stored of the room's state is damaged, so that there is none", "tell whoever runs the server: its log says more")
+	}
+	return overloaded()
 }
 
 func overloaded() *wire.Error {

@@ -329,7 +329,7 @@ func TestServiceReset(t *testing.T) {
 	})
 }
 
-// Rule: a scope that cannot be loaded is tried again with the next request.
+// Rule: a scope of which what is stored is damaged says so, and is tried again with the next request.
 func TestScopeCannotBeLoaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := local.NewLog(1 << 20)
@@ -337,7 +337,7 @@ func TestScopeCannotBeLoaded(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := newTown(t, l)
-		if got := c.ask("tea", "", "record-write", writeA+"}"); got != "overloaded" {
+		if got := c.ask("tea", "", "record-write", writeA+"}"); got != "internal" {
 			t.Errorf("broken: %s", got)
 		}
 		if got := c.ask("milk", "", "record-write", writeA+"}"); !strings.HasPrefix(got, "written") {
