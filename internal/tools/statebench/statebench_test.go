@@ -38,7 +38,7 @@ func TestScenarioStateBench(t *testing.T) {
 	_ = l.Close()
 	b := &bench{
 		binary: os.Args[0], address: address, window: 300 * time.Millisecond, settle: 100 * time.Millisecond,
-		subscribers: 5, ahead: 4, eventsPerSecond: 50, writers: 4, ephemeralWriters: 4, durablePerSecond: 100,
+		subscribers: 5, ahead: 4, eventsPerSecond: 50, writers: 4, ephemeralWriters: 60, durablePerSecond: 100,
 		idleSessions: 20, idleRoomSize: 5, records: 50, progress: &progress{out: io.Discard},
 	}
 	if err := b.run(context.Background(), nil); err != nil {
