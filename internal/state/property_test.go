@@ -151,6 +151,7 @@ func (c *crowd) send(t *rapid.T, name string, operations []wire.Operation) {
 	var was record
 	if before != nil {
 		was = *before
+		was.past = slices.Clone(was.past) // the record takes from its own
 	}
 	known, remembers := c.clients[id].memory[name]
 	if remembers = remembers && rapid.Bool().Draw(t, "remember"); remembers {
@@ -164,6 +165,10 @@ func (c *crowd) send(t *rapid.T, name string, operations []wire.Operation) {
 	if rapid.IntRange(0, 5).Draw(t, "mortal") == 0 {
 		ttl := rapid.IntRange(0, 3).Draw(t, "ttl")
 		w.TTLSeconds = &ttl
+	}
+	if rapid.IntRange(0, 5).Draw(t, "remembered") == 0 {
+		history := rapid.IntRange(0, 3).Draw(t, "history")
+		w.History = &history
 	}
 	if rapid.Bool().Draw(t, "says") {
 		durable := rapid.Bool().Draw(t, "durable")
@@ -205,10 +210,111 @@ func (c *crowd) checkSent(w RecordWrite, before *record, was record, body any, r
 		if b := body.(wire.Written); !may || !current || b.Version != was.version+1 {
 			c.t.Fatalf("%+v of %d/%d was written as %+v", w.RecordWrite, was.incarnation, was.version, b)
 		}
+		c.checkSettings(w, was)
+		if len(w.Operations) == 1 {
+			c.checkList(w.Name, w.Operations[0], was)
+		}
 		if now := c.s.records[w.Name]; was.version > 0 && len(now.past) > 0 && !now.at(was.version).Equal(was.value) {
 			c.t.Fatalf("version %d is remembered as %s, it was %s", was.version, now.at(was.version).JSON(), was.value.JSON())
 		}
 	}
+}
+
+// checkSettings: a record lives for its TTL from its last write, and keeps as many earlier versions as it was told.
+func (c *crowd) checkSettings(w RecordWrite, was record) {
+	c.t.Helper()
+	now, ttl, history, ends := c.s.records[w.Name], was.ttl, was.history, time.Time{}
+	if was.version == 0 {
+		ttl, history = 0, DefaultHistory
+	}
+	if w.TTLSeconds != nil {
+		ttl = time.Duration(*w.TTLSeconds) * time.Second
+	}
+	if w.History != nil {
+		history = *w.History
+	}
+	if ttl > 0 {
+		ends = c.now.Add(ttl)
+	}
+	versions := min(len(was.past)+1, was.history, history)
+	if was.version == 0 {
+		versions = 0
+	}
+	if !now.expires.Equal(ends) || now.history != history || len(now.past) != versions {
+		c.t.Fatalf("%s goes at %v and keeps %d of %d versions, want %v, %d of %d", w.Name, now.expires, len(now.past), now.history, ends, versions, history)
+	}
+}
+
+// checkList: an operation of a list does what the protocol says to the list that is there, whatever it was made for; what others have added since
+// the version from which entries were made stays.
+func (c *crowd) checkList(name string, o wire.Operation, was record) {
+	c.t.Helper()
+	then, list := plainList(was.value)
+	got, _ := plainList(c.s.records[name].value)
+	value, _ := plain(o.Value).(string)
+	want := slices.Clone(then)
+	at := func(place *int, most int) int {
+		if place == nil {
+			return most
+		}
+		return min(*place, most)
+	}
+	nearest := -1
+	for i, x := range then {
+		if d := at(o.At, len(then)) - i; x == value && (nearest < 0 || max(d, -d) < max(at(o.At, len(then))-nearest, nearest-at(o.At, len(then)))) {
+			nearest = i
+		}
+	}
+	switch {
+	case o.Op == wire.OperationEntries && list:
+		c.checkEntries(o, was, then, got)
+		return
+	case o.Op == wire.OperationInsert:
+		want = slices.Insert(want, at(o.At, len(then)), value)
+	case o.Op != wire.OperationRemove && o.Op != wire.OperationMove:
+		return
+	case nearest >= 0:
+		want = slices.Delete(want, nearest, nearest+1)
+		if o.Op == wire.OperationMove {
+			want = slices.Insert(want, at(o.To, len(want)), value)
+		}
+	}
+	if !slices.Equal(got, want) {
+		c.t.Fatalf("%s of %s at %v to %v makes %v of %v, want %v", o.Op, value, o.At, o.To, got, then, want)
+	}
+}
+
+// checkEntries: of each entry there are as many more, or fewer, as the writer has made it since the version that it knew.
+func (c *crowd) checkEntries(o wire.Operation, was record, then, got []string) {
+	c.t.Helper()
+	var wanted []string
+	_ = json.Unmarshal(o.Value, &wanted)
+	base := then
+	if _, kept := was.back(o.Base); o.Base > 0 && kept {
+		var list bool
+		if base, list = plainList(was.at(o.Base)); !list {
+			base = then // there was no list: it is replaced
+		}
+	}
+	count := func(all []string, x string) (n int) {
+		for _, y := range all {
+			if x == y {
+				n++
+			}
+		}
+		return n
+	}
+	for _, x := range []string{"x", "y", "z"} {
+		if n := max(0, count(then, x)+count(wanted, x)-count(base, x)); count(got, x) != n {
+			c.t.Fatalf("entries %v from %v make %v of %v: %s stands there %d times, want %d", wanted, base, got, then, x, count(got, x), n)
+		}
+	}
+}
+
+// plainList reads a list.
+func plainList(v Value) (entries []string, list bool) {
+	list = v.Exists() && json.Unmarshal(v.JSON(), &entries) == nil
+	return entries, list
 }
 
 func (c *crowd) writes(t *rapid.T) {

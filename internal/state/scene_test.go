@@ -502,6 +502,9 @@ func (c *scene) checkStored(commits []Commit) {
 	got := map[string]Entry{}
 	for name, r := range back.records {
 		got[name] = r.whole()
+		if there := c.s.records[name]; there != nil && (len(r.past) != len(there.past) || !r.expires.Equal(there.expires)) {
+			c.t.Fatalf("%s keeps %d versions until %v, and what was stored %d until %v", name, len(there.past), there.expires, len(r.past), r.expires)
+		}
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		c.t.Fatalf("what was stored leads elsewhere (-there +stored):\n%s", d)
