@@ -39,6 +39,12 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 		s.emit(entry{reply: r.ID, typ: wire.TypeOK})
 		return a.over()
 	}
+	if shared {
+		if refused = s.paceState(1); refused != nil { // also of what is refused or repeated; what it costs beyond follows when it is read
+			s.emit(refusal(r.ID, refused))
+			return a.over()
+		}
+	}
 	// A request of the socket before may still be under way. It is soon over: ask has a time limit.
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()

@@ -240,7 +240,7 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 	}
 	scope, command, refused := state.Decode(s.share.caller, r.Type, r.Body)
 	if refused == nil {
-		refused = s.paceState(state.Cost(command))
+		refused = s.paceState(state.Cost(command) - 1)
 	}
 	asks := &asked{typ: r.Type, body: r.Body, scope: scope, command: command}
 	if refused == nil && asks.reads() && !s.waitForRoom(a) {
@@ -405,7 +405,7 @@ func (s *Session) giveUp(about func(*asked) bool) {
 func (s *Session) logged(r wire.Request) (entry, *wire.Error) {
 	refused := noState()
 	if s.share != nil {
-		refused = s.paceState(logCost)
+		refused = s.paceState(logCost - 1)
 	}
 	var typ string
 	var body json.RawMessage

@@ -675,3 +675,22 @@ func TestNoSubscriptionAfterResync(t *testing.T) {
 		}
 	})
 }
+
+// Rule: requests of state that are refused, or repeated, take of the allowance too.
+func TestRefusedRequestsCount(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		ann.join("ann")
+		ann.reply(2, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
+		for id := range uint64(wire.MaxStateBurst/2 - 1) {
+			_ = ann.send(2, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
+			if got := ann.refused(10+id, wire.TypeEventPublish, wire.EventPublish{Scope: "hall", Name: "x"}); got != wire.CodeBadRequest {
+				t.Fatalf("request %d: %s", id, got)
+			}
+		}
+		ann.reply(3, wire.TypeEventPublish, wire.EventPublish{Name: "x"})
+		if got := ann.refused(4, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); got != wire.CodeRate {
+			t.Errorf("beyond: %s", got)
+		}
+	})
+}
