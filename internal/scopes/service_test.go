@@ -289,8 +289,8 @@ func TestScopesOfOneNameFollow(t *testing.T) {
 		ask := func(body string) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			b, _ := json.Marshal(scopes.Request{Room: "tea", Type: wire.TypeRecordWrite, Body: json.RawMessage(body), By: state.Caller{Identity: "ann"}})
-			_, _ = c.bus.Request(ctx, scopes.Subject, b)
+			r := scopes.Request{Room: "tea", Type: wire.TypeRecordWrite, Body: json.RawMessage(body), By: state.Caller{Identity: "ann"}}
+			_, _ = c.bus.Request(ctx, scopes.Subject, r.Encode())
 		}
 		go ask(writeA + `,"durable":true}`)
 		log.read <- struct{}{}
