@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/parley-rtc/parley/wire"
@@ -73,6 +74,8 @@ type presenceWatch struct {
 	first   []string // who was there; written before ready is
 	begun   bool
 	present map[string]bool
+	asks    int             // how often it was subscribed to: only the newest result counts
+	told    map[string]bool // whether they are there, of whom it was told while the list was read page by page; nil: it is not
 }
 
 func (w *presenceWatch) means(identity string) bool {
@@ -81,14 +84,16 @@ func (w *presenceWatch) means(identity string) bool {
 
 // subscribe asks for what one watches, and tells what has changed since it was told.
 func (p *presence) subscribe(w *presenceWatch) {
-	ask := wire.PresenceSubscribe{Scope: p.state.scope, Identities: w.identities}
-	p.read(w, nil, wire.TypePresenceSubscribe, ask)
+	w.asks++
+	w.told = nil
+	p.read(w, w.asks, nil, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: p.state.scope, Identities: w.identities})
 }
 
 // read asks for those who are there, behind those that are known, page by page.
-func (p *presence) read(w *presenceWatch, before []string, typ string, ask any) {
+func (p *presence) read(w *presenceWatch, asks int, before []string, typ string, ask any) {
+	isOver := func() bool { return !slices.Contains(p.watches, w) || w.asks != asks }
 	p.state.keep(typ, func() any {
-		if !slices.Contains(p.watches, w) {
+		if isOver() {
 			return nil
 		}
 		return ask
@@ -98,13 +103,16 @@ func (p *presence) read(w *presenceWatch, before []string, typ string, ask any) 
 			body, err = decode[wire.Present](m)
 		}
 		switch {
-		case p.state.restored(err) || !slices.Contains(p.watches, w): // it is asked for again, or it is over
+		case p.state.restored(err) || isOver(): // it is asked for again, or nobody wants it
 		case err != nil:
 			p.drop(w, err)
 		case len(body.Refused) > 0:
 			p.drop(w, refusal(body.Refused[0].Error))
 		case body.More && len(body.Identities) > 0:
-			p.read(w, append(before, body.Identities...), wire.TypePresenceRead, wire.PresenceRead{
+			if w.told == nil { // from the first page on it is told who comes and goes
+				w.told = map[string]bool{}
+			}
+			p.read(w, asks, append(before, body.Identities...), wire.TypePresenceRead, wire.PresenceRead{
 				Scope: p.state.scope, After: body.Identities[len(body.Identities)-1],
 			})
 		default:
@@ -113,27 +121,34 @@ func (p *presence) read(w *presenceWatch, before []string, typ string, ask any) 
 	})
 }
 
-func (p *presence) replace(w *presenceWatch, now []string) {
+// replace takes those who are there in place of those who were. Of whom it was told meanwhile is known better.
+func (p *presence) replace(w *presenceWatch, listed []string) {
+	now, told := map[string]bool{}, w.told
+	w.told = nil
+	for _, identity := range listed {
+		now[identity] = true
+	}
+	for identity, present := range told {
+		now[identity] = present
+	}
+	maps.DeleteFunc(now, func(_ string, present bool) bool { return !present })
 	if !w.begun {
-		w.begun, w.first = true, now
-		for _, identity := range now {
-			w.present[identity] = true
-		}
+		w.begun, w.first, w.present = true, slices.Sorted(maps.Keys(now)), now
 		w.ready <- nil
 		return
 	}
-	for identity := range w.present {
-		if !slices.Contains(now, identity) {
+	for _, identity := range slices.Sorted(maps.Keys(w.present)) {
+		if !now[identity] {
 			p.tell(w, identity, false)
 		}
 	}
-	for _, identity := range now {
+	for _, identity := range slices.Sorted(maps.Keys(now)) {
 		p.tell(w, identity, true)
 	}
 }
 
 func (p *presence) tell(w *presenceWatch, identity string, present bool) {
-	if !w.begun || !w.means(identity) || w.present[identity] == present {
+	if !w.begun || w.present[identity] == present {
 		return
 	}
 	w.present[identity] = present
@@ -145,6 +160,12 @@ func (p *presence) tell(w *presenceWatch, identity string, present bool) {
 
 func (p *presence) is(identity string, present bool) {
 	for _, w := range p.watches {
+		if !w.means(identity) {
+			continue
+		}
+		if w.told != nil {
+			w.told[identity] = present
+		}
 		p.tell(w, identity, present)
 	}
 }
