@@ -387,12 +387,10 @@ func TestPresence(t *testing.T) {
 func (t *town) crowd(typ string, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
-		b, err := json.Marshal(scopes.Request{
+		r := scopes.Request{
 			Scope: wire.ScopeRoom, Room: "tea", Type: typ, By: state.Caller{Session: fmt.Sprint("crowd", i), Identity: fmt.Sprintf("p%05d", i)},
-		})
-		if err == nil {
-			_, err = t.house.bus.Request(t.Context(), scopes.Subject, b)
 		}
+		_, err := t.house.bus.Request(t.Context(), scopes.Subject, r.Encode())
 		t.must(err)
 	}
 }
