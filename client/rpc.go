@@ -37,7 +37,7 @@ func (s *State) Provide(ctx context.Context, name string, p Provider) (stop func
 	return s.provided.use(ctx, name, p)
 }
 
-// Request asks a provider, which has 10 s to answer. A nil value is none, and so is a nil answer. It fails with the codes no-provider, timeout, or
+// Request asks a provider, which has 10 s to answer, or what the server was given. A nil value is none, and so is a nil answer. It fails with the codes no-provider, timeout, or
 // rpc-failed and what the provider says; with ErrConnection it is not known whether it was carried out.
 func (s *State) Request(ctx context.Context, name string, value any) (json.RawMessage, error) {
 	b, err := payload("request", value, wire.MaxRPCBytes)

@@ -20,6 +20,7 @@ import (
 	"github.com/parley-rtc/parley/internal/ice"
 	"github.com/parley-rtc/parley/internal/obs"
 	"github.com/parley-rtc/parley/internal/signal"
+	"github.com/parley-rtc/parley/internal/state"
 )
 
 // Shared are the settings that every verb has.
@@ -55,6 +56,8 @@ type Config struct {
 	State        bool           `group:"Process" default:"true" negatable:"" help:"Keep shared state for the app and other applications: records, events, RPC, presence. What is durable is in the data folder. Default: yes."`
 	StateRules   string         `group:"Process" name:"state-rules" placeholder:"FILE" help:"YAML file that says who may do what with shared state; read again when it changes. Default: in rooms everybody reads, and who may send data the rest."`
 	RoomLogAge   time.Duration  `group:"Process" name:"room-log-age" default:"720h" placeholder:"DURATION" help:"How long the log of a room is kept, with shared state: who came and went, chat, changes of durable records. Default: 720h, 30 days."`
+	RPCAccept    time.Duration  `group:"Process" name:"rpc-accept" default:"1s" placeholder:"DURATION" help:"How long who provides an RPC may take to accept a call, before the next one is asked. Default: 1s."`
+	RPCAnswer    time.Duration  `group:"Process" name:"rpc-answer" default:"10s" placeholder:"DURATION" help:"How long it may take from there to its answer. Default: 10s."`
 	StateBytes   int64          `group:"Process" name:"state-bytes" default:"1073741824" placeholder:"BYTES" help:"How large what is stored of durable records may be. Beyond, they can be read and deleted, but not written. Default: 1 GiB."`
 	RoomLogBytes int64          `group:"Process" name:"room-log-bytes" default:"1073741824" placeholder:"BYTES" help:"How large the logs of all rooms may be together, with shared state; the oldest entries go. Default: 1 GiB."`
 	Shards       int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
@@ -127,6 +130,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("--room-log-bytes %d: give a number from %d to %d", c.RoomLogBytes, minLogBytes, maxLogBytes)
 	case c.StateBytes < minLogBytes || c.StateBytes > maxLogBytes:
 		return fmt.Errorf("--state-bytes %d: give a number from %d to %d", c.StateBytes, minLogBytes, maxLogBytes)
+	case c.RPCAccept < minRPCTime || c.RPCAccept > state.MaxAcceptTime:
+		return fmt.Errorf("--rpc-accept %v: give a duration from %v to %v", c.RPCAccept, minRPCTime, state.MaxAcceptTime)
+	case c.RPCAnswer < minRPCTime || c.RPCAnswer > state.MaxAnswerTime:
+		return fmt.Errorf("--rpc-answer %v: give a duration from %v to %v", c.RPCAnswer, minRPCTime, state.MaxAnswerTime)
 	case len(c.ICEServers) > maxICEServers:
 		return fmt.Errorf("--ice-server %d times; %d are enough for anyone, and each slows connecting down", len(c.ICEServers), maxICEServers)
 	}

@@ -179,6 +179,8 @@ func TestRefusedSettings(t *testing.T) {
 		{args: []string{"--shards", "65"}, want: "--shards 65: give a number from 1 to 64"},
 		{args: []string{"--shards=-1"}, want: "--shards -1"},
 		{args: []string{"--linger=-1s"}, want: "--linger -1s"},
+		{args: []string{"--rpc-accept", "6s"}, want: "--rpc-accept 6s"},
+		{args: []string{"--rpc-answer", "1ms"}, want: "--rpc-answer 1ms"},
 		{yaml: "listen: {a: b}\n", want: "is not possible here"},
 		{args: []string{"--advertise", "0.0.0.0"}, want: "not an address that a client could send to"},
 		{args: []string{"--advertise", "my.example.org"}, want: "advertise"},

@@ -35,6 +35,7 @@ const (
 	expiresSoon    = 14 * 24 * time.Hour // before the end of a certificate, the doctor warns
 	littleSpace    = 100 << 20           // bytes free on a disk: below this, the doctor warns
 	maxLogAge      = 10 * 365 * 24 * time.Hour
+	minRPCTime     = 100 * time.Millisecond // of --rpc-accept and --rpc-answer
 	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms; and of --state-bytes
 	maxLogBytes    = 1 << 39                // of both
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start

@@ -246,7 +246,9 @@ func (n *node) buildSessions() error {
 	if err := n.buildState(b); err != nil {
 		return err
 	}
-	sessions := signal.Config{Bus: b, State: n.cfg.State, Log: n.log, SourceOf: sourceOf, ICEServers: n.iceServersFor}
+	sessions := signal.Config{
+		Bus: b, State: n.cfg.State, AcceptTime: n.cfg.RPCAccept, AnswerTime: n.cfg.RPCAnswer, Log: n.log, SourceOf: sourceOf, ICEServers: n.iceServersFor,
+	}
 	if _, kept := n.givenICEServers(); len(kept) > 0 {
 		n.log.Warn("--ice-server: not given to clients, because Chromium would ignore media from this server's own address", "servers", kept)
 	}

@@ -73,7 +73,9 @@ func (n *node) buildState(b bus.Bus) error {
 		}
 		n.rules.Store(rules)
 	}
-	config := scopes.ServiceConfig{Bus: b, Linger: n.cfg.Linger, Random: rand.Reader, Logger: n.log}
+	config := scopes.ServiceConfig{
+		Bus: b, Linger: n.cfg.Linger, AcceptTime: n.cfg.RPCAccept, AnswerTime: n.cfg.RPCAnswer, Random: rand.Reader, Logger: n.log,
+	}
 	if n.journal != nil {
 		config.Note = n.journal.Note
 	}

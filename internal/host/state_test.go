@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,45 @@ func TestNodeKeepsState(t *testing.T) {
 		t.Errorf("without state: %s %s", m.Type, m.Body)
 	}
 	go s.readToEnd()
+}
+
+// Who provides an RPC has the times that the operator gives: here longer ones than usual to accept, and shorter ones to answer.
+func TestTimesOfCalls(t *testing.T) {
+	n := startNode(t, "--rpc-accept", "5s", "--rpc-answer", "100ms")
+	defer n.stop()
+	ann, bob := share(t, n, "tea", "ann"), share(t, n, "tea", "bob")
+	bob.items(wire.TypeRPCProvide, wire.RPCNames{Names: []string{"add"}})
+	if got := ann.ask(wire.TypeRPCRequest, wire.RPCRequest{Name: "add", Call: 1}); strings.Contains(got, "error") {
+		t.Fatal(got)
+	}
+	var call wire.RPCCall
+	if err := json.Unmarshal(bob.event(wire.TypeRPCCall).Body, &call); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1200 * time.Millisecond) // of 5 s; it would be too late by default
+	if got := bob.ask(wire.TypeRPCAccept, wire.RPCAccept{Call: call.Call}); got != "{}" {
+		t.Errorf("accepted in time: %s", got)
+	}
+	accepted := time.Now()
+	if m := ann.event(wire.TypeRPCResult); !strings.Contains(string(m.Body), `"timeout"`) || time.Since(accepted) > 5*time.Second {
+		t.Errorf("after %v: %s", time.Since(accepted), m.Body)
+	}
+	for _, s := range []*sharer{ann, bob} {
+		go s.readToEnd()
+	}
+}
+
+// event returns the next event of a type.
+func (s *sharer) event(typ string) wire.Message {
+	s.t.Helper()
+	if i := slices.IndexFunc(s.told, func(m wire.Message) bool { return m.Type == typ }); i >= 0 {
+		return s.told[i]
+	}
+	for m := s.next(); ; m = s.next() {
+		if m.Type == typ {
+			return m
+		}
+	}
 }
 
 // Where the data folder takes no store the server starts all the same: durable records are refused, because they would not be there later, and

@@ -74,7 +74,9 @@ type ServiceConfig struct {
 	May func(scope wire.Scope, room string) func(state.Access) *wire.Error
 	// Linger is how long a room's state is kept when nobody is attached any more.
 	Linger time.Duration
-	Random io.Reader
+	// AcceptTime and AnswerTime of who provides an RPC; 0: state.DefaultAcceptTime, state.DefaultAnswerTime.
+	AcceptTime, AnswerTime time.Duration
+	Random                 io.Reader
 	// Note is told each change of a durable record of a room when it is stored. It does not wait. Nil: nobody is told.
 	Note   func(room, typ string, body []byte)
 	Logger *slog.Logger
@@ -202,7 +204,7 @@ func logSubject(scope wire.Scope, room string) string {
 }
 
 func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Owner, error) {
-	c := state.Config{Scope: scope, Durable: scope == wire.ScopeServer, May: s.may(scope, room)}
+	c := state.Config{Scope: scope, Durable: scope == wire.ScopeServer, May: s.may(scope, room), AcceptTime: s.config.AcceptTime, AnswerTime: s.config.AnswerTime}
 	if _, err := io.ReadFull(s.config.Random, c.Seed[:]); err != nil {
 		return nil, fmt.Errorf("seed scope: %w", err)
 	}

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/scopes"
@@ -47,4 +48,7 @@ const (
 
 // visitTime is how long a request without a session may take: until it is begun, and then two commits, or a call of which the first two providers
 // are silent.
-const visitTime = scopes.AskTime + max(2*scopes.StoreTime, 3*state.DefaultAcceptTime+state.DefaultAnswerTime)
+func (c Config) visitTime() time.Duration {
+	accept, answer := cmp.Or(c.AcceptTime, state.DefaultAcceptTime), cmp.Or(c.AnswerTime, state.DefaultAnswerTime)
+	return scopes.AskTime + max(2*scopes.StoreTime, 3*accept+answer)
+}

@@ -40,6 +40,8 @@ type Config struct {
 	SourceOf func(*http.Request) netip.Addr
 	// State: a scopes.Service on the bus keeps shared state.
 	State bool
+	// AcceptTime and AnswerTime of who provides an RPC, as the scopes.Service has them; 0: state.DefaultAcceptTime, state.DefaultAnswerTime.
+	AcceptTime, AnswerTime time.Duration
 	// Log takes faults of the server. Nil: nothing is logged.
 	Log *slog.Logger
 }

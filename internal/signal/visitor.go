@@ -65,7 +65,7 @@ func (v *Visitor) Ask(ctx context.Context, typ string, body []byte, admit func(c
 	if !slices.Contains(VisitorRequests, typ) {
 		return "", nil, wire.NewError(wire.CodeBadRequest, printable(typ)+" cannot be asked without a session", "see docs/protocol.md, section 18.10")
 	}
-	ctx, cancel := context.WithTimeout(ctx, visitTime)
+	ctx, cancel := context.WithTimeout(ctx, v.service.config.visitTime())
 	defer cancel()
 	if typ == wire.TypeLogRead {
 		if refused = admit(logCost); refused != nil {

@@ -12,6 +12,9 @@ const (
 	DefaultAcceptTime = time.Second
 	// DefaultAnswerTime is how long it may take from there to its answer.
 	DefaultAnswerTime = 10 * time.Second
+	// MaxAcceptTime and MaxAnswerTime are the longest that they may be set up to be.
+	MaxAcceptTime = 5 * time.Second
+	MaxAnswerTime = 30 * time.Second
 	// DefaultHistory is how many earlier versions of a record are kept.
 	DefaultHistory = 8
 	// MaxHistoryBytes of the changes that lead back to them, for each record, and MaxHistoryOperations: so many may be undone in one
