@@ -194,7 +194,7 @@ func TestBatch(t *testing.T) {
 		{"type":"record-delete","body":{"name":"none"}}`)
 	want := []string{
 		`written{"incarnation":1,"version":1}`, "conflict",
-		`records{"results":[{"record":{"name":"board","path":"time","incarnation":1,"version":1,"value":"<9:00>"}},{"error":{"code":"not-found","message":"there is no such record"}}]}`,
+		`records{"results":[{"record":{"name":"board","path":"time","incarnation":1,"version":1,"value":"<9:00>"}},{"error":{"code":"not-found","message":"there is no such record","next":"create it by writing it"}}]}`,
 		`present{"identities":["ann"]}`, "bad-request", "ok{}", "not-found",
 	}
 	for i := range got {

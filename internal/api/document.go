@@ -62,7 +62,7 @@ func Document() []byte {
 		"description": "one result for each item, in the order of the request",
 		"content":     object{"application/json": object{"schema": s.of(reflect.TypeFor[Results]())}},
 	}}
-	for _, status := range []string{"400", "401", "403", "413", "415", "422", "503"} {
+	for _, status := range []string{"400", "401", "403", "405", "413", "415", "422", "503"} {
 		answers[status] = problem
 	}
 	return encode(object{

@@ -176,7 +176,7 @@ func (s *Service) retire(b *book) bool {
 func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	var r Request
 	if err := json.Unmarshal(b, &r); err != nil {
-		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "")})
+		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "see docs/protocol.md, section 18.8")})
 	}
 	log, err := s.read(ctx, r)
 	if err != nil {

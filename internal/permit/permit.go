@@ -308,7 +308,7 @@ func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
 }
 
 func denied(a state.Access, why string) *wire.Error {
-	return wire.NewError(wire.CodeForbidden, fmt.Sprintf("%s %s %q: %s", a.Action, a.Kind, a.Name, why), "")
+	return wire.NewError(wire.CodeForbidden, fmt.Sprintf("%s %s %q: %s", a.Action, a.Kind, a.Name, why), "who runs the server can allow it: --state-rules")
 }
 
 // Default is what holds where the operator has no rules. open: everybody may join any room.

@@ -58,6 +58,14 @@ func sizeOf(body any) (n int) {
 	return n
 }
 
+// noted is what a room's log has of a change: of a large one that it was, so that the log holds more than a few.
+func noted(body any) any {
+	if b, ok := body.(wire.RecordChanged); ok && sizeOf(b) > MaxNotedBytes {
+		return wire.RecordNoted{Scope: b.Scope, Name: b.Name, Incarnation: b.Incarnation, Version: b.Version}
+	}
+	return body
+}
+
 func encodeEntry(e state.Entry) []byte {
 	operations, whole := e.Operations, e.Whole
 	e.Operations, e.Whole = nil, nil

@@ -34,6 +34,8 @@ const (
 	inboxCapacity = 256
 	// maxCommitBytes of the entries in one commit, unless it is a single one.
 	maxCommitBytes = bus.MaxStoredBytes / 4
+	// MaxNotedBytes of values that a change is told with in a room's log. A larger one is there by its name and version.
+	MaxNotedBytes = 4 << 10
 	// maxOpenBytes of entries that wait for the next commits. Beyond it no commands are taken.
 	maxOpenBytes = 4 * maxCommitBytes
 	// maxCopyBytes of whole records that one commit takes along.

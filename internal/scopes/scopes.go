@@ -316,7 +316,7 @@ func (o *Owner) survive(c call) {
 	}
 	o.config.Logger.Error("a scope is loaded again after a fault", "subject", o.config.Subject, "fault", fault, "stack", string(debug.Stack()))
 	if c.answer != nil {
-		c.answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "a fault of the server", "")})
+		c.answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "a fault of the server", "read what is there, and try again")})
 	}
 	if o.commits.running { // whether it is stored is seen when the scope is loaded
 		<-o.commits.result
@@ -329,7 +329,7 @@ func (o *Owner) survive(c call) {
 func (o *Owner) begin(why error, before *state.Scope) {
 	o.commits.fail(notStored(why))
 	for _, answer := range o.calls {
-		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "")})
+		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "look at what the provider has done before it is called again")})
 	}
 	clear(o.calls)
 	if o.commits.purging {
@@ -356,7 +356,8 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 		case state.Append:
 			o.commits.append(e.Entry, e.Number)
 			if o.config.Note != nil {
-				o.commits.let(true, sizeOf(e.Body), func() { o.config.Note(e.Type, encode(e.Body)) }, nil)
+				body := noted(e.Body)
+				o.commits.let(true, sizeOf(body), func() { o.config.Note(e.Type, encode(body)) }, nil)
 			}
 		case state.Tell:
 			o.commits.let(e.Waits, sizeOf(e.Body), func() { o.config.Tell(e, encode(e.Body)) }, nil)

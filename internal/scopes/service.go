@@ -279,7 +279,7 @@ func DecodeEvent(b []byte) (Event, error) {
 func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	r, err := decodeRequest(b)
 	if err != nil {
-		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "")})
+		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "see docs/protocol.md, section 18")})
 	}
 	scope, command, refused := read(ctx, r)
 	if refused != nil {

@@ -68,7 +68,7 @@ func CheckJSON(b []byte) *wire.Error {
 	case !utf8.Valid(b):
 		return wire.NewError(wire.CodeBadRequest, "the message is not UTF-8", "send JSON in UTF-8")
 	case !shallow(b):
-		return wire.NewError(wire.CodeBadRequest, fmt.Sprintf("the message is nested deeper than %d levels", MaxDepth), "")
+		return wire.NewError(wire.CodeBadRequest, fmt.Sprintf("the message is nested deeper than %d levels", MaxDepth), "send it flatter, or as text")
 	}
 	return nil
 }

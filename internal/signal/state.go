@@ -202,7 +202,7 @@ func (s *Service) request(ctx context.Context, r scopes.Request) (scopes.Answer,
 }
 
 func noState() *wire.Error {
-	return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "")
+	return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "start it without --no-state")
 }
 
 // asked is a request of state whose reply has not come.

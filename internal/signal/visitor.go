@@ -73,9 +73,12 @@ func (v *Visitor) Ask(ctx context.Context, typ string, body []byte, admit func(c
 		}
 		return v.service.readLog(ctx, v.room, v.caller, body)
 	}
+	if refused = admit(1); refused != nil { // also what cannot be understood costs something
+		return "", nil, refused
+	}
 	_, command, refused := state.Decode(v.caller, typ, body)
-	if refused == nil {
-		refused = admit(state.Cost(command))
+	if rest := state.Cost(command) - 1; refused == nil && rest > 0 {
+		refused = admit(rest)
 	}
 	if refused != nil {
 		return "", nil, refused
@@ -91,7 +94,7 @@ func (s *Service) readLog(ctx context.Context, room string, by state.Caller, bod
 		return "", nil, refused
 	}
 	if q.Limit < 0 || q.Limit > wire.MaxLogEntries {
-		return "", nil, wire.NewError(wire.CodeLimit, fmt.Sprintf("limit is below 0 or beyond %d", wire.MaxLogEntries), "")
+		return "", nil, wire.NewError(wire.CodeLimit, fmt.Sprintf("limit is below 0 or beyond %d", wire.MaxLogEntries), "ask for fewer, and go on from after")
 	}
 	b, err := s.config.Bus.Request(ctx, journal.Subject, encode(q))
 	var a journal.Answer
@@ -100,7 +103,7 @@ func (s *Service) readLog(ctx context.Context, room string, by state.Caller, bod
 	}
 	switch {
 	case errors.Is(err, bus.ErrNoResponders):
-		return "", nil, wire.NewError(wire.CodeUnsupported, "this server does not keep logs of rooms", "")
+		return "", nil, wire.NewError(wire.CodeUnsupported, "this server does not keep logs of rooms", "its own log says why")
 	case err != nil:
 		return "", nil, s.fault("read the log of a room", err)
 	case a.Error != nil:

@@ -33,7 +33,7 @@ func beyond(limit int, what string) *wire.Error {
 }
 
 func noRecord() *wire.Error {
-	return wire.NewError(wire.CodeNotFound, "there is no such record", "")
+	return wire.NewError(wire.CodeNotFound, "there is no such record", "create it by writing it")
 }
 
 // checkName is the rule for names of records, events and RPCs, and for patterns.

@@ -113,7 +113,7 @@ func CheckPayload(what string, value []byte, maxBytes int) *wire.Error {
 	case len(value) > 0 && (!utf8.Valid(value) || !json.Valid(value)): // one who gets text that is not UTF-8 has to end its WebSocket
 		return badRequest("the value is not JSON", "send JSON (RFC 8259) in UTF-8")
 	case levels(value) > wire.MaxRecordDepth:
-		return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the %s is nested deeper than %d levels", what, wire.MaxRecordDepth), "")
+		return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the %s is nested deeper than %d levels", what, wire.MaxRecordDepth), "send it flatter, or as text")
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (s *Scope) listenReject(c ListenReject) *wire.Error {
 	}
 	v := s.provision(c.Kind, c.Name)
 	if v == nil || v.by == nil || v.by.session != p {
-		return wire.NewError(wire.CodeNotFound, "this session does not provide that name", "")
+		return wire.NewError(wire.CodeNotFound, "this session does not provide that name", "wait for listen-start")
 	}
 	// Who has gone meanwhile need not be remembered: it does not come back as the same session.
 	v.rejected = slices.DeleteFunc(v.rejected, func(x *session) bool { return s.sessions[x.id] != x })

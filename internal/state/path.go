@@ -42,7 +42,7 @@ func ParsePath(s string) (Path, *wire.Error) {
 	var path Path
 	for rest := s; rest != ""; {
 		if len(path) == wire.MaxPathSteps {
-			return nil, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the path has more than %d steps", wire.MaxPathSteps), "")
+			return nil, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the path has more than %d steps", wire.MaxPathSteps), "write the part above it")
 		}
 		step, after, ok := cutStep(rest, len(path) == 0)
 		if !ok {

@@ -110,7 +110,7 @@ func (s *Scope) read(by Caller, item wire.RecordWanted) (*wire.RecordState, Valu
 			return nil, Value{}, refused
 		}
 		if !document.Exists() {
-			return nil, Value{}, wire.NewError(wire.CodeNotFound, "the history does not have this version", "")
+			return nil, Value{}, wire.NewError(wire.CodeNotFound, "the history does not have this version", "ask for a later one, or let the record keep more: history")
 		}
 		// The present document may be read; this one may have been for others.
 		if denied := s.may(Access{By: by, Kind: Records, Action: Read, Name: item.Name, Path: path.String(), Old: document, Durable: r.durable}); denied != nil {

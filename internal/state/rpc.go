@@ -160,10 +160,10 @@ func (s *Scope) ask(c *call) {
 	switch {
 	case len(near) > 0:
 	case c.slow:
-		s.finish(c, nil, wire.NewError(wire.CodeTimeout, "no provider accepted in time", ""))
+		s.finish(c, nil, wire.NewError(wire.CodeTimeout, "no provider accepted in time", "call again later"))
 		return
 	default:
-		s.finish(c, nil, wire.NewError(wire.CodeNoProvider, "nobody provides "+c.name+", or everybody rejected the call", ""))
+		s.finish(c, nil, wire.NewError(wire.CodeNoProvider, "nobody provides "+c.name+", or everybody rejected the call", "wait until somebody provides it"))
 		return
 	}
 	p := near[s.random.IntN(len(near))]
@@ -195,7 +195,7 @@ func (s *Scope) expect(c *call, within time.Duration) { s.timers.set(c.deadline,
 // lapse ends a wait that was in vain.
 func (s *Scope) lapse(c *call) {
 	if c.accepted {
-		s.finish(c, nil, wire.NewError(wire.CodeTimeout, "the provider did not answer in time", ""))
+		s.finish(c, nil, wire.NewError(wire.CodeTimeout, "the provider did not answer in time", "it may have done what was asked: look before it is called again"))
 		return
 	}
 	c.slow = true

@@ -66,7 +66,7 @@ func readWrite(c wire.RecordWrite) ([]operation, *wire.Error) {
 	case len(c.Operations) > wire.MaxWriteOperations:
 		return nil, beyond(wire.MaxWriteOperations, "operations in one write")
 	case c.TTLSeconds != nil && (*c.TTLSeconds < 0 || *c.TTLSeconds > wire.MaxTTLSeconds):
-		return nil, wire.NewError(wire.CodeLimit, "ttlSeconds is below 0 or beyond a year", "")
+		return nil, wire.NewError(wire.CodeLimit, "ttlSeconds is below 0 or beyond a year", "write 0 for a record that stays")
 	case c.History != nil && (*c.History < 0 || *c.History > wire.MaxHistory):
 		return nil, wire.NewError(wire.CodeLimit, "history is below 0 or beyond the limit", "see docs/protocol.md, section 15.5")
 	}

@@ -730,6 +730,16 @@ export interface RecordDeleted {
     expired?: boolean;
     by?: string;
 }
+/**
+ * RecordNoted is what a room's log tells of a change instead of RecordChanged or RecordDeleted, where it does not
+ * tell what was written.
+ */
+export interface RecordNoted {
+    scope: Scope;
+    name: string;
+    incarnation: number;
+    version: number;
+}
 /** RecordProvided tells a record's subscribers whether a pattern's provider is active for it. */
 export interface RecordProvided {
     scope: Scope;

@@ -33,7 +33,7 @@ export declare class RPC {
     #private;
     readonly name: string;
     /**
-     * Asks a provider, which has 10 s to answer. Rejects with the code "no-provider", "timeout", or "rpc-failed" and what the provider says;
+     * Asks a provider, which has 10 s to answer, or what the server was given. Rejects with the code "no-provider", "timeout", or "rpc-failed" and what the provider says;
      * with "connection" it is not known whether it was carried out.
      */
     request<T>(value?: T & JsonOf<T>): Promise<Json | undefined>;
