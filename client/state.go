@@ -120,7 +120,7 @@ func (s *State) readAll(ctx context.Context, wanted ...wire.RecordWanted) ([]wir
 func (s *State) request(ctx context.Context, typ string, body any) (wire.Message, error) {
 	for attempt := 0; ; attempt++ {
 		m, err := s.room.request(ctx, typ, body)
-		if !crowded(err) {
+		if !crowded(err) || isLost(err) { // a room that has ended says what it was refused last
 			return m, err
 		}
 		timer := time.NewTimer(pauseOf(err, attempt))

@@ -299,7 +299,8 @@ func TestLogTellsNoFormerVersions(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rules.yaml")
 	rules := "room:\n  record:\n" +
 		"    \"*\": {create: true, write: true, delete: true, read: \"user.identity == 'ann' or old == nil or old.public == true\"}\n" +
-		"    board: {create: true, write: true, read: true}\n"
+		"    board: {create: true, write: true, read: \"user.room == 'tea'\"}\n" +
+		"    away: {create: true, write: true, read: \"user.room != 'tea'\"}\n"
 	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -312,6 +313,7 @@ func TestLogTellsNoFormerVersions(t *testing.T) {
 		{wire.TypeRecordWrite, `{"name":"shown"` + write},
 		{wire.TypeRecordWrite, `{"name":"gone"` + write},
 		{wire.TypeRecordWrite, `{"name":"hidden"` + write},
+		{wire.TypeRecordWrite, `{"name":"away"` + write},
 		{wire.TypeRecordWrite, `{"name":"shown","operations":[{"op":"set","path":"","value":{"public":true}}]}`},
 		{wire.TypeRecordDelete, `{"name":"gone"}`},
 		{wire.TypeRecordWrite, `{"name":"board"` + write},

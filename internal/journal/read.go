@@ -25,6 +25,7 @@ func (s *Service) read(ctx context.Context, r Request) (*wire.Log, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	r.By.Room = r.Room // who asks is in the room whose log it is: permissions look at that
 	limit := wire.MaxLogEntries
 	if r.Limit > 0 {
 		limit = min(limit, r.Limit)

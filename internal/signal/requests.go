@@ -39,18 +39,18 @@ func (s *Session) receive(a *Attachment, r wire.Request, refused *wire.Error) er
 		s.emit(entry{reply: r.ID, typ: wire.TypeOK})
 		return a.over()
 	}
-	if shared {
-		if refused = s.paceState(1); refused != nil { // also of what is refused or repeated; what it costs beyond follows when it is read
-			s.emit(refusal(r.ID, refused))
-			return a.over()
-		}
-	}
 	// A request of the socket before may still be under way. It is soon over: ask has a time limit.
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
-	if s.repeated(r.ID) {
+	if s.repeated(r.ID, shared) {
 		s.service.counts.repeated.Add(1)
 		return a.over()
+	}
+	if shared {
+		if refused = s.paceState(1); refused != nil { // also of what is refused; what it costs beyond follows when it is read
+			s.emit(refusal(r.ID, refused))
+			return a.over()
+		}
 	}
 	if shared && r.Type != wire.TypeLogRead {
 		s.askState(a, r)
@@ -97,10 +97,13 @@ func (s *Session) inPace() bool {
 }
 
 // repeated answers a request again that was answered before. One that is under way is answered when it is done.
-func (s *Session) repeated(id uint64) bool {
+func (s *Session) repeated(id uint64, shared bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.replies.get(time.Now(), id)
+	if shared && (ok || s.underway[id] != nil) {
+		s.statePace.owe(1) // it is never refused: who hears "rate" takes it for not carried out, and would ask under another id
+	}
 	if ok && !s.over {
 		s.add(e)
 	}

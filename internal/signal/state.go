@@ -33,8 +33,9 @@ type share struct {
 // door is how a session gets into a scope. A scope may take long to open, or wait for a disk: the room and media do not wait for that.
 type door struct {
 	// guarded by Session.mu
-	open bool      // the scope was asked to let the session in: requests go to it
-	held []waiting // requests until then, in their order
+	open  bool      // the scope was asked to let the session in: requests go to it
+	held  []waiting // requests until then, in their order
+	bytes int       // of their bodies
 
 	// guarded by mu
 	mu   sync.Mutex // held while the scope is asked
@@ -108,22 +109,30 @@ func (s *Session) pass(w waiting, refused *wire.Error) *wire.Error {
 		s.forgetAsked(w.id)
 	}
 	s.mu.Unlock()
-	if given || refused != nil {
+	if given { // it was answered
+		return nil
+	}
+	if refused != nil {
 		return refused
 	}
 	return s.request(w.id, w.asked)
 }
 
-// hold keeps a request where the scope has not been asked to let the session in.
-func (s *Session) hold(id uint64, a *asked) bool {
+// hold keeps a request, which is noted, where the scope has not been asked to let the session in, or says that too much waits for that.
+func (s *Session) hold(id uint64, a *asked) (held bool, refused *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := s.share.doors[a.scope]
-	if d.open {
-		return false
+	switch {
+	case d.open:
+		return false, nil
+	case len(d.held) > 0 && d.bytes+len(a.body) > MaxHeldBytes:
+		s.forgetAsked(id)
+		return false, overloaded("shared state does not answer yet, and much of this session waits for it")
 	}
 	d.held = append(d.held, waiting{id, a})
-	return true
+	d.bytes += len(a.body)
+	return true, nil
 }
 
 // unhold returns what has waited, or opens the door where nothing has.
@@ -131,7 +140,7 @@ func (s *Session) unhold(d *door) []waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held := d.held
-	d.held, d.open = nil, len(held) == 0
+	d.held, d.bytes, d.open = nil, 0, len(held) == 0
 	return held
 }
 
@@ -249,7 +258,10 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 	if refused == nil {
 		refused = s.note(r.ID, asks)
 	}
-	if refused != nil || s.hold(r.ID, asks) {
+	if refused != nil {
+		return refused
+	}
+	if held, refused := s.hold(r.ID, asks); held || refused != nil {
 		return refused
 	}
 	return s.request(r.ID, asks)

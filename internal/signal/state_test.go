@@ -168,6 +168,9 @@ func TestStatePace(t *testing.T) {
 		if got := ann.refused(1001, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); got != wire.CodeRate {
 			t.Errorf("beyond: %s", got)
 		}
+		if m := ann.reply(2, wire.TypeEventPublish, wire.EventPublish{Name: "x"}); m.Type != wire.TypeOK {
+			t.Errorf("what was carried out, repeated beyond: %s %s", m.Type, m.Body)
+		}
 		if m := ann.reply(1002, wire.TypePing, nil); m.Type != wire.TypeOK {
 			t.Errorf("what is not about state: %s", m.Body)
 		}
@@ -332,6 +335,27 @@ func TestJoinDoesNotWaitForState(t *testing.T) {
 		}
 		if got := ann.answers(5); len(got) != 1 || string(got[0].Body) != `{"identities":["ann"]}` {
 			t.Errorf("present: %+v", got)
+		}
+	})
+}
+
+// Of what waits for a scope only so much is held.
+func TestHeldIsBounded(t *testing.T) {
+	withStuckState(t, func(n *node, reads chan struct{}) {
+		ann := n.connect()
+		ann.join("ann")
+		large, held := setTo("board", `"`+strings.Repeat("x", wire.MaxRecordBytes/2)+`"`), uint64(1) // that of join
+		for id := uint64(2); id < 100 && len(ann.answers(held+1)) == 0; id++ {
+			if _ = ann.send(id, wire.TypeRecordWrite, large); len(ann.answers(id)) == 0 {
+				held = id
+			}
+		}
+		if got := ann.answers(held + 1); held < 3 || held > signal.MaxHeldBytes/(wire.MaxRecordBytes/2)+1 || len(got) != 1 || code(got[0]) != wire.CodeOverloaded {
+			t.Errorf("held up to %d, then %+v", held, got)
+		}
+		close(reads)
+		if got := ann.answers(held); len(got) != 1 || got[0].Type != wire.TypeWritten {
+			t.Errorf("the last that was held: %+v", got)
 		}
 	})
 }

@@ -43,7 +43,7 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 	ask := batchRequest{Subject: s, From: after + 1, Messages: readMessages, Bytes: firstBytes}
 	left := 1 // so many at least were there when it began
 	for first := true; left > 0; first = false {
-		batch, pending, err := l.batch(ctx, ask)
+		batch, pending, err := l.whole(ctx, ask)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", subject, l.closing(err))
 		}
@@ -71,7 +71,7 @@ func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
 	if err != nil {
 		return bus.Stored{}, err
 	}
-	batch, _, err := l.batch(ctx, batchRequest{Subject: s, From: 1, Messages: 1, Bytes: 1})
+	batch, _, err := l.whole(ctx, batchRequest{Subject: s, From: 1, Messages: 1, Bytes: 1})
 	switch {
 	case err != nil:
 		return bus.Stored{}, fmt.Errorf("look for the first of %s: %w", subject, l.closing(err))
@@ -79,6 +79,26 @@ func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
 		return bus.Stored{}, nil
 	}
 	return batch[0], nil
+}
+
+// whole is batch, but believes that nothing is there only where the last message of the subject says so too: a message that the store cannot
+// read is answered like one that is not there.
+func (l *Log) whole(ctx context.Context, ask batchRequest) (batch []bus.Stored, pending int, err error) {
+	for range 2 { // one may have been stored in between
+		if batch, pending, err = l.batch(ctx, ask); err != nil || len(batch) > 0 {
+			return batch, pending, err
+		}
+		last, err := l.stream.GetLastMsgForSubject(ctx, ask.Subject)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return nil, 0, nil
+		case err != nil:
+			return nil, 0, err
+		case last.Sequence < ask.From:
+			return nil, 0, nil
+		}
+	}
+	return nil, 0, errors.New("the store cannot read what it has")
 }
 
 // batch returns what was asked for, and how many messages follow. What did not come is asked for again.

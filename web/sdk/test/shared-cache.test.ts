@@ -163,6 +163,18 @@ test("what was on its way when the page went is not made again once others have 
   }
 });
 
+test("an entry that was erased when the page went is not erased twice", async () => {
+  const memory = new Memory();
+  memory.save({ name: "board", incarnation: 3, version: 5, value: { items: ["a", "b", "c"] }, writes: [{ operations: [{ op: "erase", path: "items[0]" }], isSent: true }] });
+  const { server, state } = await open(memory);
+  const record = await state.record("board");
+  const discarded: string[] = [];
+  record.addEventListener("discarded", ({ error }) => discarded.push(error.code));
+  answer(server, 6, { items: ["b", "c"] }); // it was carried out
+  await settle();
+  assert.deepEqual([asked(server, "record-write").length, record.get("items"), discarded], [0, ["b", "c"], ["connection"]]);
+});
+
 test("operations on lists are not kept: to repeat them may do them twice; nor are writes for one version", async () => {
   const memory = new Memory();
   const { server, state } = await open(memory);

@@ -104,7 +104,8 @@ export type Meeting =
 export function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
   if (isSameRecord && isSameVersion && !write.isHidden) return "nothing";
   if (write.isUncertain && write.options.version !== undefined) return "unknown"; // it, or another one, has made the next version
-  if (write.isUncertain && write.isKept) return isThere(write, now) ? "nothing" : "unknown"; // it was made, perhaps, and others have undone it since
+  // It was made, perhaps, and others have undone it since.
+  if (write.isUncertain && write.isKept) return isRepeatable(write) && isThere(write, now) ? "nothing" : "unknown";
   if (!write.operations || !isSameRecord) return known.some((d) => equal(d, now)) ? "nothing" : "conflict";
   for (const { op, path = "" } of write.operations) {
     const at = parsePath(path);
