@@ -20,8 +20,8 @@ export interface JoinOptions {
     readonly lastN?: number;
     /**
      * Keeps in this browser what records of the room were last known, and what is written to their paths while there is no connection: records are
-     * there at once then, and such writes are made when the same identity joins again, also when they were rejected because the page was closed or
-     * the room was left; a record's "discarded" tells of those that others have overtaken. See SharedRecord.isLive, and lastKnown().
+     * there at once then, and what was set or erased is written when the same identity joins again, also when it was rejected because the page was
+     * closed or the room was left; a record's "discarded" tells what was not. Give an identity, or a token: else whoever joins next has the same. See SharedRecord.isLive, and lastKnown().
      * Whoever uses this browser can read it. Default: nothing is kept.
      */
     readonly cache?: boolean;
