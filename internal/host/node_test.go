@@ -88,11 +88,22 @@ func dial(t *testing.T, n *node) *session {
 
 func (s *session) send(kind string, body any) {
 	s.t.Helper()
-	b, _ := json.Marshal(body)
-	m, _ := json.Marshal(wire.Request{ID: 1, Type: kind, Body: b})
-	if err := s.conn.Write(s.ctx, websocket.MessageText, m); err != nil {
+	if err := put(s.ctx, s.conn, 1, kind, body); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// put sends a request.
+func put(ctx context.Context, socket *websocket.Conn, id uint64, kind string, body any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	m, err := json.Marshal(wire.Request{ID: id, Type: kind, Body: b})
+	if err != nil {
+		return err
+	}
+	return socket.Write(ctx, websocket.MessageText, m)
 }
 
 // await reads until a message of the kind comes.

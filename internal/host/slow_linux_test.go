@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -138,9 +136,7 @@ func (k *talker) talk(stop chan struct{}) {
 		case <-ticker.C:
 		}
 		text := fmt.Sprintf("%d %s", k.said.Add(1)-1, strings.Repeat("x", wire.MaxChatBytes-20))
-		body, _ := json.Marshal(wire.Chat{Text: text})
-		m, _ := json.Marshal(wire.Request{ID: uint64(1000 + k.said.Load()), Type: wire.TypeChat, Body: body})
-		if k.socket.Write(k.ctx, websocket.MessageText, m) != nil {
+		if put(k.ctx, k.socket, uint64(1000+k.said.Load()), wire.TypeChat, wire.Chat{Text: text}) != nil {
 			return
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -22,11 +21,7 @@ import (
 // request sends a request with an id of its own and returns its reply.
 func (s *session) request(id uint64, kind, body string) wire.Message {
 	s.t.Helper()
-	m, err := json.Marshal(wire.Request{ID: id, Type: kind, Body: json.RawMessage(body)})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.conn.Write(s.ctx, websocket.MessageText, m); err != nil {
+	if err := put(s.ctx, s.conn, id, kind, json.RawMessage(body)); err != nil {
 		s.t.Fatal(err)
 	}
 	for {

@@ -17,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -210,9 +208,7 @@ func (w *killWriter) send() {
 			typ, body = s.request(s.sent)
 		}
 		w.mu.Unlock()
-		b, _ := json.Marshal(body)
-		m, _ := json.Marshal(wire.Request{ID: w.id, Type: typ, Body: b})
-		if w.socket.Write(w.ctx, websocket.MessageText, m) != nil {
+		if put(w.ctx, w.socket, w.id, typ, body) != nil {
 			return
 		}
 	}
@@ -288,9 +284,7 @@ func (w *killWriter) acknowledge(s *script, number int, m wire.Message) {
 func (k *killing) reads(v *visit) {
 	ask := func() {
 		v.id++
-		body, _ := json.Marshal(wire.LogRead{After: k.after})
-		m, _ := json.Marshal(wire.Request{ID: v.id, Type: wire.TypeLogRead, Body: body})
-		_ = v.socket.Write(v.ctx, websocket.MessageText, m)
+		_ = put(v.ctx, v.socket, v.id, wire.TypeLogRead, wire.LogRead{After: k.after})
 	}
 	for ask(); ; {
 		_, b, err := v.socket.Read(v.ctx)

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/coder/websocket"
-
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -46,12 +44,7 @@ func (s *sharer) next() wire.Message {
 func (s *sharer) ask(kind string, body any) string {
 	s.t.Helper()
 	s.id++
-	b, err := json.Marshal(body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	m, _ := json.Marshal(wire.Request{ID: s.id, Type: kind, Body: b})
-	if err := s.conn.Write(s.ctx, websocket.MessageText, m); err != nil {
+	if err := put(s.ctx, s.conn, s.id, kind, body); err != nil {
 		s.t.Fatal(err)
 	}
 	for {

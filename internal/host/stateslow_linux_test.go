@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -140,9 +138,7 @@ func (c *stateCrowd) publish(stop chan struct{}, size int) {
 		}
 		n := c.said.Load()
 		value, _ := json.Marshal(timed{Number: n, At: time.Now().UnixNano(), Pad: strings.Repeat("x", size)})
-		body, _ := json.Marshal(wire.EventPublish{Name: "tick", Value: value})
-		m, _ := json.Marshal(wire.Request{ID: uint64(100 + n), Type: wire.TypeEventPublish, Body: body})
-		if c.publisher.socket.Write(c.ctx, websocket.MessageText, m) != nil {
+		if put(c.ctx, c.publisher.socket, uint64(100+n), wire.TypeEventPublish, wire.EventPublish{Name: "tick", Value: value}) != nil {
 			return
 		}
 		c.said.Store(n + 1)
@@ -222,8 +218,7 @@ func (w *watcher) begun() error {
 		_ = json.Unmarshal(b, &m)
 	}
 	w.id++
-	ping, _ := json.Marshal(wire.Request{ID: w.id, Type: wire.TypePresenceRead, Body: json.RawMessage("{}")})
-	if err := w.socket.Write(w.ctx, websocket.MessageText, ping); err != nil {
+	if err := put(w.ctx, w.socket, w.id, wire.TypePresenceRead, wire.PresenceRead{}); err != nil {
 		return err
 	}
 	for subscribed, events := false, 0; events == 0; {
@@ -241,9 +236,7 @@ func (w *watcher) begun() error {
 		case m.Reply == w.id && !subscribed:
 			subscribed = true
 			w.id++
-			body, _ := json.Marshal(wire.EventNames{Names: []string{"tick"}})
-			again, _ := json.Marshal(wire.Request{ID: w.id, Type: wire.TypeEventSubscribe, Body: body})
-			if err := w.socket.Write(w.ctx, websocket.MessageText, again); err != nil {
+			if err := put(w.ctx, w.socket, w.id, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"tick"}}); err != nil {
 				return err
 			}
 		}

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -93,12 +91,11 @@ func (v *visit) writeDurably(writes, underway int) error {
 	for replies := 0; replies < writes; {
 		for ; sent < writes && sent-replies < underway; sent++ {
 			v.id++
-			body, _ := json.Marshal(wire.RecordWrite{
+			write := wire.RecordWrite{
 				Scope: []wire.Scope{wire.ScopeServer, wire.ScopeRoom}[sent%2], Name: fmt.Sprint("n", sent/2%2), Durable: &durable,
 				Operations: []wire.Operation{{Op: wire.OperationSet, Path: "n", Value: json.RawMessage(`1`)}},
-			})
-			m, _ := json.Marshal(wire.Request{ID: v.id, Type: wire.TypeRecordWrite, Body: body})
-			if err := v.socket.Write(v.ctx, websocket.MessageText, m); err != nil {
+			}
+			if err := put(v.ctx, v.socket, v.id, wire.TypeRecordWrite, write); err != nil {
 				return err
 			}
 		}

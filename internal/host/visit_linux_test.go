@@ -103,9 +103,7 @@ func (v *visit) halfMessage() error {
 // ask sends a request and waits for its reply.
 func (v *visit) ask(kind string, body any) (wire.Message, error) {
 	v.id++
-	b, _ := json.Marshal(body)
-	m, _ := json.Marshal(wire.Request{ID: v.id, Type: kind, Body: b})
-	if err := v.socket.Write(v.ctx, websocket.MessageText, m); err != nil {
+	if err := put(v.ctx, v.socket, v.id, kind, body); err != nil {
 		return wire.Message{}, err
 	}
 	for {

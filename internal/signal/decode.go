@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -67,31 +68,10 @@ func CheckJSON(b []byte) *wire.Error {
 	switch {
 	case !utf8.Valid(b):
 		return wire.NewError(wire.CodeBadRequest, "the message is not UTF-8", "send JSON in UTF-8")
-	case !shallow(b):
+	case state.Levels(b) > MaxDepth:
 		return wire.NewError(wire.CodeBadRequest, fmt.Sprintf("the message is nested deeper than %d levels", MaxDepth), "send it flatter, or as text")
 	}
 	return nil
-}
-
-// shallow looks for brackets outside of strings; whether they match is for the decoder to find out.
-func shallow(b []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return false
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return true
 }
 
 // decodeBody reads the body of a request that signalling carries out itself.

@@ -72,7 +72,7 @@ func (s *Session) enterState() {
 	}
 	for scope, d := range s.share.doors {
 		s.service.running.Add(1)
-		go s.enterScope(scope, d) // ends when the scope has answered, at the latest after requestTime
+		go s.enterScope(scope, d) // ends when the scope has answered, or not in requestTime, and what waited for that was asked
 	}
 }
 

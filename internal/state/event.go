@@ -112,14 +112,14 @@ func CheckPayload(what string, value []byte, maxBytes int) *wire.Error {
 		return tooLarge(what, maxBytes)
 	case len(value) > 0 && (!utf8.Valid(value) || !json.Valid(value)): // one who gets text that is not UTF-8 has to end its WebSocket
 		return badRequest("the value is not JSON", "send JSON (RFC 8259) in UTF-8")
-	case levels(value) > wire.MaxRecordDepth:
+	case Levels(value) > wire.MaxRecordDepth:
 		return wire.NewError(wire.CodeTooLarge, fmt.Sprintf("the %s is nested deeper than %d levels", what, wire.MaxRecordDepth), "send it flatter, or as text")
 	}
 	return nil
 }
 
-// levels is how deep JSON is nested.
-func levels(value []byte) (deepest int) {
+// Levels is how deep JSON is nested. It looks for brackets outside of strings; whether they match is for whoever decodes it to find out.
+func Levels(value []byte) (deepest int) {
 	depth, quoted := 0, false
 	for i := 0; i < len(value); i++ {
 		switch c := value[i]; {

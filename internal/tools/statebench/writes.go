@@ -172,22 +172,31 @@ func taken(all []*writer) delays {
 	return d
 }
 
-// durable measures writes that are stored before they are answered.
-func (b *bench) durable(ctx context.Context) error {
-	s, err := b.start(ctx, "durable", "--auth", "open")
-	if err != nil {
-		return err
+// writing starts a server, and writers in one room of it. End ends all of them.
+func (b *bench) writing(ctx context.Context, name string, count int, durable bool) (s *server, all []*writer, end func(), err error) {
+	if s, err = b.start(ctx, name, "--auth", "open"); err != nil {
+		return nil, nil, nil, err
 	}
-	defer func() { _ = s.stop(syscall.SIGKILL) }()
-	all, err := b.writersIn(ctx, "durable", b.writers, true)
-	if err != nil {
-		return err
-	}
-	defer func() {
+	all, err = b.writersIn(ctx, name, count, durable)
+	end = func() {
 		for _, w := range all {
 			_ = w.conn.Close()
 		}
-	}()
+		_ = s.stop(syscall.SIGKILL)
+	}
+	if err != nil {
+		end()
+	}
+	return s, all, end, err
+}
+
+// durable measures writes that are stored before they are answered.
+func (b *bench) durable(ctx context.Context) error {
+	s, all, end, err := b.writing(ctx, "durable", b.writers, true)
+	if err != nil {
+		return err
+	}
+	defer end()
 	sync1, err := syncTime(b.folder)
 	if err != nil {
 		return err
@@ -248,20 +257,11 @@ func (b *bench) bursts(ctx context.Context, s *server) (found, error) {
 
 // ephemeral measures writes that are kept in memory.
 func (b *bench) ephemeral(ctx context.Context) error {
-	s, err := b.start(ctx, "ephemeral", "--auth", "open")
+	s, all, end, err := b.writing(ctx, "ephemeral", b.ephemeralWriters, false)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = s.stop(syscall.SIGKILL) }()
-	all, err := b.writersIn(ctx, "ephemeral", b.ephemeralWriters, false)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		for _, w := range all {
-			_ = w.conn.Close()
-		}
-	}()
+	defer end()
 	for _, underway := range []int{1, fewUnderway} {
 		b.progress.step(fmt.Sprintf("%d under way each", underway))
 		f, err := b.during(ctx, s, all, func(ctx context.Context, _ int, w *writer) error { return w.again(ctx, underway, 1<<30) })
