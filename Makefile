@@ -60,10 +60,10 @@ bin/board bin/link: bin/%:
 run: build ## build and start the server; ARGS="--listen :9443" and the like
 	@exec bin/parley $(ARGS)
 
-test: deps ## unit, scenario and browser tests; each suite ends with "N passed, M failed"
-	@failed=; for suite in test-unit test-scenario test-web test-browser; do \
+test: deps ## unit, scenario and browser tests; each suite ends with "N passed, M failed", what failed is told again at the end
+	@failed=; export FAILED=$$(mktemp); trap 'rm -f "$$FAILED"' EXIT; for suite in test-unit test-scenario test-web test-browser; do \
 		$(MAKE) --no-print-directory $$suite || failed="$$failed $$suite"; \
-	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; cat "$$FAILED"; exit 1; fi
 
 test-unit:
 	@$(PASSED) -suite unit -- -skip '^TestScenario' $(PKG)

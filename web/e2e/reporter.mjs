@@ -1,5 +1,7 @@
-// Prints each test as it ends, the reason of each failure, and a last line that counts them.
+// Prints each test as it ends, the reason of each failure, and a last line that counts them. Where FAILED names a file, what
+// failed is added to it in few words, for whoever runs several suites and sums them up.
 
+import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 
 const indent = (text, by) => text.split('\n').map((line) => by + line).join('\n');
@@ -12,6 +14,10 @@ function reason(error) {
   if (error?.exitCode !== undefined) return `the file's process ended with ${error.signal ?? error.exitCode}`;
   return cause?.stack ?? cause?.message ?? String(cause);
 }
+
+/** A name, and the first two lines of the reason. */
+const inShort = (name, text) =>
+  [name, ...text.split('\n').filter((line) => line.trim()).slice(0, 2).map((line) => '    ' + line.trim().slice(0, 200))].join('\n');
 
 export default async function* report(source) {
   let passed = 0;
@@ -32,7 +38,10 @@ export default async function* report(source) {
     if (event.details?.type === 'suite') {
       // a suite that fails by itself, not through its tests: before or after threw
       const code = event.details.error?.failureType;
-      if (type === 'test:fail' && code !== 'subtestsFailed') yield `  ✗ ${event.name}\n${indent(reason(event.details.error), '      ')}\n`;
+      if (type !== 'test:fail' || code === 'subtestsFailed') continue;
+      const text = reason(event.details.error);
+      failures.push(inShort(`${path.basename(event.file ?? '')}: ${event.name}`, text));
+      yield `  ✗ ${event.name}\n${indent(text, '      ')}\n`;
       continue;
     }
     const seconds = (event.details.duration_ms / 1000).toFixed(1);
@@ -42,10 +51,11 @@ export default async function* report(source) {
     } else {
       failed++;
       const text = reason(event.details.error);
-      failures.push(`${path.basename(event.file ?? '')}: ${event.name}\n${indent(text, '    ')}`);
+      failures.push(inShort(`${path.basename(event.file ?? '')}: ${event.name}`, text));
       yield `  ✗ ${event.name} (${seconds} s)\n${indent(text, '      ')}\n`;
     }
   }
   if (failures.length > 1) yield `\nfailed:\n${indent(failures.map((text) => text.split('\n')[0]).join('\n'), '  ')}\n`;
+  if (process.env.FAILED && failures.length > 0) appendFileSync(process.env.FAILED, failures.join('\n') + '\n');
   yield `\n${passed} passed, ${failed} failed\n`;
 }

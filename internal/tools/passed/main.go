@@ -1,5 +1,6 @@
 // Command passed runs go test and tells how it went: one line for each package while it runs, the whole output of whatever
-// failed, and as the last line "SUITE: N passed, M failed". Its exit status is 1 when anything failed.
+// failed, and as the last line "SUITE: N passed, M failed". Its exit status is 1 when anything failed. Where FAILED names a file,
+// what failed is added to it in few words, for whoever runs several suites and sums them up.
 //
 // Usage: passed -suite NAME -- ARGUMENTS OF GO TEST
 package main
@@ -39,9 +40,26 @@ func main() {
 		fmt.Println("go test:", exit)
 	}
 	fmt.Println(r.summary(*suite))
+	if err := addTo(os.Getenv("FAILED"), r.inShort.String()); err != nil {
+		fmt.Fprintln(os.Stderr, "tell what failed:", err)
+	}
 	if r.failed > 0 {
 		os.Exit(1)
 	}
+}
+
+// addTo adds text to a file, which "" stands for no file.
+func addTo(file, text string) error {
+	if file == "" || text == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(text)
+	return err
 }
 
 // event is one line of go test -json; see go doc test2json. Lines about builds have ImportPath instead of Package.
@@ -62,6 +80,7 @@ type report struct {
 	output                  map[string]*strings.Builder // by key: package, test or build
 	parents                 map[string]bool             // tests that have subtests: these count, their parents do not
 	counts                  map[string]*count           // by package
+	inShort                 strings.Builder             // what failed: names, and two lines of the reason of each
 }
 
 type count struct{ passed, failed int }
@@ -125,6 +144,7 @@ func (r *report) testEnds(e event, key string) {
 		if leaf {
 			r.failed++
 			c.failed++
+			r.tell(e.Package+" "+e.Test, key)
 		}
 		r.show(key)
 	}
@@ -138,6 +158,11 @@ func (r *report) packageEnds(e event, key string) {
 		if c.failed == 0 { // it did not build, or ended outside a test
 			c.failed++
 			r.failed++
+			cause := key
+			if e.FailedBuild != "" {
+				cause = e.FailedBuild + "\x00"
+			}
+			r.tell(e.Package, cause)
 		}
 		if e.FailedBuild != "" {
 			r.show(e.FailedBuild + "\x00")
@@ -159,6 +184,7 @@ func (r *report) packageEnds(e event, key string) {
 func (r *report) showUnfinished(pkg string) {
 	for _, key := range slices.Sorted(maps.Keys(r.output)) {
 		if strings.HasPrefix(key, pkg+"\x00") && key != pkg+"\x00" {
+			r.tell(strings.Replace(key, "\x00", " ", 1), key)
 			r.show(key)
 		}
 	}
@@ -176,6 +202,26 @@ func (r *report) show(key string) {
 		fmt.Fprint(r.w, b.String())
 	}
 	delete(r.output, key)
+}
+
+// tell adds a failure to what is told in short.
+func (r *report) tell(name, key string) {
+	fmt.Fprintln(&r.inShort, name)
+	b := r.output[key]
+	if b == nil {
+		return
+	}
+	left := 2
+	for line := range strings.Lines(b.String()) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
+			continue
+		}
+		fmt.Fprintf(&r.inShort, "    %.200s\n", line)
+		if left--; left == 0 {
+			return
+		}
+	}
 }
 
 func (r *report) summary(suite string) string {

@@ -6,7 +6,7 @@ import (
 )
 
 // Leaves are counted, not their parents; a package that fails outside a test is one failure; the output of what failed is shown
-// in full and that of what passed is not.
+// in full and that of what passed is not; what failed is told in short too.
 func TestReport(t *testing.T) {
 	for _, c := range []struct{ name, in, summary, shown, hidden string }{
 		{
@@ -57,6 +57,10 @@ func TestReport(t *testing.T) {
 			}
 			if !strings.Contains(out.String(), c.shown) || strings.Contains(out.String(), c.hidden) {
 				t.Errorf("shown: %q", out.String())
+			}
+			told := r.inShort.String()
+			if r.failed > 0 && !strings.Contains(told, c.shown) || r.failed == 0 && told != "" {
+				t.Errorf("told in short: %q", told)
 			}
 		})
 	}
