@@ -88,6 +88,48 @@ func TestRecord(t *testing.T) {
 	})
 }
 
+// Rule: the history has all versions that the server has kept, in however many replies they come; what may not be read is told.
+func TestHistory(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, _ := t.join("ann")
+		long, busy := t.record(ann, "long", client.RecordOptions{}), t.record(ann, "busy", client.RecordOptions{})
+		for i := range 9 {
+			var many []wire.Operation
+			for n := range 20 { // each takes a step back
+				o, err := client.SetAt(fmt.Sprintf("n%d", n), i)
+				t.must(err)
+				many = append(many, o)
+			}
+			t.must(busy.Write(t.Context(), many, client.WriteOptions{}))
+			t.must(long.Set(t.Context(), "n", i))
+			if i == 0 {
+				t.must(long.Set(t.Context(), "text", strings.Repeat("x", 200<<10)))
+				t.must(busy.Set(t.Context(), "text", strings.Repeat("x", 8<<10))) // else it is shorter to keep the document
+			}
+			pass(time.Second) // for the pace
+		}
+		for _, r := range []*client.Record{long, busy} {
+			versions, err := r.History(t.Context(), 8)
+			t.must(err)
+			want := r.Version()
+			for _, v := range versions {
+				if want--; v.Version != want {
+					t.Errorf("%s: version %d in place of %d", r.Name(), v.Version, want)
+				}
+			}
+			if len(versions) != 8 {
+				t.Errorf("%s: %d versions", r.Name(), len(versions))
+			}
+		}
+		none := t.record(ann, noPast, client.RecordOptions{})
+		t.must(none.Set(t.Context(), "", []string{}))
+		t.must(none.Set(t.Context(), "", map[string]int{}))
+		if versions, err := none.History(t.Context(), 8); code(err) != wire.CodeForbidden {
+			t.Errorf("what may not be read: %v, %v", versions, err)
+		}
+	})
+}
+
 // Rule: what the server would refuse is refused here, and changes nothing that is seen.
 func TestRefusedWrites(t *testing.T) {
 	inTown(t, func(t *town) {

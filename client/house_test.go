@@ -35,8 +35,8 @@ func (noMedia) Do(media.Command) bool                           { return true }
 func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
 func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
-// noList is the name of a record that may not become a list.
-const noList = "no list"
+// noList is the name of a record that may not become a list. Of the record noPast nobody may read what it was as a list.
+const noList, noPast = "no list", "no past"
 
 // house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
 type house struct {
@@ -60,6 +60,9 @@ func newHouse() (*house, error) {
 			return func(a state.Access) *wire.Error {
 				if _, list := a.New.Entries(); list && a.Name == noList {
 					return wire.NewError(wire.CodeForbidden, "no list, please", "")
+				}
+				if _, list := a.Old.Entries(); list && a.Name == noPast && a.Action == state.Read {
+					return wire.NewError(wire.CodeForbidden, "it was a list", "")
 				}
 				return may(a)
 			}

@@ -289,7 +289,7 @@ type Version struct {
 	Value   json.RawMessage
 }
 
-// History returns earlier versions, the newest first, at most so many.
+// History returns earlier versions that the server has kept, the newest first, at most so many.
 func (r *Record) History(ctx context.Context, most int) ([]Version, error) {
 	var wanted []wire.RecordWanted
 	for v := r.Version(); v > 1 && len(wanted) < min(most, wire.MaxHistory); v-- {
@@ -299,11 +299,19 @@ func (r *Record) History(ctx context.Context, most int) ([]Version, error) {
 		return nil, nil
 	}
 	results, err := r.core.records.state.readAll(ctx, wanted...)
+	if err != nil {
+		return nil, err
+	}
 	var versions []Version
 	for _, x := range results {
-		if x.Record != nil {
-			versions = append(versions, Version{x.Record.Version, x.Record.Value})
+		st, err := recordOf(x)
+		if codeOf(err) == wire.CodeNotFound { // it is not kept any more
+			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, Version{st.Version, st.Value})
 	}
-	return versions, err
+	return versions, nil
 }

@@ -96,24 +96,54 @@ func (s *State) Head(ctx context.Context, name string) (version uint64, expires 
 
 func (s *State) read(ctx context.Context, wanted wire.RecordWanted) (*wire.RecordState, error) {
 	results, err := s.readAll(ctx, wanted)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(results) != 1 || results[0].Record == nil && results[0].Error == nil:
-		return nil, wire.NewError(wire.CodeInternal, "the server did not say what the record is", "")
-	case results[0].Error != nil:
-		return nil, results[0].Error
-	}
-	return results[0].Record, nil
-}
-
-func (s *State) readAll(ctx context.Context, wanted ...wire.RecordWanted) ([]wire.RecordResult, error) {
-	m, err := s.request(ctx, wire.TypeRecordRead, wire.RecordRead{Scope: s.scope, Records: wanted})
 	if err != nil {
 		return nil, err
 	}
-	body, err := decode[wire.Records](m)
-	return body.Results, err
+	return recordOf(results[0])
+}
+
+func recordOf(result wire.RecordResult) (*wire.RecordState, error) {
+	switch {
+	case result.Error != nil:
+		return nil, result.Error
+	case result.Record == nil:
+		return nil, wire.NewError(wire.CodeInternal, "the server did not say what the record is", "")
+	}
+	return result.Record, nil
+}
+
+// readAll reads records once. What one request may not ask for together with the others is asked for again.
+func (s *State) readAll(ctx context.Context, wanted ...wire.RecordWanted) ([]wire.RecordResult, error) {
+	results := make([]wire.RecordResult, len(wanted))
+	rest := make([]int, len(wanted)) // places of those that are asked for
+	for i := range rest {
+		rest[i] = i
+	}
+	for {
+		ask := wire.RecordRead{Scope: s.scope}
+		for _, i := range rest {
+			ask.Records = append(ask.Records, wanted[i])
+		}
+		m, err := s.request(ctx, wire.TypeRecordRead, ask)
+		if err != nil {
+			return nil, err
+		}
+		body, err := decode[wire.Records](m)
+		if err != nil {
+			return nil, err
+		}
+		asked := rest
+		rest = nil
+		for at, i := range asked {
+			results[i] = resultOf(body, at)
+			if codeOf(refusal(results[i].Error)) == wire.CodeLimit {
+				rest = append(rest, i)
+			}
+		}
+		if len(rest) == 0 || len(rest) == len(asked) { // each alone is too much
+			return results, nil
+		}
+	}
 }
 
 // request asks, again while the server says that it is too much at once, and waits for the reply.
