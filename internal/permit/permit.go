@@ -52,10 +52,11 @@ type rule struct {
 	actions map[state.Action]condition
 }
 
-// condition is a compiled expression, and what of a record it looks at.
+// condition is a compiled expression, and what it looks at.
 type condition struct {
 	program           *vm.Program
 	old, new, durable bool
+	name              bool // or what of it stands for a part of the pattern
 }
 
 // Compile checks and compiles rules.
@@ -230,13 +231,16 @@ func compile(text string) (condition, error) {
 		return condition{}, fmt.Errorf("$env cannot be used")
 	}
 	has := func(name string) bool { return slices.Contains(u.names, name) }
-	return condition{program, has("old"), has("new"), has("durable")}, nil
+	return condition{program, has("old"), has("new"), has("durable"), has("name") || has("vars")}, nil
 }
 
 // May returns what state.Config needs, for a scope and the room whose it is.
 func (s *Set) May(scope wire.Scope, room string) func(state.Access) *wire.Error {
 	rules := s.rules[scope]
 	return func(a state.Access) *wire.Error {
+		if alike(rules[a.Kind], a.Action) {
+			a.Alike()
+		}
 		for _, r := range rules[a.Kind] {
 			if m := r.names.FindStringSubmatch(a.Name); m != nil {
 				return r.decide(a, room, m)
@@ -244,6 +248,11 @@ func (s *Set) May(scope wire.Scope, room string) func(state.Access) *wire.Error 
 		}
 		return denied(a, "no rule is about it")
 	}
+}
+
+// alike tells whether the name makes no difference.
+func alike(rules []rule, action state.Action) bool {
+	return len(rules) == 0 || len(rules) == 1 && strings.Trim(rules[0].pattern, "*") == "" && !rules[0].actions[action].name
 }
 
 func (r *rule) decide(a state.Access, room string, match []string) *wire.Error {
@@ -314,6 +323,7 @@ func denied(a state.Access, why string) *wire.Error {
 // Default is what holds where the operator has no rules. open: everybody may join any room.
 func Default(scope wire.Scope, open bool) func(state.Access) *wire.Error {
 	return func(a state.Access) *wire.Error {
+		a.Alike()
 		switch reads := a.Action == state.Read || a.Action == state.Subscribe; {
 		case scope == wire.ScopeServer && !open:
 			return denied(a, "the server has no rules for what is shared by all rooms")

@@ -329,3 +329,36 @@ func TestTooMuchToGoOver(t *testing.T) {
 		}
 	}
 }
+
+// Rule: about the presence of all, rules with one pattern that does not look at the name are asked once; all others about each.
+func TestPresenceOfAll(t *testing.T) {
+	const all, some = "[ann bob secret/x]", "[ann bob]"
+	for _, c := range []struct {
+		rules map[string]map[state.Action]string
+		want  string
+		times int // that somebody's right is asked for
+	}{
+		{map[string]map[state.Action]string{"*": {state.Read: "user.identity == 'ann'"}}, all, 1},
+		{map[string]map[state.Action]string{"*": {state.Read: "not (name startsWith 'secret/')"}}, some, 4},
+		{map[string]map[state.Action]string{"*": {state.Read: "true"}, "secret/*": {state.Read: "false"}}, some, 4},
+		{map[string]map[state.Action]string{"*": {state.Read: "true"}, "secret/*": {state.Subscribe: "true"}}, some, 4},
+		{map[string]map[state.Action]string{"$who": {state.Read: "vars.who != 'bob'"}}, "[ann]", 4},
+	} {
+		set, err := permit.Compile(permit.Rules{wire.ScopeRoom: {state.Presence: c.rules}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		may, times := set.May(wire.ScopeRoom, "tea"), 0
+		s := state.New(state.Config{May: func(a state.Access) *wire.Error {
+			times++
+			return may(a)
+		}})
+		for _, identity := range []string{"ann", "bob", "secret/x"} {
+			s.Apply(now, state.Attach{By: state.Caller{Session: identity, Identity: identity}})
+		}
+		reply := s.Apply(now, state.PresenceRead{By: state.Caller{Session: "ann"}})[0].(state.Reply)
+		if got := fmt.Sprint(reply.Body.(wire.Present).Identities); got != c.want || times != c.times {
+			t.Errorf("%v: %s, asked %d times; want %s, %d", c.rules, got, times, c.want, c.times)
+		}
+	}
+}

@@ -57,6 +57,14 @@ func (a Access) Depends() {
 	}
 }
 
+// Alike is called by a May that decides alike about every name of this kind, for this action and this caller. Where it is not called, who wants
+// to know of the presence of all is asked about each.
+func (a Access) Alike() {
+	if a.scope != nil {
+		a.scope.alike = true
+	}
+}
+
 // Unfold is Value.Any, made once where several are asked for. The result is not to be changed. It is refused where that is too much to look
 // at for one request: each takes its time, while everybody in the scope waits.
 func (a Access) Unfold(v Value) (any, *wire.Error) {
@@ -81,9 +89,12 @@ func ReadsAny(may func(Access) *wire.Error, by Caller, name string) bool {
 }
 
 // may asks Config.May.
-func (s *Scope) may(a Access) *wire.Error {
-	s.depends = false
-	if s.config.May == nil {
+func (s *Scope) may(a Access) *wire.Error { return s.mayUnder(s.config.May, a) }
+
+// mayUnder asks such a function.
+func (s *Scope) mayUnder(may func(Access) *wire.Error, a Access) *wire.Error {
+	s.depends, s.alike = false, may == nil
+	if may == nil {
 		return nil
 	}
 	a.Lookup = func(name string) Value {
@@ -95,7 +106,7 @@ func (s *Scope) may(a Access) *wire.Error {
 		return Value{}
 	}
 	a.scope = s
-	return s.config.May(a)
+	return may(a)
 }
 
 func (s *Scope) unfold(v Value) (any, *wire.Error) {

@@ -417,3 +417,187 @@ func TestUnfoldedForOthers(t *testing.T) {
 		}
 	}
 }
+
+// secretly are rules in which what is under secret/ is for bosses alone, asked about one by one.
+var secretly = forbid(func(a Access) bool { return strings.HasPrefix(a.Name, "secret/") && !a.By.Grants.Admin })
+
+// arriveAs attaches a session of its own for each identity.
+func arriveAs(c *scene, identities ...string) {
+	for _, identity := range identities {
+		c.attachAs(Caller{Session: "of " + identity, Identity: identity}, "")
+	}
+}
+
+// watchAll subscribes to the presence of all.
+func watchAll(c *scene, id string) []string {
+	c.t.Helper()
+	there := must[wire.Present](c, PresenceSubscribe{By: c.by(id)}).Identities
+	for _, identity := range there {
+		c.clients[id].present[identity] = true
+	}
+	return there
+}
+
+// heardOf returns who was told to have come and gone.
+func heardOf(c *scene, id string) string {
+	var all []string
+	for _, e := range c.events(id) {
+		switch b := e.Body.(type) {
+		case wire.PresenceJoined:
+			all = append(all, "+"+b.Identity)
+		case wire.PresenceLeft:
+			all = append(all, "-"+b.Identity)
+		case wire.StateUnsubscribed:
+			all = append(all, fmt.Sprint(b.Kind, " ", b.Name, " ", b.Error.Code))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// Rule: who asks for the presence of all is told of those only about whom it may know, in replies and when they come and go.
+func TestPresenceOfAllHidesSome(t *testing.T) {
+	c := newScene(t, Config{May: secretly})
+	c.attach("ann1")
+	c.attachAs(Caller{Session: "boss", Identity: "bob", Grants: wire.Grants{Admin: true}}, "")
+	arriveAs(c, "secret/x", "zoe")
+	for id, want := range map[string]string{"ann1": "[ann bob zoe]", "boss": "[ann bob secret/x zoe]"} {
+		if got := fmt.Sprint(must[wire.Present](c, PresenceRead{By: c.by(id)}).Identities); got != want {
+			t.Errorf("%s reads %s, want %s", id, got, want)
+		}
+		if got := fmt.Sprint(watchAll(c, id)); got != want {
+			t.Errorf("%s subscribes and is told %s, want %s", id, got, want)
+		}
+	}
+	if got := must[wire.Present](c, PresenceSubscribe{c.by("ann1"), wire.PresenceSubscribe{Identities: []string{"secret/y", "cid"}}}); len(got.Refused) != 1 {
+		t.Errorf("by name: %+v", got)
+	}
+	arriveAs(c, "secret/y", "cid")
+	for _, identity := range []string{"secret/x", "cid"} {
+		c.apply(Detach{"of " + identity})
+	}
+	for id, want := range map[string]string{"ann1": "+cid -cid", "boss": "+secret/y +cid -secret/x -cid"} {
+		if got := heardOf(c, id); got != want {
+			t.Errorf("%s was told %s, want %s", id, got, want)
+		}
+	}
+	must[wire.OK](c, PresenceUnsubscribe{By: c.by("ann1")})
+	c.apply(Detach{"boss"})
+	if n := len(c.s.picky); n != 0 {
+		t.Errorf("%d are picked for, and nobody is subscribed to all", n)
+	}
+}
+
+// Rule: a reply about all is filled with those who may be known; the next one begins behind its last.
+func TestPagesOfSome(t *testing.T) {
+	c := newScene(t, Config{May: secretly})
+	c.attach("ann1")
+	for i := range wire.MaxPresent + 2 {
+		arriveAs(c, fmt.Sprintf("secret/%05d", i), fmt.Sprintf("team/%05d", i))
+	}
+	first := must[wire.Present](c, PresenceRead{By: c.by("ann1")})
+	if len(first.Identities) != wire.MaxPresent || !first.More || strings.Contains(fmt.Sprint(first.Identities), "secret/") {
+		t.Fatalf("%d in the first, more %v", len(first.Identities), first.More)
+	}
+	rest := must[wire.Present](c, PresenceRead{c.by("ann1"), wire.PresenceRead{After: first.Identities[wire.MaxPresent-1]}})
+	if got := fmt.Sprint(rest.Identities, rest.More); got != "[team/01023 team/01024 team/01025] false" {
+		t.Errorf("then %s", got)
+	}
+}
+
+// Rule: rules that differ by identity are asked for each, and those that do not once: nothing is slower for them.
+func TestPresenceAsksOnce(t *testing.T) {
+	asked := 0
+	c := newScene(t, Config{May: func(a Access) *wire.Error {
+		if a.Kind == Presence {
+			asked++
+			a.Alike()
+		}
+		return nil
+	}})
+	c.attach("ann1", "bob1", "cid1")
+	must[wire.Present](c, PresenceRead{By: c.by("ann1")})
+	must[wire.Present](c, PresenceSubscribe{By: c.by("ann1")})
+	arriveAs(c, "dan", "eve")
+	if asked != 2 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// Rule: where the rules for single identities change, or what a session is, who is subscribed to the presence of all is told about whom it may
+// know now, and about whom no more.
+func TestPresenceOfAllFollowsRules(t *testing.T) {
+	without := func(names ...string) Command {
+		return Recheck{forbid(func(a Access) bool { return a.Kind == Presence && slices.Contains(names, a.Name) && !a.By.Grants.Admin })}
+	}
+	ann := Caller{Session: "ann1", Identity: "ann"}
+	c := newScene(t, Config{})
+	c.attachAs(ann, "")
+	arriveAs(c, "x", "y", "z")
+	watchAll(c, "ann1")
+	for i, step := range []struct {
+		command Command
+		want    string
+	}{
+		{without("x"), "-x"},
+		{without("x", "y"), "-y"},
+		{Attach{By: Caller{Session: ann.Session, Identity: ann.Identity, Grants: wire.Grants{Admin: true}}}, "+x +y"},
+		{Attach{By: ann}, "-x -y"},
+		{without("y", "z"), "+x -z"},
+		{Recheck{}, "+y +z"},
+		{Recheck{}, ""},
+		{without("*"), "presence  forbidden"},
+		{without(), ""},
+	} {
+		c.apply(step.command)
+		if got := heardOf(c, "ann1"); got != step.want {
+			t.Errorf("step %d: told %q, want %q", i, got, step.want)
+		}
+	}
+}
+
+// Rule: what rules for single identities would have to look at for one list of all is bounded: it ends there and says so, or is refused where it
+// would be empty. So is what new rules are asked: whoever is beyond subscribes again.
+func TestPresenceOfAllIsBounded(t *testing.T) {
+	c := newScene(t, Config{May: func(a Access) *wire.Error { return a.Step(MaxSteps / 3) }})
+	c.attach("ann1")
+	arriveAs(c, "a", "b", "c", "d")
+	ask := func(after string) Command {
+		return PresenceRead{c.by("ann1"), wire.PresenceRead{After: after}}
+	}
+	for after, want := range map[string]string{"": "[a ann] true", "ann": "[b c] true", "c": "[d] false"} {
+		if got := must[wire.Present](c, ask(after)); fmt.Sprint(got.Identities, got.More) != want {
+			t.Errorf("after %q: %v, want %s", after, got, want)
+		}
+	}
+	costly := func(a Access) *wire.Error {
+		if a.Name == "*" {
+			return nil
+		}
+		return a.Step(MaxSteps + 1)
+	}
+	c.s.config.May = costly
+	c.refused(wire.CodeLimit, ask(""))
+	c.refused(wire.CodeLimit, PresenceSubscribe{By: c.by("ann1")})
+	if len(c.s.sessions["ann1"].links) > 0 {
+		t.Error("it was refused and subscribed")
+	}
+	c.s.config.May = secretly
+	const watchers = 400
+	for i := range watchers {
+		id := fmt.Sprint("w", i)
+		c.attachAs(Caller{Session: id, Identity: id}, "")
+		watchAll(c, id)
+	}
+	c.apply(Recheck{May: secretly})
+	ended := 0
+	for i := range watchers {
+		for _, e := range c.events(fmt.Sprint("w", i)) {
+			if b, ok := e.Body.(wire.StateUnsubscribed); ok && b.Kind == wire.SubscribedPresence && b.Error.Code == wire.CodeLimit {
+				ended++
+			}
+		}
+	}
+	if want := watchers - MaxKnownAnew/len(c.s.there); ended != want {
+		t.Errorf("%d of %d subscriptions ended, want %d", ended, watchers, want)
+	}
+}

@@ -43,6 +43,9 @@ const (
 	// MaxSteps is how many elements of arrays and objects rules may go over for the same; text counts as one for 16 bytes, and for each where an
 	// expression is matched with it.
 	MaxSteps = 100_000
+	// MaxKnownAnew is about how many identities the new rules are asked for all who are subscribed to the presence of all, where rules differ by
+	// identity. Beyond it, subscriptions end.
+	MaxKnownAnew = 100_000
 	// MaxSessions of one scope.
 	MaxSessions = 20_000
 )

@@ -26,22 +26,62 @@ func (s *Scope) depart(identity string) {
 	}
 }
 
+// ofEverybody is a subscription to the presence of all.
+var ofEverybody = link{kind: wire.SubscribedPresence}
+
 // tellPresence tells who wants to know of all, or of this one; each once.
 func (s *Scope) tellPresence(identity, event string, body any) {
-	s.askAgain(link{kind: wire.SubscribedPresence})
+	s.askAgain(ofEverybody)
 	s.askAgain(link{kind: wire.SubscribedPresence, name: identity})
 	named := s.somebody[identity]
-	if named == nil {
+	if named == nil && len(s.picky) == 0 {
 		s.tell(&s.everybody, "", event, body, false)
 		return
 	}
-	both := slices.Clone(s.everybody.sessions)
-	for _, id := range named.sessions {
-		if !s.sessions[id].links[link{kind: wire.SubscribedPresence}] {
-			both = append(both, id)
+	both := slices.DeleteFunc(slices.Clone(s.everybody.sessions), func(id string) bool {
+		return s.picky[id] && !s.knows(s.config.May, s.sessions[id].caller, identity)
+	})
+	if named != nil {
+		for _, id := range named.sessions {
+			if !s.sessions[id].links[ofEverybody] {
+				both = append(both, id)
+			}
 		}
 	}
 	s.tell(&audience{sessions: both}, "", event, body, false)
+}
+
+// pick notes whether a session that is subscribed to the presence of all is told of some only.
+func (s *Scope) pick(p *session, picks bool) {
+	if picks {
+		s.picky[p.id] = true
+	} else {
+		delete(s.picky, p.id)
+	}
+}
+
+// knows tells whether such rules let somebody be told of an identity.
+func (s *Scope) knows(may func(Access) *wire.Error, by Caller, identity string) bool {
+	return s.apart(func() *wire.Error {
+		return s.mayUnder(may, Access{By: by, Kind: Presence, Action: Subscribe, Name: identity})
+	}) == nil
+}
+
+// tellKnown tells a session that is subscribed to the presence of all about whom it may know now, and about whom no more, after its rules were
+// before, and it was that caller.
+func (s *Scope) tellKnown(p *session, before func(Access) *wire.Error, was Caller) {
+	if s.compared += len(s.there); s.compared > MaxKnownAnew {
+		s.forbid(p, ofEverybody, wire.NewError(wire.CodeLimit, "the rules have changed, and too many are there to ask for each", "subscribe again"))
+		return
+	}
+	for _, identity := range s.there {
+		switch knew, knows := s.knows(before, was, identity), s.knows(s.config.May, p.caller, identity); {
+		case knows && !knew:
+			s.tellOne(p, wire.TypePresenceJoined, wire.PresenceJoined{Scope: s.config.Scope, Identity: identity})
+		case knew && !knows:
+			s.tellOne(p, wire.TypePresenceLeft, wire.PresenceLeft{Scope: s.config.Scope, Identity: identity})
+		}
+	}
 }
 
 func (s *Scope) presenceSubscribe(c PresenceSubscribe) *wire.Error {
@@ -49,19 +89,28 @@ func (s *Scope) presenceSubscribe(c PresenceSubscribe) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	follow := func(identity, asked string) *wire.Error {
-		if denied := s.mayUse(p.caller, Presence, Subscribe, asked, nil); denied != nil {
-			return denied
-		}
-		return s.follow(p, identity, s.depends)
-	}
+	may := func(identity string) *wire.Error { return s.mayUse(p.caller, Presence, Subscribe, identity, nil) }
 	if len(c.Identities) > 0 {
-		return s.identities(c.Identities, func(identity string) *wire.Error { return follow(identity, identity) })
+		return s.identities(c.Identities, func(identity string) *wire.Error {
+			if denied := may(identity); denied != nil {
+				return denied
+			}
+			return s.follow(p, identity, s.depends)
+		})
 	}
-	if refused := follow("", "*"); refused != nil {
+	if denied := may("*"); denied != nil {
+		return denied
+	}
+	asks, picks := s.depends, !s.alike
+	present, refused := s.allPresent("", picks, may)
+	if refused == nil {
+		refused = s.follow(p, "", asks)
+	}
+	if refused != nil {
 		return refused
 	}
-	s.replyPresent("")
+	s.pick(p, picks)
+	s.emit(Reply{Type: wire.TypePresent, Body: present})
 	return nil
 }
 
@@ -104,18 +153,31 @@ func (s *Scope) identities(identities []string, one func(identity string) *wire.
 	return nil
 }
 
-// replyPresent replies who is there, by name, as many behind this one as one reply may have.
-func (s *Scope) replyPresent(after string) {
+// allPresent returns who is there, by name, as many behind this one as one reply may have. picks: only those that may be known. Where the rules
+// would have to look at too much to find the next one, that is refused.
+func (s *Scope) allPresent(after string, picks bool, may func(identity string) *wire.Error) (wire.Present, *wire.Error) {
 	i, found := slices.BinarySearch(s.there, after)
 	if found && after != "" {
 		i++
 	}
-	rest := s.there[i:]
-	page := slices.Clone(rest[:min(len(rest), wire.MaxPresent)])
-	if page == nil {
-		page = []string{}
+	body := wire.Present{Identities: []string{}}
+	for _, identity := range s.there[i:] {
+		var denied *wire.Error
+		if picks {
+			denied = may(identity)
+		}
+		costs := denied != nil && denied.Code == wire.CodeLimit
+		switch {
+		case costs && len(body.Identities) == 0:
+			return body, denied
+		case costs, denied == nil && len(body.Identities) == wire.MaxPresent:
+			body.More = true
+			return body, nil
+		case denied == nil:
+			body.Identities = append(body.Identities, identity)
+		}
 	}
-	s.emit(Reply{Type: wire.TypePresent, Body: wire.Present{Identities: page, More: len(page) < len(rest)}})
+	return body, nil
 }
 
 func (s *Scope) presenceRead(c PresenceRead) *wire.Error {
@@ -129,8 +191,11 @@ func (s *Scope) presenceRead(c PresenceRead) *wire.Error {
 	if denied := may("*"); denied != nil {
 		return denied
 	}
-	s.replyPresent(c.After)
-	return nil
+	present, refused := s.allPresent(c.After, !s.alike, may)
+	if refused == nil {
+		s.emit(Reply{Type: wire.TypePresent, Body: present})
+	}
+	return refused
 }
 
 func (s *Scope) presenceUnsubscribe(c PresenceUnsubscribe) *wire.Error {
@@ -139,7 +204,7 @@ func (s *Scope) presenceUnsubscribe(c PresenceUnsubscribe) *wire.Error {
 		return refused
 	}
 	if len(c.Identities) == 0 {
-		s.unlink(p, link{kind: wire.SubscribedPresence})
+		s.unlink(p, ofEverybody)
 		return nil
 	}
 	if refused := checkCount(len(c.Identities)); refused != nil {
@@ -157,6 +222,7 @@ func (s *Scope) presenceUnsubscribe(c PresenceUnsubscribe) *wire.Error {
 func (s *Scope) ignore(p *session, identity string) {
 	if identity == "" {
 		s.everybody.remove(p.id)
+		delete(s.picky, p.id)
 		return
 	}
 	a := s.somebody[identity]

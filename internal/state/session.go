@@ -83,8 +83,9 @@ func (s *Scope) attach(c Attach) {
 	case p != nil:
 		s.appear(c.By) // first: the same identity has not gone meanwhile
 		s.vanish(p.caller)
+		was := p.caller
 		p.caller, p.node = c.By, c.Node
-		s.revoke(p)
+		s.revoke(p, s.config.May, was)
 		s.reassign(wire.ListenRecords)
 		s.reassign(wire.ListenEvents)
 	case len(s.sessions) < MaxSessions:
@@ -185,9 +186,11 @@ func (s *Scope) asker(by *Caller, needed bool) (*session, *wire.Error) {
 
 // recheck replaces the rules.
 func (s *Scope) recheck(c Recheck) {
+	before := s.config.May
 	s.config.May = c.May
 	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
-		s.revoke(s.sessions[id])
+		p := s.sessions[id]
+		s.revoke(p, before, p.caller)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
 		if c := s.calls[id]; c != nil && c.caller == nil {
@@ -198,16 +201,23 @@ func (s *Scope) recheck(c Recheck) {
 	s.reassign(wire.ListenEvents)
 }
 
-// revoke ends what a session may not have any more, and the calls that it may not make.
-func (s *Scope) revoke(p *session) {
+// revoke ends what a session may not have any more, and the calls that it may not make, after its rules were before, and it was that caller.
+func (s *Scope) revoke(p *session, before func(Access) *wire.Error, was Caller) {
+	picked := s.picky[p.id]
 	for _, l := range p.sorted() {
 		refused := s.mayKeep(p, l)
 		if a := s.audience(l); a != nil {
 			a.ask(p.id, s.depends)
 		}
+		if l == ofEverybody {
+			s.pick(p, !s.alike)
+		}
 		if refused != nil {
 			s.forbid(p, l, refused)
 		}
+	}
+	if p.links[ofEverybody] && (picked || s.picky[p.id]) {
+		s.tellKnown(p, before, was)
 	}
 	for _, c := range slices.Clone(p.open) {
 		s.mayGoOn(c)

@@ -60,9 +60,10 @@ type Scope struct {
 	lastCall     uint64
 	strangers    int // calls of callers without a session
 	listeners    []*listener
-	present      map[string]int // connections of each identity
-	there        []string       // all these identities, sorted
-	everybody    audience       // subscribed to the presence of all
+	present      map[string]int  // connections of each identity
+	there        []string        // all these identities, sorted
+	everybody    audience        // subscribed to the presence of all
+	picky        map[string]bool // of these, who may not know of every identity: each is asked for
 	somebody     map[string]*audience
 	timers       timers
 
@@ -73,6 +74,8 @@ type Scope struct {
 	formers   map[former]Value
 	looked    bool          // rules about a record have looked at others whose changes may not be stored yet
 	depends   bool          // what was asked for last depends on what records say
+	alike     bool          // and is the same for every name
+	compared  int           // identities that were asked for since the rules have changed, see MaxKnownAnew
 	unfolded  map[Value]any // what rules have looked at last
 	kept      int           // bytes of it, as in measure.held
 	unfolding int           // bytes that rules had to have unfolded for whoever is asked about, see MaxUnfolded
@@ -97,7 +100,7 @@ func New(c Config) *Scope {
 		config: c, random: rand.New(rand.NewChaCha8(c.Seed)),
 		sessions: map[string]*session{}, records: map[string]*record{}, spare: math.MaxInt, unsettled: map[string]uint64{}, gaps: map[string]bool{},
 		watches: map[string]*watch{}, events: map[string]*topic{},
-		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, somebody: map[string]*audience{}, unfolded: map[Value]any{},
+		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, picky: map[string]bool{}, somebody: map[string]*audience{}, unfolded: map[Value]any{},
 	}
 }
 
@@ -161,7 +164,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 		s.fail(s.presenceRead(c))
 	}
 	out := s.out
-	s.out, s.looked, s.unfolding, s.steps, s.kept = nil, false, 0, 0, 0
+	s.out, s.looked, s.unfolding, s.steps, s.kept, s.compared = nil, false, 0, 0, 0, 0
 	clear(s.unfolded)
 	return out
 }
