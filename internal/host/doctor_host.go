@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/bus/nats"
 	"github.com/parley-rtc/parley/internal/doctor"
 )
 
@@ -34,6 +35,10 @@ func (c *doctorCommand) examineHost(ctx context.Context, origins Origins, r *doc
 	r.Add(c.certificateFindings(ctx, time.Now(), net.DefaultResolver.LookupNetIP)...)
 	status("data folder")
 	r.Add(dataFinding(c.Data, keysFile))
+	if c.State {
+		status("shared state")
+		r.Add(stateFinding(c.Data))
+	}
 	status("system")
 	r.Add(systemFindings()...)
 	return running
@@ -123,6 +128,17 @@ func (c *doctorCommand) addressFindings() []doctor.Finding {
 		all = append(all, doctor.Finding{Area: "hint", Level: doctor.Note, Text: hint})
 	}
 	return all
+}
+
+// stateFinding looks through what is stored of shared state.
+func stateFinding(data string) doctor.Finding {
+	folder := fullPath(stateFolder(data))
+	f := doctor.Finding{Area: "shared state", Level: doctor.OK, Text: "what is stored is whole"}
+	if err := nats.Check(folder, stateLog); err != nil {
+		f.Level, f.Text, f.Cause = doctor.Fault, "durable records are refused", err.Error()
+		f.Next = restoreState + ": " + folder
+	}
+	return f
 }
 
 // dataFinding tries whether the server could keep its keys and certificates.

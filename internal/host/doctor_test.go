@@ -316,7 +316,7 @@ func TestDoctorOnThisMachine(t *testing.T) {
 	if exit != 0 || !r.OK || r.Version != Version() {
 		t.Errorf("exit %d, %+v, %s", exit, r, stderr)
 	}
-	for _, area := range []string{areaSettings, "port", "addresses", areaCertificate, "data folder", "buffers", "open files", "clock", "processor"} {
+	for _, area := range []string{areaSettings, "port", "addresses", areaCertificate, "data folder", "shared state", "buffers", "open files", "clock", "processor"} {
 		if !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.Area == area }) {
 			t.Errorf("nothing about %s", area)
 		}

@@ -27,6 +27,11 @@ import (
 // startNode runs a whole server on a free port of the loopback interface.
 func startNode(t testing.TB, args ...string) *node {
 	t.Helper()
+	return startLogging(t, slog.DiscardHandler, args...)
+}
+
+func startLogging(t testing.TB, log slog.Handler, args ...string) *node {
+	t.Helper()
 	var cli program
 	p := process{env: func(string) (string, bool) { return "", false }}
 	_, _, _, err := p.parse(&cli, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, args...))
@@ -36,7 +41,7 @@ func startNode(t testing.TB, args ...string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := newNode(&cli.Serve.Config, slog.New(slog.DiscardHandler))
+	n, err := newNode(&cli.Serve.Config, slog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -18,12 +19,27 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
+// stateLog is where durable records are in the store; nothing of it may be lost.
+const stateLog = "STATE"
+
+// stateFolder is where the store is in a data folder.
+func stateFolder(data string) string { return filepath.Join(data, "state") }
+
+// restoreState is what to do where the store is damaged.
+const restoreState = "stop the server and put back a copy of the folder, or move it away to begin anew"
+
 // openStore opens what durable state is stored in, if state is kept: the data folder. Where that cannot be used, nothing is stored.
 func (n *node) openStore() {
 	if !n.cfg.State {
 		return
 	}
-	store, err := nats.Open(filepath.Join(n.cfg.Data, "state"))
+	folder := stateFolder(n.cfg.Data)
+	store, err := nats.Open(folder, stateLog)
+	if errors.Is(err, nats.ErrDamaged) {
+		n.log.Error("shared state: durable records are refused, and rooms have no logs, because what is stored is damaged. It was left as it is; all else works. "+
+			"What to do: "+restoreState, "folder", folder, "err", err)
+		return
+	}
 	if err != nil {
 		n.log.Warn("shared state: durable records are refused, and rooms have no logs, because nothing can be stored in the data folder; all else works", "err", err)
 		return
@@ -83,7 +99,7 @@ func (n *node) buildState(b bus.Bus) error {
 	defer cancel()
 	if err := n.storedState(ctx, config); err != nil {
 		n.log.Error("shared state: durable records are refused, because what is stored in the data folder cannot be used; all else works. "+
-			"Stop the server and put back a copy of the folder, or move it away to begin anew", "folder", filepath.Join(n.cfg.Data, "state"), "err", err)
+			"What to do: "+restoreState, "folder", stateFolder(n.cfg.Data), "err", err)
 	}
 	if n.scopes == nil {
 		config.Log, config.May = local.NewLog(0), n.mayUnstored
@@ -101,7 +117,7 @@ func (n *node) storedState(ctx context.Context, config scopes.ServiceConfig) (er
 	if n.store == nil {
 		return nil
 	}
-	if config.Log, err = n.store.Log(ctx, "STATE", bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}); err != nil {
+	if config.Log, err = n.store.Log(ctx, stateLog, bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}); err != nil {
 		return err
 	}
 	config.May, config.MaxStored = n.mayState, n.cfg.StateBytes

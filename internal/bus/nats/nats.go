@@ -39,11 +39,17 @@ type Node struct {
 	end     sync.Once     // closes it
 }
 
-// Open starts a server on this folder, which is made if it is not there. Another process that uses it is found out.
-func Open(dir string) (*Node, error) {
+// Open starts a server on this folder, which is made if it is not there. Another process that uses it is found out, and damage to logs of which nothing may be
+// lost (ErrDamaged), before anything is changed: see Check.
+func Open(dir string, whole ...string) (*Node, error) {
 	held, err := lock(dir)
 	if err != nil {
 		return nil, err
+	}
+	for _, log := range whole {
+		if err := Check(dir, log); err != nil {
+			return nil, errors.Join(err, held.Close())
+		}
 	}
 	s, err := server.NewServer(&server.Options{
 		ServerName: "parley", DontListen: true, NoSigs: true, NoLog: true,

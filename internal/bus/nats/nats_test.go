@@ -13,9 +13,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t *testing.T, dir string) *nats.Node {
+func open(t *testing.T, dir string, whole ...string) *nats.Node {
 	t.Helper()
-	n, err := nats.Open(dir)
+	n, err := nats.Open(dir, whole...)
 	if err != nil {
 		t.Fatal(err)
 	}
