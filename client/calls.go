@@ -1,17 +1,16 @@
 package client
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-// calls are functions of the application that are called one after the other.
+// calls are functions of the application that are called one after the other. Whoever adds one never waits, as it may be what reads from the
+// server: where MaxWaitingCalls wait, each user has one more call at most, the newest.
 type calls struct {
 	// static after construction
 	wake chan struct{} // capacity 1: there is something to call, or nothing more comes
-	free chan struct{} // capacity 1: there is room again
 	done chan struct{} // closed when the last has returned
 
 	// guarded by mu
@@ -24,15 +23,47 @@ type calls struct {
 type user[F any] struct {
 	given   F // static after construction
 	stopped atomic.Bool
+
+	// guarded by the calls' mu
+	late   func(given F, missed int) // the newest call, where too many wait; nil: it is not behind
+	missed int                       // calls in place of which that one is made
 }
 
-// tell calls it after what was to be called before, unless it is stopped by then.
-func (u *user[F]) tell(c *calls, call func(F)) {
-	c.add(func() {
-		if !u.stopped.Load() {
-			call(u.given)
-		}
-	})
+// tell calls it after what was to be called before, unless it is stopped by then. Missed is how many calls before this one are not made, as
+// it was behind: this one is made in their place.
+func (u *user[F]) tell(c *calls, call func(given F, missed int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case u.late != nil:
+		u.late = call
+		u.missed++
+	case len(c.queue) >= MaxWaitingCalls:
+		u.late = call
+		c.push(func() { u.catchUp(c) })
+	default:
+		c.push(func() { u.call(call, 0) })
+	}
+}
+
+// last calls it once more, behind all else, however many calls wait.
+func (u *user[F]) last(c *calls, call func(F)) {
+	c.add(func() { u.call(func(given F, _ int) { call(given) }, 0) })
+}
+
+func (u *user[F]) call(call func(F, int), missed int) {
+	if !u.stopped.Load() {
+		call(u.given, missed)
+	}
+}
+
+// catchUp makes the newest call.
+func (u *user[F]) catchUp(c *calls) {
+	c.mu.Lock()
+	call, missed := u.late, u.missed
+	u.late, u.missed = nil, 0
+	c.mu.Unlock()
+	u.call(call, missed)
 }
 
 // without is all users but one, which is stopped.
@@ -42,32 +73,20 @@ func without[F any](users []*user[F], one *user[F]) []*user[F] {
 }
 
 func newCalls() *calls {
-	return &calls{wake: make(chan struct{}, 1), free: make(chan struct{}, 1), done: make(chan struct{})}
+	return &calls{wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// add takes one more. It never waits: whoever reads from the server does, see wait.
+// add takes one more, of which whoever adds it knows that there are not too many.
 func (c *calls) add(call func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, call)
-	signal(c.wake)
+	c.push(call)
 }
 
-// wait blocks while there are too many, and reports false where ctx has ended.
-func (c *calls) wait(ctx context.Context) bool {
-	for {
-		c.mu.Lock()
-		full := len(c.queue) >= MaxWaitingCalls
-		c.mu.Unlock()
-		if !full {
-			return true
-		}
-		select {
-		case <-c.free:
-		case <-ctx.Done():
-			return false
-		}
-	}
+// push takes one more. The caller holds mu.
+func (c *calls) push(call func()) {
+	c.queue = append(c.queue, call)
+	signal(c.wake)
 }
 
 // finish ends run once all is called.
@@ -85,7 +104,6 @@ func (c *calls) run() {
 		switch {
 		case call != nil:
 			call()
-			signal(c.free)
 		case over:
 			return
 		default:

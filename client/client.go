@@ -9,8 +9,8 @@
 // is sent. Room.Watch tells how the connection is.
 //
 // Functions that are given to subscribe are called one after the other, by one goroutine, in the order in which things happened. They may
-// use the Room. One that waits keeps those after it waiting. None is called any more once what was returned to stop it has returned; one that
-// is running then is not waited for.
+// use the Room. One that waits keeps those after it waiting, but neither replies nor what is seen here: where MaxWaitingCalls wait, calls of one
+// function become one. None is called any more once what was returned to stop it has returned; one that is running then is not waited for.
 //
 // Errors of the server are *wire.Error, whose codes do not change. ErrConnection says that the connection was lost for good before there
 // was a reply.

@@ -32,9 +32,18 @@ type core struct {
 
 // watcher is told what is at a path.
 type watcher struct {
-	path state.Path
-	last state.Value
+	path  state.Path  // static after construction
+	last  state.Value // that it is, or will be, told; guarded by the Room's mu
+	heard state.Value // that it was called with; of the goroutine that calls
 	*user[func(now, before state.Value)]
+}
+
+// hear calls fn with a value, unless those that it was not told in between have come back to what it knows.
+func (w *watcher) hear(value state.Value, fn func(now, before state.Value)) {
+	if before := w.heard; !value.Equal(before) {
+		w.heard = value
+		fn(value, before)
+	}
 }
 
 // pending tells whether there are writes that the server has not confirmed.
@@ -346,7 +355,11 @@ func (c *core) provide(provided bool) {
 	}
 	c.provided = provided
 	for _, u := range c.providing {
-		u.tell(c.records.state.room.calls, func(fn func(bool)) { fn(provided) })
+		u.tell(c.records.state.room.calls, func(fn func(bool), missed int) {
+			if missed%2 == 0 { // else it is again what it was
+				fn(provided)
+			}
+		})
 	}
 }
 
@@ -360,9 +373,8 @@ func (c *core) change(act func()) {
 	}
 	for _, w := range c.watchers {
 		if value := after.Get(w.path); !value.Equal(w.last) {
-			before := w.last
 			w.last = value
-			w.tell(c.records.state.room.calls, func(fn func(now, before state.Value)) { fn(value, before) })
+			w.tell(c.records.state.room.calls, func(fn func(now, before state.Value), _ int) { w.hear(value, fn) })
 		}
 	}
 }

@@ -12,6 +12,8 @@ type Event struct {
 	Name  string
 	Value json.RawMessage // nil: there is none
 	From  string          // identity; empty: the server
+	// Missed is how many events of the name before this one the function was not called with, as too many calls waited: see MaxWaitingCalls.
+	Missed int
 }
 
 // Publish tells all who are subscribed to the name, but this client. A nil value is none. It returns when the server has it, whether anybody is
@@ -39,6 +41,6 @@ func (s *State) Subscribe(ctx context.Context, name string, fn func(Event), ende
 
 func (s *State) published(e wire.EventPublished) {
 	for _, u := range s.topics.of(e.Name) {
-		u.tell(s.room.calls, func(x subscriber) { x.event(Event{e.Name, e.Value, e.From}) })
+		u.tell(s.room.calls, func(x subscriber, missed int) { x.event(Event{e.Name, e.Value, e.From, missed}) })
 	}
 }

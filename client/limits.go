@@ -11,7 +11,8 @@ const (
 	// MaxWaitingRequests that have no reply, or wait for a connection. Beyond it the application's are refused. Writes have the limits above, and what
 	// is subscribed to or provided is always asked for: once each.
 	MaxWaitingRequests = 512
-	// MaxWaitingCalls of functions of the application. Beyond it nothing more is read until they return.
+	// MaxWaitingCalls of functions of the application, all together. Beyond it each function has one more call waiting at most, the newest: of a
+	// record it is told what is there last, of presence what has changed until then, of events how many it has missed (Event.Missed, Missed).
 	MaxWaitingCalls = 4096
 	// MaxAnswering is how many calls of others are answered at once. Beyond it, other providers are asked.
 	MaxAnswering = 256

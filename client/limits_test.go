@@ -2,6 +2,8 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -58,26 +60,75 @@ func TestWaitingRequests(t *testing.T) {
 	})
 }
 
-// Rule: where the application does not return, nothing more is read, and all is told when it does.
+// Rule: a function of the application that does not return keeps nobody from being answered. Of what happens meanwhile so many calls wait; beyond,
+// each function is called with the newest: an event says how many were missed, a record is told as it is, and so is who is there.
 func TestWaitingCalls(t *testing.T) {
 	inTown(t, func(t *town) {
 		ann, _ := t.join("ann")
 		bob, _ := t.join("bob")
-		hold, calls := make(chan struct{}), 0
-		_, err := ann.State().Subscribe(t.Context(), "wave", func(client.Event) { <-hold; calls++ }, nil)
+		hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+		full, asked := make(chan struct{}), make(chan error, 1)
+		_, err := ann.State().Subscribe(t.Context(), "hold", func(client.Event) {
+			<-full
+			_, err := ann.State().Present(t.Context())
+			asked <- err
+		}, nil)
 		t.must(err)
-		sent := 0
-		for range client.MaxWaitingCalls + 100 {
+		events, missed := 0, 0
+		_, err = ann.State().Subscribe(t.Context(), "wave", func(e client.Event) { events, missed = events+1, missed+e.Missed }, nil)
+		t.must(err)
+		var told heard
+		follow(t, ann, hers, &told)
+		t.must(bob.State().Publish(t.Context(), "hold", nil))
+		const sent = client.MaxWaitingCalls + 100
+		for range sent {
 			t.must(bob.State().Publish(t.Context(), "wave", nil))
-			sent++
 			time.Sleep(time.Second / wire.StateRequestsPerSecond)
 		}
-		close(hold)
+		for n := range 3 {
+			t.must(his.Set(t.Context(), "n", n))
+			t.must(bob.Chat(t.Context(), fmt.Sprint("hello ", n), ""))
+			sensor := t.record(bob, fmt.Sprint("sensor/", n), client.RecordOptions{})
+			synctest.Wait()
+			if n < 2 {
+				sensor.Close()
+			}
+		}
+		t.join("carl")
+		dora, _ := t.join("dora")
+		dora.Leave()
+		synctest.Wait()
+		close(full)
+		t.must(<-asked)
 		pass(time.Minute)
-		if calls < client.MaxWaitingCalls || calls > sent {
-			t.Errorf("%d of %d were told", calls, sent)
+		if events+missed != sent || events < client.MaxWaitingCalls {
+			t.Errorf("%d of %d events were told, and %d missed", events, sent, missed)
+		}
+		t.heard(&told, `board {"n":2}`, "missed 5", "left dora", "start sensor/2", "present carl true")
+	})
+}
+
+// follow tells what happens to a record, in the room, with what others subscribe to, and who comes and goes.
+func follow(t *town, r *client.Room, board *client.Record, told *heard) {
+	t.Helper()
+	_, err := board.Subscribe("", func(value json.RawMessage) { told.add("board %s", value) })
+	t.must(err)
+	r.Subscribe(func(event any) {
+		switch e := event.(type) {
+		case client.Missed:
+			told.add("missed %d", e.Events)
+		case wire.ParticipantLeft:
+			told.add("left %s", e.Identity)
+		default:
+			told.add("%T", event)
 		}
 	})
+	_, err = r.State().Listen(t.Context(), wire.ListenRecords, "sensor/*", client.Listener{
+		Start: func(name string) bool { told.add("start %s", name); return true }, Stop: func(name string) { told.add("stop %s", name) },
+	})
+	t.must(err)
+	_, _, err = r.State().WatchPresence(t.Context(), func(identity string, present bool, _ error) { told.add("present %s %v", identity, present) })
+	t.must(err)
 }
 
 // Rule: so many calls are answered at once; others are left to other providers.

@@ -23,14 +23,25 @@ type listening struct {
 	Listener // static after construction
 
 	// guarded by the Room's mu
-	active map[string]*assignment // by name
-	ready  chan struct{}          // closed when the server has said whether
-	isDone bool
-	err    error
+	active  map[string]*assignment // by name
+	waiting []turn                 // that the application was not told yet
+	turns   int                    // calls that wait to tell one each
+	ready   chan struct{}          // closed when the server has said whether
+	isDone  bool
+	err     error
+}
+
+// turn is the beginning or the end of a name.
+type turn struct {
+	name   string
+	starts *assignment // nil: it ends
 }
 
 // assignment is a name that is this client's to provide.
-type assignment struct{ begun bool } // Start was called
+type assignment struct {
+	kind  wire.ListenKind // static after construction
+	begun bool            // Start was called; guarded by the Room's mu
+}
 
 type pattern struct {
 	kind wire.ListenKind
@@ -110,35 +121,62 @@ func (s *State) askListen(p pattern, l *listening) {
 func (s *State) listenStarted(e wire.ListenStart) {
 	l := s.patterns[pattern{e.Kind, e.Pattern}]
 	if l == nil { // it has ended meanwhile
-		s.rejectListen(e)
+		s.rejectListen(e.Kind, e.Name)
 		return
 	}
 	if l.active[e.Name] == nil {
-		a := &assignment{}
+		a := &assignment{kind: e.Kind}
 		l.active[e.Name] = a
-		s.room.calls.add(func() { s.start(l, a, e) })
+		s.take(l, turn{e.Name, a})
 	}
 }
 
-// start asks the application whether it provides a name, unless that was taken away before.
-func (s *State) start(l *listening, a *assignment, e wire.ListenStart) {
+// take tells the application a turn, later. There are never more calls for that than turns that waited at once.
+func (s *State) take(l *listening, t turn) {
+	if l.waiting = append(l.waiting, t); l.turns < len(l.waiting) {
+		l.turns++
+		s.room.calls.add(func() { s.next(l) })
+	}
+}
+
+// next tells the application the next turn, unless there is none any more.
+func (s *State) next(l *listening) {
 	mu := &s.room.mu
 	mu.Lock()
-	a.begun = l.active[e.Name] == a
-	mu.Unlock()
-	if !a.begun || l.Start == nil || l.Start(e.Name) {
+	l.turns--
+	if len(l.waiting) == 0 {
+		mu.Unlock()
 		return
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if l.active[e.Name] == a {
-		delete(l.active, e.Name)
-		s.rejectListen(e)
+	t := l.waiting[0]
+	l.waiting = l.waiting[1:]
+	if t.starts != nil {
+		t.starts.begun = true
+	}
+	mu.Unlock()
+	switch {
+	case t.starts != nil:
+		s.start(l, t)
+	case l.Stop != nil:
+		l.Stop(t.name)
 	}
 }
 
-func (s *State) rejectListen(e wire.ListenStart) {
-	s.insist(wire.TypeListenReject, func() any { return wire.ListenReject{Scope: s.scope, Kind: e.Kind, Name: e.Name} }, ignore)
+// start asks the application whether it provides a name.
+func (s *State) start(l *listening, t turn) {
+	if l.Start == nil || l.Start(t.name) {
+		return
+	}
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if l.active[t.name] == t.starts {
+		delete(l.active, t.name)
+		s.rejectListen(t.starts.kind, t.name)
+	}
+}
+
+func (s *State) rejectListen(kind wire.ListenKind, name string) {
+	s.insist(wire.TypeListenReject, func() any { return wire.ListenReject{Scope: s.scope, Kind: kind, Name: name} }, ignore)
 }
 
 func (s *State) listenStopped(e wire.ListenStop) {
@@ -150,8 +188,12 @@ func (s *State) listenStopped(e wire.ListenStop) {
 func (s *State) stop(l *listening, name string) {
 	a := l.active[name]
 	delete(l.active, name)
-	if a != nil && a.begun && l.Stop != nil {
-		s.room.calls.add(func() { l.Stop(name) })
+	switch {
+	case a == nil:
+	case a.begun:
+		s.take(l, turn{name: name})
+	default: // the application has never known of it
+		l.waiting = slices.DeleteFunc(l.waiting, func(t turn) bool { return t.starts == a })
 	}
 }
 

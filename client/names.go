@@ -112,7 +112,7 @@ func (n *names[F]) drop(name string, err error) {
 	}
 	for _, u := range k.users {
 		if ended := n.ended(u.given); ended != nil {
-			u.tell(n.state.room.calls, func(F) { ended(err) })
+			u.last(n.state.room.calls, func(F) { ended(err) })
 		}
 	}
 }

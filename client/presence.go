@@ -74,6 +74,7 @@ type presenceWatch struct {
 	first   []string // who was there; written before ready is
 	begun   bool
 	present map[string]bool
+	heard   map[string]bool // who fn knows to be there; once it is begun, of the goroutine that calls
 	asks    int             // how often it was subscribed to: only the newest result counts
 	told    map[string]bool // whether they are there, of whom it was told while the list was read page by page; nil: it is not
 }
@@ -133,7 +134,7 @@ func (p *presence) replace(w *presenceWatch, listed []string) {
 	}
 	maps.DeleteFunc(now, func(_ string, present bool) bool { return !present })
 	if !w.begun {
-		w.begun, w.first, w.present = true, slices.Sorted(maps.Keys(now)), now
+		w.begun, w.first, w.present, w.heard = true, slices.Sorted(maps.Keys(now)), now, maps.Clone(now)
 		w.ready <- nil
 		return
 	}
@@ -155,7 +156,37 @@ func (p *presence) tell(w *presenceWatch, identity string, present bool) {
 	if !present {
 		delete(w.present, identity)
 	}
-	w.tell(p.state.room.calls, func(fn func(string, bool, error)) { fn(identity, present, nil) })
+	w.tell(p.state.room.calls, func(fn func(string, bool, error), missed int) {
+		if missed == 0 {
+			w.hear(identity, present, fn)
+			return
+		}
+		p.state.room.mu.Lock()
+		now := maps.Clone(w.present)
+		p.state.room.mu.Unlock()
+		w.hearAll(now, fn)
+	})
+}
+
+// hear calls fn with what it does not know yet.
+func (w *presenceWatch) hear(identity string, present bool, fn func(string, bool, error)) {
+	if w.heard[identity] == present || w.stopped.Load() {
+		return
+	}
+	if w.heard[identity] = present; !present {
+		delete(w.heard, identity)
+	}
+	fn(identity, present, nil)
+}
+
+// hearAll calls fn with all that has come of what it was not called with.
+func (w *presenceWatch) hearAll(now map[string]bool, fn func(string, bool, error)) {
+	for _, identity := range slices.Sorted(maps.Keys(w.heard)) {
+		w.hear(identity, now[identity], fn)
+	}
+	for _, identity := range slices.Sorted(maps.Keys(now)) {
+		w.hear(identity, true, fn)
+	}
 }
 
 func (p *presence) is(identity string, present bool) {
@@ -183,7 +214,7 @@ func (p *presence) drop(w *presenceWatch, err error) {
 		w.ready <- err
 		return
 	}
-	w.tell(p.state.room.calls, func(fn func(string, bool, error)) { fn("", false, err) })
+	w.last(p.state.room.calls, func(fn func(string, bool, error)) { fn("", false, err) })
 }
 
 func (p *presence) remove(w *presenceWatch) {

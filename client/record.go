@@ -75,7 +75,8 @@ func (v *view) watch(path state.Path, fn func(now, before state.Value)) (stop fu
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	c, u := v.core, &user[func(now, before state.Value)]{given: fn}
-	w := &watcher{path: path, last: c.replica.view.Get(path), user: u}
+	value := c.replica.view.Get(path)
+	w := &watcher{path: path, last: value, heard: value, user: u}
 	c.watchers = append(slices.Clone(c.watchers), w)
 	return v.until(func() {
 		u.stopped.Store(true)

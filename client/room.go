@@ -109,8 +109,13 @@ func (r *Room) Watch(fn func(c Connection, why error)) (stop func()) {
 	return addTo(r, &r.watchers, fn)
 }
 
+// Missed is how many events a function was not called with, as too many calls waited: see MaxWaitingCalls. What has come of them is in
+// Room.Participants and Room.Messages.
+type Missed struct{ Events int }
+
 // Subscribe calls fn with what happens in the room: wire.ParticipantJoined, wire.ParticipantLeft, wire.ParticipantUpdated,
-// wire.TrackPublished, wire.TrackUnpublished, wire.TrackMuted or wire.ChatMessage, until stop is called. Other types may be added.
+// wire.TrackPublished, wire.TrackUnpublished, wire.TrackMuted, wire.ChatMessage, or Missed in place of events, until stop is called. Other types may
+// be added.
 func (r *Room) Subscribe(fn func(event any)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,7 +223,7 @@ func (r *Room) enter(joined *wire.Joined, first bool) {
 
 func (r *Room) connection(c Connection, why error) {
 	for _, u := range r.watchers {
-		u.tell(r.calls, func(fn func(Connection, error)) { fn(c, why) })
+		u.tell(r.calls, func(fn func(Connection, error), _ int) { fn(c, why) })
 	}
 	for _, s := range []*State{r.room, r.server} {
 		s.connection(c, why)
@@ -315,7 +320,12 @@ func told[T any](r *Room, m wire.Message, apply func(T)) {
 
 func (r *Room) tell(event any) {
 	for _, u := range r.listeners {
-		u.tell(r.calls, func(fn func(any)) { fn(event) })
+		u.tell(r.calls, func(fn func(any), missed int) {
+			if missed > 0 {
+				fn(Missed{missed})
+			}
+			fn(event)
+		})
 	}
 }
 

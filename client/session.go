@@ -313,7 +313,7 @@ func (s *session) serve(c *connection) {
 		s.mu.Lock()
 		more := s.receive(m)
 		s.mu.Unlock()
-		if !more || !s.room.calls.wait(c.ctx) {
+		if !more {
 			return
 		}
 	}
