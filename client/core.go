@@ -51,31 +51,41 @@ func (c *core) pending() bool {
 	return slices.ContainsFunc(c.replica.writes, func(w *write) bool { return w.written == nil })
 }
 
-// write begins a write, which is seen here at once. done is called when the server has carried it out, or has not.
-func (c *core) write(w *write) {
-	err := c.ended
-	switch {
-	case err != nil:
-	case !w.deletes && len(w.operations) == 0:
-		err = wire.NewError(wire.CodeBadRequest, "the write has no operation", "")
-	case len(w.operations) > wire.MaxWriteOperations:
-		err = wire.NewError(wire.CodeLimit, "too many operations in one write", "write in parts")
-	default:
-		err = c.records.admit(w.size)
-	}
-	if err == nil {
-		c.change(func() {
-			if refused := c.replica.add(w); refused != nil {
-				c.records.settled(w.size)
-				err = refused
+// write begins a write, and those that follow it or are not made at all. They are seen here at once. done of each is called when the server has
+// carried it out, or has not.
+func (c *core) write(first *write) {
+	c.change(func() {
+		for w := first; w != nil; w = w.next {
+			if err := c.begin(w); err != nil {
+				c.giveUp(err, first) // nothing of it was sent yet
+				for ; w != nil; w = w.next {
+					w.done(err)
+				}
+				return
 			}
-		})
-	}
-	if err != nil {
-		w.done(err)
-		return
-	}
+		}
+	})
 	c.records.makeReady(c)
+}
+
+// begin adds a write to those that are on their way, or says why it cannot be.
+func (c *core) begin(w *write) error {
+	switch {
+	case c.ended != nil:
+		return c.ended
+	case !w.deletes && len(w.operations) == 0:
+		return wire.NewError(wire.CodeBadRequest, "the write has no operation", "")
+	case len(w.operations) > wire.MaxWriteOperations:
+		return wire.NewError(wire.CodeLimit, "too many operations in one write", "write in parts")
+	}
+	if err := c.records.admit(w.size); err != nil {
+		return err
+	}
+	if refused := c.replica.add(w); refused != nil {
+		c.records.settled(w.size)
+		return refused
+	}
+	return nil
 }
 
 // What the server tells.
@@ -319,7 +329,7 @@ func (c *core) meet(known []state.Value, had have, now *wire.RecordState) {
 	created := had == (have{}) && now.Version > 0 // meanwhile, where nothing was
 	document := c.replica.document
 	for _, w := range slices.Clone(c.replica.writes) {
-		if w.written != nil || w.underway {
+		if w.written != nil || w.underway || !slices.Contains(c.replica.writes, w) { // or it was given up with one before it
 			continue
 		}
 		met := w.meet(known, document, sameRecord || created, sameVersion)
@@ -343,9 +353,19 @@ func (c *core) merge(writes []*write, remote *wire.RecordState, sameRecord bool)
 	}
 }
 
+// giveUp ends writes that are still on their way, and with each those that follow it.
 func (c *core) giveUp(err error, writes ...*write) {
-	open := slices.DeleteFunc(slices.Clone(writes), func(w *write) bool { return w.written != nil })
-	c.replica.drop(writes...)
+	var gone, open []*write
+	ends := slices.Clone(writes)
+	for _, w := range c.replica.writes {
+		if !slices.Contains(ends, w) {
+			continue
+		}
+		if gone = append(gone, w); w.written == nil {
+			open, ends = append(open, w), append(ends, w.next)
+		}
+	}
+	c.replica.drop(gone...)
 	c.conclude(open, err)
 }
 

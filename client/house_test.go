@@ -35,8 +35,9 @@ func (noMedia) Do(media.Command) bool                           { return true }
 func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.Place{}, media.Admitted }
 func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
-// noList is the name of a record that may not become a list. Of the record noPast nobody may read what it was as a list.
-const noList, noPast = "no list", "no past"
+// noList is the name of a record that may not become a list, noEntry of what may not be in one. Of the record noPast nobody may read what it was as
+// a list.
+const noList, noEntry, noPast = "no list", "no entry", "no past"
 
 // house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
 type house struct {
@@ -58,8 +59,8 @@ func newHouse() (*house, error) {
 		May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error {
 			may := permit.Default(scope, true)
 			return func(a state.Access) *wire.Error {
-				if _, list := a.New.Entries(); list && a.Name == noList {
-					return wire.NewError(wire.CodeForbidden, "no list, please", "")
+				if entries, list := a.New.Entries(); list && (a.Name == noList || slices.Contains(entries, noEntry)) {
+					return wire.NewError(wire.CodeForbidden, "no such list, please", "")
 				}
 				if _, list := a.Old.Entries(); list && a.Name == noPast && a.Action == state.Read {
 					return wire.NewError(wire.CodeForbidden, "it was a list", "")

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 
 	"github.com/parley-rtc/parley/internal/state"
@@ -56,7 +55,9 @@ func (l *List) writeAll(ctx context.Context, operations []wire.Operation) error 
 	return wait(ctx, l.begin(&write{operations: operations, size: sizeOf(operations)}))
 }
 
-// Set makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list.
+// Set makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. Where that is
+// more than one write may have it is written in parts: when one of them is refused, the error is that one's, those before it stay, those behind it
+// are not written, and Entries are what the server has.
 func (l *List) Set(ctx context.Context, entries []string) error {
 	l.mu.Lock()
 	now, exists := l.core.replica.view.Entries()
@@ -80,17 +81,21 @@ func (l *List) Set(ctx context.Context, entries []string) error {
 	return l.writeAll(ctx, whole(value))
 }
 
-// writeParts writes as many steps at once as there may be.
+// writeParts writes as many steps at once as there may be, and nothing more once a part was refused.
 func (l *List) writeParts(ctx context.Context, steps []wire.Operation) error {
-	var parts []<-chan error
-	for part := range slices.Chunk(steps, wire.MaxWriteOperations) {
-		parts = append(parts, l.begin(&write{operations: part, size: sizeOf(part)}))
+	var first *write
+	ended := make(chan error, 1)
+	for _, part := range slices.Backward(slices.Collect(slices.Chunk(steps, wire.MaxWriteOperations))) {
+		w := &write{operations: part, size: sizeOf(part), next: first, done: func(error) {}}
+		if first == nil {
+			w.done = func(err error) { ended <- err } // it is refused with whichever is
+		}
+		first = w
 	}
-	var errs []error
-	for _, ended := range parts {
-		errs = append(errs, wait(ctx, ended))
-	}
-	return errors.Join(errs...)
+	l.mu.Lock()
+	l.core.write(first)
+	l.mu.Unlock()
+	return wait(ctx, ended)
 }
 
 // Subscribe calls fn when the entries are other ones, with those of now, until stop is called.

@@ -59,6 +59,66 @@ func TestLongListsAreSetInParts(t *testing.T) {
 	}
 }
 
+// Rule: a list that is set in parts ends with the first that is refused: what is behind it is not written, and what is seen is what the server has.
+func TestPartsEndWithARefusal(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, _ := t.join("ann")
+		bob, cable := t.join("bob")
+		hers, his := t.list(ann, "queue"), t.list(bob, "queue")
+		t.must(his.Add(t.Context(), "a"))
+		synctest.Wait()
+		cable.cut(true)
+		synctest.Wait()
+		ended := make(chan error, 3)
+		begin := func(write func() error) {
+			go func() { ended <- write() }()
+			synctest.Wait()
+		}
+		begin(func() error { return his.Add(t.Context(), "b") })
+		wanted := append([]string{"a", "b"}, many(900)...)
+		wanted[500] = noEntry // is in the second of four parts
+		begin(func() error { return his.Set(t.Context(), wanted) })
+		begin(func() error { return his.Add(t.Context(), "behind") })
+		if got := his.Entries(); len(got) != 903 {
+			t.Errorf("bob sees %d entries at once", len(got))
+		}
+		cable.mend()
+		var codes []wire.Code
+		for range 3 {
+			codes = append(codes, code(<-ended))
+		}
+		if slices.Sort(codes); !slices.Equal(codes, []wire.Code{"", "", wire.CodeForbidden}) {
+			t.Errorf("ended by %q", codes)
+		}
+		synctest.Wait()
+		want := append(slices.Clone(wanted[:2+wire.MaxWriteOperations]), "behind")
+		if got := hers.Entries(); !slices.Equal(got, want) || !slices.Equal(his.Entries(), want) || his.Pending() {
+			t.Errorf("ann sees %d entries, bob %d, want %d", len(got), len(his.Entries()), len(want))
+		}
+	})
+}
+
+// Rule: of a list that is set in parts nothing is written where not all of them may wait.
+func TestPartsWaitTogether(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		l, r := t.list(ann, "queue"), t.record(ann, "board", client.RecordOptions{})
+		cable.cut(true)
+		synctest.Wait()
+		for n := range client.MaxWaitingWrites - 2 {
+			r.Send(set(t, "n", n), client.WriteOptions{})
+		}
+		if err := l.Set(t.Context(), many(600)); code(err) != wire.CodeLimit || len(l.Entries()) > 0 {
+			t.Errorf("three parts where there is room for two: %v, %d entries", err, len(l.Entries()))
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- l.Set(t.Context(), many(500)) }()
+		synctest.Wait()
+		cable.mend()
+		t.must(<-ended)
+	})
+}
+
 // Rule: the changes that are told lead from the entries of before to those of now; where too much differs, there are none.
 func TestEntryChanges(t *testing.T) {
 	inTown(t, func(t *town) {

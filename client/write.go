@@ -44,6 +44,7 @@ type write struct {
 	// static after construction
 	size int
 	done func(error) // called once, under mu
+	next *write      // is not made unless this one is; nil: none
 
 	// guarded by the Room's mu
 	deletes    bool // the record

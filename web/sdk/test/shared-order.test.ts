@@ -272,6 +272,34 @@ test("a list with writes whose version is not here is not written by version, an
   assert.equal(await set, "");
 });
 
+test("a list that is set in parts ends with the first that is refused: what is behind it is not written, and the entries are the server's", async () => {
+  const all = await open();
+  const entries = await list(all, ["a"]);
+  const add = code(entries.add("b"));
+  await settle();
+  const many = Array.from({ length: 3 * limits.maxWriteOperations }, (_, i) => `n${i}`);
+  const set = code(entries.set(["a", "b", ...many]));
+  const behind = code(entries.add("behind"));
+  assert.equal(entries.entries.length, 3 + many.length);
+  all.server.reply("written", { incarnation: 3, version: 6 });
+  await settle();
+  all.server.reply("written", { incarnation: 3, version: 7 });
+  await settle();
+  assert.equal(written(all.server)[0]?.value, many[limits.maxWriteOperations]);
+  all.server.refuse("forbidden");
+  assert.equal(await set, "forbidden");
+  await settle();
+  assert.deepEqual(written(all.server), [{ op: "insert", value: "behind" }]);
+  all.server.reply("written", { incarnation: 3, version: 8 });
+  stateLost(all.server);
+  await answer(all.server, board(8, ["a", "b", ...many.slice(0, limits.maxWriteOperations), "behind"]));
+  assert.deepEqual([await add, await behind, entries.entries.length], ["", "", 3 + limits.maxWriteOperations]);
+  all.server.cut();
+  for (let i = 0; i < maxWaitingWrites - 1; i++) void code(entries.remove("behind", i));
+  assert.equal(await code(entries.set(many)), "limit", "all parts or none");
+  assert.ok(!entries.entries.includes("n600"));
+});
+
 test("a listener that writes: everybody is told what is there last, and nobody the same twice", async () => {
   const all = await open();
   const rec = await record(all, { a: 1 });

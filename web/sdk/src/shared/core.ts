@@ -133,24 +133,43 @@ export class Core {
 
   /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
   write(operations: readonly Operation[] | undefined, options: WriteOptions = {}): Promise<Written> {
+    return new Promise((resolve, reject) => this.#begin([newWrite(operations, options, { resolve, reject })]));
+  }
+
+  /** Writes in parts. What is behind one that is not carried out is not written; the promise then rejects as that one. */
+  writeParts(parts: readonly (readonly Operation[])[]): Promise<Written> {
     return new Promise((resolve, reject) => {
-      if (this.#ended) throw this.#ended;
+      const before = { resolve: () => undefined, reject: () => undefined }; // the last one ends with whichever does
+      const writes = parts.map((operations, i) => newWrite(operations, {}, i < parts.length - 1 ? before : { resolve, reject }));
+      for (const [i, write] of writes.entries()) write.next = writes[i + 1];
+      this.#begin(writes);
+    });
+  }
+
+  /** Shows writes, all of them or none. */
+  #begin(writes: readonly Write[]): void {
+    if (this.#ended) throw this.#ended;
+    for (const { operations } of writes) {
       if (operations?.length === 0) throw badRequest("The write has no operation.");
       if ((operations?.length ?? 0) > limits.maxWriteOperations) {
         throw new LimitError("limit", `More than ${limits.maxWriteOperations} operations in one write.`, { next: "Write in parts." });
       }
-      const write = newWrite(operations, options, { resolve, reject });
-      this.#owner.admit(write.bytes);
-      this.#change(() => {
-        try {
+    }
+    this.#change(() => {
+      const admitted: Write[] = [];
+      try {
+        for (const write of writes) {
+          this.#owner.admit(write.bytes);
+          admitted.push(write);
           this.#replica.add(write);
-        } catch (reason) {
-          this.#owner.settled(write.bytes);
-          throw reason;
         }
-      });
-      this.#owner.ready(this);
+      } catch (reason) {
+        for (const { bytes } of admitted) this.#owner.settled(bytes);
+        this.#replica.drop(admitted);
+        throw reason;
+      }
     });
+    this.#owner.ready(this);
   }
 
   /** What this browser has kept. Its writes may have been carried out: they meet the record when the server has told it. */
@@ -338,7 +357,7 @@ export class Core {
     const document = this.#replica.document;
     const known = [before, ...writes.map((w) => w.after)];
     for (const write of writes) {
-      if (write.written || write.isUnderway) continue;
+      if (write.written || write.isUnderway || !this.#replica.writes.includes(write)) continue; // or it was given up with one before it
       const meeting = meet(write, known, document, isSameRecord || created, isSameVersion);
       write.isHidden = false;
       if (meeting === "conflict") this.#merge([write], { ...now, ...(document !== undefined && { value: document }) }, isSameRecord || created);
@@ -361,8 +380,11 @@ export class Core {
     }
   }
 
+  /** Ends writes, and with each that was not carried out those that follow it. */
   #giveUp(writes: readonly Write[], error: ParleyError): void {
-    for (const { written, bytes, resolve, reject } of this.#replica.drop(writes)) {
+    const ends = [...writes];
+    for (const write of this.#replica.writes) if (write.next && !write.written && ends.includes(write)) ends.push(write.next);
+    for (const { written, bytes, resolve, reject } of this.#replica.drop(ends)) {
       if (written) resolve(written);
       else {
         this.#owner.settled(bytes);

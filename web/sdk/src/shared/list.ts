@@ -78,7 +78,11 @@ export class SharedList extends TypedEventTarget<ListEvents> {
     return this.#write([{ op: "move", value: text(entry), at: from, to }]);
   }
 
-  /** Makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. */
+  /**
+   * Makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. Where that is more
+   * than one write may have it is written in parts: when one of them is refused, the promise rejects as that one, those before it stay, those behind
+   * it are not written, and the entries are what the server has.
+   */
   async set(entries: readonly string[]): Promise<void> {
     const wanted = entries.map(text);
     const steps = diff(this.entries, wanted);
@@ -88,8 +92,8 @@ export class SharedList extends TypedEventTarget<ListEvents> {
     // Too many to name in one write: the server finds them, where it knows what the entries were made from.
     if (version > 0 && !isPending) return this.#write([{ op: "entries", value: wanted, base: version }]);
     if (!steps || steps.length === 0) return this.#write([{ op: "set", value: wanted }]);
-    const parts = Array.from({ length: Math.ceil(steps.length / limits.maxWriteOperations) }, (_, i) => i * limits.maxWriteOperations);
-    await Promise.all(parts.map((at) => this.#write(steps.slice(at, at + limits.maxWriteOperations))));
+    const starts = Array.from({ length: Math.ceil(steps.length / limits.maxWriteOperations) }, (_, i) => i * limits.maxWriteOperations);
+    await this.#core.writeParts(starts.map((at) => steps.slice(at, at + limits.maxWriteOperations)));
   }
 
   /** Follows it no more. Writes that are not confirmed reject. */

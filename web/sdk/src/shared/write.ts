@@ -46,6 +46,8 @@ export interface Write {
   isRead: boolean;
   /** How often its conflicts were merged. */
   merges: number;
+  /** Is not made unless this one is. */
+  next: Write | undefined;
   readonly bytes: number;
   resolve(written: Written): void;
   reject(error: ParleyError): void;
@@ -57,7 +59,7 @@ export function newWrite(
   { resolve, reject }: Pick<Write, "resolve" | "reject">,
 ): Write {
   const bytes = sizeOf(operations);
-  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, isKept: false, isUnderway: false, isHidden: false, isRead: false, merges: 0, bytes, resolve, reject };
+  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, isKept: false, isUnderway: false, isHidden: false, isRead: false, merges: 0, next: undefined, bytes, resolve, reject };
 }
 
 /** The bytes of what is written, about. Throws where no document has room for it. */
