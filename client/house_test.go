@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,8 +37,8 @@ func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.P
 func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
 // noList is the name of a record that may not become a list, noEntry of what may not be in one. Of the record noPast nobody may read what it was as
-// a list.
-const noList, noEntry, noPast = "no list", "no entry", "no past"
+// a list. Of names that begin with costly one request may ask for one alone.
+const noList, noEntry, noPast, costly = "no list", "no entry", "no past", "costly"
 
 // house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
 type house struct {
@@ -59,6 +60,11 @@ func newHouse() (*house, error) {
 		May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error {
 			may := permit.Default(scope, true)
 			return func(a state.Access) *wire.Error {
+				if strings.HasPrefix(a.Name, costly) {
+					if refused := a.Step(state.MaxSteps/2 + 1); refused != nil {
+						return refused
+					}
+				}
 				if entries, list := a.New.Entries(); list && (a.Name == noList || slices.Contains(entries, noEntry)) {
 					return wire.NewError(wire.CodeForbidden, "no such list, please", "")
 				}

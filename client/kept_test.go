@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,45 @@ func TestAllIsRestoredThoughRequestsWait(t *testing.T) {
 		pass(time.Minute)
 		t.must(<-written)
 		t.heard(&told, uses(t)...)
+	})
+}
+
+// Rule: what one request may not ask for together is asked for one by one when all is made again.
+func TestRestoredOneByOne(t *testing.T) {
+	inTown(t, func(t *town) {
+		t.join("keeper")
+		ann, cable := t.join("ann")
+		var told heard
+		ended := func(err error) { told.add("ended: %s", code(err)) }
+		var names []string
+		for n := range 3 {
+			name := fmt.Sprint(costly, n)
+			names = append(names, name)
+			_, err := ann.State().Subscribe(t.Context(), name, func(e client.Event) { told.add("event %s", e.Name) }, ended)
+			t.must(err)
+			_, err = ann.State().Provide(t.Context(), name, client.Provider{
+				Answer: func(_ context.Context, c client.Call) (any, error) { told.add("asked %s", c.Name); return nil, nil }, Ended: ended,
+			})
+			t.must(err)
+		}
+		present, _, err := ann.State().WatchPresence(t.Context(), func(identity string, _ bool, err error) { told.add("%s %s", identity, code(err)) }, names...)
+		if t.must(err); len(present) > 0 {
+			t.Errorf("present: %v", present)
+		}
+		cable.away()
+		bob, _ := t.join(names[2])
+		cable.mend()
+		pass(time.Minute)
+		t.heard(&told, "costly2 ")
+		for _, name := range names {
+			t.must(bob.State().Publish(t.Context(), name, nil))
+			t.heard(&told, "event "+name)
+			_, err := bob.State().Request(t.Context(), name, nil)
+			t.must(err)
+			t.heard(&told, "asked "+name)
+		}
+		t.join(names[0])
+		t.heard(&told, "costly0 ")
 	})
 }
 

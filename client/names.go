@@ -156,6 +156,8 @@ func (n *names[F]) ask(some []string) {
 			}
 			switch {
 			case n.kept[name] != of[i]: // it ended meanwhile
+			case len(asked) > 1 && codeOf(failed) == wire.CodeLimit: // perhaps only of what one request may ask for
+				n.ask([]string{name})
 			case failed != nil:
 				n.drop(name, failed)
 			default:

@@ -87,12 +87,23 @@ func (w *presenceWatch) means(identity string) bool {
 func (p *presence) subscribe(w *presenceWatch) {
 	w.asks++
 	w.told = nil
-	p.read(w, w.asks, nil, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: p.state.scope, Identities: w.identities})
+	p.ask(w, reading{asks: w.asks}, w.identities)
 }
 
-// read asks for those who are there, behind those that are known, page by page.
-func (p *presence) read(w *presenceWatch, asks int, before []string, typ string, ask any) {
-	isOver := func() bool { return !slices.Contains(p.watches, w) || w.asks != asks }
+// reading is what the replies to one subscription have told.
+type reading struct {
+	asks  int
+	found []string
+	alone []string // identities that are asked for one by one: together they were too many for one request
+}
+
+func (p *presence) ask(w *presenceWatch, r reading, identities []string) {
+	p.read(w, r, len(identities) > 1, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: p.state.scope, Identities: identities})
+}
+
+// read asks for those who are there, beside those that are known, request by request.
+func (p *presence) read(w *presenceWatch, r reading, bulk bool, typ string, ask any) {
+	isOver := func() bool { return !slices.Contains(p.watches, w) || w.asks != r.asks }
 	p.state.keep(typ, func() any {
 		if isOver() {
 			return nil
@@ -103,23 +114,41 @@ func (p *presence) read(w *presenceWatch, asks int, before []string, typ string,
 		if err == nil {
 			body, err = decode[wire.Present](m)
 		}
-		switch {
-		case p.state.restored(err) || isOver(): // it is asked for again, or nobody wants it
-		case err != nil:
-			p.drop(w, err)
-		case len(body.Refused) > 0:
-			p.drop(w, refusal(body.Refused[0].Error))
-		case body.More && len(body.Identities) > 0:
-			if w.told == nil { // from the first page on it is told who comes and goes
-				w.told = map[string]bool{}
-			}
-			p.read(w, asks, append(before, body.Identities...), wire.TypePresenceRead, wire.PresenceRead{
-				Scope: p.state.scope, After: body.Identities[len(body.Identities)-1],
-			})
-		default:
-			p.replace(w, append(before, body.Identities...))
+		if p.state.restored(err) || isOver() { // it is asked for again, or nobody wants it
+			return
 		}
+		for _, refused := range body.Refused {
+			if e := refusal(refused.Error); bulk && codeOf(e) == wire.CodeLimit {
+				r.alone = append(r.alone, refused.Name)
+			} else if err == nil {
+				err = e
+			}
+		}
+		if err != nil {
+			p.drop(w, err)
+			return
+		}
+		r.found = append(r.found, body.Identities...)
+		p.goOn(w, r, body.More && len(body.Identities) > 0)
 	})
+}
+
+// goOn asks for what is missing.
+func (p *presence) goOn(w *presenceWatch, r reading, more bool) {
+	if !more && len(r.alone) == 0 {
+		p.replace(w, r.found)
+		return
+	}
+	if w.told == nil { // from the first reply on it is told who comes and goes
+		w.told = map[string]bool{}
+	}
+	if more {
+		p.read(w, r, false, wire.TypePresenceRead, wire.PresenceRead{Scope: p.state.scope, After: r.found[len(r.found)-1]})
+		return
+	}
+	next := r.alone[0]
+	r.alone = r.alone[1:]
+	p.ask(w, r, []string{next})
 }
 
 // replace takes those who are there in place of those who were. Of whom it was told meanwhile is known better.

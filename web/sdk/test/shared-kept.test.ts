@@ -72,6 +72,41 @@ test("what fails for now while all is made again is tried again, with growing pa
   await subscribing;
 });
 
+test("what one request may not ask for together is asked for one by one: a refusal of that alone is its end", async () => {
+  const all = await open();
+  const ended: string[] = [];
+  const handler = (what: string) => ({ ended: (error: ParleyError) => ended.push(`${what} ${error.code}`) });
+  const wanted = ["a", "b", "c"];
+  const made = wanted.map((name) => all.state.event(name).subscribe(() => undefined, handler(name)));
+  const { presence } = all.state;
+  presence.addEventListener("ended", (e) => ended.push(`${e.identities} ${e.error.code}`));
+  const watching = presence.watch(wanted);
+  await settle();
+  for (const r of asked(all.server, "event-subscribe")) all.server.reply("subscribed", { results: [{}] }, r);
+  present(all.server, []);
+  await Promise.all([...made, watching]);
+  stateLost(all.server);
+  await settle();
+  const limit = { error: { code: "limit", message: "too much for one request" } };
+  all.server.reply("subscribed", { results: [{}, limit, limit] }, asked(all.server, "event-subscribe").at(-1));
+  present(all.server, [], -1);
+  await settle();
+  const alone = asked(all.server, "event-subscribe").slice(-2);
+  assert.deepEqual(alone.map(names), [["b"], ["c"]]);
+  all.server.reply("subscribed", { results: [{}] }, alone[0]);
+  all.server.reply("subscribed", { results: [limit] }, alone[1]);
+  stateLost(all.server);
+  await settle();
+  all.server.reply("present", { identities: ["a"], refused: ["b", "c"].map((name) => ({ name, ...limit })) }, asked(all.server, "presence-subscribe").at(-1));
+  await settle();
+  const each = asked(all.server, "presence-subscribe").slice(-2);
+  assert.deepEqual(each.map((r) => r.body), [{ identities: ["b"] }, { identities: ["c"] }]);
+  all.server.reply("present", { identities: ["b"] }, each[0]);
+  all.server.reply("present", { identities: [], refused: [{ name: "c", ...limit }] }, each[1]);
+  await settle();
+  assert.deepEqual([ended, [...presence.present].sort()], [["c limit", "c limit"], ["a", "b"]]);
+});
+
 test("what is not used any more ends in requests of many, and again where that was too fast, unless it is used again", async () => {
   const all = await open();
   const wanted = Array.from({ length: limits.maxBulkNames + 2 }, (_, i) => `r${i}`);

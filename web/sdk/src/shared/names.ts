@@ -80,7 +80,8 @@ export class Names<T extends EndHandler> {
       names.forEach((name, i) => {
         if (!isKept(name, i)) return;
         const error = result(asked.indexOf(name));
-        if (error) this.end(error, [name]);
+        if (error?.code === "limit" && asked.length > 1) void this.#ask([name]); // perhaps only of what one request may ask for
+        else if (error) this.end(error, [name]);
         else entries[i]?.settle();
       });
     };

@@ -162,7 +162,12 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
 
   /** The reply to the newest request for these keys. Whom another watch tells of is known better. */
   async #taken(reply: Present, newest: () => string[]): Promise<void> {
-    for (const { name, error } of reply.refused ?? []) if (error) this.#end(newest().filter((key) => key === name), fromWire(error));
+    const asked = newest();
+    for (const { name, error } of reply.refused ?? []) {
+      if (!error || !asked.includes(name)) continue;
+      if (error.code === "limit" && asked.length > 1) void this.#ask([name]); // perhaps only of what one request may ask for
+      else this.#end([name], fromWire(error));
+    }
     const known = new Set([...this.#watched].filter(([, { at }]) => at === "known").map(([key]) => key));
     for (const key of newest()) (this.#watched.get(key) as Watch).at = "told";
     this.#reading++;
