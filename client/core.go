@@ -24,6 +24,7 @@ type core struct {
 	providing []*user[func(bool)] // are told whether it is provided
 	isReady   bool
 	sending   bool
+	inDoubt   bool // it is being found out whether writes without a reply were carried out: nothing is sent
 	provided  bool
 	ended     error
 	users     int
@@ -113,14 +114,11 @@ func (c *core) taken(result wire.RecordResult) {
 		c.end(refused)
 		return
 	}
-	live, had, known := c.replica.live, c.replica.has(), []state.Value{c.replica.document}
-	for _, w := range c.replica.writes {
-		known = append(known, w.after)
-	}
+	live, b := c.replica.live, c.before()
 	c.change(func() {
 		c.replica.take(st, value)
 		if !live {
-			c.meet(known, had, st)
+			c.meetAgain(b)
 		}
 	})
 	c.provide(st.Provided)
@@ -170,7 +168,7 @@ func (c *core) end(err error) {
 
 // send sends what is next, and reports whether there was something that can be sent now.
 func (c *core) send() bool {
-	if c.sending || c.ended != nil || !c.replica.live {
+	if c.sending || c.inDoubt || c.ended != nil || !c.replica.live {
 		return false
 	}
 	batch := nextBatch(c.replica.writes)
@@ -179,7 +177,7 @@ func (c *core) send() bool {
 	}
 	c.sending = true
 	for _, w := range batch {
-		w.underway = true
+		w.underway, w.since = true, c.replica.newest(w.target)
 	}
 	typ, body := c.request(batch)
 	c.records.state.ask(typ, body, func(m wire.Message, err error) {
@@ -311,40 +309,146 @@ func (c *core) conflict(batch []*write, err error) {
 	} else {
 		c.replica.take(remote, value)
 	}
-	now := &wire.RecordState{Name: c.name, Value: c.replica.document.JSON()} // perhaps newer than what was told
-	if c.replica.document.Exists() {
-		now.Incarnation, now.Version = c.replica.incarnation, c.replica.version
-	}
+	now := c.now() // perhaps newer than what was told
 	c.merge(batch, now, now.Version > 0 && now.Incarnation == target)
 	c.replica.settle()
 }
 
-// meet: writes that waited meet the record as it is now. Those that are underway have a reply to come.
-func (c *core) meet(known []state.Value, had have, now *wire.RecordState) {
-	sameRecord := now.Version > 0 && had.incarnation == now.Incarnation
-	if had == (have{}) {
-		sameRecord = !known[0].Exists() && now.Version == 0
+// before is a record as it was known before it is known again.
+type before struct {
+	document state.Value
+	has      have
+	writes   []*write
+}
+
+func (c *core) before() before {
+	return before{c.replica.document, c.replica.has(), slices.Clone(c.replica.writes)}
+}
+
+// meetAgain: writes that waited meet the record, once it is known of those without a reply whether they were carried out.
+func (c *core) meetAgain(b before) {
+	c.inDoubt = false
+	r := &c.replica
+	now := r.has()
+	doubtful := slices.DeleteFunc(slices.Clone(b.writes), func(w *write) bool {
+		return !w.uncertain || w.underway || w.written != nil || w.deletes || w.target != 0 && w.target != now.incarnation
+	})
+	if len(doubtful) == 0 {
+		c.meet(b)
+		return
 	}
-	sameVersion := sameRecord && had.version == now.Version
-	created := had == (have{}) && now.Version > 0 // meanwhile, where nothing was
-	document := c.replica.document
-	for _, w := range slices.Clone(c.replica.writes) {
-		if w.written != nil || w.underway || !slices.Contains(c.replica.writes, w) { // or it was given up with one before it
+	documents := map[uint64]*state.Value{0: {}}
+	document := r.document
+	documents[now.version] = &document
+	if b.has.incarnation == now.incarnation {
+		documents[b.has.version] = &b.document
+	}
+	versions := versionsSince(doubtful[0].since, now.version)
+	var wanted []uint64
+	for _, v := range versions {
+		if documents[v] == nil && v != math.MaxUint64 {
+			wanted = append(wanted, v)
+		}
+	}
+	if len(wanted) == 0 || len(wanted) > wire.MaxHistory {
+		c.judge(doubtful, now.incarnation, versions, documents)
+		c.meet(b)
+		return
+	}
+	c.inDoubt = true
+	for _, w := range doubtful {
+		w.hidden = w.hidden || !w.repeatable() // perhaps it is in there, and would be seen twice
+	}
+	r.settle()
+	c.look(wanted, now.incarnation, documents, func() {
+		c.judge(doubtful, now.incarnation, versions, documents)
+		c.meet(b)
+	})
+}
+
+// versionsSince are those from one to another, or what stands for more than anybody remembers.
+func versionsSince(since, now uint64) []uint64 {
+	if now-since > wire.MaxHistory+1 {
+		return []uint64{math.MaxUint64, now}
+	}
+	var versions []uint64
+	for v := since; v <= now; v++ {
+		versions = append(versions, v)
+	}
+	return versions
+}
+
+// look reads earlier versions, and then calls done, unless the record is read anew by then, or has ended.
+func (c *core) look(versions []uint64, incarnation uint64, documents map[uint64]*state.Value, done func()) {
+	asks := c.asks
+	c.records.past(c.name, versions, func(results []wire.RecordResult) {
+		if c.ended != nil || !c.replica.live || asks != c.asks {
+			return
+		}
+		for _, x := range results {
+			if x.Record == nil || x.Record.Incarnation != incarnation {
+				continue
+			}
+			if value, refused := parse(x.Record); refused == nil {
+				documents[x.Record.Version] = &value
+			}
+		}
+		c.inDoubt = false
+		c.change(done)
+		c.records.makeReady(c)
+	})
+}
+
+// judge: writes that were sent as one and have no reply end, or wait like others.
+func (c *core) judge(doubtful []*write, incarnation uint64, versions []uint64, documents map[uint64]*state.Value) {
+	known := make([]*state.Value, len(versions))
+	for i, v := range versions {
+		known[i] = documents[v]
+	}
+	switch f, made := fateOf(doubtful, known); f {
+	case carried:
+		c.replica.acknowledge(doubtful, have{incarnation, versions[made]})
+		c.conclude(doubtful, nil)
+	case unknown:
+		c.giveUp(errUncertain(), doubtful...)
+	default:
+		for _, w := range doubtful {
+			w.uncertain, w.hidden = false, false
+		}
+	}
+}
+
+// meet: writes that waited meet the record as it is now. Those that are underway have a reply to come.
+func (c *core) meet(b before) {
+	r := &c.replica
+	sameRecord := r.document.Exists() && b.has.incarnation == r.incarnation
+	if b.has == (have{}) {
+		sameRecord = !b.document.Exists() && !r.document.Exists()
+	}
+	sameVersion := sameRecord && b.has.version == r.has().version
+	created := b.has == (have{}) && r.document.Exists() // meanwhile, where nothing was
+	known := []state.Value{b.document}
+	for _, w := range b.writes {
+		known = append(known, w.after)
+	}
+	for _, w := range b.writes {
+		if w.written != nil || w.underway || !slices.Contains(r.writes, w) { // or it was given up with one before it
 			continue
 		}
-		met := w.meet(known, document, sameRecord || created, sameVersion)
 		w.hidden = false
-		switch met {
-		case conflicted:
-			remote := *now
-			remote.Value = document.JSON()
-			c.merge([]*write{w}, &remote, sameRecord || created)
-		case unknown:
-			c.giveUp(errUncertain(), w)
+		w.uncertain = w.uncertain && w.deletes // where the record is gone, it was deleted
+		if w.conflicts(known, r.document, sameRecord || created, sameVersion) {
+			c.merge([]*write{w}, c.now(), sameRecord || created)
 		}
 	}
-	c.replica.retarget()
-	c.replica.settle()
+	r.retarget()
+	r.settle()
+}
+
+// now is the record as the server has it, as far as is known here.
+func (c *core) now() *wire.RecordState {
+	has := c.replica.has()
+	return &wire.RecordState{Name: c.name, Incarnation: has.incarnation, Version: has.version, Value: c.replica.document.JSON()}
 }
 
 func (c *core) merge(writes []*write, remote *wire.RecordState, sameRecord bool) {

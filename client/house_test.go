@@ -126,7 +126,7 @@ type cable struct {
 	down bool
 }
 
-// line is a connection on which the client can be kept from hearing the server, which hears the client all the same.
+// line is a connection on which the client can be kept from hearing the server, or the server from hearing the client.
 type line struct {
 	net.Conn
 	closed chan struct{}
@@ -134,6 +134,17 @@ type line struct {
 
 	mu   sync.Mutex
 	held chan struct{} // closed when the client hears again; nil: it does
+	mute bool          // the server does not hear the client
+}
+
+func (l *line) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	mute := l.mute
+	l.mu.Unlock()
+	if mute {
+		return len(b), nil
+	}
+	return l.Conn.Write(b)
 }
 
 func (l *line) Read(b []byte) (int, error) {
@@ -170,6 +181,16 @@ func (c *cable) hold() (release func()) {
 		l.held = nil
 		close(held)
 	}
+}
+
+// mute lets the server hear nothing until the connection is cut.
+func (c *cable) mute() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.conn
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mute = true
 }
 
 func (c *cable) dial(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -121,6 +121,94 @@ func TestLostReplies(t *testing.T) {
 	})
 }
 
+// Rule: a write whose reply was lost is judged by the versions since. Where it was carried out it is not again, whatever others have made of it; where
+// it was not, it is, unless others have written there; where that cannot be known, its end says so.
+func TestLostWritesAreJudged(t *testing.T) {
+	for name, c := range map[string]struct {
+		reached bool
+		others  [][]wire.Operation
+		want    string
+		version uint64 // that it has in the end
+		code    wire.Code
+		lost    bool // nobody knows
+	}{
+		"reached, and nothing since":        {true, nil, `{"a":1}`, 2, "", false},
+		"reached, and more since":           {true, [][]wire.Operation{write("b", `1`), write("b", `2`)}, `{"a":1,"b":2}`, 4, "", false},
+		"reached, and undone":               {true, [][]wire.Operation{write("b", `1`), write("a", `0`)}, `{"a":0,"b":1}`, 4, "", false},
+		"not reached, and nothing since":    {false, nil, `{"a":1}`, 2, "", false},
+		"not reached, and more since":       {false, [][]wire.Operation{write("b", `1`), write("b", `2`)}, `{"a":1,"b":2}`, 4, "", false},
+		"not reached, and written":          {false, [][]wire.Operation{write("b", `1`), write("a", `2`)}, `{"a":2,"b":1}`, 3, wire.CodeConflict, false},
+		"not reached, and written as well":  {false, [][]wire.Operation{write("a", `1`), write("b", `1`)}, `{"a":1,"b":1}`, 3, "", false},
+		"too much since, and it is there":   {true, slices.Repeat([][]wire.Operation{write("b", `1`)}, 20), `{"a":1,"b":1}`, 22, "", false},
+		"too much since, and it is not":     {false, slices.Repeat([][]wire.Operation{write("b", `1`)}, 20), `{"a":0,"b":1}`, 21, "", true},
+		"too much for any history, and not": {false, slices.Repeat([][]wire.Operation{write("b", `1`)}, 50), `{"a":0,"b":1}`, 51, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *town) {
+				ann, cable := t.join("ann")
+				bob, _ := t.join("bob")
+				hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+				t.must(hers.Set(t.Context(), "a", 0))
+				synctest.Wait()
+				if cable.hold(); !c.reached {
+					cable.mute()
+				}
+				result := hers.Send(set(t, "a", 1), client.WriteOptions{})
+				cable.away()
+				for _, operations := range c.others {
+					t.must(his.Write(t.Context(), operations, client.WriteOptions{}))
+				}
+				cable.mend()
+				if err := <-result; code(err) != c.code || errors.Is(err, client.ErrConnection) != c.lost {
+					t.Errorf("the write: %v", err)
+				}
+				synctest.Wait()
+				if a, b := string(hers.JSON("")), string(his.JSON("")); a != c.want || b != c.want {
+					t.Errorf("ann sees %s, bob %s, want %s", a, b, c.want)
+				}
+				if his.Version() != c.version {
+					t.Errorf("it has version %d, want %d", his.Version(), c.version)
+				}
+			})
+		})
+	}
+}
+
+func write(path, value string) []wire.Operation {
+	return []wire.Operation{{Op: wire.OperationSet, Path: path, Value: json.RawMessage(value)}}
+}
+
+// Rule: an entry is added once: where the version since may have it, nobody knows whose it is, and where none has it, it is added.
+func TestLostEntriesAreJudged(t *testing.T) {
+	for name, reached := range map[string]bool{"reached": true, "not reached": false} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *town) {
+				ann, cable := t.join("ann")
+				bob, _ := t.join("bob")
+				hers, his := t.list(ann, "queue"), t.list(bob, "queue")
+				t.must(hers.Add(t.Context(), "a"))
+				synctest.Wait()
+				if cable.hold(); !reached {
+					cable.mute()
+				}
+				ended := make(chan error, 1)
+				go func() { ended <- hers.Add(context.Background(), "hers") }()
+				cable.away()
+				t.must(his.Insert(t.Context(), "his", 0))
+				t.must(his.Remove(t.Context(), "a", 1))
+				cable.mend()
+				if err := <-ended; errors.Is(err, client.ErrConnection) != reached {
+					t.Errorf("the addition: %v", err)
+				}
+				synctest.Wait()
+				if got := his.Entries(); !slices.Equal(got, []string{"his", "hers"}) || !slices.Equal(hers.Entries(), got) {
+					t.Errorf("ann sees %v, bob %v", hers.Entries(), got)
+				}
+			})
+		})
+	}
+}
+
 // Rule: what was written for a record that was deleted meanwhile does not change its successor.
 func TestWritesForAnotherIncarnation(t *testing.T) {
 	inTown(t, func(t *town) {

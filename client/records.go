@@ -145,6 +145,38 @@ func (r *records) subscribe(cores []*core) {
 	})
 }
 
+// past reads earlier versions of a record. What has no room in one reply is asked for again; what cannot be had is left out.
+func (r *records) past(name string, versions []uint64, done func([]wire.RecordResult)) {
+	var found []wire.RecordResult
+	var read func(versions []uint64)
+	read = func(versions []uint64) {
+		ask := wire.RecordRead{Scope: r.state.scope}
+		for _, v := range versions {
+			ask.Records = append(ask.Records, wire.RecordWanted{Name: name, Version: v})
+		}
+		r.state.insist(wire.TypeRecordRead, func() any { return ask }, func(m wire.Message, err error) {
+			var results wire.Records
+			if err == nil {
+				results, err = decode[wire.Records](m)
+			}
+			var rest []uint64
+			for i, v := range versions {
+				x := resultOf(results, i)
+				if codeOf(refusal(x.Error)) == wire.CodeLimit {
+					rest = append(rest, v)
+				}
+				found = append(found, x)
+			}
+			if err == nil && len(rest) > 0 && len(rest) < len(versions) {
+				read(rest)
+				return
+			}
+			done(found)
+		})
+	}
+	read(versions)
+}
+
 // resultOf is what the server says of one of those that were asked for; nothing where it does not.
 func resultOf(results wire.Records, i int) wire.RecordResult {
 	if i < len(results.Results) {

@@ -65,6 +65,19 @@ func (r *replica) target() uint64 {
 	return target
 }
 
+// newest is the newest version that is known of an incarnation.
+func (r *replica) newest(incarnation uint64) (version uint64) {
+	if incarnation == r.current() {
+		version = r.has().version
+	}
+	for _, w := range r.writes {
+		if w.written != nil && w.written.incarnation == incarnation {
+			version = max(version, w.written.version)
+		}
+	}
+	return version
+}
+
 // has is what is named when subscribing again.
 func (r *replica) has() have {
 	if !r.document.Exists() {

@@ -55,6 +55,7 @@ type write struct {
 	alone      bool        // it is not sent together with others: they were refused together
 	uncertain  bool        // the connection was lost before the server answered: perhaps it was carried out
 	underway   bool        // it is sent, and neither answered nor lost
+	since      uint64      // the newest version that was known when it was sent: it is not in there
 	hidden     bool        // the record was read anew while it was underway: perhaps it is in there, and would be seen twice; its reply tells
 	written    *have       // the server has carried it out: it is part of the view until the record has that version here
 	read       bool        // the record is read anew after that
@@ -93,49 +94,74 @@ func nextBatch(writes []*write) (batch []*write) {
 	return batch
 }
 
-// meeting is what a write that waited meets when the record is known again.
-type meeting uint8
+// fate is what has become of writes that were sent as one and have no reply.
+type fate uint8
 
 const (
-	nothing    meeting = iota // others have not changed what it writes
-	conflicted                // they have
-	unknown                   // it may have been carried out, and repeating it would do it twice
+	missed  fate = iota // they were not carried out
+	carried             // they were
+	unknown             // repeating them could do them twice
 )
 
-// meet compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen
-// after each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
-func (w *write) meet(known []state.Value, now state.Value, sameRecord, sameVersion bool) meeting {
-	if sameRecord && sameVersion && !w.hidden {
-		return nothing
+// fateOf judges writes by what the record was, version by version, since one in which they are not; nil: such a version is not to be had. They
+// were carried out where a version is the one before it with them; made is which. That somebody else has written the very same is the same, but
+// for entries of lists and for writes that demand a version.
+func fateOf(writes []*write, documents []*state.Value) (f fate, made int) {
+	var operations []wire.Operation
+	anybodys, merged := true, false
+	for _, w := range writes {
+		operations = append(operations, w.operations...)
+		anybodys = anybodys && w.options.Version == nil
 	}
-	if w.uncertain && w.options.Version != nil {
-		return unknown // it, or another one, has made the next version
+	for _, o := range operations {
+		anybodys = anybodys && (o.Op == wire.OperationSet || o.Op == wire.OperationErase)
+		merged = merged || o.Op == wire.OperationEntries // what they make depends on what they were made from
+	}
+	makes := func(before, now *state.Value) bool {
+		if before == nil || now == nil {
+			return false
+		}
+		after, refused := before.Apply(operations)
+		return refused == nil && after.Equal(*now)
+	}
+	last := len(documents) - 1
+	for made = 1; made <= last && !makes(documents[made-1], documents[made]); made++ {
+	}
+	switch {
+	case made <= last && !anybodys:
+		return unknown, 0
+	case made <= last:
+		return carried, made
+	case !merged && !slices.Contains(documents, nil):
+		return missed, 0
+	case anybodys && makes(documents[last], documents[last]): // what is there need not be written
+		return carried, last
+	}
+	return unknown, 0
+}
+
+// conflicts compares what a write was made for with what is there: whether others have changed that. Known: the record before all writes that are
+// on their way, and as it was seen after each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved
+// whatever others do.
+func (w *write) conflicts(known []state.Value, now state.Value, sameRecord, sameVersion bool) bool {
+	if sameRecord && sameVersion {
+		return false
 	}
 	knows := func(path state.Path) bool {
 		there := now.Get(path)
 		return slices.ContainsFunc(known, func(v state.Value) bool { return v.Get(path).Equal(there) })
 	}
 	if w.deletes || !sameRecord {
-		if knows(nil) {
-			return nothing
-		}
-		return conflicted
+		return !knows(nil)
 	}
 	_, list := now.Entries()
-	for _, o := range w.operations {
-		mine := list
+	return slices.ContainsFunc(w.operations, func(o wire.Operation) bool {
 		if o.Op == wire.OperationSet || o.Op == wire.OperationErase {
 			path, _ := state.ParsePath(o.Path) // it was read before
-			mine = knows(path)
+			return !knows(path)
 		}
-		if !mine {
-			return conflicted
-		}
-	}
-	if w.uncertain && !w.repeatable() {
-		return unknown
-	}
-	return nothing
+		return !list
+	})
 }
 
 // merge makes of writes what shall be written in view of the record as it is, or returns why they are given up.

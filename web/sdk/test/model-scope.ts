@@ -7,14 +7,19 @@ import { nearest } from "../src/shared/entries.js";
 import type { StateLink } from "../src/shared/link.js";
 import { applyAll, type Document } from "../src/shared/patch.js";
 import { SharedState } from "../src/shared/state.js";
-import type { EventMessage, Operation, PresenceSubscribe, RecordDelete, RecordState, RecordSubscribe, RecordWrite, Requests } from "../src/wire.gen.js";
+import type { EventMessage, Operation, PresenceSubscribe, RecordDelete, RecordRead, RecordResult, RecordState, RecordSubscribe, RecordWrite, Requests } from "../src/wire.gen.js";
 
 export type Chance = (n: number) => number;
+
+/** How many earlier versions of a record are kept. */
+const maxPast = 5;
 
 interface Stored {
   incarnation: number;
   version: number;
   document: Document;
+  /** Former versions, the first first. */
+  past: readonly Document[];
 }
 
 /** What one request brings about. */
@@ -54,6 +59,14 @@ export class ModelScope {
     return r ? { name, incarnation: r.incarnation, version: r.version, value: r.document } : { name, incarnation: 0, version: 0 };
   }
 
+  /** A version that is kept, of the last few. */
+  version(name: string, version: number): RecordResult {
+    const r = this.records.get(name);
+    const document = r && r.version - version <= maxPast ? r.past[version - 1] : undefined;
+    if (!r || document === undefined) return { error: { code: "not-found", message: "no such version" } };
+    return { record: { name, incarnation: r.incarnation, version, value: document } };
+  }
+
   write(body: RecordWrite, by: string): Outcome {
     const r = this.records.get(body.name);
     if (body.operations.some(isForbidden)) return { reply: fromWire({ code: "forbidden", message: "no" }) };
@@ -66,7 +79,7 @@ export class ModelScope {
         document = applyAll(document, [operation]);
         if (exact) done.push(exact);
       }
-      const now = { incarnation: r?.incarnation ?? ++this.#incarnations, version: (r?.version ?? 0) + 1, document };
+      const now = { incarnation: r?.incarnation ?? ++this.#incarnations, version: (r?.version ?? 0) + 1, document, past: r ? [...r.past, r.document] : [] };
       this.records.set(body.name, now);
       const { incarnation, version } = now;
       this.done.push(...body.operations.map((o) => ({ ...o, incarnation })));
@@ -272,7 +285,7 @@ export class ModelClient implements StateLink {
     const { name } = body as { name: string };
     if (type === "record-delete" && !(reply instanceof Error)) this.told.set(name, 0);
     if ("current" in reply) this.told.set(name, (reply.current as RecordState).incarnation);
-    if (!("results" in reply)) return;
+    if (type !== "record-subscribe" || !("results" in reply)) return;
     for (const { record } of reply.results as { record: RecordState }[]) this.told.set(record.name, record.incarnation);
   }
 
@@ -297,6 +310,8 @@ export class ModelClient implements StateLink {
             return { record: same ? { ...head, same } : { ...head, ...(value !== undefined && { value }) } };
           }),
         });
+      case "record-read":
+        return this.#late({ results: (body as RecordRead).records.map(({ name, version = 0 }) => this.#scope.version(name, version)) });
       case "record-write":
         return this.#scope.write(body as RecordWrite, this.identity);
       case "record-delete":

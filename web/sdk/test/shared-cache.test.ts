@@ -139,28 +139,77 @@ test("a kept write gives way to what others have written there meanwhile", async
   assert.deepEqual(discarded, [["conflict", [{ op: "set", path: "a", value: 2 }]]]);
 });
 
-test("what was on its way when the page went is not made again once others have written: perhaps it was made, and they have undone it", async () => {
-  for (const [now, version, isMade] of [[{ light: false }, 5, true], [{ light: false }, 7, false], [{ light: true }, 6, true]] as const) {
-    const memory = new Memory();
-    const first = await open(memory);
-    const opening = first.state.record("board");
-    await settle();
-    answer(first.server, 5, { light: false });
-    const written = (await opening).set("light", true);
-    await settle();
-    assert.equal(memory.rows.get("board")?.writes[0]?.isSent, true);
-    first.session.leave();
-    await assert.rejects(written, { code: "left" });
+/** The page goes while it switches the light on, and another one finds the record at this version. */
+async function left(version: number, now: object): Promise<{ server: FakeServer; memory: Memory; isOn: () => unknown; discarded: string[] }> {
+  const memory = new Memory();
+  const first = await open(memory);
+  const opening = first.state.record("board");
+  await settle();
+  answer(first.server, 5, { light: false });
+  const written = (await opening).set("light", true);
+  await settle();
+  assert.deepEqual(memory.rows.get("board")?.writes.map(({ isSent, since }) => [isSent, since]), [[true, 5]]);
+  first.session.leave();
+  await assert.rejects(written, { code: "left" });
 
-    const second = await open(memory);
-    const record = await second.state.record("board");
-    const discarded: string[] = [];
-    record.addEventListener("discarded", ({ error }) => discarded.push(error.code));
-    answer(second.server, version, now);
-    await settle();
-    assert.deepEqual([asked(second.server, "record-write").length === 1, discarded], [isMade, isMade ? [] : ["connection"]], `version ${version}`);
-    assert.equal(record.get("light"), isMade);
+  const { server, state } = await open(memory);
+  const record = await state.record("board");
+  const discarded: string[] = [];
+  record.addEventListener("discarded", ({ error }) => discarded.push(error.code));
+  answer(server, version, now);
+  await settle();
+  return { server, memory, isOn: () => record.get("light"), discarded };
+}
+
+test("what was on its way when the page went is not made again where a version shows that it was made, whatever others have done since", async () => {
+  for (const [version, now, past] of [
+    [6, { light: true }, []],
+    [7, { light: true, a: 1 }, [{ light: true }]],
+    [7, { light: false }, [{ light: true }]], // others have undone it
+    [8, { light: false, a: 1 }, [{ light: false, a: 1 }, { light: true, a: 1 }]],
+  ] as const) {
+    const { server, memory, isOn, discarded } = await left(version, now);
+    if (past.length > 0) {
+      assert.deepEqual(server.last.body, { records: past.map((_, i) => ({ name: "board", version: 6 + i })) });
+      server.reply("records", { results: past.map((value, i) => ({ record: { name: "board", incarnation: 3, version: 6 + i, value } })) });
+      await settle();
+    }
+    assert.equal(asked(server, "record-write").length, 0);
+    assert.deepEqual([isOn(), discarded, memory.rows.get("board")?.writes], [now.light, [], []], `version ${version}`);
   }
+});
+
+test("what was on its way is made again where the versions show that it was not, unless others have written there; where they are not to be had, it is discarded", async () => {
+  for (const [version, now, past, isMade, why] of [
+    [5, { light: false }, [], true, undefined],
+    [6, { light: false, a: 1 }, [], true, undefined],
+    [7, { light: false, a: 2 }, [{ light: false, a: 1 }], true, undefined],
+    [7, { light: "dim", a: 1 }, [{ light: "dim" }], false, "conflict"],
+    [7, { light: false }, [undefined], false, "connection"],
+    [7, { light: true }, [undefined], false, undefined], // it need not be made
+    [99, { light: false }, [], false, "connection"],
+  ] as const) {
+    const { server, isOn, discarded } = await left(version, now);
+    const gone = { error: { code: "not-found", message: "gone" } };
+    if (past.length > 0) {
+      assert.equal(asked(server, "record-write").length, 0, "before it is known");
+      server.reply("records", { results: past.map((value, i) => (value ? { record: { name: "board", incarnation: 3, version: 6 + i, value } } : gone)) });
+      await settle();
+    }
+    assert.deepEqual([asked(server, "record-write").length === 1, discarded], [isMade, why ? [why] : []], `version ${version}: ${JSON.stringify(past)}`);
+    assert.equal(isOn(), isMade ? true : now.light);
+  }
+});
+
+test("what was sent as one is judged as one: where a part of it was not kept, nobody knows", async () => {
+  const memory = new Memory();
+  memory.save({ name: "board", incarnation: 3, version: 5, value: ["a"], writes: [{ operations: [{ op: "set", path: "[0]", value: "b" }], isSent: true }] });
+  const { server, state } = await open(memory);
+  const discarded: string[] = [];
+  (await state.record("board")).addEventListener("discarded", ({ error }) => discarded.push(error.code));
+  answer(server, 6, ["b", "c"]); // with one that was added
+  await settle();
+  assert.deepEqual([asked(server, "record-write").length, discarded], [0, []], "what is there need not be written");
 });
 
 test("an entry that was erased when the page went is not erased twice", async () => {

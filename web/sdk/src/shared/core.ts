@@ -2,16 +2,16 @@
 // are two views of it.
 
 import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError } from "../errors.js";
-import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, RecordState, RecordWrite, Written } from "../wire.gen.js";
+import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, RecordState, RecordWanted, RecordWrite, Written } from "../wire.gen.js";
 import { limits } from "../wire.gen.js";
 import type { Kept, KeptWrite } from "./cache.js";
-import { badRequest, equal, take } from "./json.js";
+import { badRequest, equal, type Json, take } from "./json.js";
 import { maxHeard } from "./limits.js";
 import { type Asker, pause, tell } from "./link.js";
 import type { Document } from "./patch.js";
 import { get, type Path } from "./path.js";
 import { Replica } from "./replica.js";
-import { conflict, meet, type Merge, merged, newWrite, nextBatch, type Write, type WriteOptions } from "./write.js";
+import { conflict, fateOf, isRepeatable, meet, type Merge, merged, missing, newWrite, nextBatch, type Write, type WriteOptions } from "./write.js";
 
 export interface RecordOptions {
   /** What becomes of a write that met another version than it was made for. Default: "remote". */
@@ -33,6 +33,8 @@ export interface CoreOwner {
   ready(core: Core): void;
   /** Reads it anew. */
   resubscribe(core: Core): void;
+  /** Reads records once. */
+  read(wanted: readonly RecordWanted[]): Promise<readonly (RecordResult & { readonly value: Json | undefined })[]>;
   /** A record is another one than it was, or its writes are. */
   keep(core: Core): void;
 }
@@ -51,6 +53,9 @@ interface Watcher {
   fn(value: Document, before: Document): void;
 }
 
+/** A record as it was known before it is known again. */
+type Before = Pick<Replica, "document" | "have" | "writes">;
+
 /** What the server tells of a record. */
 type Event = RecordChanged | RecordDeleted | RecordProvided;
 
@@ -67,6 +72,8 @@ export class Core {
   #settleSubscribed: { resolve(): void; reject(error: ParleyError): void } | undefined;
   #asks = 0;
   #isSending = false;
+  /** It is being found out whether writes without a reply were carried out: nothing is sent. */
+  #isInDoubt = false;
   #isTelling = false;
   #isProvided = false;
   #ended: ParleyError | undefined;
@@ -99,13 +106,17 @@ export class Core {
   /** What is worth keeping in this browser. Operations on lists are not: to repeat them may do them twice. */
   get kept(): Kept {
     const { document, have, writes } = this.#replica;
-    const unconfirmed = writes.filter((w) => !w.written && w.options.version === undefined);
-    const kept = unconfirmed.map(({ operations = [], isUnderway, isUncertain }) => ({ operations, isSent: isUnderway || isUncertain }));
+    const isSent = ({ isUnderway, isUncertain }: Write): boolean => isUnderway || isUncertain;
+    const isKept = ({ operations = [], options }: Write): boolean =>
+      operations.length > 0 && options.version === undefined && operations.every(({ op }) => op === "set" || op === "erase");
+    const unconfirmed = writes.filter((w) => !w.written);
+    const isWhole = unconfirmed.every((w) => !isSent(w) || isKept(w)); // what was sent as one can be judged as one alone
+    const kept = (w: Write): KeptWrite => ({ operations: w.operations ?? [], isSent: isSent(w), ...(isSent(w) && isWhole && { since: w.since }) });
     return {
       name: this.name,
       ...(have ?? { incarnation: 0, version: 0 }),
       ...(document !== undefined && { value: document }),
-      writes: kept.filter(({ operations }) => operations.length > 0 && operations.every(({ op }) => op === "set" || op === "erase")),
+      writes: unconfirmed.filter(isKept).map(kept),
     };
   }
 
@@ -180,14 +191,14 @@ export class Core {
     });
   }
 
-  #again({ operations, isSent }: KeptWrite): void {
+  #again({ operations, isSent, since }: KeptWrite): void {
     const discarded = (error: ParleyError): void => {
       if (this.#ended) return; // it is kept further
       for (const observer of [...this.#observers]) observer.discarded?.(operations, error);
     };
     const write = newWrite(operations, {}, { resolve: () => undefined, reject: discarded }); // whoever made it is not there any more
-    write.isKept = true;
     write.isUncertain = isSent;
+    write.since = since ?? NaN;
     try {
       this.#replica.add(write);
     } catch {
@@ -219,7 +230,7 @@ export class Core {
     const { isLive, document, have, writes } = this.#replica;
     this.#change(() => {
       this.#replica.take(record);
-      if (!isLive) this.#meet(document, writes, have, record);
+      if (!isLive) this.#meetAgain({ document, have, writes });
       this.#provide(record.provided ?? false);
       this.#catchUp();
     });
@@ -266,14 +277,14 @@ export class Core {
 
   /** Sends what is next; undefined: nothing can be sent now. */
   send(): Promise<void> | undefined {
-    if (this.#isSending || this.#ended || !this.#replica.isLive) return undefined;
+    if (this.#isSending || this.#isInDoubt || this.#ended || !this.#replica.isLive) return undefined;
     const batch = nextBatch(this.#replica.writes);
     return batch.length > 0 ? this.#send(batch) : undefined;
   }
 
   async #send(batch: Write[]): Promise<void> {
     this.#isSending = true;
-    for (const write of batch) write.isUnderway = true;
+    for (const write of batch) [write.isUnderway, write.since] = [true, this.#replica.newest(write.target)];
     this.#owner.keep(this);
     try {
       const written = await this.#ask(batch);
@@ -343,32 +354,81 @@ export class Core {
     const target = batch[0]?.target ?? 0;
     if (current.version === 0) this.#replica.deleted({ incarnation: target, version: Infinity });
     else this.#replica.take(current);
-    const { incarnation, version, document } = this.#replica; // perhaps newer than what was told
-    this.#merge(batch, { name: this.name, incarnation, version, ...(document !== undefined && { value: document }) }, version > 0 && incarnation === target);
+    const { incarnation, version } = this.#replica; // perhaps newer than what was told
+    this.#merge(batch, this.#now, version > 0 && incarnation === target);
     this.#replica.see();
   }
 
+  /** Writes that waited meet the record, once it is known of those without a reply whether they were carried out. */
+  #meetAgain(before: Before): void {
+    this.#isInDoubt = false;
+    const { incarnation, version, document } = this.#replica;
+    const doubtful = before.writes.filter((w) => w.isUncertain && !w.isUnderway && !w.written && w.operations && (w.target || incarnation) === incarnation);
+    const since = doubtful[0]?.since ?? version;
+    const documents = new Map<number, Document>([[0, undefined], [version, document]]);
+    if (before.have?.incarnation === incarnation) documents.set(before.have.version, before.document);
+    const isNear = version - since <= limits.maxHistory + 1;
+    const versions = isNear ? Array.from({ length: version - since + 1 }, (_, i) => since + i) : [NaN, version];
+    const judge = (): void => {
+      const fate = fateOf(doubtful, versions.map((v) => (documents.has(v) ? documents.get(v) : missing)));
+      this.#judge(doubtful, typeof fate === "number" ? { incarnation, version: versions[fate] ?? 0 } : fate);
+      this.#meet(before);
+    };
+    const wanted = versions.filter((v) => v > 0 && !documents.has(v));
+    if (wanted.length === 0) return judge();
+    this.#isInDoubt = true;
+    for (const write of doubtful) write.isHidden ||= !isRepeatable(write); // perhaps it is in there, and would be seen twice
+    this.#replica.see();
+    void this.#look(wanted, incarnation, documents).then((isKnown) => isKnown && this.#change(judge)).then(() => this.#owner.ready(this));
+  }
+
+  /** Reads earlier versions; false: the record is read anew by then, or has ended. */
+  async #look(versions: readonly number[], incarnation: number, documents: Map<number, Document>): Promise<boolean> {
+    const asks = this.#asks;
+    const results = await this.#owner.read(versions.map((version) => ({ name: this.name, version }))).catch(() => []);
+    if (this.#ended || !this.#replica.isLive || asks !== this.#asks) return false;
+    for (const { record, value } of results) if (record?.incarnation === incarnation) documents.set(record.version, value);
+    this.#isInDoubt = false;
+    return true;
+  }
+
+  /** Writes that were sent as one and have no reply end, or wait like others. */
+  #judge(doubtful: readonly Write[], fate: Written | "lost" | "unknown"): void {
+    if (doubtful.length === 0) return;
+    switch (fate) {
+      case "lost":
+        for (const write of doubtful) write.isUncertain = write.isHidden = false;
+        return;
+      case "unknown":
+        return this.#giveUp(doubtful, new ConnectionError("The connection was lost before the server answered: it is not known whether it was written.", {
+          next: "Look at what is there, and write again if it is missing.",
+        }));
+      default:
+        return this.#done(doubtful, fate);
+    }
+  }
+
   /** Writes that waited meet the record as it is now. Those that are underway have a reply to come. */
-  #meet(before: Document, writes: readonly Write[], had: Replica["have"], now: RecordState): void {
-    const { incarnation, version } = had ?? {};
-    const isSameRecord = version === undefined ? before === undefined && now.version === 0 : now.version > 0 && incarnation === now.incarnation;
-    const isSameVersion = isSameRecord && (version ?? 0) === now.version;
-    const created = version === undefined && now.version > 0; // meanwhile, where nothing was
-    const document = this.#replica.document;
+  #meet({ document: before, have, writes }: Before): void {
+    const { incarnation, version, document } = this.#replica;
+    const isSameRecord = have ? incarnation === have.incarnation : before === undefined && version === 0;
+    const isSameVersion = isSameRecord && (have?.version ?? 0) === version;
+    const created = !have && version > 0; // meanwhile, where nothing was
     const known = [before, ...writes.map((w) => w.after)];
     for (const write of writes) {
       if (write.written || write.isUnderway || !this.#replica.writes.includes(write)) continue; // or it was given up with one before it
       const meeting = meet(write, known, document, isSameRecord || created, isSameVersion);
       write.isHidden = false;
-      if (meeting === "conflict") this.#merge([write], { ...now, ...(document !== undefined && { value: document }) }, isSameRecord || created);
-      if (meeting === "unknown") {
-        this.#giveUp([write], new ConnectionError("The connection was lost before the server answered: it is not known whether it was written.", {
-          next: "Look at what is there, and write again if it is missing.",
-        }));
-      }
+      if (write.operations) write.isUncertain = false; // else, where the record is gone, it was deleted
+      if (meeting === "conflict") this.#merge([write], this.#now, isSameRecord || created);
     }
     this.#replica.retarget();
     this.#replica.see();
+  }
+
+  get #now(): RecordState {
+    const { incarnation, version, document } = this.#replica;
+    return { name: this.name, incarnation, version, ...(document !== undefined && { value: document }) };
   }
 
   /** The application's merge may throw, or return what is no document. */

@@ -100,6 +100,12 @@ export class Replica {
     return "applied";
   }
 
+  /** The newest version that is known of an incarnation. */
+  newest(incarnation: number): number {
+    const version = incarnation === this.incarnation ? this.version : 0;
+    return this.#writes.reduce((newest, { written }) => (written && written.incarnation === incarnation ? Math.max(newest, written.version) : newest), version);
+  }
+
   add(write: Write): void {
     const after = write.operations ? applyAll(this.#view, write.operations) : undefined;
     write.target = this.#target();

@@ -4,7 +4,7 @@ import { bytesOf } from "../bytes.js";
 import { ConflictError, type ParleyError } from "../errors.js";
 import { limits, type Operation, type RecordState, type Written } from "../wire.gen.js";
 import { equal, isArray, type Json, take, tooLarge } from "./json.js";
-import { type Document, set } from "./patch.js";
+import { applyAll, type Document, set } from "./patch.js";
 import { get, parsePath } from "./path.js";
 
 export interface WriteOptions {
@@ -34,8 +34,8 @@ export interface Write {
   isAlone: boolean;
   /** The connection was lost before the server answered: perhaps it was carried out. */
   isUncertain: boolean;
-  /** It was made some time ago, and kept in this browser since. */
-  isKept: boolean;
+  /** The version that was the newest known when it was sent: it is not in there. */
+  since: number;
   /** It is sent, and neither answered nor lost. */
   isUnderway: boolean;
   /** The record was read anew while it was underway: perhaps it is in there, and would be seen twice. Its reply tells. */
@@ -59,7 +59,7 @@ export function newWrite(
   { resolve, reject }: Pick<Write, "resolve" | "reject">,
 ): Write {
   const bytes = sizeOf(operations);
-  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, isKept: false, isUnderway: false, isHidden: false, isRead: false, merges: 0, next: undefined, bytes, resolve, reject };
+  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, since: 0, isUnderway: false, isHidden: false, isRead: false, merges: 0, next: undefined, bytes, resolve, reject };
 }
 
 /** The bytes of what is written, about. Throws where no document has room for it. */
@@ -93,33 +93,52 @@ export function isRepeatable({ operations = [] }: Write): boolean {
   return operations.every(({ op, path = "" }) => op === "set" || (op === "erase" && typeof parsePath(path).at(-1) !== "number"));
 }
 
-/** What a write that waited meets when the record is known again. */
-export type Meeting =
-  | "nothing" // others have not changed what it writes
-  | "conflict"
-  | "unknown"; // it may have been carried out, and repeating it would do it twice
+/** What has become of writes that were sent as one and have no reply: which document they made, by its place, or they were not carried out. */
+export type Fate = number | "lost" | "unknown";
+
+/** A version that the server does not give any more, or not to this client. */
+export const missing = Symbol("missing");
+
+/**
+ * Judges writes by what the record was, version by version, since one in which they are not: they were carried out where a version is the one
+ * before it with them. That somebody else has written the very same is the same, but for entries of lists and for writes that demand a version.
+ */
+export function fateOf(writes: readonly Write[], documents: readonly (Document | typeof missing)[]): Fate {
+  const operations = writes.flatMap((w) => w.operations ?? []);
+  const isAnybodys = writes.every((w) => w.options.version === undefined) && operations.every(({ op }) => op === "set" || op === "erase");
+  const makes = (before: Document | typeof missing, now: Document | typeof missing): boolean => before !== missing && now !== missing && isMade(before, operations, now);
+  const made = documents.findIndex((now, i) => i > 0 && makes(documents[i - 1], now));
+  if (made > 0) return isAnybodys ? made : "unknown";
+  // What "entries" makes depends on what it was made from.
+  if (!documents.includes(missing) && operations.every(({ op }) => op !== "entries")) return "lost";
+  const now = documents.at(-1);
+  return isAnybodys && makes(now, now) ? documents.length - 1 : "unknown"; // what is there need not be written
+}
+
+function isMade(before: Document, operations: readonly Operation[], now: Document): boolean {
+  try {
+    return equal(applyAll(before, operations), now);
+  } catch {
+    return false; // the server would have refused it
+  }
+}
+
+/** What a write that waited meets when the record is known again: whether others have changed what it writes. */
+export type Meeting = "nothing" | "conflict";
 
 /**
  * Compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen after
  * each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
  */
 export function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
-  if (isSameRecord && isSameVersion && !write.isHidden) return "nothing";
-  if (write.isUncertain && write.options.version !== undefined) return "unknown"; // it, or another one, has made the next version
-  // It was made, perhaps, and others have undone it since.
-  if (write.isUncertain && write.isKept) return isRepeatable(write) && isThere(write, now) ? "nothing" : "unknown";
+  if (isSameRecord && isSameVersion) return "nothing";
   if (!write.operations || !isSameRecord) return known.some((d) => equal(d, now)) ? "nothing" : "conflict";
   for (const { op, path = "" } of write.operations) {
     const at = parsePath(path);
     const isMine = op === "set" || op === "erase" ? known.some((d) => equal(get(d, at), get(now, at))) : isArray(now);
     if (!isMine) return "conflict";
   }
-  return write.isUncertain && !isRepeatable(write) ? "unknown" : "nothing";
-}
-
-/** Whether a document has what is written. */
-function isThere({ operations = [], after }: Write, now: Document): boolean {
-  return operations.every(({ path = "" }) => equal(get(after, parsePath(path)), get(now, parsePath(path))));
+  return "nothing";
 }
 
 /** How often one write is merged before its conflict is told. */

@@ -5,6 +5,8 @@ export interface KeptWrite {
     readonly operations: readonly Operation[];
     /** It was on its way: perhaps the server has carried it out. */
     readonly isSent: boolean;
+    /** The version from which on it may be in the record. */
+    readonly since?: number;
 }
 /** A record as it was last known. */
 export interface Kept {

@@ -1,6 +1,7 @@
 import { type ParleyError } from "../errors.js";
-import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, Written } from "../wire.gen.js";
+import type { Operation, RecordChanged, RecordDeleted, RecordProvided, RecordResult, RecordWanted, Written } from "../wire.gen.js";
 import type { Kept } from "./cache.js";
+import { type Json } from "./json.js";
 import { type Asker } from "./link.js";
 import type { Document } from "./patch.js";
 import { type Path } from "./path.js";
@@ -24,6 +25,10 @@ export interface CoreOwner {
     ready(core: Core): void;
     /** Reads it anew. */
     resubscribe(core: Core): void;
+    /** Reads records once. */
+    read(wanted: readonly RecordWanted[]): Promise<readonly (RecordResult & {
+        readonly value: Json | undefined;
+    })[]>;
     /** A record is another one than it was, or its writes are. */
     keep(core: Core): void;
 }
@@ -66,6 +71,8 @@ export declare class Core {
     watch(path: Path, fn: Watcher["fn"]): () => void;
     /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
     write(operations: readonly Operation[] | undefined, options?: WriteOptions): Promise<Written>;
+    /** Writes in parts. What is behind one that is not carried out is not written; the promise then rejects as that one. */
+    writeParts(parts: readonly (readonly Operation[])[]): Promise<Written>;
     /** What this browser has kept. Its writes may have been carried out: they meet the record when the server has told it. */
     known({ incarnation, version, value, writes }: Kept): void;
     /** How often it was subscribed to: only the newest result counts. */

@@ -40,7 +40,11 @@ export declare class SharedList extends TypedEventTarget<ListEvents> {
     remove(entry: string, at?: number): Promise<void>;
     /** Moves an entry to the place that it shall have; of several equal ones the one nearest to the place from. */
     move(entry: string, to: number, from?: number): Promise<void>;
-    /** Makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. */
+    /**
+     * Makes the list this one. What others change meanwhile stays: only what differs is written, unless that is most of a long list. Where that is more
+     * than one write may have it is written in parts: when one of them is refused, the promise rejects as that one, those before it stay, those behind
+     * it are not written, and the entries are what the server has.
+     */
     set(entries: readonly string[]): Promise<void>;
     /** Follows it no more. Writes that are not confirmed reject. */
     close(): void;

@@ -32,6 +32,8 @@ export declare class Replica {
     /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */
     changed({ incarnation, version, operations }: RecordChanged): Heard;
     deleted({ incarnation, version }: Pick<RecordDeleted, "incarnation" | "version">): Heard;
+    /** The newest version that is known of an incarnation. */
+    newest(incarnation: number): number;
     add(write: Write): void;
     /** Takes writes out; returns those that were in. */
     drop(gone: readonly Write[]): readonly Write[];

@@ -27,8 +27,8 @@ export interface Write {
     isAlone: boolean;
     /** The connection was lost before the server answered: perhaps it was carried out. */
     isUncertain: boolean;
-    /** It was made some time ago, and kept in this browser since. */
-    isKept: boolean;
+    /** The version that was the newest known when it was sent: it is not in there. */
+    since: number;
     /** It is sent, and neither answered nor lost. */
     isUnderway: boolean;
     /** The record was read anew while it was underway: perhaps it is in there, and would be seen twice. Its reply tells. */
@@ -39,6 +39,8 @@ export interface Write {
     isRead: boolean;
     /** How often its conflicts were merged. */
     merges: number;
+    /** Is not made unless this one is. */
+    next: Write | undefined;
     readonly bytes: number;
     resolve(written: Written): void;
     reject(error: ParleyError): void;
@@ -48,8 +50,17 @@ export declare function newWrite(operations: Write["operations"], options: Write
 export declare function nextBatch(writes: readonly Write[]): Write[];
 /** Whether it is the same to do it once or twice, where nobody else does anything. */
 export declare function isRepeatable({ operations }: Write): boolean;
-/** What a write that waited meets when the record is known again. */
-export type Meeting = "nothing" | "conflict" | "unknown";
+/** What has become of writes that were sent as one and have no reply: which document they made, by its place, or they were not carried out. */
+export type Fate = number | "lost" | "unknown";
+/** A version that the server does not give any more, or not to this client. */
+export declare const missing: unique symbol;
+/**
+ * Judges writes by what the record was, version by version, since one in which they are not: they were carried out where a version is the one
+ * before it with them. That somebody else has written the very same is the same, but for entries of lists and for writes that demand a version.
+ */
+export declare function fateOf(writes: readonly Write[], documents: readonly (Document | typeof missing)[]): Fate;
+/** What a write that waited meets when the record is known again: whether others have changed what it writes. */
+export type Meeting = "nothing" | "conflict";
 /**
  * Compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen after
  * each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
