@@ -14,14 +14,15 @@ import (
 // decode reads one request of a client. It looks only at the envelope: a body is whoever carries the request out's to read.
 // With an error, the request has an ID only if the error answers it.
 func decode(b []byte) (wire.Request, *wire.Error) {
-	var r wire.Request
-	if refused := CheckJSON(b); refused != nil {
-		return r, refused
-	}
-	if quick, ok := decodeUsual(b); ok {
-		r = quick
-	} else if err := json.Unmarshal(b, &r); err != nil {
-		return wire.Request{}, wire.NewError(wire.CodeBadRequest, `the message is not a JSON object with "id", "type" and "body"`, "see docs/protocol.md, section 3.1")
+	r, usual := decodeUsual(b)
+	if !usual {
+		if refused := CheckJSON(b); refused != nil {
+			return wire.Request{}, refused
+		}
+		r = wire.Request{}
+		if err := json.Unmarshal(b, &r); err != nil {
+			return wire.Request{}, wire.NewError(wire.CodeBadRequest, `the message is not a JSON object with "id", "type" and "body"`, "see docs/protocol.md, section 3.1")
+		}
 	}
 	if r.ID == 0 || r.ID > MaxRequestID || r.Type == "" {
 		return wire.Request{}, wire.NewError(wire.CodeBadRequest, "the message has no type, or its id is not an integer from 1 to 2^53-1", "count requests from 1")
@@ -35,8 +36,8 @@ func decode(b []byte) (wire.Request, *wire.Error) {
 	return r, nil
 }
 
-// decodeUsual reads a request that has the form in which every client of ours writes it: it takes a tenth of the time, and a stack that stays small. Of
-// anything else it says nothing. The body is a part of b.
+// decodeUsual reads a request that has the form in which every client of ours writes it, and that CheckJSON does not refuse: it takes a tenth of the
+// time, and a stack that stays small. Of anything else it says nothing. The body is a part of b.
 func decodeUsual(b []byte) (r wire.Request, ok bool) {
 	rest, ok := bytes.CutPrefix(b, []byte(`{"id":`))
 	if !ok {
@@ -58,7 +59,7 @@ func decodeUsual(b []byte) (r wire.Request, ok bool) {
 		if r.Body, ok = bytes.CutSuffix(body, []byte{'}'}); !ok || len(r.Body) < 2 || r.Body[0] != '{' || r.Body[len(r.Body)-1] != '}' {
 			return r, false
 		}
-		return r, json.Valid(r.Body)
+		return r, state.Valid(r.Body, MaxDepth-1)
 	}
 	return r, string(rest) == "}"
 }

@@ -3,6 +3,7 @@ package signal
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/parley-rtc/parley/wire"
@@ -35,9 +36,12 @@ var usualForms = []struct {
 	{`{"id":1,"type":"leave","body":{}`, false},
 	{`{"id":1,"type":"leave`, false},
 	{``, false},
+	{`{"id":1,"type":"leave","body":{"a":` + strings.Repeat("[", MaxDepth-2) + strings.Repeat("]", MaxDepth-2) + `}}`, true},
+	{`{"id":1,"type":"leave","body":{"a":` + strings.Repeat("[", MaxDepth-1) + strings.Repeat("]", MaxDepth-1) + `}}`, false},
+	{"{\"id\":1,\"type\":\"leave\",\"body\":{\"a\":\"\xff\"}}", false},
 }
 
-// What is read quickly is what package json reads, and what clients write is read quickly.
+// What is read quickly is what package json reads and CheckJSON lets pass, and what clients write is read quickly.
 func TestDecodeUsual(t *testing.T) {
 	for _, c := range usualForms {
 		if got := sameAsJSON(t, []byte(c.text)); got != c.usual {
@@ -53,10 +57,13 @@ func sameAsJSON(t *testing.T, b []byte) bool {
 	if err := json.Unmarshal(b, &want); ok && (err != nil || !reflect.DeepEqual(got, want)) {
 		t.Errorf("%s is %+v, and to package json %+v, %v", b, got, want, err)
 	}
+	if refused := CheckJSON(b); ok && refused != nil {
+		t.Errorf("%s is read quickly, and would be refused: %v", b, refused)
+	}
 	return ok
 }
 
-// Whatever comes, what is read quickly is what package json reads.
+// Whatever comes, what is read quickly is what package json reads and CheckJSON lets pass.
 func FuzzDecodeUsual(f *testing.F) {
 	for _, c := range usualForms {
 		f.Add([]byte(c.text))

@@ -6,7 +6,7 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Decode reads a request of shared state: for which scope it is, and what it asks. Requests of other types are refused.
+// Decode reads a request of shared state: for which scope it is, and what it asks. Requests of other types are refused. Values are parts of the body.
 func Decode(by Caller, typ string, body []byte) (wire.Scope, Command, *wire.Error) {
 	read, ok := decoders[typ]
 	if !ok {
@@ -41,6 +41,17 @@ func decode[B any](scope func(B) wire.Scope, command func(Caller, B) Command) de
 	}
 }
 
+// often makes a decoder for a type of body that skim reads in the form in which it mostly comes.
+func often[B any](skim func([]byte) (B, bool), scope func(B) wire.Scope, command func(Caller, B) Command) decoder {
+	decode := decode(scope, command)
+	return func(by Caller, body []byte) (wire.Scope, Command, error) {
+		if b, ok := skim(body); ok {
+			return scope(b), command(by, b), nil
+		}
+		return decode(by, body)
+	}
+}
+
 var decoders = map[string]decoder{
 	wire.TypeRecordSubscribe: decode(func(b wire.RecordSubscribe) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RecordSubscribe) Command { return RecordSubscribe{by, b} }),
@@ -48,7 +59,7 @@ var decoders = map[string]decoder{
 		func(by Caller, b wire.RecordUnsubscribe) Command { return RecordUnsubscribe{by, b} }),
 	wire.TypeRecordRead: decode(func(b wire.RecordRead) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RecordRead) Command { return RecordRead{by, b} }),
-	wire.TypeRecordWrite: decode(func(b wire.RecordWrite) wire.Scope { return b.Scope },
+	wire.TypeRecordWrite: often(skimWrite, func(b wire.RecordWrite) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RecordWrite) Command { return RecordWrite{by, b} }),
 	wire.TypeRecordDelete: decode(func(b wire.RecordDelete) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RecordDelete) Command { return RecordDelete{by, b} }),
@@ -56,7 +67,7 @@ var decoders = map[string]decoder{
 		func(by Caller, b wire.EventNames) Command { return EventSubscribe{by, b} }),
 	wire.TypeEventUnsubscribe: decode(func(b wire.EventNames) wire.Scope { return b.Scope },
 		func(by Caller, b wire.EventNames) Command { return EventUnsubscribe{by, b} }),
-	wire.TypeEventPublish: decode(func(b wire.EventPublish) wire.Scope { return b.Scope },
+	wire.TypeEventPublish: often(skimPublish, func(b wire.EventPublish) wire.Scope { return b.Scope },
 		func(by Caller, b wire.EventPublish) Command { return EventPublish{by, b} }),
 	wire.TypeRPCProvide: decode(func(b wire.RPCNames) wire.Scope { return b.Scope },
 		func(by Caller, b wire.RPCNames) Command { return RPCProvide{by, b} }),

@@ -106,11 +106,19 @@ func (p *parser) value(level int) (Value, *wire.Error) {
 }
 
 func (p *parser) word(text string, v any) (Value, *wire.Error) {
-	if !bytes.HasPrefix(p.b[p.i:], []byte(text)) {
+	if !p.literal(text) {
 		return Value{}, p.fault()
 	}
-	p.i += len(text)
 	return Value{v}, nil
+}
+
+// literal passes over a word, if that is next.
+func (p *parser) literal(text string) bool {
+	found := bytes.HasPrefix(p.b[p.i:], []byte(text))
+	if found {
+		p.i += len(text)
+	}
+	return found
 }
 
 func (p *parser) object(level int) (Value, *wire.Error) {
@@ -230,34 +238,11 @@ func (p *parser) string() (string, *wire.Error) {
 	return "", p.fault()
 }
 
-// number reads a number as RFC 8259 section 6 has it.
+// number reads a number.
 func (p *parser) number() (Value, *wire.Error) {
 	start := p.i
-	digits := func() bool {
-		from := p.i
-		for p.i < len(p.b) && p.b[p.i] >= '0' && p.b[p.i] <= '9' {
-			p.i++
-		}
-		return p.i > from
-	}
-	skip := func(set string) bool {
-		found := p.i < len(p.b) && strings.IndexByte(set, p.b[p.i]) >= 0
-		if found {
-			p.i++
-		}
-		return found
-	}
-	skip("-")
-	if ok := skip("0") || digits(); !ok {
+	if !p.numeral() {
 		return Value{}, p.fault()
-	}
-	if skip(".") && !digits() {
-		return Value{}, p.fault()
-	}
-	if skip("eE") {
-		if skip("+-"); !digits() {
-			return Value{}, p.fault()
-		}
 	}
 	f, err := strconv.ParseFloat(string(p.b[start:p.i]), 64)
 	if err != nil && !p.loose { // beyond it is an infinity
@@ -267,6 +252,40 @@ func (p *parser) number() (Value, *wire.Error) {
 		f = 0 // no negative zero, which ECMAScript writes as 0
 	}
 	return Value{f}, nil
+}
+
+// numeral passes over a number as RFC 8259 section 6 has it, and reports whether it is one.
+func (p *parser) numeral() bool {
+	p.skipOne("-")
+	if !p.skipOne("0") && !p.digits() {
+		return false
+	}
+	if p.skipOne(".") && !p.digits() {
+		return false
+	}
+	if p.skipOne("eE") {
+		p.skipOne("+-")
+		return p.digits()
+	}
+	return true
+}
+
+// digits passes over digits, and reports whether there are any.
+func (p *parser) digits() bool {
+	from := p.i
+	for p.i < len(p.b) && p.b[p.i] >= '0' && p.b[p.i] <= '9' {
+		p.i++
+	}
+	return p.i > from
+}
+
+// skipOne passes over one byte of a set, if that is next.
+func (p *parser) skipOne(set string) bool {
+	found := p.i < len(p.b) && strings.IndexByte(set, p.b[p.i]) >= 0
+	if found {
+		p.i++
+	}
+	return found
 }
 
 // Append appends the encoded value.
