@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
@@ -13,6 +14,8 @@ import (
 // them again takes longer than all else about a large one.
 func encode(body any) []byte {
 	switch b := body.(type) {
+	case wire.Written: // one for each write
+		return append(strconv.AppendUint(append(strconv.AppendUint([]byte(`{"incarnation":`), b.Incarnation, 10), `,"version":`...), b.Version, 10), '}')
 	case state.Entry:
 		return encodeEntry(b)
 	case wire.RecordChanged:

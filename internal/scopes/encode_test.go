@@ -32,6 +32,8 @@ func TestEncode(t *testing.T) {
 		state.Entry{Name: name, Incarnation: 1, Version: 2, Deleted: true},
 		Event{Type: "record-part", Body: document},
 		wire.StateLost{Scope: "room"},
+		wire.Written{Incarnation: 1<<53 - 1, Version: 7},
+		wire.Written{},
 	} {
 		got, want := reflect.New(reflect.TypeOf(body)), reflect.New(reflect.TypeOf(body))
 		if err := json.Unmarshal(encode(body), got.Interface()); err != nil {

@@ -153,9 +153,17 @@ func lapses(c state.Command) bool {
 // once, in its order among what Tell tells; answer does not wait. It is not called after an error, or where the owner is closed before.
 func (o *Owner) Ask(ctx context.Context, command state.Command, answer func(state.Reply)) error {
 	until := time.Now().Add(AskTime)
+	c := call{command: command, waited: func() bool { return time.Now().Before(until) }, answer: once(answer)}
+	select {
+	case o.inbox <- c: // mostly there is a place, and no timer is needed
+		return nil
+	case <-o.done:
+		return ErrClosed
+	default:
+	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	return o.put(ctx, call{command: command, waited: func() bool { return time.Now().Before(until) }, answer: once(answer)})
+	return o.put(ctx, c)
 }
 
 // Recheck lets other rules hold for all that the owner does from now on, and ends what they do not allow. It does not wait, and needs no

@@ -277,7 +277,7 @@ func DecodeEvent(b []byte) (Event, error) {
 
 // serve carries out one request.
 func (s *Service) serve(ctx context.Context, b []byte) []byte {
-	r, err := decodeRequest(b)
+	r, err := requestOf(ctx, b)
 	if err != nil {
 		return encode(Answer{Error: wire.NewError(wire.CodeBadRequest, "the request cannot be understood", "see docs/protocol.md, section 18")})
 	}
@@ -321,24 +321,33 @@ func read(ctx context.Context, r Request) (wire.Scope, state.Command, *wire.Erro
 	case TypeReset:
 		return r.Scope, state.Reset{Session: r.By.Session}, nil
 	}
-	if d, ok := ctx.Value(decodedKey{}).(decoded); ok {
+	if d, ok := ctx.Value(decodedKey{}).(*decoded); ok {
 		return d.scope, d.command, nil
 	}
 	return state.Decode(r.By, r.Type, r.Body)
 }
 
+// requestOf is the request of a message.
+func requestOf(ctx context.Context, b []byte) (Request, error) {
+	if d, ok := ctx.Value(decodedKey{}).(*decoded); ok {
+		return d.request, nil
+	}
+	return decodeRequest(b)
+}
+
 type decodedKey struct{}
 
-// decoded is what the body of a request says.
+// decoded is a request, and what its body says.
 type decoded struct {
+	request Request
 	scope   wire.Scope
 	command state.Command
 }
 
-// WithDecoded tells what the body of the request says that ctx is for. The bus takes it along within this process, and it is not decoded again; on
+// WithDecoded tells what the request says that ctx is for. The bus takes it along within this process, and it is not decoded again; on
 // another node it is. Nobody uses the command afterwards.
-func WithDecoded(ctx context.Context, scope wire.Scope, command state.Command) context.Context {
-	return context.WithValue(ctx, decodedKey{}, decoded{scope, command})
+func WithDecoded(ctx context.Context, r Request, scope wire.Scope, command state.Command) context.Context {
+	return context.WithValue(ctx, decodedKey{}, &decoded{r, scope, command})
 }
 
 // closedTo tells why a scope cannot be opened.

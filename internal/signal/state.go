@@ -182,13 +182,13 @@ func (s *Service) scopeRequest(p *seat, h *share, r scopes.Request) *wire.Error 
 
 // askScope sends a request to a scope. Like ask, it does not end with a socket.
 func (s *Service) askScope(p *seat, h *share, r scopes.Request) (scopes.Answer, *wire.Error) {
-	return s.askScopeIn(context.Background(), p, h, r)
+	r.Room, r.By = p.room, h.caller
+	return s.askScopeIn(context.Background(), r)
 }
 
-func (s *Service) askScopeIn(ctx context.Context, p *seat, h *share, r scopes.Request) (scopes.Answer, *wire.Error) {
+func (s *Service) askScopeIn(ctx context.Context, r scopes.Request) (scopes.Answer, *wire.Error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	r.Room, r.By = p.room, h.caller
 	return s.request(ctx, r)
 }
 
@@ -269,9 +269,10 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 
 // request sends a request that is noted to its scope.
 func (s *Session) request(id uint64, a *asked) *wire.Error {
-	ctx := scopes.WithDecoded(context.Background(), a.scope, a.command)
+	r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: id}
+	ctx := scopes.WithDecoded(context.Background(), r, a.scope, a.command)
 	a.command = nil
-	_, refused := s.service.askScopeIn(ctx, &s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: id})
+	_, refused := s.service.askScopeIn(ctx, r)
 	if refused != nil {
 		s.mu.Lock()
 		s.forgetAsked(id)
