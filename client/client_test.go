@@ -425,6 +425,50 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+// Rule: who may not be asked about is not told to be absent, and a watch that is refused in part keeps nothing on the server.
+func TestPresenceRefused(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, _ := t.join("ann")
+		if present, err := ann.State().Present(t.Context(), noOne); code(err) != wire.CodeForbidden {
+			t.Errorf("no one: %v, %v", present, err)
+		}
+		present, err := ann.State().Present(t.Context(), noOne, "ann", "bob")
+		if code(err) != wire.CodeForbidden || !slices.Equal(present, []string{"ann"}) {
+			t.Errorf("some: %v, %v", present, err)
+		}
+		watch := func(identities ...string) error {
+			_, _, err := ann.State().WatchPresence(t.Context(), func(string, bool, error) {}, identities...)
+			return err
+		}
+		for round := range wire.MaxStateSubscriptions/(wire.MaxBulkNames-1) + 1 {
+			names := []string{noOne}
+			for i := range wire.MaxBulkNames - 1 {
+				names = append(names, fmt.Sprintf("%d-%d", round, i))
+			}
+			if err := watch(names...); code(err) != wire.CodeForbidden {
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+		t.must(watch("ann"))
+	})
+}
+
+// Rule: any number of names can be asked about.
+func TestPresenceOfMany(t *testing.T) {
+	inTown(t, func(t *town) {
+		t.crowd(scopes.TypeAttach, 0, wire.MaxBulkNames+10)
+		ann, _ := t.join("ann")
+		var names []string
+		for i := range wire.MaxBulkNames + 20 {
+			names = append(names, fmt.Sprintf("p%05d", i))
+		}
+		present, err := ann.State().Present(t.Context(), names...)
+		if err != nil || !slices.Equal(present, names[:wire.MaxBulkNames+10]) {
+			t.Errorf("%d are present, %v", len(present), err)
+		}
+	})
+}
+
 // crowd lets so many in, or out, who are only present.
 func (t *town) crowd(typ string, from, to int) {
 	t.Helper()

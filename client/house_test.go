@@ -37,8 +37,8 @@ func (noMedia) Reserve(netip.Addr) (media.Place, media.Refusal) { return media.P
 func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.Admitted }
 
 // noList is the name of a record that may not become a list, noEntry of what may not be in one. Of the record noPast nobody may read what it was as
-// a list. Of names that begin with costly one request may ask for one alone.
-const noList, noEntry, noPast, costly = "no list", "no entry", "no past", "costly"
+// a list, and of noOne whether he is there. Of names that begin with costly one request may ask for one alone.
+const noList, noEntry, noPast, noOne, costly = "no list", "no entry", "no past", "no one", "costly"
 
 // house is a server without media: rooms, scopes, sessions, and the carrier of WebSockets.
 type house struct {
@@ -70,6 +70,9 @@ func newHouse() (*house, error) {
 				}
 				if _, list := a.Old.Entries(); list && a.Name == noPast && a.Action == state.Read {
 					return wire.NewError(wire.CodeForbidden, "it was a list", "")
+				}
+				if a.Kind == state.Presence && a.Name == noOne {
+					return wire.NewError(wire.CodeForbidden, "who is he", "")
 				}
 				return may(a)
 			}

@@ -8,16 +8,53 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// Present asks who is there, of those named, or of all.
-func (s *State) Present(ctx context.Context, identities ...string) ([]string, error) {
-	var present []string
-	ask := wire.PresenceRead{Scope: s.scope, Identities: identities}
-	for {
-		m, err := s.request(ctx, wire.TypePresenceRead, ask)
-		if err != nil {
-			return nil, err
+// Present asks who is there, of those named, or of all. Where the caller may not know of some, the error says why, and the others are told all the
+// same.
+func (s *State) Present(ctx context.Context, identities ...string) (present []string, err error) {
+	if len(identities) == 0 {
+		return s.everybody(ctx)
+	}
+	var refused error
+	named := slices.Compact(slices.Sorted(slices.Values(identities)))
+	for part := range slices.Chunk(named, wire.MaxBulkNames) {
+		for rest := part; len(rest) > 0; {
+			body, err := s.readPresence(ctx, wire.PresenceRead{Scope: s.scope, Identities: rest})
+			if err != nil {
+				return nil, err
+			}
+			present = append(present, body.Identities...)
+			asked := len(rest)
+			if rest, err = apart(body.Refused, asked); err != nil && refused == nil {
+				refused = err
+			}
 		}
-		body, err := decode[wire.Present](m)
+	}
+	return slices.Sorted(slices.Values(present)), refused
+}
+
+// apart is those of so many names that are to be asked for in another request, as they were too much for one together; err is why another was refused.
+func apart(results []wire.NameResult, asked int) (names []string, err error) {
+	for _, r := range results {
+		if codeOf(refusal(r.Error)) == wire.CodeLimit {
+			names = append(names, r.Name)
+		}
+	}
+	alone := len(names) == asked // each is too much
+	for _, r := range results {
+		if err == nil && (alone || codeOf(refusal(r.Error)) != wire.CodeLimit) {
+			err = refusal(r.Error)
+		}
+	}
+	if alone {
+		names = nil
+	}
+	return names, err
+}
+
+// everybody asks page by page.
+func (s *State) everybody(ctx context.Context) (present []string, err error) {
+	for after := ""; ; after = present[len(present)-1] {
+		body, err := s.readPresence(ctx, wire.PresenceRead{Scope: s.scope, After: after})
 		if err != nil {
 			return nil, err
 		}
@@ -25,8 +62,15 @@ func (s *State) Present(ctx context.Context, identities ...string) ([]string, er
 		if !body.More || len(body.Identities) == 0 {
 			return present, nil
 		}
-		ask.After = body.Identities[len(body.Identities)-1]
 	}
+}
+
+func (s *State) readPresence(ctx context.Context, ask wire.PresenceRead) (wire.Present, error) {
+	m, err := s.request(ctx, wire.TypePresenceRead, ask)
+	if err != nil {
+		return wire.Present{}, err
+	}
+	return decode[wire.Present](m)
 }
 
 // WatchPresence calls fn when somebody comes or goes, of those named or of all, until stop is called, also over lost connections. It returns who
@@ -236,9 +280,10 @@ func (p *presence) restore() {
 	}
 }
 
-// drop ends a watch that goes on no more.
+// drop ends a watch that goes on no more, also as to those of it that were not refused.
 func (p *presence) drop(w *presenceWatch, err error) {
 	p.remove(w)
+	p.release(w.identities)
 	if !w.begun {
 		w.ready <- err
 		return
@@ -272,20 +317,26 @@ func (p *presence) unwatch(w *presenceWatch) {
 		return
 	}
 	p.remove(w)
-	ask := wire.PresenceUnsubscribe{Scope: p.state.scope}
-	if len(w.identities) == 0 {
-		if slices.ContainsFunc(p.watches, func(x *presenceWatch) bool { return len(x.identities) == 0 }) {
-			return
+	p.release(w.identities)
+}
+
+// release ends on the server what nobody here watches any more, of those named, or all at once.
+func (p *presence) release(identities []string) {
+	p.state.insist(wire.TypePresenceUnsubscribe, func() any {
+		unused := slices.DeleteFunc(slices.Clone(identities), p.names)
+		if len(identities) > 0 && len(unused) == 0 || len(identities) == 0 && p.namesAll() {
+			return nil
 		}
-	} else {
-		for _, identity := range w.identities {
-			if !slices.ContainsFunc(p.watches, func(x *presenceWatch) bool { return slices.Contains(x.identities, identity) }) {
-				ask.Identities = append(ask.Identities, identity)
-			}
-		}
-		if len(ask.Identities) == 0 {
-			return
-		}
-	}
-	p.state.ask(wire.TypePresenceUnsubscribe, ask, ignore)
+		return wire.PresenceUnsubscribe{Scope: p.state.scope, Identities: unused}
+	}, ignore)
+}
+
+// names tells whether an identity is watched by name.
+func (p *presence) names(identity string) bool {
+	return slices.ContainsFunc(p.watches, func(w *presenceWatch) bool { return slices.Contains(w.identities, identity) })
+}
+
+// namesAll tells whether all are watched, not by name.
+func (p *presence) namesAll() bool {
+	return slices.ContainsFunc(p.watches, func(w *presenceWatch) bool { return len(w.identities) == 0 })
 }
