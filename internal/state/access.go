@@ -161,6 +161,15 @@ func (s *Scope) mayRead(by Caller, name, path string) *wire.Error {
 	return s.may(a)
 }
 
+// mayDelete is the same for the end of it.
+func (s *Scope) mayDelete(by Caller, name string) *wire.Error {
+	a := Access{By: by, Kind: Records, Action: Delete, Name: name}
+	if r := s.records[name]; r != nil {
+		a.Old, a.Durable = r.value, r.durable
+	}
+	return s.may(a)
+}
+
 // mayUse asks for what has no document. Its value, if any, is JSON that was checked, and is read only if somebody decides by it.
 func (s *Scope) mayUse(by Caller, kind Kind, action Action, name string, value []byte) *wire.Error {
 	a := Access{By: by, Kind: kind, Action: action, Name: name}

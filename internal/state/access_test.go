@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -599,5 +600,40 @@ func TestPresenceOfAllIsBounded(t *testing.T) {
 	}
 	if want := watchers - MaxKnownAnew/len(c.s.there); ended != want {
 		t.Errorf("%d of %d subscriptions ended, want %d", ended, watchers, want)
+	}
+}
+
+// Rule: who may write and not delete can let a record live longer and keep more versions, not shorter and fewer; without saying so a write changes neither.
+func TestWhatIsLostNeedsDelete(t *testing.T) {
+	c := newScene(t, Config{})
+	write := func(name string, ttlSeconds, history *int) Command {
+		w := c.writing("ann1", name, set("a", `1`))
+		w.TTLSeconds, w.History = ttlSeconds, history
+		return w
+	}
+	for i, given := range []struct {
+		ttlSeconds, history *int
+		needs               bool
+	}{
+		{nil, nil, false},
+		{new(60), nil, false},
+		{new(61), new(5), false},
+		{new(0), new(wire.MaxHistory), false},
+		{new(59), nil, true},
+		{nil, new(4), true},
+		{new(61), new(0), true},
+		{new(1), new(9), true},
+	} {
+		c.s.config.May = nil
+		c.do(RecordDelete{c.by("ann1"), wire.RecordDelete{Name: "board"}})
+		must[wire.Written](c, write("board", new(60), new(5)))
+		c.s.config.May = forbid(func(a Access) bool { return a.Action == Delete && (a.Name != "board" || a.Old.Exists()) })
+		if _, refused := c.do(write("board", given.ttlSeconds, given.history)); (refused != nil) != given.needs || refused != nil && refused.Code != wire.CodeForbidden {
+			t.Errorf("write %d, needs %v: %v", i, given.needs, refused)
+		}
+		r := c.s.records["board"]
+		if given.needs && (r.version != 1 || r.ttl != time.Minute || r.history != 5) {
+			t.Errorf("it was refused and done: %+v", r)
+		}
 	}
 }

@@ -190,6 +190,10 @@ func (c *crowd) checkSent(w RecordWrite, before *record, was record, body any, r
 		action = Write
 	}
 	mayRead, may := !c.denies(w.By.Identity, Read, w.Name), !c.denies(w.By.Identity, action, w.Name)
+	if before != nil && (w.TTLSeconds != nil && *w.TTLSeconds > 0 && (was.ttl == 0 || time.Duration(*w.TTLSeconds)*time.Second < was.ttl) ||
+		w.History != nil && *w.History < was.history) { // it takes something away
+		may = may && !c.denies(w.By.Identity, Delete, w.Name)
+	}
 	if now := c.s.records[w.Name]; refused != nil && (now != before || now != nil && (now.version != was.version || !now.value.Equal(was.value))) {
 		c.t.Fatalf("a refused write changed the record")
 	}

@@ -36,7 +36,11 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	if r != nil {
 		access.Action, access.Old = Write, r.value
 	}
-	if denied := s.may(access); denied != nil {
+	denied := s.may(access)
+	if denied == nil && r.loses(c.RecordWrite) {
+		denied = s.mayDelete(c.By, c.Name)
+	}
+	if denied != nil {
 		return denied
 	}
 	if conflicts {
@@ -53,6 +57,21 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	}
 	s.store(r, c, made, durable)
 	return nil
+}
+
+// loses tells whether a write lets a record that is there live shorter, or keep fewer versions, than it would without.
+func (r *record) loses(c wire.RecordWrite) bool {
+	if r == nil {
+		return false
+	}
+	ttl, history := r.ttl, r.history
+	if c.TTLSeconds != nil {
+		ttl = time.Duration(*c.TTLSeconds) * time.Second
+	}
+	if c.History != nil {
+		history = *c.History
+	}
+	return history < r.history || ttl > 0 && (r.ttl == 0 || ttl < r.ttl)
 }
 
 // readWrite reads a write as far as it does not depend on the record.
@@ -289,11 +308,7 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 	if conflicts && s.mayRead(c.By, c.Name, "") == nil {
 		return s.conflict(c.By, c.Name)
 	}
-	access := Access{By: c.By, Kind: Records, Action: Delete, Name: c.Name}
-	if r != nil {
-		access.Old, access.Durable = r.value, r.durable
-	}
-	if denied := s.may(access); denied != nil {
+	if denied := s.mayDelete(c.By, c.Name); denied != nil {
 		return denied
 	}
 	if r == nil {
