@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -87,7 +88,7 @@ func (n *node) buildState(b bus.Bus) error {
 		if err != nil {
 			return fmt.Errorf("--state-rules: %w", err)
 		}
-		n.rules.Store(rules)
+		n.useRules(rules)
 	}
 	config := scopes.ServiceConfig{
 		Bus: b, Linger: n.cfg.Linger, AcceptTime: n.cfg.RPCAccept, AnswerTime: n.cfg.RPCAnswer, Random: rand.Reader, Logger: n.log,
@@ -132,9 +133,19 @@ type watched struct{ read, last fileTime }
 // mayState is what the rules are now.
 func (n *node) mayState(scope wire.Scope, room string) func(state.Access) *wire.Error {
 	if rules := n.rules.Load(); rules != nil {
-		return rules.May(scope, room)
+		return rules.May(scope, room, n.isOpen())
 	}
-	return permit.Default(scope, n.cfg.Auth == "open")
+	return permit.Default(scope, n.isOpen())
+}
+
+// isOpen tells whether everybody may join any room.
+func (n *node) isOpen() bool { return n.cfg.Auth == "open" }
+
+// useRules puts rules in use, and says of what they say nothing.
+func (n *node) useRules(rules *permit.Set) {
+	n.rules.Store(rules)
+	n.log.Info("the rules of shared state were read; what holds without rules holds for the kinds that they do not name",
+		"file", n.cfg.StateRules, "unnamed", strings.Join(rules.Unnamed(), ", "))
 }
 
 // mayUnstored is the same where nothing can be stored: what was acknowledged as durable has to be there later.
@@ -172,9 +183,8 @@ func (n *node) watchRules(f *watched) (changing bool) {
 		n.log.Error("--state-rules: those of before stay in use", "err", err)
 		return false
 	}
-	n.rules.Store(rules)
+	n.useRules(rules)
 	n.scopes.Recheck()
-	n.log.Info("the rules of shared state have changed and were read again", "file", path)
 	return false
 }
 

@@ -76,6 +76,65 @@ func TestScenarioStateRevoked(t *testing.T) {
 	}
 }
 
+// The rules that docs/hosting.md gives as an example do what it says beside them: the app's shared state goes on in rooms, what the file says nothing of
+// is as without it, and the log says so at start and when the file has changed.
+func TestDocumentedRules(t *testing.T) {
+	text, err := os.ReadFile("../../docs/hosting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```yaml\n")
+	example, _, _ = strings.Cut(example, "```\n")
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := make(logLines, 100)
+	n := startLogging(t, log, "--state-rules", path)
+	defer n.stop()
+	log.await(t, "unnamed=room event, room presence, room rpc, server event, server rpc")
+	ann, bob := share(t, n, "tea", "ann"), share(t, n, "tea", "bob")
+	set := `"operations":[{"op":"set","path":"n","value":1}]}`
+	for _, step := range []struct {
+		who        *sharer
+		kind, body string
+		want       string // in the reply
+	}{
+		{ann, wire.TypeRecordWrite, `{"name":"parley.hands","operations":[{"op":"insert","value":"ann"}]}`, `"version":1`},
+		{bob, wire.TypeRecordWrite, `{"name":"parley.hands","operations":[{"op":"remove","value":"ann"}]}`, `"version":2`},
+		{ann, wire.TypeRecordWrite, `{"name":"parley.board",` + set, `"version":1`},
+		{bob, wire.TypeRecordSubscribe, `{"records":[{"name":"parley.board"},{"name":"parley.notes"}]}`, `"name":"parley.notes","incarnation":0`},
+		{bob, wire.TypeRecordWrite, `{"name":"parley.notes",` + set, `"version":1`},
+		{ann, wire.TypeRecordWrite, `{"name":"lesson/1",` + set, "forbidden"},
+		{ann, wire.TypeEventSubscribe, `{"names":["wave"]}`, `[{"name":"wave"}]`},
+		{bob, wire.TypeEventPublish, `{"name":"wave","value":1}`, "{}"},
+		{ann, wire.TypeRPCProvide, `{"names":["add"]}`, `[{"name":"add"}]`},
+		{ann, wire.TypePresenceRead, `{}`, `["ann","bob"]`},
+		{ann, wire.TypeRecordWrite, `{"scope":"server","name":"user/ann",` + set, `"version":1`},
+		{bob, wire.TypeRecordWrite, `{"scope":"server","name":"user/ann",` + set, "forbidden"},
+		{bob, wire.TypeRecordRead, `{"scope":"server","records":[{"name":"user/ann"}]}`, `{"n":1}`},
+		{bob, wire.TypeRecordDelete, `{"scope":"server","name":"user/ann"}`, "forbidden"},
+		{bob, wire.TypeRecordWrite, `{"scope":"server","name":"user",` + set, "forbidden"},
+		{ann, wire.TypePresenceSubscribe, `{"scope":"server"}`, `["ann","bob"]`},
+		{ann, wire.TypeRecordDelete, `{"scope":"server","name":"user/ann"}`, "{}"},
+		{ann, wire.TypeEventPublish, `{"scope":"server","name":"wave","value":1}`, "{}"},
+	} {
+		if got := step.who.ask(step.kind, json.RawMessage(step.body)); !strings.Contains(got, step.want) {
+			t.Errorf("%s %s: %s, want %s", step.kind, step.body, got, step.want)
+		}
+	}
+	if err := os.WriteFile(path, []byte(example+"  event:\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log.await(t, "unnamed=room event, room presence, room rpc, server rpc")
+	if got := ann.ask(wire.TypeEventPublish, json.RawMessage(`{"scope":"server","name":"wave","value":1}`)); got != "forbidden" {
+		t.Errorf("an event that no rule is about: %s", got)
+	}
+	for _, s := range []*sharer{ann, bob} {
+		go s.readToEnd()
+	}
+}
+
 // useAll makes ann use all that can be taken away; bob answers no call.
 func useAll(ann, bob *sharer) {
 	bob.ask(wire.TypeRPCProvide, wire.RPCNames{Names: []string{"slow"}})

@@ -9,7 +9,7 @@
 //
 // In a pattern * stands for any text and $name for text without a slash, which the expression finds in vars. Of the patterns that match
 // a name, the one with the most characters that are neither decides alone: what it does not name is denied, and so is what cannot
-// be evaluated. The language is that of expr (decision 23).
+// be evaluated. For a kind of a scope that is not named at all Default holds. The language is that of expr (decision 23).
 package permit
 
 import (
@@ -72,6 +72,7 @@ func Compile(r Rules) (*Set, error) {
 			if actions[kind] == nil {
 				return nil, fmt.Errorf("rules of %s for %q: there are rules for %v", scope, kind, slices.Sorted(maps.Keys(actions)))
 			}
+			s.rules[scope][kind] = nil // it is named
 			for pattern, conditions := range patterns {
 				if count++; count > MaxRules {
 					return nil, fmt.Errorf("more than %d rules", MaxRules)
@@ -234,14 +235,30 @@ func compile(text string) (condition, error) {
 	return condition{program, has("old"), has("new"), has("durable"), has("name") || has("vars")}, nil
 }
 
-// May returns what state.Config needs, for a scope and the room whose it is.
-func (s *Set) May(scope wire.Scope, room string) func(state.Access) *wire.Error {
-	rules := s.rules[scope]
+// Unnamed returns the kinds of which the rules say nothing, with their scopes: for these Default holds.
+func (s *Set) Unnamed() (unnamed []string) {
+	for _, scope := range []wire.Scope{wire.ScopeRoom, wire.ScopeServer} {
+		for _, kind := range slices.Sorted(maps.Keys(actions)) {
+			if _, named := s.rules[scope][kind]; !named {
+				unnamed = append(unnamed, fmt.Sprint(scope, " ", kind))
+			}
+		}
+	}
+	return unnamed
+}
+
+// May returns what state.Config needs, for a scope and the room whose it is. open: everybody may join any room.
+func (s *Set) May(scope wire.Scope, room string, open bool) func(state.Access) *wire.Error {
+	kinds, otherwise := s.rules[scope], Default(scope, open)
 	return func(a state.Access) *wire.Error {
-		if alike(rules[a.Kind], a.Action) {
+		rules, named := kinds[a.Kind]
+		if !named {
+			return otherwise(a)
+		}
+		if alike(rules, a.Action) {
 			a.Alike()
 		}
-		for _, r := range rules[a.Kind] {
+		for _, r := range rules {
 			if m := r.names.FindStringSubmatch(a.Name); m != nil {
 				return r.decide(a, room, m)
 			}
@@ -320,7 +337,7 @@ func denied(a state.Access, why string) *wire.Error {
 	return wire.NewError(wire.CodeForbidden, fmt.Sprintf("%s %s %q: %s", a.Action, a.Kind, a.Name, why), "who runs the server can allow it: --state-rules")
 }
 
-// Default is what holds where the operator has no rules. open: everybody may join any room.
+// Default is what holds where the operator has no rules, or they say nothing of a kind. open: everybody may join any room.
 func Default(scope wire.Scope, open bool) func(state.Access) *wire.Error {
 	return func(a state.Access) *wire.Error {
 		a.Alike()

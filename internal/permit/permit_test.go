@@ -32,7 +32,7 @@ func only(t *testing.T, rules map[string]map[state.Action]string) func(state.Acc
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.May(wire.ScopeRoom, "tea")
+	return s.May(wire.ScopeRoom, "tea", false)
 }
 
 // Rule: of the patterns that match, the one with the most literal characters decides alone; what it does not name is denied.
@@ -62,12 +62,8 @@ func TestMostParticularDecides(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", name, got, want)
 		}
 	}
-	for _, a := range []state.Access{
-		{Kind: state.Records, Action: state.Delete, Name: "board"}, {Kind: state.Events, Action: state.Publish, Name: "board"},
-	} {
-		if may(a) == nil {
-			t.Errorf("%s %s is allowed, and no rule says so", a.Action, a.Kind)
-		}
+	if may(state.Access{By: state.Caller{Grants: wire.Grants{PublishData: true}}, Kind: state.Records, Action: state.Delete, Name: "board"}) == nil {
+		t.Error("deletion is allowed, and no rule says so")
 	}
 }
 
@@ -209,7 +205,7 @@ func TestWithScope(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := state.New(state.Config{May: set.May(wire.ScopeRoom, "tea")})
+	s := state.New(state.Config{May: set.May(wire.ScopeRoom, "tea", false)})
 	do := func(c state.Command) state.Reply {
 		for _, e := range s.Apply(now, c) {
 			if r, ok := e.(state.Reply); ok {
@@ -348,7 +344,7 @@ func TestPresenceOfAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		may, times := set.May(wire.ScopeRoom, "tea"), 0
+		may, times := set.May(wire.ScopeRoom, "tea", false), 0
 		s := state.New(state.Config{May: func(a state.Access) *wire.Error {
 			times++
 			return may(a)
@@ -359,6 +355,46 @@ func TestPresenceOfAll(t *testing.T) {
 		reply := s.Apply(now, state.PresenceRead{By: state.Caller{Session: "ann"}})[0].(state.Reply)
 		if got := fmt.Sprint(reply.Body.(wire.Present).Identities); got != c.want || times != c.times {
 			t.Errorf("%v: %s, asked %d times; want %s, %d", c.rules, got, times, c.want, c.times)
+		}
+	}
+}
+
+// Rule: for a kind of a scope of which the rules say nothing the default holds, whatever they say of others; one that is named, if only by name,
+// is for nobody but whom its rules let.
+func TestUnnamed(t *testing.T) {
+	set, err := permit.Compile(permit.Rules{
+		wire.ScopeRoom:   {state.Records: {"board": {state.Read: "true"}}, state.Presence: nil},
+		wire.ScopeServer: {state.RPCs: {"*": {state.Request: "true"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(set.Unnamed()); got != "[room event room rpc server event server presence server record]" {
+		t.Errorf("unnamed: %s", got)
+	}
+	sender, listener := wire.Grants{PublishData: true}, wire.Grants{}
+	for _, c := range []struct {
+		scope  wire.Scope
+		open   bool
+		kind   state.Kind
+		action state.Action
+		grants wire.Grants
+		want   bool
+	}{
+		{wire.ScopeRoom, false, state.Records, state.Read, sender, true},
+		{wire.ScopeRoom, false, state.Records, state.Write, sender, false},
+		{wire.ScopeRoom, false, state.Events, state.Publish, sender, true},
+		{wire.ScopeRoom, false, state.Events, state.Publish, listener, false},
+		{wire.ScopeRoom, false, state.Events, state.Subscribe, listener, true},
+		{wire.ScopeRoom, true, state.Presence, state.Read, sender, false},
+		{wire.ScopeServer, false, state.Records, state.Read, sender, false},
+		{wire.ScopeServer, true, state.Records, state.Write, sender, true},
+		{wire.ScopeServer, false, state.RPCs, state.Request, listener, true},
+		{wire.ScopeServer, true, state.RPCs, state.Provide, sender, false},
+	} {
+		a := state.Access{By: state.Caller{Grants: c.grants}, Kind: c.kind, Action: c.action, Name: "board"}
+		if got := set.May(c.scope, "tea", c.open)(a) == nil; got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
