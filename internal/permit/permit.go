@@ -32,13 +32,25 @@ import (
 // Rules of all scopes, as they are written: by scope, kind, pattern and action.
 type Rules map[wire.Scope]map[state.Kind]map[string]map[state.Action]string
 
-// actions that each kind has.
-var actions = map[state.Kind][]state.Action{
-	state.Records:  {state.Create, state.Read, state.Write, state.Delete, state.Listening},
-	state.Events:   {state.Publish, state.Subscribe, state.Listening},
-	state.RPCs:     {state.Provide, state.Request},
-	state.Presence: {state.Read, state.Subscribe},
+// actions that each kind has, and what an expression can ask about there beside what it always can: docs/hosting.md has this table.
+var actions = map[state.Kind]map[state.Action][]string{
+	state.Records: {
+		state.Create:    {"durable", "new"},
+		state.Read:      {"durable", "old", "path"},
+		state.Write:     {"durable", "new", "old"},
+		state.Delete:    {"durable", "old"},
+		state.Listening: nil,
+	},
+	state.Events:   {state.Publish: {"new"}, state.Subscribe: nil, state.Listening: nil},
+	state.RPCs:     {state.Provide: nil, state.Request: {"new"}},
+	state.Presence: {state.Read: nil, state.Subscribe: nil},
 }
+
+// partial is what expressions can ask about in some actions only, and always what they can in all.
+var (
+	partial = []string{"durable", "new", "old", "path"}
+	always  = []string{"name", "record", "room", "user", "vars"}
+)
 
 // Set is compiled rules. It does not change and may be used by several scopes at once.
 type Set struct {
@@ -122,10 +134,11 @@ func newRule(kind state.Kind, pattern string, conditions map[state.Action]string
 		return r, err
 	}
 	for action, text := range conditions {
-		if !slices.Contains(actions[kind], action) {
-			return r, fmt.Errorf("there is no action %q, but %v", action, actions[kind])
+		has, ok := actions[kind][action]
+		if !ok {
+			return r, fmt.Errorf("there is no action %q, but %v", action, slices.Sorted(maps.Keys(actions[kind])))
 		}
-		if r.actions[action], err = compile(text); err != nil {
+		if r.actions[action], err = compile(text, has, seen); err != nil {
 			return r, fmt.Errorf("%s: %w", action, err)
 		}
 	}
@@ -158,14 +171,36 @@ type user struct {
 	Hidden      bool   `expr:"hidden"`
 }
 
-// uses notes which documents an expression looks at: to unfold one takes time.
-type uses struct{ names []string }
+// uses notes what an expression asks about: to unfold a document takes time, and not all is there in every action.
+type uses struct{ names, vars []string }
 
 // Visit implements ast.Visitor.
 func (u *uses) Visit(node *ast.Node) {
-	if n, ok := (*node).(*ast.IdentifierNode); ok {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
 		u.names = append(u.names, n.Value)
+	case *ast.MemberNode:
+		of, isName := n.Node.(*ast.IdentifierNode)
+		if key, isText := n.Property.(*ast.StringNode); isName && isText && of.Value == "vars" {
+			u.vars = append(u.vars, key.Value)
+		}
 	}
+}
+
+// check refuses what is never there: a comparison with it is always the same, and what was meant to deny may allow. has is what the action has
+// beside what all have, and vars what the pattern names.
+func (u *uses) check(has []string, vars map[string]bool) error {
+	for _, name := range u.names {
+		if slices.Contains(partial, name) && !slices.Contains(has, name) {
+			return fmt.Errorf("there is no %s in this action: ask about %s", name, strings.Join(slices.Concat(has, always), ", "))
+		}
+	}
+	for _, name := range u.vars {
+		if !vars[name] {
+			return fmt.Errorf("there is no vars.%s: write $%s in the pattern", name, name)
+		}
+	}
+	return nil
 }
 
 // counted has an expression say what it goes over, wherever it does: expr has a limit for what it makes, but none for how long it goes on, and
@@ -221,7 +256,7 @@ func length(x any) int {
 	return 1
 }
 
-func compile(text string) (condition, error) {
+func compile(text string, has []string, vars map[string]bool) (condition, error) {
 	var u uses
 	// Rules decide by what they are given, so there is no clock; $env would give everything at once.
 	program, err := expr.Compile(text, expr.Env(facts{}), expr.AsBool(), expr.MaxNodes(MaxNodes), expr.DisableBuiltin("now"), expr.Patch(&u), expr.Patch(counted{}))
@@ -231,8 +266,11 @@ func compile(text string) (condition, error) {
 	if slices.Contains(u.names, "$env") {
 		return condition{}, fmt.Errorf("$env cannot be used")
 	}
-	has := func(name string) bool { return slices.Contains(u.names, name) }
-	return condition{program, has("old"), has("new"), has("durable"), has("name") || has("vars")}, nil
+	if err := u.check(has, vars); err != nil {
+		return condition{}, err
+	}
+	asks := func(name string) bool { return slices.Contains(u.names, name) }
+	return condition{program, asks("old"), asks("new"), asks("durable"), asks("name") || asks("vars")}, nil
 }
 
 // Unnamed returns the kinds of which the rules say nothing, with their scopes: for these Default holds.

@@ -2,6 +2,10 @@ package permit_test
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +84,7 @@ func TestExpressions(t *testing.T) {
 		{"user.publishData && !user.hidden", true},
 		{`room == "tea"`, true},
 		{`user.room == "milk"`, true},
-		{`name == "board" && path == "a.b"`, true},
+		{`name == "board"`, true},
 		{"durable", true},
 		{"old.owner == user.identity", true},
 		{"new.n == old.n + 1", true},
@@ -109,7 +113,7 @@ func TestExpressions(t *testing.T) {
 		may := only(t, map[string]map[state.Action]string{"*": {state.Write: c.rule}})
 		refused := may(state.Access{
 			By:   state.Caller{Identity: "ann", Room: "milk", Grants: wire.Grants{PublishData: true}},
-			Kind: state.Records, Action: state.Write, Name: "board", Path: "a.b", Durable: true,
+			Kind: state.Records, Action: state.Write, Name: "board", Durable: true,
 			Old: value(t, `{"owner":"ann","n":1}`), New: value(t, `{"owner":"ann","n":2,"list":["x","y"],"text":"é","yes":true}`),
 			Lookup: func(name string) state.Value {
 				if name == "roles" {
@@ -122,7 +126,7 @@ func TestExpressions(t *testing.T) {
 			t.Errorf("%.80s: got %v, want %v", c.rule, refused, c.want)
 		}
 	}
-	may := only(t, map[string]map[state.Action]string{"*": {state.Create: "old == nil && new != nil"}})
+	may := only(t, map[string]map[state.Action]string{"*": {state.Create: "new != nil"}})
 	if refused := may(state.Access{Kind: state.Records, Action: state.Create, Name: "x", New: value(t, `[]`)}); refused != nil {
 		t.Errorf("create: %v", refused)
 	}
@@ -140,6 +144,7 @@ func TestCompileRefuses(t *testing.T) {
 		"expected bool":    {wire.ScopeRoom: {state.Records: {"*": {state.Read: "name"}}}},
 		"$env":             {wire.ScopeRoom: {state.Records: {"*": {state.Read: `$env["old"] == nil`}}}},
 		`server, rpc "a"`:  {wire.ScopeServer: {state.RPCs: {"a": {state.Request: "("}}}},
+		"no vars.who":      {wire.ScopeRoom: {state.Records: {"user/$id": {state.Read: "vars.who == user.identity"}}}},
 		"stands twice":     {wire.ScopeRoom: {state.Records: {"$a/$a": {state.Read: "true"}}}},
 		"exceeds":          {wire.ScopeRoom: {state.Records: {"*": {state.Read: strings.Repeat("true || ", permit.MaxNodes) + "true"}}}},
 	} {
@@ -236,7 +241,7 @@ func TestWithScope(t *testing.T) {
 
 // Rule: what rules would have to look at beyond what one request may have is a limit, and no denial, whichever way they look at it.
 func TestTooMuchToLookAt(t *testing.T) {
-	for _, rule := range []string{"old.text != ''", "new == nil && old.text != ''", `record(name).text != ""`, `(record(name)?.text ?? "") != ""`} {
+	for _, rule := range []string{"old.text != ''", "durable or old.text != ''", `record(name).text != ""`, `(record(name)?.text ?? "") != ""`} {
 		s := state.New(state.Config{May: only(t, map[string]map[state.Action]string{"*": {state.Create: "true", state.Read: rule}})})
 		ask := state.RecordRead{}
 		for i := range state.MaxUnfolded/wire.MaxRecordBytes + 1 {
@@ -397,4 +402,101 @@ func TestUnnamed(t *testing.T) {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
+}
+
+// Rule: what an expression can ask about in an action is what docs/hosting.md says and what the scope tells there; all else is refused when the rules
+// are read, with what there is.
+func TestFactsOfActions(t *testing.T) {
+	text, err := os.ReadFile("../../docs/hosting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented, words := map[string]string{}, regexp.MustCompile("`([a-z]+)`")
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.HasPrefix(line, "| `") || words.FindString(cells[2]) == "" {
+			continue
+		}
+		var facts []string
+		for _, m := range words.FindAllStringSubmatch(cells[3], -1) {
+			facts = append(facts, m[1])
+		}
+		for _, kind := range words.FindAllStringSubmatch(cells[1], -1) {
+			for _, action := range words.FindAllStringSubmatch(cells[2], -1) {
+				documented[kind[1]+" "+action[1]] = fmt.Sprint(facts)
+			}
+		}
+	}
+	compiled := map[string]string{}
+	for _, kind := range []state.Kind{state.Records, state.Events, state.RPCs, state.Presence} {
+		for _, action := range []state.Action{
+			state.Create, state.Read, state.Write, state.Delete, state.Listening, state.Publish, state.Subscribe, state.Provide, state.Request,
+		} {
+			compile := func(condition string) error {
+				_, err := permit.Compile(permit.Rules{wire.ScopeRoom: {kind: {"*": {action: condition}}}})
+				return err
+			}
+			if compile(`name != "" and room != "" and user.admin and vars != nil and record("x") == nil`) != nil {
+				continue // there is no such action
+			}
+			var facts []string
+			for _, fact := range []string{"durable", "new", "old", "path"} {
+				if err := compile("[" + fact + "] != [nil]"); err == nil {
+					facts = append(facts, fact)
+				} else if !strings.Contains(err.Error(), "there is no "+fact+" in this action: ask about ") {
+					t.Errorf("%s %s, %s: %v", kind, action, fact, err)
+				}
+			}
+			compiled[fmt.Sprint(kind, " ", action)] = fmt.Sprint(facts)
+		}
+	}
+	if told := factsTold(); !maps.Equal(documented, compiled) || !maps.Equal(told, compiled) {
+		t.Errorf("documented %v\ncompiled   %v\ntold       %v", documented, compiled, told)
+	}
+}
+
+// factsTold are the facts that a scope tells in each action, when somebody does all that there is.
+func factsTold() map[string]string {
+	seen := map[string]map[string]bool{}
+	s := state.New(state.Config{Durable: true, May: func(a state.Access) *wire.Error {
+		key := fmt.Sprint(a.Kind, " ", a.Action)
+		if seen[key] == nil {
+			seen[key] = map[string]bool{}
+		}
+		for fact, is := range map[string]bool{"durable": a.Durable, "new": a.New.Exists(), "old": a.Old.Exists(), "path": a.Path != ""} {
+			if is {
+				seen[key][fact] = true
+			}
+		}
+		return nil
+	}})
+	by := state.Caller{Session: "ann1", Identity: "ann"}
+	write := state.RecordWrite{By: by, RecordWrite: wire.RecordWrite{
+		Name: "x", Operations: []wire.Operation{{Op: wire.OperationSet, Path: "a", Value: []byte("1")}}, TTLSeconds: new(60),
+	}}
+	shorter := write
+	shorter.TTLSeconds = new(1)
+	for _, c := range []state.Command{
+		state.Attach{By: by},
+		write,
+		shorter,
+		state.RecordSubscribe{By: by, RecordSubscribe: wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "x"}, {Name: "x", Path: "a"}}}},
+		state.RecordRead{By: by, RecordRead: wire.RecordRead{Records: []wire.RecordWanted{{Name: "x", Version: 1, Path: "a"}}}},
+		state.Listen{By: by, Listen: wire.Listen{Kind: wire.ListenRecords, Pattern: "*"}},
+		state.Listen{By: by, Listen: wire.Listen{Kind: wire.ListenEvents, Pattern: "*"}},
+		state.EventSubscribe{By: by, EventNames: wire.EventNames{Names: []string{"x"}}},
+		state.EventPublish{By: by, EventPublish: wire.EventPublish{Name: "x", Value: []byte("1")}},
+		state.RPCProvide{By: by, RPCNames: wire.RPCNames{Names: []string{"x"}}},
+		state.RPCRequest{By: by, RPCRequest: wire.RPCRequest{Name: "x", Call: 1, Value: []byte("1")}},
+		state.PresenceSubscribe{By: by},
+		state.PresenceRead{By: by},
+		state.RecordDelete{By: by, RecordDelete: wire.RecordDelete{Name: "x"}},
+	} {
+		s.Apply(now, c)
+	}
+	told := map[string]string{}
+	for key, facts := range seen {
+		told[key] = fmt.Sprint(slices.Sorted(maps.Keys(facts)))
+	}
+	return told
 }
