@@ -232,6 +232,29 @@ function present(server: FakeServer, identities: string[], which = -1): void {
   server.reply("present", { identities }, asked(server, "presence-subscribe").at(which));
 }
 
+test("presence: any number of names can be asked about; what was too much together is asked for again, and only where none is told it rejects", async () => {
+  const all = await open();
+  const wanted = Array.from({ length: limits.maxBulkNames + 2 }, (_, i) => `p${i}`);
+  const listed = all.state.presence.list(wanted);
+  const refused = (names: readonly string[], why: string): object[] => names.map((name) => ({ name, error: { code: why, message: "no" } }));
+  await settle();
+  assert.deepEqual(all.server.last.body, { identities: wanted.slice(0, limits.maxBulkNames) });
+  all.server.reply("present", { identities: ["p0"], refused: [...refused(["p1"], "forbidden"), ...refused(["p2", "p3"], "limit")] });
+  await settle();
+  assert.deepEqual(all.server.last.body, { identities: wanted.slice(-2) });
+  all.server.reply("present", { identities: wanted.slice(-1) });
+  await settle();
+  assert.deepEqual(all.server.last.body, { identities: ["p2", "p3"] });
+  all.server.reply("present", { identities: ["p3"], refused: refused(["p2"], "forbidden") });
+  assert.deepEqual(await listed, ["p0", ...wanted.slice(-1), "p3"]);
+  for (const why of ["forbidden", "limit"]) {
+    const none = code(all.state.presence.list(["x", "y"]));
+    await settle();
+    all.server.reply("present", { identities: [], refused: refused(["x", "y"], why) });
+    assert.equal(await none, why);
+  }
+});
+
 test("presence: what is told before the reply is older than it", async () => {
   const all = await open();
   const { presence } = all.state;

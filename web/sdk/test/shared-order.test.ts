@@ -431,6 +431,16 @@ test("history: what one reply has no room for is asked for again, what is not al
   }
 });
 
+test("history: no more is asked for than a server keeps", async () => {
+  const all = await open();
+  const opening = all.state.record("board");
+  await settle();
+  all.server.reply("records", { results: [{ record: board(1_000, { a: 1 }) }] });
+  void code((await opening).history(300));
+  await settle();
+  assert.equal((all.server.last.body as { records: unknown[] }).records.length, limits.maxHistory);
+});
+
 test("what fails for now while a record is read anew is not its end", async () => {
   const all = await open();
   const rec = await record(all, { a: 1 });

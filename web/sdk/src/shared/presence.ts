@@ -2,7 +2,7 @@
 
 import { asParleyError, fromWire, type ParleyError } from "../errors.js";
 import { emit, type Listener, TypedEventTarget } from "../events.js";
-import { limits, type Present } from "../wire.gen.js";
+import { limits, type NameResult, type Present } from "../wire.gen.js";
 import type { Asker } from "./link.js";
 
 export interface PresenceEvents {
@@ -59,11 +59,24 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
 
   /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
   async list(identities?: readonly string[]): Promise<readonly string[]> {
-    if (identities?.length === 0) return [];
-    const first = await this.#asker.insist("presence-read", () => (identities ? { identities: [...identities] } : {}));
-    const refused = first?.refused ?? [];
-    if (refused[0]?.error && refused.length === new Set(identities).size) throw fromWire(refused[0].error);
-    return this.#readAll(first);
+    if (!identities) return this.#readAll(await this.#asker.insist("presence-read", () => ({})));
+    const found: string[] = [];
+    const refused: NameResult[] = [];
+    const wanted = [...new Set(identities)];
+    const queue = chunks(wanted);
+    for (let part = queue.shift(); part; part = queue.shift()) {
+      const asked = part;
+      const reply = await this.#asker.insist("presence-read", () => ({ identities: asked }));
+      found.push(...(reply?.identities ?? []));
+      // What was too much together is asked for again.
+      const apart = (reply?.refused ?? []).filter(({ error }) => error?.code === "limit").map(({ name }) => name);
+      const isAgain = apart.length < asked.length;
+      if (isAgain && apart.length > 0) queue.push(apart);
+      refused.push(...(reply?.refused ?? []).filter(({ name }) => !isAgain || !apart.includes(name)));
+    }
+    const error = refused[0]?.error;
+    if (error && refused.length === wanted.length) throw fromWire(error);
+    return found;
   }
 
   /**
@@ -239,9 +252,11 @@ function watch(): Watch {
 /** All is a request of its own; of those named there are so many in one. */
 function parts(keys: readonly string[]): string[][] {
   const named = keys.filter((key) => key !== all);
-  const starts = Array.from({ length: Math.ceil(named.length / limits.maxBulkNames) }, (_, i) => i * limits.maxBulkNames);
-  const chunks = starts.map((at) => named.slice(at, at + limits.maxBulkNames));
-  return keys.includes(all) ? [[all], ...chunks] : chunks;
+  return keys.includes(all) ? [[all], ...chunks(named)] : chunks(named);
+}
+
+function chunks(names: readonly string[]): string[][] {
+  return Array.from({ length: Math.ceil(names.length / limits.maxBulkNames) }, (_, i) => names.slice(i * limits.maxBulkNames, (i + 1) * limits.maxBulkNames));
 }
 
 /** Undefined: there is nobody to ask about. */

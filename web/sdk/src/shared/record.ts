@@ -2,7 +2,7 @@
 
 import { fromWire, type ParleyError } from "../errors.js";
 import { emit, TypedEventTarget } from "../events.js";
-import type { Operation } from "../wire.gen.js";
+import { limits, type Operation } from "../wire.gen.js";
 import type { Core } from "./core.js";
 import { type Json, type JsonOf, take } from "./json.js";
 import { formatPath, get, parsePath } from "./path.js";
@@ -133,7 +133,7 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
   /** Earlier versions that the server has kept, the newest first. */
   async history(most = 8): Promise<readonly Version<T>[]> {
     const first = this.version - 1;
-    const versions = Array.from({ length: Math.max(0, Math.min(most, first)) }, (_, i) => first - i);
+    const versions = Array.from({ length: Math.max(0, Math.min(most, limits.maxHistory, first)) }, (_, i) => first - i);
     if (versions.length === 0) return [];
     const results = await this.#records.read(versions.map((version) => ({ name: this.name, version })));
     return results.flatMap(({ record, value, error }) => {

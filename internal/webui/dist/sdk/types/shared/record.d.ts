@@ -1,6 +1,6 @@
 import { type ParleyError } from "../errors.js";
 import { TypedEventTarget } from "../events.js";
-import type { Operation } from "../wire.gen.js";
+import { type Operation } from "../wire.gen.js";
 import { type Json, type JsonOf } from "./json.js";
 import type { WriteOptions } from "./write.js";
 export interface RecordEvents {
