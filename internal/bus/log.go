@@ -32,7 +32,11 @@ type Log interface {
 	// First returns the oldest message of the subject that is there now; its Number is 0 where there is none. Its bytes are the caller's.
 	First(ctx context.Context, subject string) (Stored, error)
 
-	// Purge removes the subject's messages with numbers below. Where it cannot, they may be there again later.
+	// Last returns the newest message of the subject that is there now; its Number is 0 where there is none. Its bytes are the caller's.
+	Last(ctx context.Context, subject string) (Stored, error)
+
+	// Purge removes the subject's messages with numbers below. Where it cannot, or is not finished when the process or the machine ends, any of them may be
+	// there again later, also without those behind them.
 	Purge(ctx context.Context, subject string, below uint64) error
 
 	// Size is about how many bytes all messages take that are there now.

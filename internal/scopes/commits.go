@@ -17,7 +17,10 @@ type commits struct {
 	result    chan result // of it; capacity 1
 	last      uint64      // number of the last one that is stored
 	ledger    *state.Ledger
-	purging   bool       // what is not needed any more is being purged
+	floor     uint64     // commits with lower numbers are not needed any more, which the next commit says
+	said      uint64     // floor of what is stored
+	cleared   uint64     // floor below which it was purged
+	purging   bool       // it is being purged
 	purged    chan error // the end of that; capacity 1
 	appended  uint64     // entries so far
 	safe      uint64     // of these are stored
@@ -47,6 +50,7 @@ type result struct {
 	entries uint64
 	notes   []state.Note
 	upTo    uint64 // number of the last state.Append among them; 0: none
+	floor   uint64
 	err     error
 }
 
@@ -55,12 +59,13 @@ func newCommits() commits {
 }
 
 // loaded notes a commit that is there.
-func (c *commits) loaded(number uint64, size int, entries []state.Entry) {
-	notes := make([]state.Note, len(entries))
-	for i, e := range entries {
-		notes[i] = e.Note(size / len(entries))
+func (c *commits) loaded(number uint64, size int, commit state.Commit) {
+	notes := make([]state.Note, len(commit.Entries))
+	for i, e := range commit.Entries {
+		notes[i] = e.Note(size / len(commit.Entries))
 	}
-	c.last = number
+	c.last, c.floor = number, max(c.floor, commit.Floor)
+	c.said = c.floor
 	c.ledger.Stored(number, size, notes)
 }
 
@@ -98,14 +103,14 @@ func (c *commits) full() bool {
 	return c.openBytes >= maxOpenBytes || len(c.held) >= maxHeld || c.heldBytes >= maxHeldBytes
 }
 
-// start begins to store what is open, unless something is being stored.
+// start begins to store what is open, or just what is not needed any more, unless something is being stored.
 func (c *commits) start(o *Owner) {
-	if c.running || len(c.open) == 0 {
+	if c.running || len(c.open) == 0 && c.floor == c.said {
 		return
 	}
 	c.ledger.Slack(o.config.Shelf.slack())
 	c.copy(o.scope)
-	r, size := result{}, 0
+	r, size := result{floor: c.floor}, 0
 	var all [][]byte
 	for _, e := range c.open {
 		if len(all) > 0 && size+len(e.bytes) >= maxCommitBytes {
@@ -115,7 +120,7 @@ func (c *commits) start(o *Owner) {
 		all, r.notes, r.upTo = append(all, e.bytes), append(r.notes, e.note), max(r.upTo, e.number)
 	}
 	// It is a state.Commit, whose entries are encoded already.
-	b := fmt.Appendf(make([]byte, 0, size+64), `{"c":%d,"e":[%s]}`, o.scope.Incarnations(), bytes.Join(all, []byte(",")))
+	b := fmt.Appendf(make([]byte, 0, size+96), `{"c":%d,"p":%d,"f":%d,"e":[%s]}`, o.scope.Incarnations(), c.last, c.floor, bytes.Join(all, []byte(",")))
 	r.size, r.entries = len(b), uint64(len(all))
 	c.open, c.openBytes, c.running = c.open[len(all):], c.openBytes-size, true
 	log, subject, last, done := o.config.Log, o.config.Subject, c.last, c.result
@@ -129,7 +134,7 @@ func (c *commits) start(o *Owner) {
 
 // stored lets out what has waited for this commit.
 func (c *commits) stored(r result) {
-	c.running, c.last = false, r.number
+	c.running, c.last, c.said = false, r.number, r.floor
 	c.ledger.Stored(r.number, r.size, r.notes)
 	c.safe += r.entries
 	n := 0
@@ -142,18 +147,20 @@ func (c *commits) stored(r result) {
 	c.held = c.held[n:]
 }
 
-// purge begins to purge what is not needed any more, if that is worth it.
-func (c *commits) purge(o *Owner) {
-	if c.purging {
-		return
-	}
+// raise looks what is not needed any more, if that is worth it.
+func (c *commits) raise(o *Owner) {
 	c.ledger.Slack(o.config.Shelf.slack())
-	below := c.ledger.Purge()
-	if below == 0 {
+	c.floor = max(c.floor, c.ledger.Purge())
+}
+
+// purge begins to purge what is not needed any more, once that is stored: of a purge that a crash has cut short, any commits may be left, and it has to be
+// known then that they say nothing.
+func (c *commits) purge(o *Owner) {
+	if c.purging || c.said == c.cleared {
 		return
 	}
-	c.purging = true
-	log, subject, shelf, done := o.config.Log, o.config.Subject, o.config.Shelf, c.purged
+	c.purging, c.cleared = true, c.said
+	log, subject, shelf, below, done := o.config.Log, o.config.Subject, o.config.Shelf, c.said, c.purged
 	go func() { // ends with the result, for which there is a place
 		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()

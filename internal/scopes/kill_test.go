@@ -24,13 +24,14 @@ import (
 const (
 	childEnv = "PARLEY_TEST_SCOPES_CHILD"
 	writers  = 64
+	diggers  = 4 // who make records and delete them again
 )
 
 func childFolder() (string, bool) { return os.LookupEnv(childEnv) }
 
 // disked opens the server's scope in a folder.
 func disked(dir string) (*nats.Node, *scopes.Owner, error) {
-	node, err := nats.Open(dir)
+	node, err := nats.Open(dir, "STATE")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -48,7 +49,9 @@ func disked(dir string) (*nats.Node, *scopes.Owner, error) {
 // padding makes records so large that whole copies are taken along and old messages purged meanwhile.
 var padding = wire.Operation{Op: wire.OperationSet, Path: "pad", Value: []byte(`"` + strings.Repeat("x", 4<<10) + `"`)}
 
-// child writes as fast as it can, and says each version that was acknowledged, until it is killed. Each record says its own version.
+var heavy = wire.Operation{Op: wire.OperationSet, Path: "pad", Value: []byte(`"` + strings.Repeat("x", 64<<10) + `"`)}
+
+// child writes as fast as it can, and says each version that was acknowledged, until it is killed, 0 for a deletion. Each record says its own version.
 func child(dir string) {
 	_, o, err := disked(dir)
 	if err != nil {
@@ -78,10 +81,29 @@ func child(dir string) {
 			}
 		})
 	}
+	for i := range diggers {
+		wait.Go(func() {
+			for n := uint64(1); ; n++ {
+				name := fmt.Sprintf("grave%d-%d", i, time.Now().UnixNano())
+				w := set(name, n)
+				w.Operations = append(w.Operations, heavy)
+				r, _ := o.Do(context.Background(), w)
+				if r.Error == nil {
+					r, _ = o.Do(context.Background(), state.RecordDelete{RecordDelete: wire.RecordDelete{Name: name}})
+				}
+				if r.Error == nil {
+					mu.Lock()
+					fmt.Println(name, 0)
+					mu.Unlock()
+				}
+			}
+		})
+	}
 	wait.Wait()
 }
 
-// Rule: a write that was acknowledged is there after kill -9: 20 times, 64 writers, none is lost and none out of order.
+// Rule: a write that was acknowledged is there after kill -9: 20 times, 64 writers, none is lost and none out of order. What was deleted stays so, though
+// the log is purged again and again meanwhile.
 func TestKill(t *testing.T) {
 	rounds := 20
 	if testing.Short() {
@@ -96,7 +118,12 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
+		var deleted []string
 		for name, version := range acknowledged {
+			if version == 0 {
+				deleted = append(deleted, name)
+				continue
+			}
 			wanted := read(name)
 			wanted.Records[0].Path = "n"
 			r, err := o.Do(t.Context(), wanted)
@@ -110,6 +137,9 @@ func TestKill(t *testing.T) {
 			if got, want := string(result.Record.Value), fmt.Sprint(result.Record.Version); got != want {
 				t.Fatalf("round %d: %s has %s, want %s", round, name, got, want)
 			}
+		}
+		if back, err := versions(o, deleted); err != nil || len(back) > 0 {
+			t.Fatalf("round %d: of %d deleted records %v are there, %v", round, len(deleted), back, err)
 		}
 		if err := o.Close(); err != nil {
 			t.Fatal(err)
@@ -139,7 +169,7 @@ func killed(t *testing.T, dir string, acknowledged map[string]uint64) (writes in
 	for lines.Scan() {
 		name, number, ok := strings.Cut(lines.Text(), " ")
 		var version uint64
-		if _, err := fmt.Sscan(number, &version); err != nil || !ok || !strings.HasPrefix(name, "record") {
+		if _, err := fmt.Sscan(number, &version); err != nil || !ok || !strings.HasPrefix(name, "record") && !strings.HasPrefix(name, "grave") {
 			t.Fatalf("the child said %q", lines.Text())
 		}
 		if writes == 0 { // it has begun

@@ -12,9 +12,7 @@ package scopes
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
@@ -95,6 +93,7 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 	if err := o.load(ctx, nil); err != nil {
 		return nil, err
 	}
+	o.commits.raise(o)
 	o.commits.purge(o)
 	go o.run()
 	return o, nil
@@ -228,6 +227,7 @@ func (o *Owner) run() {
 		case err := <-o.commits.purged:
 			o.commits.purging = false
 			o.warn(err)
+			o.commits.purge(o)
 		case <-o.ruled:
 			o.handle(call{command: state.Tick{}})
 		case <-o.timer.C:
@@ -266,7 +266,9 @@ func (o *Owner) finish() {
 		r := <-o.commits.result
 		o.config.Shelf.put(r)
 		if r.err != nil {
-			o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
+			if r.entries > 0 {
+				o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
+			}
 			o.commits.fail(notStored(r.err))
 			return
 		}
@@ -332,30 +334,6 @@ func (o *Owner) survive(c call) {
 	o.begin(nil, nil) // what failed is not trusted
 }
 
-// begin fails all that waits, as a commit has failed with an error, and begins again with what is stored, and with what was never to be in the scope
-// before.
-func (o *Owner) begin(why error, before *state.Scope) {
-	o.commits.fail(notStored(why))
-	for _, answer := range o.calls {
-		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "look at what the provider has done before it is called again")})
-	}
-	clear(o.calls)
-	if o.commits.purging {
-		o.warn(<-o.commits.purged)
-	}
-	o.commits = newCommits()
-	if time.Since(o.failed) < loadPause { // again: do not spend all time on it
-		select {
-		case <-time.After(loadPause):
-		case <-o.stop:
-			o.over = true
-			return
-		}
-	}
-	o.failed = time.Now()
-	o.reload(before)
-}
-
 // carryOut lets effects out, or holds them until what is before them is stored.
 func (o *Owner) carryOut(c call, effects []state.Effect) {
 	answered := false
@@ -387,6 +365,11 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 
 // settle deals with the end of a commit.
 func (o *Owner) settle(r result) {
+	if r.entries == 0 && errors.Is(r.err, bus.ErrFull) { // there is no room even to say what is not needed any more: it goes all the same
+		o.commits.running, o.commits.said = false, r.floor
+		o.commits.purge(o)
+		return
+	}
 	o.config.Shelf.put(r)
 	if r.err == nil {
 		o.release(r)
@@ -398,77 +381,13 @@ func (o *Owner) settle(r result) {
 
 func (o *Owner) release(r result) {
 	o.commits.stored(r)
+	if r.entries > 0 { // else one that says only what is not needed would lead to the next
+		o.commits.raise(o)
+	}
 	o.commits.purge(o)
 	if r.upTo > 0 {
 		o.handle(call{command: state.Settle{UpTo: r.upTo}})
 	}
-}
-
-// reload begins again with what is stored, however long that takes, and tells all sessions that they have lost their subscriptions.
-func (o *Owner) reload(before *state.Scope) {
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), loadTime)
-		err := o.load(ctx, before)
-		cancel()
-		if err == nil {
-			break
-		}
-		o.config.Logger.Error("a scope cannot be loaded; it is tried again", "subject", o.config.Subject, "error", err)
-		select {
-		case <-time.After(loadPause):
-		case <-o.stop:
-			o.over = true
-			return
-		}
-	}
-	o.commits.purge(o)
-	var all []string
-	for _, a := range o.attached {
-		o.carryOut(call{}, o.scope.Apply(time.Now(), a))
-		all = append(all, a.By.Session)
-	}
-	if len(all) > 0 {
-		body := wire.StateLost{Scope: o.config.State.Scope}
-		o.config.Tell(state.Tell{Sessions: all, Type: wire.TypeStateLost, Body: body}, encode(body))
-	}
-}
-
-// load makes the scope of what is stored, and of what was never to be stored in the one before, if there is one.
-func (o *Owner) load(ctx context.Context, before *state.Scope) error {
-	if may := o.rules.Load(); may != nil { // as nothing is told before it is done
-		o.config.State.May = *may
-	}
-	scope, there := state.New(o.config.State), newCommits()
-	if o.scope != nil { // incarnations go on, whether they were stored or not
-		if err := scope.Replay(state.Commit{Incarnations: o.scope.Incarnations()}); err != nil {
-			return err
-		}
-	}
-	err := o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
-		var c state.Commit
-		if err := json.Unmarshal(m.Bytes, &c); err != nil {
-			return fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
-		}
-		if err := scope.Replay(c); err != nil {
-			return fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
-		}
-		there.loaded(m.Number, len(m.Bytes), c.Entries)
-		return nil
-	})
-	if err == nil {
-		if err = scope.Replayed(); err != nil {
-			err = fmt.Errorf("%w: %w", ErrDamaged, err)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("load %s: %w", o.config.Subject, err)
-	}
-	if before != nil {
-		scope.Keep(before)
-	}
-	o.scope, o.commits = scope, there
-	o.account()
-	return nil
 }
 
 func notStored(why error) *wire.Error {

@@ -284,15 +284,15 @@ type stuckLog struct {
 	reads chan struct{} // closed: now it can
 }
 
-func (l stuckLog) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+func (l stuckLog) Last(ctx context.Context, subject string) (bus.Stored, error) {
 	if subject != "server" {
 		select {
 		case <-l.reads:
 		case <-ctx.Done():
-			return ctx.Err()
+			return bus.Stored{}, ctx.Err()
 		}
 	}
-	return l.Log.Read(ctx, subject, after, visit)
+	return l.Log.Last(ctx, subject)
 }
 
 func withStuckState(t *testing.T, run func(n *node, reads chan struct{})) {

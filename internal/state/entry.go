@@ -33,8 +33,12 @@ type Whole struct {
 
 // Commit is what is stored at once: entries in their order, and the last incarnation by then.
 type Commit struct {
-	Incarnations uint64  `json:"c"`
-	Entries      []Entry `json:"e"`
+	Incarnations uint64 `json:"c"`
+	// Previous is the number of the scope's commit before it, so that none can be missing in between; 0: it is the first one. Nil: it is one of those that did not say.
+	Previous *uint64 `json:"p,omitempty"`
+	// Floor: commits with lower numbers are not needed, and are being purged when this one is stored. It never falls.
+	Floor   uint64  `json:"f,omitempty"`
+	Entries []Entry `json:"e"`
 }
 
 // Commit makes a commit of entries that were appended.

@@ -25,6 +25,7 @@ func RunLog(t *testing.T, open func(t *testing.T, l bus.Limits) bus.Log) {
 		{"of those who append after the same message one succeeds", bus.Limits{MaxBytes: 1 << 20}, races},
 		{"purged messages are gone, and numbers go on", bus.Limits{MaxBytes: 1 << 20}, purges},
 		{"the first message of a subject is the oldest that is there", bus.Limits{MaxBytes: 1 << 20}, findsFirst},
+		{"the last message of a subject is the newest", bus.Limits{MaxBytes: 1 << 20}, findsLast},
 		{"a log tells how large it is", bus.Limits{MaxBytes: 1 << 20}, tellsSize},
 		{"a full log takes no more, and takes again when there is room", bus.Limits{MaxBytes: 64 << 10}, fullLog},
 		{"a log that forgets makes room for what is new, whosever it is", bus.Limits{MaxBytes: 64 << 10, Forget: true}, forgets},
@@ -208,6 +209,28 @@ func findsFirst(t *testing.T, l bus.Log) {
 	want("r.a", 0, "")
 }
 
+func findsLast(t *testing.T, l bus.Log) {
+	want := func(subject string, number uint64, text string) {
+		t.Helper()
+		m, err := l.Last(t.Context(), subject)
+		if err != nil || m.Number != number || string(m.Bytes) != text || m.At.IsZero() != (number == 0) {
+			t.Errorf("the last of %s: got %d of %v, %q, %v; want %d, %q", subject, m.Number, m.At, m.Bytes, err, number, text)
+		}
+		copy(m.Bytes, "XX") // they are the caller's
+	}
+	want("r.a", 0, "")
+	a1 := store(t, l, "r.a", 0, "a1")
+	a2 := store(t, l, "r.a", a1, "a2")
+	store(t, l, "r.b", 0, "b1")
+	want("r.a", a2, "a2")
+	want("r.a", a2, "a2")
+	want("r", 0, "")
+	if err := l.Purge(t.Context(), "r.a", a2+1); err != nil {
+		t.Fatal(err)
+	}
+	want("r.a", 0, "")
+}
+
 // fill stores more than a log of 64 KiB takes.
 func fill(t *testing.T, l bus.Log, subject string) {
 	t.Helper()
@@ -336,8 +359,9 @@ func logLimits(t *testing.T, l bus.Log) {
 	for _, subject := range []string{"", "a.", "a.*", "a.>", ">", "a b", "a\x00", "ä"} {
 		_, appendErr := l.Append(t.Context(), subject, 0, nil)
 		_, firstErr := l.First(t.Context(), subject)
+		_, lastErr := l.Last(t.Context(), subject)
 		for what, err := range map[string]error{
-			"Append": appendErr, "First": firstErr, "Purge": l.Purge(t.Context(), subject, 1),
+			"Append": appendErr, "First": firstErr, "Last": lastErr, "Purge": l.Purge(t.Context(), subject, 1),
 			"Read": l.Read(t.Context(), subject, 0, func(bus.Stored) error { return nil }),
 		} {
 			if !errors.Is(err, bus.ErrSubject) {
@@ -357,9 +381,10 @@ func logContext(t *testing.T, l bus.Log) {
 	cancel()
 	_, appendErr := l.Append(ctx, "r.a", 1, nil)
 	_, firstErr := l.First(ctx, "r.a")
+	_, lastErr := l.Last(ctx, "r.a")
 	_, sizeErr := l.Size(ctx)
 	for what, err := range map[string]error{
-		"Append": appendErr, "First": firstErr, "Size": sizeErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
+		"Append": appendErr, "First": firstErr, "Last": lastErr, "Size": sizeErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", what, err)
@@ -374,9 +399,10 @@ func closedLog(t *testing.T, l bus.Log) {
 	}
 	_, appendErr := l.Append(t.Context(), "r.a", 1, nil)
 	_, firstErr := l.First(t.Context(), "r.a")
+	_, lastErr := l.Last(t.Context(), "r.a")
 	_, sizeErr := l.Size(t.Context())
 	for what, err := range map[string]error{
-		"Append": appendErr, "First": firstErr, "Size": sizeErr, "Purge": l.Purge(t.Context(), "r.a", 1),
+		"Append": appendErr, "First": firstErr, "Last": lastErr, "Size": sizeErr, "Purge": l.Purge(t.Context(), "r.a", 1),
 		"Read": l.Read(t.Context(), "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, bus.ErrClosed) {

@@ -128,6 +128,16 @@ func (l *Log) Read(ctx context.Context, subject string, after uint64, visit func
 
 // First implements bus.Log.
 func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
+	return l.one(ctx, subject, func([]bus.Stored) int { return 0 })
+}
+
+// Last implements bus.Log.
+func (l *Log) Last(ctx context.Context, subject string) (bus.Stored, error) {
+	return l.one(ctx, subject, func(there []bus.Stored) int { return len(there) - 1 })
+}
+
+// one returns one message of those that are there.
+func (l *Log) one(ctx context.Context, subject string, choose func([]bus.Stored) int) (bus.Stored, error) {
 	if err := checkStored(subject, nil); err != nil {
 		return bus.Stored{}, err
 	}
@@ -144,9 +154,9 @@ func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
 	case len(there) == 0:
 		return bus.Stored{}, nil
 	}
-	first := there[0]
-	first.Bytes = slices.Clone(first.Bytes)
-	return first, nil
+	m := there[choose(there)]
+	m.Bytes = slices.Clone(m.Bytes)
+	return m, nil
 }
 
 // Purge implements bus.Log.

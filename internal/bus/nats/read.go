@@ -81,6 +81,22 @@ func (l *Log) First(ctx context.Context, subject string) (bus.Stored, error) {
 	return batch[0], nil
 }
 
+// Last implements bus.Log.
+func (l *Log) Last(ctx context.Context, subject string) (bus.Stored, error) {
+	s, err := l.check(subject, nil)
+	if err != nil {
+		return bus.Stored{}, err
+	}
+	m, err := l.stream.GetLastMsgForSubject(ctx, s)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return bus.Stored{}, nil
+	case err != nil:
+		return bus.Stored{}, fmt.Errorf("look for the last of %s: %w", subject, l.closing(err))
+	}
+	return bus.Stored{Number: m.Sequence, At: m.Time, Bytes: m.Data}, nil
+}
+
 // whole is batch, but believes that nothing is there only where the last message of the subject says so too: a message that the store cannot
 // read is answered like one that is not there.
 func (l *Log) whole(ctx context.Context, ask batchRequest) (batch []bus.Stored, pending int, err error) {

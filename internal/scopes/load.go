@@ -1,0 +1,137 @@
+package scopes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
+)
+
+// begin fails all that waits, as a commit has failed with an error, and begins again with what is stored, and with what was never to be in the scope
+// before.
+func (o *Owner) begin(why error, before *state.Scope) {
+	o.commits.fail(notStored(why))
+	for _, answer := range o.calls {
+		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "look at what the provider has done before it is called again")})
+	}
+	clear(o.calls)
+	if o.commits.purging {
+		o.warn(<-o.commits.purged)
+	}
+	o.commits = newCommits()
+	if time.Since(o.failed) < loadPause { // again: do not spend all time on it
+		select {
+		case <-time.After(loadPause):
+		case <-o.stop:
+			o.over = true
+			return
+		}
+	}
+	o.failed = time.Now()
+	o.reload(before)
+}
+
+// reload begins again with what is stored, however long that takes, and tells all sessions that they have lost their subscriptions.
+func (o *Owner) reload(before *state.Scope) {
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), loadTime)
+		err := o.load(ctx, before)
+		cancel()
+		if err == nil {
+			break
+		}
+		o.config.Logger.Error("a scope cannot be loaded; it is tried again", "subject", o.config.Subject, "error", err)
+		select {
+		case <-time.After(loadPause):
+		case <-o.stop:
+			o.over = true
+			return
+		}
+	}
+	o.commits.raise(o)
+	o.commits.purge(o)
+	var all []string
+	for _, a := range o.attached {
+		o.carryOut(call{}, o.scope.Apply(time.Now(), a))
+		all = append(all, a.By.Session)
+	}
+	if len(all) > 0 {
+		body := wire.StateLost{Scope: o.config.State.Scope}
+		o.config.Tell(state.Tell{Sessions: all, Type: wire.TypeStateLost, Body: body}, encode(body))
+	}
+}
+
+// load makes the scope of what is stored, and of what was never to be stored in the one before, if there is one.
+func (o *Owner) load(ctx context.Context, before *state.Scope) error {
+	if may := o.rules.Load(); may != nil { // as nothing is told before it is done
+		o.config.State.May = *may
+	}
+	scope, there := state.New(o.config.State), newCommits()
+	if o.scope != nil { // incarnations go on, whether they were stored or not
+		if err := scope.Replay(state.Commit{Incarnations: o.scope.Incarnations()}); err != nil {
+			return err
+		}
+	}
+	if err := o.replay(ctx, scope, &there); err != nil {
+		return fmt.Errorf("load %s: %w", o.config.Subject, err)
+	}
+	if before != nil {
+		scope.Keep(before)
+	}
+	o.scope, o.commits = scope, there
+	o.account()
+	return nil
+}
+
+// replay reads what is stored. Of commits below the highest floor, which the last one has, any may be left, and they are passed over; of the others none may be missing
+// behind the first.
+func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) error {
+	last, err := o.config.Log.Last(ctx, o.config.Subject)
+	if err != nil || last.Number == 0 {
+		return err
+	}
+	newest, err := readCommit(last)
+	if err != nil {
+		return err
+	}
+	there.cleared = newest.Floor
+	err = o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
+		if m.Number < newest.Floor {
+			there.cleared = 0 // it is to be purged again
+			return nil
+		}
+		c, err := readCommit(m)
+		switch {
+		case err != nil:
+			return err
+		case there.last > 0 && c.Previous != nil && *c.Previous != there.last:
+			return fmt.Errorf("%w: commit %d follows commit %d, which is not there", ErrDamaged, m.Number, *c.Previous)
+		}
+		if err := scope.Replay(c); err != nil {
+			return fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
+		}
+		there.loaded(m.Number, len(m.Bytes), c)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case there.last < last.Number:
+		return fmt.Errorf("%w: commit %d is not there", ErrDamaged, last.Number)
+	}
+	if err := scope.Replayed(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil
+}
+
+func readCommit(m bus.Stored) (c state.Commit, err error) {
+	if err := json.Unmarshal(m.Bytes, &c); err != nil {
+		return c, fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
+	}
+	return c, nil
+}
