@@ -88,6 +88,31 @@ func TestRecord(t *testing.T) {
 	})
 }
 
+// Rule: what a client wants of a record that it creates changes nothing of one that somebody else was faster to create.
+func TestCreatedByOthers(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, _ := t.join("ann")
+		bob, cable := t.join("bob")
+		hers := t.record(ann, "board", client.RecordOptions{})
+		his := t.record(bob, "board", client.RecordOptions{TTLSeconds: ptr(60)})
+		release := cable.hold()
+		t.must(hers.Set(t.Context(), "a", 1))
+		result := his.Send([]wire.Operation{{Op: wire.OperationSet, Path: "b", Value: json.RawMessage(`2`)}}, client.WriteOptions{})
+		synctest.Wait()
+		release()
+		t.must(<-result)
+		pass(2 * time.Minute)
+		if got := string(hers.JSON("")); got != `{"a":1,"b":2}` {
+			t.Errorf("later there is %s", got)
+		}
+		mine := t.record(bob, "mine", client.RecordOptions{TTLSeconds: ptr(60)})
+		t.must(mine.Set(t.Context(), "a", 1))
+		if pass(2 * time.Minute); mine.Exists() {
+			t.Error("what he has created stays")
+		}
+	})
+}
+
 // Rule: the history has all versions that the server has kept, in however many replies they come; what may not be read is told.
 func TestHistory(t *testing.T) {
 	inTown(t, func(t *town) {

@@ -212,14 +212,12 @@ func (c *core) request(batch []*write) (string, any) {
 	if ask.Version != nil && *ask.Version == 0 {
 		ask.Incarnation = 0
 	}
+	ask.TTLSeconds, ask.History = first.options.TTLSeconds, first.options.History
 	if target == 0 { // this write creates it, perhaps
-		ask.TTLSeconds, ask.History, ask.Durable = c.options.TTLSeconds, c.options.History, c.options.Durable
-	}
-	if first.options.TTLSeconds != nil {
-		ask.TTLSeconds = first.options.TTLSeconds
-	}
-	if first.options.History != nil {
-		ask.History = first.options.History
+		ask.Durable = c.options.Durable
+		if ttl, history := c.options.TTLSeconds, c.options.History; ttl != nil || history != nil {
+			ask.Initial = &wire.RecordSettings{TTLSeconds: ttl, History: history}
+		}
 	}
 	for _, w := range batch {
 		ask.Operations = append(ask.Operations, w.operations...)

@@ -46,7 +46,7 @@ type RecordOptions struct {
 	Merge Merge
 	// Durable: stored, if this client creates the record; nil: in the server's scope.
 	Durable *bool
-	// TTLSeconds and History of the record, if this client creates it: see WriteOptions.
+	// TTLSeconds and History of the record, if this client creates it; not of one that somebody else created: see WriteOptions.
 	TTLSeconds, History *int
 }
 

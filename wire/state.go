@@ -205,6 +205,14 @@ type RecordWrite struct {
 	Durable *bool `json:"durable,omitempty"`
 	// History is how many earlier versions can be read; absent: as it was said before, 8 at first.
 	History *int `json:"history,omitempty"`
+	// Initial is what holds where this write creates the record, and it says nothing of that itself.
+	Initial *RecordSettings `json:"initial,omitempty"`
+}
+
+// RecordSettings are as in a RecordWrite.
+type RecordSettings struct {
+	TTLSeconds *int `json:"ttlSeconds,omitempty"`
+	History    *int `json:"history,omitempty"`
 }
 
 // Written answers RecordWrite.

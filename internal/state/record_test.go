@@ -196,6 +196,35 @@ func TestHistoryLimits(t *testing.T) {
 	}
 }
 
+// Rule: what a write says for the record that it creates is nothing to one that is there, and less than what it says for both.
+func TestInitialSettings(t *testing.T) {
+	c := room(t, "ann1")
+	write := func(name string, ttl *int, initial wire.RecordSettings) Command {
+		w := c.writing("ann1", name, set("a", `1`))
+		w.TTLSeconds, w.Initial = ttl, &initial
+		return w
+	}
+	initial := wire.RecordSettings{TTLSeconds: new(10), History: new(1)}
+	c.write("ann1", "there", set("a", `0`))
+	must[wire.Written](c, write("there", nil, initial))
+	must[wire.Written](c, write("made", nil, initial))
+	must[wire.Written](c, write("both", new(20), initial))
+	for name, want := range map[string]struct {
+		ttl     time.Duration
+		history int
+	}{"there": {0, DefaultHistory}, "made": {10 * time.Second, 1}, "both": {20 * time.Second, 1}} {
+		if r := c.s.records[name]; r.ttl != want.ttl || r.history != want.history {
+			t.Errorf("%s goes after %v and keeps %d versions", name, r.ttl, r.history)
+		}
+	}
+	must[wire.Written](c, write("there", new(5), initial)) // it is meant
+	if ttl := c.s.records["there"].ttl; ttl != 5*time.Second {
+		t.Errorf("it goes after %v", ttl)
+	}
+	c.refused(wire.CodeLimit, write("made", nil, wire.RecordSettings{TTLSeconds: new(-1)}))
+	c.refused(wire.CodeLimit, write("made", nil, wire.RecordSettings{History: new(wire.MaxHistory + 1)}))
+}
+
 // Rule: a record goes when it was not written for its TTL; each write begins it anew; a TTL of 0 takes it away.
 func TestRecordTTL(t *testing.T) {
 	c := room(t, "ann1", "bob1")

@@ -54,6 +54,14 @@ func settingOf(ttlSeconds, history *int) func(Caller, string) Command {
 	}
 }
 
+func initially(ttlSeconds, history int) func(Caller, string) Command {
+	return func(by Caller, name string) Command {
+		w := wire.RecordWrite{Name: name, Operations: []wire.Operation{set("a", `9`)}}
+		w.Initial = &wire.RecordSettings{TTLSeconds: &ttlSeconds, History: &history}
+		return RecordWrite{by, w}
+	}
+}
+
 func listenTo(kind wire.ListenKind) func(Caller, string) Command {
 	return func(by Caller, name string) Command {
 		return Listen{by, wire.Listen{Kind: kind, Pattern: literal(name)}}
@@ -103,6 +111,7 @@ var verbs = []verb{
 	{name: "write with a time to live", kind: Records, action: Write, also: Delete, lone: true, make: settingOf(new(60), nil)},
 	{name: "write with less history", kind: Records, action: Write, also: Delete, lone: true, make: settingOf(nil, new(0))},
 	{name: "write with what is so already", kind: Records, action: Write, lone: true, make: settingOf(new(0), new(DefaultHistory))},
+	{name: "write with what would be where it creates", kind: Records, action: Write, lone: true, make: initially(60, 0)},
 	{name: "create with a time to live", kind: Records, action: Create, lone: true, fresh: true, make: settingOf(new(60), new(0))},
 	{name: "delete", kind: Records, action: Delete, lone: true, make: func(by Caller, name string) Command {
 		return RecordDelete{by, wire.RecordDelete{Name: name}}

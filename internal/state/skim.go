@@ -44,10 +44,27 @@ func skimWrite(b []byte) (w wire.RecordWrite, ok bool) {
 		case "history":
 			w.History = new(int)
 			return 7, p.place(w.History)
+		case "initial":
+			w.Initial = new(wire.RecordSettings)
+			return 8, p.settings(w.Initial)
 		}
 		return 0, false
 	})
 	return w, ok && p.end()
+}
+
+func (p *parser) settings(r *wire.RecordSettings) bool {
+	return p.members(func(key []byte) (uint, bool) {
+		switch string(key) {
+		case "ttlSeconds":
+			r.TTLSeconds = new(int)
+			return 0, p.place(r.TTLSeconds)
+		case "history":
+			r.History = new(int)
+			return 1, p.place(r.History)
+		}
+		return 0, false
+	})
 }
 
 func skimPublish(b []byte) (e wire.EventPublish, ok bool) {

@@ -18,6 +18,11 @@ var bodies = []struct {
 	{`{"name":"a","operations":[{"op":"set","path":"n","value":1}]}`, true, false},
 	{`{"scope":"server","name":"Tée","operations":[{"op":"erase","path":"a.b[1]"},{"op":"move","value":"x","at":0,"to":12},{"op":"entries","value":[],"base":7}],` +
 		`"version":0,"incarnation":1764327600000000,"ttlSeconds":60,"durable":true,"history":0}`, true, false},
+	{`{"name":"a","operations":[{"op":"set","path":"n","value":1}],"initial":{"ttlSeconds":60,"history":0}}`, true, false},
+	{`{"initial":{}}`, true, false},
+	{`{"initial":{"history":1,"history":2}}`, false, false},
+	{`{"initial":{"durable":true}}`, false, false},
+	{`{"initial":null}`, false, false},
 	{` { "name" : "a" , "operations" : [ { "op" : "set" , "value" : { "x" : [ 1 , 2 ] } } ] , "durable" : false } ` + "\n", true, false},
 	{`{"name":"a","operations":[{"op":"set","value":"\ud800\"\u00e9 \\"}]}`, true, false},
 	{`{"name":"a","operations":[{"op":"set","value":null}]}`, true, false},

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -17,6 +18,9 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 		return refused
 	}
 	r := s.records[c.Name]
+	if r == nil && c.Initial != nil {
+		c.TTLSeconds, c.History = cmp.Or(c.TTLSeconds, c.Initial.TTLSeconds), cmp.Or(c.History, c.Initial.History)
+	}
 	conflicts := r.conflicts(c.Version, c.Incarnation)
 	if conflicts && s.mayRead(c.By, c.Name, "") == nil { // rules about what comes of it would judge what nobody wants
 		return s.conflict(c.By, c.Name)
@@ -84,10 +88,13 @@ func readWrite(c wire.RecordWrite) ([]operation, *wire.Error) {
 		return nil, badRequest("the write has no operation", "")
 	case len(c.Operations) > wire.MaxWriteOperations:
 		return nil, beyond(wire.MaxWriteOperations, "operations in one write")
-	case c.TTLSeconds != nil && (*c.TTLSeconds < 0 || *c.TTLSeconds > wire.MaxTTLSeconds):
-		return nil, wire.NewError(wire.CodeLimit, "ttlSeconds is below 0 or beyond a year", "write 0 for a record that stays")
-	case c.History != nil && (*c.History < 0 || *c.History > wire.MaxHistory):
-		return nil, wire.NewError(wire.CodeLimit, "history is below 0 or beyond the limit", "see docs/protocol.md, section 15.5")
+	}
+	refused := checkSettings(c.TTLSeconds, c.History)
+	if refused == nil && c.Initial != nil {
+		refused = checkSettings(c.Initial.TTLSeconds, c.Initial.History)
+	}
+	if refused != nil {
+		return nil, refused
 	}
 	operations, values := make([]operation, len(c.Operations)), 0
 	for i, o := range c.Operations {
@@ -104,6 +111,16 @@ func readWrite(c wire.RecordWrite) ([]operation, *wire.Error) {
 		operations[i] = read
 	}
 	return operations, nil
+}
+
+func checkSettings(ttlSeconds, history *int) *wire.Error {
+	switch {
+	case ttlSeconds != nil && (*ttlSeconds < 0 || *ttlSeconds > wire.MaxTTLSeconds):
+		return wire.NewError(wire.CodeLimit, "ttlSeconds is below 0 or beyond a year", "write 0 for a record that stays")
+	case history != nil && (*history < 0 || *history > wire.MaxHistory):
+		return wire.NewError(wire.CodeLimit, "history is below 0 or beyond the limit", "see docs/protocol.md, section 15.5")
+	}
+	return nil
 }
 
 // change applies operations to the document, or to nothing, and checks what comes of it.

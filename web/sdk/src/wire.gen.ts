@@ -681,6 +681,14 @@ export interface RecordWrite {
   durable?: boolean;
   /** history is how many earlier versions can be read; absent: as it was said before, 8 at first. */
   history?: number;
+  /** initial is what holds where this write creates the record, and it says nothing of that itself. */
+  initial?: RecordSettings;
+}
+
+/** RecordSettings are as in a RecordWrite. */
+export interface RecordSettings {
+  ttlSeconds?: number;
+  history?: number;
 }
 
 /** Written answers RecordWrite. */

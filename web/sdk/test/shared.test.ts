@@ -260,7 +260,7 @@ test("whoever creates a record says what it shall be; who finds one does not", a
   const rec = await record(all, undefined, options);
   void rec.set("a", 1);
   await settle();
-  assert.deepEqual(all.server.last.body, { name: "board", operations: [{ op: "set", path: "a", value: 1 }], durable: true, ttlSeconds: 60, history: 3 });
+  assert.deepEqual(all.server.last.body, { name: "board", operations: [{ op: "set", path: "a", value: 1 }], durable: true, initial: { ttlSeconds: 60, history: 3 } });
   all.server.reply("written", { incarnation: 3, version: 1 });
   await settle();
   void rec.set("a", 2);

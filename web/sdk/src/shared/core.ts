@@ -18,7 +18,7 @@ export interface RecordOptions {
   readonly merge?: Merge;
   /** Stored, if this client creates the record. Default: in the server's scope. */
   readonly durable?: boolean;
-  /** Of the record, if this client creates it: see WriteOptions. */
+  /** Of the record, if this client creates it; not of one that somebody else created: see WriteOptions. */
   readonly ttlSeconds?: number;
   readonly history?: number;
 }
@@ -308,7 +308,9 @@ export class Core {
       await asker.ask("record-delete", base);
       return undefined;
     }
-    const { merge: _, ...creating } = this.#options;
+    const { durable, ttlSeconds, history } = this.#options;
+    const initial = { ...(ttlSeconds !== undefined && { ttlSeconds }), ...(history !== undefined && { history }) };
+    const creating = { ...(durable !== undefined && { durable }), ...(Object.keys(initial).length > 0 && { initial }) };
     const all = batch.flatMap((w) => w.operations ?? []);
     return asker.ask("record-write", { ...base, operations: all, ...(target === 0 && creating), ...options } satisfies RecordWrite);
   }

@@ -11,7 +11,7 @@ export interface RecordOptions {
     readonly merge?: Merge;
     /** Stored, if this client creates the record. Default: in the server's scope. */
     readonly durable?: boolean;
-    /** Of the record, if this client creates it: see WriteOptions. */
+    /** Of the record, if this client creates it; not of one that somebody else created: see WriteOptions. */
     readonly ttlSeconds?: number;
     readonly history?: number;
 }
