@@ -58,8 +58,12 @@ type Owner struct {
 	inbox  chan call
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the loop has ended
-	ruled  chan struct{} // there are other rules; capacity 1
+	hurry  chan struct{} // there are other rules, or something is late; capacity 1
 	closed func()
+
+	// guarded by mu
+	mu   sync.Mutex
+	late []state.Command // who came or went, one for each session, which the loop has not begun in time
 
 	// atomic
 	rules atomic.Pointer[func(state.Access) *wire.Error] // that hold from the next command on; nil: those of before do
@@ -86,7 +90,7 @@ type call struct {
 // Open loads a scope and starts its owner.
 func Open(ctx context.Context, c Config) (*Owner, error) {
 	o := &Owner{
-		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), ruled: make(chan struct{}, 1),
+		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), hurry: make(chan struct{}, 1),
 		timer: time.NewTimer(0), calls: map[uint64]func(state.Reply){},
 	}
 	o.closed = sync.OnceFunc(func() { close(o.stop) })
@@ -100,7 +104,8 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 }
 
 // Do carries out a command. Of a request it returns the reply, once it may be sent. A request that is not begun within AskTime is not carried
-// out; after ErrUnderway nobody knows whether it is, after any other error it is not.
+// out; after ErrUnderway nobody knows whether it is, after any other error it is not. Who came or went is not forgotten when ctx ends: the loop has it before all else
+// that it does then.
 func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, error) {
 	begin := ctx
 	if lapses(command) {
@@ -112,6 +117,7 @@ func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, err
 	replies := make(chan state.Reply, 1)
 	c := call{command: command, waited: func() bool { return decided.CompareAndSwap(false, true) }, answer: once(func(r state.Reply) { replies <- r })}
 	if err := o.put(begin, c); err != nil {
+		o.keepLate(command)
 		return state.Reply{}, err
 	}
 	err := ErrClosed
@@ -123,6 +129,7 @@ func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, err
 	case <-o.done:
 	}
 	if decided.CompareAndSwap(false, true) {
+		o.keepLate(command)
 		return state.Reply{}, err
 	}
 	select {
@@ -137,6 +144,45 @@ func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, err
 	default:
 		return state.Reply{}, ErrUnderway
 	}
+}
+
+// keepLate keeps a command by which somebody comes or goes for the loop: nobody gives it a second time, and whoever has gone would be there for ever. What the session has
+// asked before is overtaken, which nobody waits for any more either.
+func (o *Owner) keepLate(c state.Command) {
+	session := comesOrGoes(c)
+	if session == "" {
+		return
+	}
+	o.mu.Lock()
+	o.late = append(slices.DeleteFunc(o.late, func(l state.Command) bool { return comesOrGoes(l) == session }), c)
+	o.mu.Unlock()
+	o.nudge()
+}
+
+func (o *Owner) takeLate() []state.Command {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	late := o.late
+	o.late = nil
+	return late
+}
+
+func (o *Owner) nudge() {
+	select {
+	case o.hurry <- struct{}{}:
+	default:
+	}
+}
+
+// comesOrGoes returns the session that does so by a command; "": none.
+func comesOrGoes(c state.Command) string {
+	switch c := c.(type) {
+	case state.Attach:
+		return c.By.Session
+	case state.Detach:
+		return c.Session
+	}
+	return ""
 }
 
 // lapses tells whether a command is a request, which is not begun any more for whoever has given it up.
@@ -169,10 +215,7 @@ func (o *Owner) Ask(ctx context.Context, command state.Command, answer func(stat
 // place in the inbox: an owner that is held up has them before it does anything else.
 func (o *Owner) Recheck(may func(state.Access) *wire.Error) {
 	o.rules.Store(&may)
-	select {
-	case o.ruled <- struct{}{}:
-	default:
-	}
+	o.nudge()
 }
 
 func (o *Owner) put(ctx context.Context, c call) error {
@@ -228,7 +271,7 @@ func (o *Owner) run() {
 			o.commits.purging = false
 			o.warn(err)
 			o.commits.purge(o)
-		case <-o.ruled:
+		case <-o.hurry:
 			o.handle(call{command: state.Tick{}})
 		case <-o.timer.C:
 			o.handle(call{command: state.Tick{}})
@@ -289,16 +332,15 @@ func (o *Owner) handle(c call) {
 		o.config.State.May = *may // also for the scope that is loaded again
 		o.carryOut(call{}, o.scope.Apply(time.Now(), state.Recheck{May: *may}))
 	}
-	switch command := c.command.(type) {
-	case state.Attach:
-		o.attached = append(deleteSession(o.attached, command.By.Session), command)
-	case state.Detach:
-		o.attached = deleteSession(o.attached, command.Session)
+	for _, late := range o.takeLate() {
+		o.list(late)
+		o.carryOut(call{}, o.scope.Apply(time.Now(), late))
 	}
-	if lapses(c.command) && !c.waited() {
+	if c.waited != nil && (lapses(c.command) || comesOrGoes(c.command) != "") && !c.waited() {
 		c.answer(state.Reply{Error: overloaded()})
 		return
 	}
+	o.list(c.command)
 	if r, ok := c.command.(state.RPCRequest); ok && r.By.Session == "" {
 		o.tickets++
 		r.Ticket = o.tickets
@@ -309,6 +351,16 @@ func (o *Owner) handle(c call) {
 	o.scope.Full(o.config.Shelf.full())
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
 	o.account()
+}
+
+// list keeps in mind who is attached.
+func (o *Owner) list(c state.Command) {
+	switch c := c.(type) {
+	case state.Attach:
+		o.attached = append(deleteSession(o.attached, c.By.Session), c)
+	case state.Detach:
+		o.attached = deleteSession(o.attached, c.Session)
+	}
 }
 
 // account tells the budget what the scope holds now.
