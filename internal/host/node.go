@@ -227,6 +227,9 @@ func (n *node) buildSessions() error {
 	if err := n.buildJournal(b); err != nil {
 		return err
 	}
+	if err := n.buildState(b); err != nil {
+		return err
+	}
 	var err error
 	n.rooms, err = rooms.New(rooms.Config{
 		Bus:         b,
@@ -237,15 +240,13 @@ func (n *node) buildSessions() error {
 		Random:      rand.Reader,
 		Presence:    n.presence(),
 		Journal:     n.logs(),
+		State:       n.sharedState(),
 		Log:         n.log,
 	})
 	if err != nil {
 		return err
 	}
 	n.onStop(n.rooms.Close)
-	if err := n.buildState(b); err != nil {
-		return err
-	}
 	sessions := signal.Config{
 		Bus: b, State: n.cfg.State, AcceptTime: n.cfg.RPCAccept, AnswerTime: n.cfg.RPCAnswer, Log: n.log, SourceOf: sourceOf, ICEServers: n.iceServersFor,
 	}
@@ -266,6 +267,14 @@ func (n *node) logs() rooms.Journal {
 		return nil
 	}
 	return n.journal
+}
+
+// sharedState is who keeps shared state; nil, without a type, where nobody does.
+func (n *node) sharedState() rooms.Keeper {
+	if n.scopes == nil {
+		return nil
+	}
+	return n.scopes
 }
 
 // presence is who hears who is in which room: where participants are known, what they may relay depends on it.

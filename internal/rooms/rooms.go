@@ -53,6 +53,7 @@ type Config struct {
 	Random      io.Reader       // crypto/rand.Reader
 	Presence    Presence        // nil: nobody is told
 	Journal     Journal         // nil: there are no logs
+	State       Keeper          // of shared state; nil: there is none
 	Log         *slog.Logger
 }
 
@@ -63,15 +64,20 @@ type Presence interface {
 	Left(room, identity string, why wire.Code)
 }
 
-// Journal keeps the logs of rooms.
+// Keeper has something of rooms.
+type Keeper interface {
+	// Hold says that a room is there, and Release that it is no longer: meanwhile what there is of it stays. Neither waits.
+	Hold(room string)
+	Release(room string)
+}
+
+// Journal keeps the logs of rooms: those of rooms that are there are at hand.
 type Journal interface {
+	Keeper
 	// Note logs an event. It never waits, and keeps body.
 	Note(room, typ string, body []byte)
 	// Chat returns the last chat of a room of this name.
 	Chat(ctx context.Context, room string) ([]wire.ChatMessage, error)
-	// Hold says that a room is there, and Release that it is no longer: meanwhile it is at hand. Neither waits.
-	Hold(room string)
-	Release(room string)
 }
 
 // Service runs the rooms of this node. It is safe for concurrent use.
@@ -206,9 +212,7 @@ func (s *Service) open(r openRequest, chat []wire.ChatMessage) *wire.Error {
 		return &wire.Error{Code: wire.CodeInternal, Message: "the room could not be opened", Next: "try again", RetrySeconds: 5}
 	}
 	s.rooms[name] = a
-	if s.config.Journal != nil {
-		s.config.Journal.Hold(name)
-	}
+	s.keepers(func(k Keeper) { k.Hold(name) })
 	s.actors.Add(1)
 	go func() {
 		defer s.actors.Done()
@@ -223,8 +227,15 @@ func (s *Service) retire(a *actor) {
 	defer s.mu.Unlock()
 	a.unserve()
 	delete(s.rooms, a.name)
+	s.keepers(func(k Keeper) { k.Release(a.name) })
+}
+
+func (s *Service) keepers(tell func(Keeper)) {
 	if s.config.Journal != nil {
-		s.config.Journal.Release(a.name)
+		tell(s.config.Journal)
+	}
+	if s.config.State != nil {
+		tell(s.config.State)
 	}
 }
 

@@ -72,7 +72,7 @@ type ServiceConfig struct {
 	MaxStored int64
 	// May returns the rules of a scope, and of the room whose it is. It may return nil: all is allowed.
 	May func(scope wire.Scope, room string) func(state.Access) *wire.Error
-	// Linger is how long a room's state is kept when nobody is attached any more.
+	// Linger is how long a room's state is kept when nobody uses it any more, and the room is not held.
 	Linger time.Duration
 	// AcceptTime and AnswerTime of who provides an RPC; 0: state.DefaultAcceptTime, state.DefaultAnswerTime.
 	AcceptTime, AnswerTime time.Duration
@@ -82,7 +82,7 @@ type ServiceConfig struct {
 	Logger *slog.Logger
 }
 
-// Service runs the scopes of a node: the server's, and one for each room to which somebody is attached.
+// Service runs the scopes of a node: the server's, and one for each room to which somebody is attached, or was while it was held.
 type Service struct {
 	// static after construction
 	config  ServiceConfig
@@ -95,6 +95,7 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	rooms  map[string]*roomScope
+	held   map[string]bool          // rooms that are there, with a scope or without
 	rules  uint64                   // how often they have changed
 	ending map[string]chan struct{} // of rooms whose last scope is still storing; closed when it has
 
@@ -113,13 +114,14 @@ type roomScope struct {
 
 	// guarded by Service.mu
 	attached map[string]bool
-	users    int // requests under way
+	users    int       // requests under way
+	idle     time.Time // since when there are none, and nobody is attached
 	linger   *time.Timer
 }
 
 // NewService opens the server's scope and serves requests.
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
-	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, ending: map[string]chan struct{}{}}
+	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, ending: map[string]chan struct{}{}}
 	var err error
 	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored); err != nil {
 		return nil, err
@@ -158,6 +160,32 @@ func (s *Service) Close() error {
 		<-end
 	}
 	return s.server.Close()
+}
+
+// Hold says that a room is there: its state stays, once there is some.
+func (s *Service) Hold(room string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[room] = true
+}
+
+// Release says that it has ended, and so does its state, unless somebody uses it, or has within the last Linger.
+func (s *Service) Release(room string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, room)
+	if r := s.rooms[room]; r != nil && r.unused() {
+		s.end(room, r)
+	}
+}
+
+func (r *roomScope) unused() bool { return r.users == 0 && len(r.attached) == 0 }
+
+// end lets the scope of a room end in time that nobody uses, unless the room is held.
+func (s *Service) end(room string, r *roomScope) {
+	if !s.held[room] && !s.closed {
+		r.linger.Reset(max(0, s.config.Linger-time.Since(r.idle)))
+	}
 }
 
 // Costly counts what was refused as rules would have had to look at too much.
@@ -415,8 +443,9 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 	done = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if r.users--; r.users == 0 && len(r.attached) == 0 && !s.closed {
-			r.linger.Reset(s.config.Linger)
+		if r.users--; r.unused() {
+			r.idle = time.Now()
+			s.end(by.Room, r)
 		}
 	}
 	select {
@@ -456,7 +485,7 @@ func (s *Service) openRoom(room string, r *roomScope, before chan struct{}, rule
 // retire ends the scope of a room that nobody has used for a while.
 func (s *Service) retire(room string, r *roomScope) {
 	s.mu.Lock()
-	unused := s.rooms[room] == r && r.users == 0 && len(r.attached) == 0
+	unused := s.rooms[room] == r && r.unused() && !s.held[room]
 	end := make(chan struct{})
 	if unused {
 		delete(s.rooms, room)

@@ -204,6 +204,45 @@ func TestRoomScopeLingers(t *testing.T) {
 	})
 }
 
+// Rule: while its room is there a room's state stays, used or not; then it ends, but not sooner than a while after its last use. To hold a room opens nothing.
+func TestHeldRoomKeepsItsState(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		read := func() string {
+			return c.ask("tea", "", "record-read", `{"records":[{"name":"a","head":true}]}`)
+		}
+		is := func(when string, there bool) {
+			t.Helper()
+			if got := read(); strings.Contains(got, `"version":1`) != there {
+				t.Errorf("%s: %s", when, got)
+			}
+		}
+		for _, first := range []string{"room", "state"} {
+			if first == "room" {
+				c.Hold("tea")
+			}
+			c.come("tea", "ann")
+			c.Hold("tea")
+			c.ask("tea", "ann", "record-write", writeA+"}")
+			c.ask("tea", "ann", scopes.TypeDetach, "")
+			time.Sleep(3 * linger)
+			is("held", true)
+			time.Sleep(linger - time.Second)
+			c.Release("tea")
+			time.Sleep(time.Second / 2)
+			is("a while after its last use", true) // and used again
+			time.Sleep(linger + time.Second)
+			is("the room has ended", false)
+			c.Hold("tea")
+			c.ask("tea", "", "record-write", writeA+"}")
+			time.Sleep(3 * linger)
+			c.Release("tea")
+			time.Sleep(time.Second)
+			is("the room has ended, and nobody had used it for long", false)
+			time.Sleep(linger + time.Second)
+		}
+	})
+}
+
 // Rule: rules know in which room somebody is who uses what all rooms share.
 func TestRulesKnowTheRoom(t *testing.T) {
 	town1(t, func(t *testing.T, c *town) {

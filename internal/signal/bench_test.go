@@ -49,14 +49,20 @@ func scenario(t *testing.T, keys func() auth.Keys, run func(n *node)) {
 	scenarioWith(t, signal.Config{Keys: keys}, nil, run)
 }
 
-// scenarioWith also starts what serves on the bus beside rooms, if that is not nil, and calls what start returns in the end.
-func scenarioWith(t *testing.T, c signal.Config, start func(n *node) (stop func()), run func(n *node)) {
+// scenarioWith also starts what serves on the bus beside rooms, if that is not nil, and stops it in the end.
+func scenarioWith(t *testing.T, c signal.Config, start func(n *node) (state rooms.Keeper, stop func()), run func(n *node)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{T: t, bus: &faultyBus{Bus: local.New()}, log: &bytes.Buffer{}}
+		var state rooms.Keeper
+		if start != nil {
+			var stop func()
+			state, stop = start(n)
+			defer stop()
+		}
 		var err error
 		n.rooms, err = rooms.New(rooms.Config{
-			Bus: n.bus, Shards: []rooms.Media{noMedia{}}, Candidates: func() []sdp.Candidate { return nil },
+			State: state, Bus: n.bus, Shards: []rooms.Media{noMedia{}}, Candidates: func() []sdp.Candidate { return nil },
 			Fingerprint: sdp.Fingerprint{Algorithm: "sha-256", Value: strings.Repeat(":AA", 32)[1:]}, Random: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
@@ -65,9 +71,6 @@ func scenarioWith(t *testing.T, c signal.Config, start func(n *node) (stop func(
 		log := slog.New(slog.NewJSONHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		c.Bus, c.Log = n.bus, log
 		n.service = signal.New(c)
-		if start != nil {
-			defer start(n)()
-		}
 		run(n)
 		for _, s := range n.sockets {
 			if s.open {

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/permit"
+	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/internal/state"
@@ -41,7 +42,7 @@ func withSlowState(t *testing.T, run func(n *node, disk *bustest.SlowLog)) {
 
 func withStateIn(t *testing.T, open func() bus.Log, run func(n *node)) {
 	t.Helper()
-	scenarioWith(t, signal.Config{State: true}, func(n *node) func() {
+	scenarioWith(t, signal.Config{State: true}, func(n *node) (rooms.Keeper, func()) {
 		s, err := scopes.NewService(n.Context(), scopes.ServiceConfig{
 			Bus: n.bus, Log: open(), Linger: 30 * time.Second, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
 			May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, true) },
@@ -49,7 +50,7 @@ func withStateIn(t *testing.T, open func() bus.Log, run func(n *node)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return func() {
+		return s, func() {
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
@@ -119,6 +120,39 @@ func TestSharedState(t *testing.T) {
 			t.Errorf("when ann has left bob was told %s", got)
 		}
 		contiguous(t, 0, bob.messages())
+	})
+}
+
+// The room's state is there as long as the room, also while all who are in it came by WHIP and use none, and ends with it.
+func TestStateLivesWithTheRoom(t *testing.T) {
+	withState(t, func(n *node) {
+		visit := func(version uint64) {
+			t.Helper()
+			ann := n.connect()
+			ann.join("ann")
+			if m := ann.reply(2, wire.TypeRecordSubscribe, subscribed("board")); body[wire.Records](m).Results[0].Record.Version != version {
+				t.Errorf("the record is %s, want version %d", m.Body, version)
+			}
+			ann.reply(3, wire.TypeRecordWrite, setTo("board", `1`))
+			_ = ann.send(4, wire.TypeLeave, wire.Leave{})
+			ann.end()
+		}
+		camera, _, refused := n.service.OpenCall(signal.CallOffer{Carrier: rooms.CarrierWHIP, Room: "tea", Identity: "camera", SDP: published(t)})
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		visit(0)
+		time.Sleep(2 * rooms.DefaultLinger)
+		visit(1)
+		camera.Hangup()
+		<-camera.Done()
+		time.Sleep(rooms.DefaultLinger - time.Second)
+		visit(2)
+		time.Sleep(rooms.DefaultLinger + time.Second)
+		if r := n.rooms.Stats().Rooms; r != 0 {
+			t.Fatalf("%d rooms", r)
+		}
+		visit(0)
 	})
 }
 
