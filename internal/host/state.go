@@ -141,11 +141,15 @@ func (n *node) mayState(scope wire.Scope, room string) func(state.Access) *wire.
 // isOpen tells whether everybody may join any room.
 func (n *node) isOpen() bool { return n.cfg.Auth == "open" }
 
-// useRules puts rules in use, and says of what they say nothing.
+// useRules puts rules in use, and says of what they say nothing, and what they cannot do.
 func (n *node) useRules(rules *permit.Set) {
 	n.rules.Store(rules)
 	n.log.Info("the rules of shared state were read; what holds without rules holds for the kinds that they do not name",
 		"file", n.cfg.StateRules, "unnamed", strings.Join(rules.Unnamed(), ", "))
+	if n.isOpen() && rules.AsksIdentity() {
+		n.log.Warn("the rules of shared state ask for user.identity, which without tokens is what somebody says of himself: they keep nobody from saying that he is another; "+
+			"--auth token makes it sure", "file", n.cfg.StateRules)
+	}
 }
 
 // mayUnstored is the same where nothing can be stored: what was acknowledged as durable has to be there later.

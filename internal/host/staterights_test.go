@@ -93,6 +93,7 @@ func TestDocumentedRules(t *testing.T) {
 	n := startLogging(t, log, "--state-rules", path)
 	defer n.stop()
 	log.await(t, "unnamed=room event, room presence, room rpc, server event, server rpc")
+	log.await(t, "ask for user.identity")
 	ann, bob := share(t, n, "tea", "ann"), share(t, n, "tea", "bob")
 	set := `"operations":[{"op":"set","path":"n","value":1}]}`
 	for _, step := range []struct {

@@ -69,6 +69,7 @@ type condition struct {
 	program           *vm.Program
 	old, new, durable bool
 	name              bool // or what of it stands for a part of the pattern
+	identity          bool // of the caller
 }
 
 // Compile checks and compiles rules.
@@ -172,7 +173,7 @@ type user struct {
 }
 
 // uses notes what an expression asks about: to unfold a document takes time, and not all is there in every action.
-type uses struct{ names, vars []string }
+type uses struct{ names, members []string }
 
 // Visit implements ast.Visitor.
 func (u *uses) Visit(node *ast.Node) {
@@ -181,8 +182,8 @@ func (u *uses) Visit(node *ast.Node) {
 		u.names = append(u.names, n.Value)
 	case *ast.MemberNode:
 		of, isName := n.Node.(*ast.IdentifierNode)
-		if key, isText := n.Property.(*ast.StringNode); isName && isText && of.Value == "vars" {
-			u.vars = append(u.vars, key.Value)
+		if key, isText := n.Property.(*ast.StringNode); isName && isText {
+			u.members = append(u.members, of.Value+"."+key.Value)
 		}
 	}
 }
@@ -195,8 +196,8 @@ func (u *uses) check(has []string, vars map[string]bool) error {
 			return fmt.Errorf("there is no %s in this action: ask about %s", name, strings.Join(slices.Concat(has, always), ", "))
 		}
 	}
-	for _, name := range u.vars {
-		if !vars[name] {
+	for _, member := range u.members {
+		if name, ok := strings.CutPrefix(member, "vars."); ok && !vars[name] {
 			return fmt.Errorf("there is no vars.%s: write $%s in the pattern", name, name)
 		}
 	}
@@ -270,7 +271,7 @@ func compile(text string, has []string, vars map[string]bool) (condition, error)
 		return condition{}, err
 	}
 	asks := func(name string) bool { return slices.Contains(u.names, name) }
-	return condition{program, asks("old"), asks("new"), asks("durable"), asks("name") || asks("vars")}, nil
+	return condition{program, asks("old"), asks("new"), asks("durable"), asks("name") || asks("vars"), slices.Contains(u.members, "user.identity")}, nil
 }
 
 // Unnamed returns the kinds of which the rules say nothing, with their scopes: for these Default holds.
@@ -283,6 +284,22 @@ func (s *Set) Unnamed() (unnamed []string) {
 		}
 	}
 	return unnamed
+}
+
+// AsksIdentity tells whether any rule decides by who somebody is.
+func (s *Set) AsksIdentity() bool {
+	for _, kinds := range s.rules {
+		for _, rules := range kinds {
+			for _, r := range rules {
+				for _, c := range r.actions {
+					if c.identity {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
 }
 
 // May returns what state.Config needs, for a scope and the room whose it is. open: everybody may join any room.

@@ -364,6 +364,22 @@ func TestPresenceOfAll(t *testing.T) {
 	}
 }
 
+// Rule: rules tell whether they decide by who somebody is.
+func TestAsksIdentity(t *testing.T) {
+	for rule, want := range map[string]bool{
+		"true": false, "user.admin": false, "name == 'user.identity'": false, "user.identity == 'ann'": true, "old.by == user['identity']": true,
+		"any(old.all, # == user.identity)": true,
+	} {
+		set, err := permit.Compile(permit.Rules{wire.ScopeServer: {state.Records: {"*": {state.Read: "true"}, "a": {state.Write: rule}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := set.AsksIdentity(); got != want {
+			t.Errorf("%s: %v", rule, got)
+		}
+	}
+}
+
 // Rule: for a kind of a scope of which the rules say nothing the default holds, whatever they say of others; one that is named, if only by name,
 // is for nobody but whom its rules let.
 func TestUnnamed(t *testing.T) {

@@ -26,6 +26,7 @@ type Visitor struct {
 	service *Service
 	room    string
 	caller  state.Caller
+	taken   bool // in open mode: a session in another room has the identity
 }
 
 // Visit lets somebody in who has a token, or says in open mode who he is and where.
@@ -37,27 +38,38 @@ func (s *Service) Visit(token, room, identity string) (*Visitor, *wire.Error) {
 	if refused != nil {
 		return nil, refused
 	}
-	if !s.TokenMode() && s.present(p.Room, p.Identity) {
-		return nil, wire.NewError(wire.CodeForbidden, "a session in this room has this identity", "choose another identity, or run the server with tokens, which say whose it is")
+	v := &Visitor{service: s, room: p.Room, caller: state.Caller{Identity: p.Identity, Grants: p.Grants}}
+	if !s.TokenMode() {
+		var here bool
+		if here, v.taken = s.present(p.Room, p.Identity); here {
+			return nil, impersonates("in this room")
+		}
 	}
-	return &Visitor{service: s, room: p.Room, caller: state.Caller{Identity: p.Identity, Grants: p.Grants}}, nil
+	return v, nil
 }
 
-// present tells whether a session in a room has an identity.
-func (s *Service) present(room, identity string) bool {
+func impersonates(where string) *wire.Error {
+	return wire.NewError(wire.CodeForbidden, "a session "+where+" has this identity", "choose another identity, or run the server with tokens, which say whose it is")
+}
+
+// present tells whether sessions have an identity in a room, and in others.
+func (s *Service) present(room, identity string) (here, elsewhere bool) {
 	var found []*Session
 	s.mu.Lock()
 	for _, v := range s.sessions {
-		if v.seat.room == room && v.share != nil && v.share.caller.Identity == identity {
+		if v.share != nil && v.share.caller.Identity == identity {
 			found = append(found, v)
 		}
 	}
 	s.mu.Unlock()
-	return slices.ContainsFunc(found, func(v *Session) bool {
+	for _, v := range found {
 		v.mu.Lock()
-		defer v.mu.Unlock()
-		return !v.over
-	})
+		if !v.over {
+			here, elsewhere = here || v.seat.room == room, elsewhere || v.seat.room != room
+		}
+		v.mu.Unlock()
+	}
+	return here, elsewhere
 }
 
 // Ask carries out one request. Like others it has a cost, which admit is asked for before.
@@ -76,7 +88,10 @@ func (v *Visitor) Ask(ctx context.Context, typ string, body []byte, admit func(c
 	if refused = admit(1); refused != nil { // also what cannot be understood costs something
 		return "", nil, refused
 	}
-	_, command, refused := state.Decode(v.caller, typ, body)
+	scope, command, refused := state.Decode(v.caller, typ, body)
+	if refused == nil && scope == wire.ScopeServer && v.taken {
+		refused = impersonates("in another room")
+	}
 	if rest := state.Cost(command) - 1; refused == nil && rest > 0 {
 		refused = admit(rest)
 	}

@@ -71,7 +71,8 @@ func TestVisitorCalls(t *testing.T) {
 	})
 }
 
-// Rule: in open mode nobody asks under the identity of a session that is in the room; in another room, and when it has left, it is free.
+// Rule: in open mode nobody asks under the identity of a session that is in the room; in another room, and when it has left, it is free. Of what all
+// rooms share nobody asks under that of a session in any of them.
 func TestVisitorIsNobodyElse(t *testing.T) {
 	withState(t, func(n *node) {
 		ann := n.connect()
@@ -79,11 +80,24 @@ func TestVisitorIsNobodyElse(t *testing.T) {
 		if _, refused := n.service.Visit("", "tea", "ann"); refused == nil || refused.Code != wire.CodeForbidden || refused.Next == "" {
 			t.Errorf("as ann: %v", refused)
 		}
-		if _, refused := n.service.Visit("", "milk", "ann"); refused != nil {
-			t.Errorf("in another room: %v", refused)
+		of := func(scope wire.Scope) wire.RecordWrite {
+			w := setTo("board", `1`)
+			w.Scope = scope
+			return w
+		}
+		elsewhere, refused := n.service.Visit("", "milk", "ann")
+		if refused != nil {
+			t.Fatalf("in another room: %v", refused)
+		}
+		for scope, want := range map[wire.Scope]string{"": wire.TypeWritten, wire.ScopeServer: string(wire.CodeForbidden)} {
+			if got := visit(n.Context(), elsewhere, wire.TypeRecordWrite, of(scope)); got != want {
+				t.Errorf("in another room, scope %q: %s", scope, got)
+			}
 		}
 		_ = ann.send(2, wire.TypeLeave, wire.Leave{})
 		ann.end()
-		n.visitor("ann")
+		if got := visit(n.Context(), n.visitor("ann"), wire.TypeRecordWrite, of(wire.ScopeServer)); got != wire.TypeWritten {
+			t.Errorf("when ann has left: %s", got)
+		}
 	})
 }
