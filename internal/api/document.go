@@ -40,6 +40,12 @@ var enums = map[reflect.Type][]string{
 	},
 }
 
+// needless are members of requests that always are written, and need not be there: docs/protocol.md, sections 18.8 and 18.10.
+var needless = map[reflect.Type]string{
+	reflect.TypeFor[wire.RPCRequest](): "call",
+	reflect.TypeFor[wire.LogRead]():    "after",
+}
+
 // Document is the OpenAPI 3.1 document of this package.
 func Document() []byte {
 	s := schemas{}
@@ -151,7 +157,7 @@ func (s schemas) structOf(t reflect.Type) object {
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		properties[name] = s.of(t.Field(i).Type)
-		if !strings.Contains(options, "omitempty") {
+		if !strings.Contains(options, "omitempty") && needless[t] != name {
 			required = append(required, name)
 		}
 	}
