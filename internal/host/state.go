@@ -94,7 +94,7 @@ func (n *node) buildState(b bus.Bus) error {
 		Bus: b, Linger: n.cfg.Linger, AcceptTime: n.cfg.RPCAccept, AnswerTime: n.cfg.RPCAnswer, Random: rand.Reader, Logger: n.log,
 	}
 	if n.journal != nil {
-		config.Note = n.journal.Note
+		config.Note, config.Loaded = n.journal.Note, n.journal.CatchUp
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
 	defer cancel()

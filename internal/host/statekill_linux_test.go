@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -350,6 +352,7 @@ func (k *killing) check(s *mortal) {
 		}
 	}
 	k.checkLog(v)
+	k.checkNoted(v)
 	if _, err := v.ask(wire.TypeLeave, wire.Leave{}); err != nil {
 		k.t.Error(err)
 	}
@@ -370,8 +373,8 @@ func (v *visit) asked(kind string, body any) (wire.Message, error) {
 
 // found is a record that is there.
 type found struct {
-	version uint64
-	value   json.RawMessage
+	version, incarnation uint64
+	value                json.RawMessage
 }
 
 // records reads what the scripts have written.
@@ -397,7 +400,7 @@ func (k *killing) records(v *visit, scope wire.Scope) map[string]found {
 			k.t.Fatalf("reading %s: %s, %v", name, m.Body, err)
 		}
 		if x := r.Results[0]; x.Record != nil {
-			all[name] = found{x.Record.Version, x.Record.Value}
+			all[name] = found{x.Record.Version, x.Record.Incarnation, x.Record.Value}
 		} else if x.Error.Code != wire.CodeNotFound {
 			k.t.Fatalf("reading %s: %v", name, x.Error)
 		}
@@ -423,6 +426,45 @@ func (k *killing) compare(s *script, found map[string]found) {
 		}
 	}
 	s.there, s.sent, s.answered = there, there, there // it goes on from here
+}
+
+// checkNoted waits until the room's log has the last version of each of its records, or its end.
+func (k *killing) checkNoted(v *visit) {
+	k.t.Helper()
+	there := k.records(v, wire.ScopeRoom)
+	var missing []string
+	for range 50 {
+		last := map[string]found{}
+		for _, cursor := range slices.Sorted(maps.Keys(k.read)) {
+			typ, body, _ := strings.Cut(k.read[cursor], " ")
+			var e wire.RecordNoted
+			if err := json.Unmarshal([]byte(body), &e); err != nil {
+				k.t.Error(err)
+			}
+			switch typ {
+			case wire.TypeRecordChanged:
+				last[e.Name] = found{version: e.Version, incarnation: e.Incarnation}
+			case wire.TypeRecordDeleted:
+				delete(last, e.Name)
+			}
+		}
+		missing = nil
+		for name, have := range there {
+			if have.value = nil; !reflect.DeepEqual(last[name], have) {
+				missing = append(missing, fmt.Sprintf("%s: %+v, not %+v", name, last[name], have))
+			}
+			delete(last, name)
+		}
+		for name := range last {
+			missing = append(missing, name+" is gone, which it does not say")
+		}
+		if len(missing) == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+		k.checkLog(v)
+	}
+	k.t.Errorf("the room's log lacks %q", missing)
 }
 
 // checkLog reads all of the room's log again.

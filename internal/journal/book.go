@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -18,9 +19,17 @@ type entry struct {
 	At   time.Time       `json:"t"`
 	Type string          `json:"y"`
 	Body json.RawMessage `json:"b"`
+
+	changes []state.LastChange // it is not stored: in its place comes what of these is not in the log, when all before it is stored
 }
 
-func (e entry) size() int { return len(e.Body) + len(e.Type) + 64 }
+func (e entry) size() int {
+	size := len(e.Body) + len(e.Type) + 64
+	for _, c := range e.changes {
+		size += len(c.Name) + 64
+	}
+	return size
+}
 
 // message is what is stored at once.
 type message struct {
@@ -215,7 +224,7 @@ func (b *book) take() *message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	size := 0
-	for again := b.trying > 0; !again && b.trying < len(b.queue); b.trying++ {
+	for again := b.trying > 0; !again && b.trying < len(b.queue) && b.queue[b.trying].changes == nil; b.trying++ {
 		if size += b.queue[b.trying].size(); b.trying > 0 && size > maxMessageBytes {
 			break
 		}
@@ -228,6 +237,9 @@ func (b *book) take() *message {
 
 // store stores the next message, and reports whether there may be more.
 func (b *book) store() bool {
+	if changes := b.toCatchUp(); changes != nil {
+		return b.catchUp(changes)
+	}
 	m := b.take()
 	if m == nil {
 		return false

@@ -104,6 +104,15 @@ func (s *Service) Note(room, typ string, body []byte) {
 	}
 }
 
+// CatchUp logs of a room's records, of which these are the last changes, what is not logged: the process may have ended between a change and its entry. It never waits, keeps changes,
+// and is called before what is changed next is noted.
+func (s *Service) CatchUp(room string, changes []state.LastChange) {
+	b := s.book(room)
+	if b == nil || !b.note(entry{changes: changes}) {
+		s.dropped.Add(1)
+	}
+}
+
 // Chat returns the last chat of a room to everyone, the oldest first.
 func (s *Service) Chat(ctx context.Context, room string) ([]wire.ChatMessage, error) {
 	b := s.book(room)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -76,8 +78,12 @@ func (o *Owner) load(ctx context.Context, before *state.Scope) error {
 			return err
 		}
 	}
-	if err := o.replay(ctx, scope, &there); err != nil {
+	changes, err := o.replay(ctx, scope, &there)
+	if err != nil {
 		return fmt.Errorf("load %s: %w", o.config.Subject, err)
+	}
+	if o.config.Loaded != nil && len(changes) > 0 {
+		o.config.Loaded(slices.SortedStableFunc(maps.Values(changes), func(a, b state.LastChange) int { return a.At.Compare(b.At) }))
 	}
 	if before != nil {
 		scope.Keep(before)
@@ -88,16 +94,17 @@ func (o *Owner) load(ctx context.Context, before *state.Scope) error {
 }
 
 // replay reads what is stored. Of commits below the highest floor, which the last one has, any may be left, and they are passed over; of the others none may be missing
-// behind the first.
-func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) error {
+// behind the first. It returns the last change of each record.
+func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) (map[string]state.LastChange, error) {
 	last, err := o.config.Log.Last(ctx, o.config.Subject)
 	if err != nil || last.Number == 0 {
-		return err
+		return nil, err
 	}
 	newest, err := readCommit(last)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	changes := map[string]state.LastChange{}
 	there.cleared = newest.Floor
 	err = o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
 		if m.Number < newest.Floor {
@@ -115,18 +122,33 @@ func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) 
 			return fmt.Errorf("%w: commit %d: %w", ErrDamaged, m.Number, err)
 		}
 		there.loaded(m.Number, len(m.Bytes), c)
+		if o.config.Loaded != nil {
+			o.note(changes, c, m.At)
+		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case there.last < last.Number:
-		return fmt.Errorf("%w: commit %d is not there", ErrDamaged, last.Number)
+		return nil, fmt.Errorf("%w: commit %d is not there", ErrDamaged, last.Number)
 	}
 	if err := scope.Replayed(); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return nil
+	return changes, nil
+}
+
+// note adds what a commit has changed. Of a record that was only copied since, the change was long ago.
+func (o *Owner) note(changes map[string]state.LastChange, c state.Commit, at time.Time) {
+	for _, e := range c.Entries {
+		if !e.Copy {
+			changes[e.Name] = state.LastChange{
+				RecordNoted: wire.RecordNoted{Scope: o.config.State.Scope, Name: e.Name, Incarnation: e.Incarnation, Version: e.Version},
+				Deleted:     e.Deleted, At: at,
+			}
+		}
+	}
 }
 
 func readCommit(m bus.Stored) (c state.Commit, err error) {

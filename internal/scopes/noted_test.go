@@ -1,7 +1,9 @@
 package scopes_test
 
 import (
+	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,5 +34,38 @@ func TestNoted(t *testing.T) {
 	}
 	if len(noted) != 2 || !strings.Contains(noted[0], `"operations":`) || strings.Contains(noted[1], "xxx") || !strings.Contains(noted[1], `"version":2`) {
 		t.Errorf("noted: %.200q", noted)
+	}
+}
+
+// Rule: when a scope is loaded, the last change of each record is told, also that it was deleted, but not what was only copied since.
+func TestLoaded(t *testing.T) {
+	log := local.NewLog(1 << 30)
+	last, err := log.Append(t.Context(), "room", 0, []byte(`{"c":7,"e":[{"n":"copied","i":7,"v":3,"w":{"d":{}},"k":true},{"n":"gone","i":5,"v":1,"w":{"d":{}}},{"n":"kept","i":6,"v":1,"w":{"d":{}}}]}`))
+	for _, commit := range []string{
+		`{"c":7,"e":[{"n":"kept","i":6,"v":2,"o":[{"op":"set","path":"n","value":2}]},{"n":"gone","i":5,"v":1,"d":true}]}`,
+		`{"c":7,"e":[{"n":"kept","i":6,"v":2,"w":{"d":{"n":2}},"k":true}]}`,
+	} {
+		if err == nil {
+			last, err = log.Append(t.Context(), "room", last, []byte(commit))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	o, err := scopes.Open(t.Context(), scopes.Config{
+		State: state.Config{Scope: wire.ScopeRoom}, Log: log, Subject: "room", Tell: func(state.Tell, []byte) {}, Logger: slog.New(slog.DiscardHandler),
+		Loaded: func(changes []state.LastChange) {
+			for _, c := range changes {
+				got = append(got, fmt.Sprint(c.Scope, " ", c.Name, c.Incarnation, c.Version, c.Deleted, c.At.IsZero()))
+			}
+		},
+	})
+	if err == nil {
+		err = o.Close()
+	}
+	slices.Sort(got)
+	if want := "[room gone5 1 true false room kept6 2 false false]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("told %s, want %s; %v", got, want, err)
 	}
 }

@@ -47,7 +47,9 @@ type Config struct {
 	// Tell carries out an event that was encoded once for all sessions. It is called by the loop, in order, and does not wait.
 	Tell func(t state.Tell, body []byte)
 	// Note is told each change of a durable record when it is stored, by the loop, in order. It does not wait. Nil: nobody is told.
-	Note   func(typ string, body []byte)
+	Note func(typ string, body []byte)
+	// Loaded is told the last changes that are stored, in order, before Note is told any others: of these, some may not have been noted. It does not wait. Nil: nobody is told.
+	Loaded func([]state.LastChange)
 	Logger *slog.Logger
 }
 

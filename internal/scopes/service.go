@@ -78,7 +78,9 @@ type ServiceConfig struct {
 	AcceptTime, AnswerTime time.Duration
 	Random                 io.Reader
 	// Note is told each change of a durable record of a room when it is stored. It does not wait. Nil: nobody is told.
-	Note   func(room, typ string, body []byte)
+	Note func(room, typ string, body []byte)
+	// Loaded is told the last changes of a room's records that are stored, before Note is told others. It does not wait. Nil: nobody is told.
+	Loaded func(room string, changes []state.LastChange)
 	Logger *slog.Logger
 }
 
@@ -239,6 +241,9 @@ func (s *Service) open(ctx context.Context, scope wire.Scope, room string) (*Own
 	o := Config{State: c, Log: s.config.Log, Subject: logSubject(scope, room), Budget: s.budget, Shelf: s.shelf, Tell: s.tell, Logger: s.config.Logger}
 	if scope == wire.ScopeRoom && s.config.Note != nil {
 		o.Note = func(typ string, body []byte) { s.config.Note(room, typ, body) }
+	}
+	if scope == wire.ScopeRoom && s.config.Loaded != nil {
+		o.Loaded = func(changes []state.LastChange) { s.config.Loaded(room, changes) }
 	}
 	return Open(ctx, o)
 }

@@ -19,6 +19,7 @@ type Entry struct {
 	Operations []wire.Operation `json:"o,omitempty"`
 	Whole      *Whole           `json:"w,omitempty"`
 	Deleted    bool             `json:"d,omitempty"`
+	Copy       bool             `json:"k,omitempty"` // nothing was done: it is so that older entries are not needed
 	// Settings of the record, unless it is deleted.
 	TTLSeconds int        `json:"t,omitempty"`
 	History    int        `json:"h,omitempty"`
@@ -56,7 +57,16 @@ func (s *Scope) Whole(name string) (Entry, bool) {
 	if r == nil || !r.durable {
 		return Entry{}, false
 	}
-	return r.whole(), true
+	e := r.whole()
+	e.Copy = true
+	return e, true
+}
+
+// LastChange is what was done last to a durable record, by its name, incarnation and version.
+type LastChange struct {
+	wire.RecordNoted
+	Deleted bool
+	At      time.Time // when it was stored
 }
 
 func (r *record) entry(operations []wire.Operation) Entry {
