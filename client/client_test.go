@@ -220,6 +220,88 @@ func TestMerge(t *testing.T) {
 	}
 }
 
+// Rule: of two who are connected, the later one to set the whole document is asked to merge where its record has a Merge; else it is the last writer.
+func TestMergeConnected(t *testing.T) {
+	sum := client.MergeBy(func(remote, local json.RawMessage) any { return []json.RawMessage{remote, local} })
+	for name, c := range map[string]struct {
+		merge client.Merge
+		want  string
+		code  wire.Code
+	}{
+		"none":   {client.Merge{}, `{"n":"ann 2"}`, ""},
+		"remote": {client.RemoteWins, `{"n":"bob"}`, wire.CodeConflict},
+		"local":  {client.LocalWins, `{"n":"ann 2"}`, ""},
+		"by":     {sum, `[{"n":"bob"},{"n":"ann 2"}]`, ""},
+	} {
+		for _, made := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, made), func(t *testing.T) {
+				inTown(t, func(t *town) {
+					ann, cable := t.join("ann")
+					bob, _ := t.join("bob")
+					hers, his := t.record(ann, "board", client.RecordOptions{Merge: c.merge}), t.record(bob, "board", client.RecordOptions{})
+					if made {
+						t.must(hers.Set(t.Context(), "", map[string]string{"n": "first"}))
+					}
+					synctest.Wait()
+					release := cable.hold()
+					t.must(his.Set(t.Context(), "", map[string]string{"n": "bob"}))
+					set := func(n string) <-chan error {
+						return hers.Send([]wire.Operation{{Op: wire.OperationSet, Value: json.RawMessage(`{"n":"` + n + `"}`)}}, client.WriteOptions{})
+					}
+					results := []<-chan error{set("ann 1"), set("ann 2")}
+					synctest.Wait()
+					release()
+					for _, result := range results {
+						if err := <-result; code(err) != c.code {
+							t.Errorf("the write: %v", err)
+						}
+					}
+					synctest.Wait()
+					a, b := string(hers.JSON("")), string(his.JSON(""))
+					if name == "by" && a == `[[{"n":"bob"},{"n":"ann 1"}],{"n":"ann 2"}]` { // one after the other
+						a, b = c.want, strings.Replace(b, `[{"n":"bob"},{"n":"ann 1"}]`, `{"n":"bob"}`, 1)
+					}
+					if a != c.want || b != c.want {
+						t.Errorf("ann sees %s, bob %s", a, b)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Rule: one's own writes that are on their way count as seen, so nobody is in conflict with himself.
+func TestMergeOwn(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		r := t.record(ann, "board", client.RecordOptions{Merge: client.RemoteWins})
+		var results []<-chan error
+		for round := range 3 {
+			release := cable.hold()
+			for n := range 20 {
+				o, err := client.SetAt([]string{"", "a"}[n%5/4], map[string]int{"n": n})
+				t.must(err)
+				results = append(results, r.Send([]wire.Operation{o}, client.WriteOptions{}))
+				if n == 10 {
+					go func() { _ = r.Delete(t.Context()) }()
+				}
+				if n%3 == round {
+					synctest.Wait()
+				}
+			}
+			synctest.Wait()
+			release()
+			synctest.Wait()
+		}
+		for _, result := range results {
+			t.must(<-result)
+		}
+		if got := string(r.JSON("")); got != `{"a":{"n":19},"n":18}` {
+			t.Errorf("there is %s", got)
+		}
+	})
+}
+
 // Rule: Update loses nothing that others write meanwhile.
 func TestUpdate(t *testing.T) {
 	inTown(t, func(t *town) {

@@ -209,6 +209,9 @@ func (c *core) request(batch []*write) (string, any) {
 		return wire.TypeRecordDelete, ask
 	}
 	ask := wire.RecordWrite{Scope: scope, Name: c.name, Version: first.options.Version, Incarnation: target}
+	if seen := first.seen; first.sees {
+		ask.Version = &seen
+	}
 	if ask.Version != nil && *ask.Version == 0 {
 		ask.Incarnation = 0
 	}

@@ -31,7 +31,7 @@ func TestClientsConverge(t *testing.T) {
 			var cables []*cable
 			for i := range clients {
 				r, c := t.join(fmt.Sprint("client", i))
-				merge := []client.Merge{client.RemoteWins, client.LocalWins, client.RemoteWins}[i]
+				merge := []client.Merge{client.RemoteWins, client.LocalWins, {}}[i]
 				records = append(records, t.record(r, "board", client.RecordOptions{Merge: merge}))
 				l, err := r.State().List(t.Context(), "queue", client.RecordOptions{})
 				t.must(err)
@@ -48,7 +48,10 @@ func TestClientsConverge(t *testing.T) {
 				r, l, c := records[s.who], lists[s.who], cables[s.who]
 				path := []string{"a", "b.c", "d[0]"}[s.path]
 				switch s.what {
-				case 0, 1, 2:
+				case 0:
+					begun++
+					go func() { writes <- r.Set(context.Background(), "", map[string]int{path[:1]: n}) }()
+				case 1, 2:
 					begun++
 					go func() { writes <- r.Set(context.Background(), path, n) }()
 				case 3:

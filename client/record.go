@@ -145,7 +145,7 @@ func (r *Record) Get(path string, into any) (bool, error) {
 	return true, json.Unmarshal(b, into)
 }
 
-// Set sets what is at a path, "a.b[1].c"; "" the document. Missing parents are made. It returns when the server has carried it out; when ctx
+// Set sets what is at a path, "a.b[1].c"; "" the document: the one that was seen here, if the record has a Merge, else whatever is there. Missing parents are made. It returns when the server has carried it out; when ctx
 // ends before, the write goes on.
 func (r *Record) Set(ctx context.Context, path string, value any) error {
 	o, err := SetAt(path, value)
@@ -184,7 +184,9 @@ func (r *Record) Send(operations []wire.Operation, o WriteOptions) (result <-cha
 		}
 		operations[i].Path = path
 	}
-	return r.begin(&write{operations: operations, options: o, size: sizeOf(operations)})
+	w := &write{operations: operations, options: o, size: sizeOf(operations)}
+	w.sees = r.core.options.Merge.given && o.Version == nil && len(operations) == 1 && operations[0].Op == wire.OperationSet && operations[0].Path == ""
+	return r.begin(w)
 }
 
 // Delete deletes the record. Whoever follows it goes on to do so.

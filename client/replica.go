@@ -153,6 +153,12 @@ func (r *replica) add(w *write) *wire.Error {
 		}
 	}
 	w.target = r.target()
+	if w.sees {
+		w.seen = r.has().version
+		for _, before := range r.writes {
+			w.seen = before.behind(w.seen)
+		}
+	}
 	r.view, w.after = after, after
 	r.writes = append(r.writes, w)
 	return nil
@@ -176,6 +182,9 @@ func (r *replica) acknowledge(batch []*write, written have) {
 		if w.target == 0 {
 			w.target = written.incarnation
 		}
+		if w.sees && w.seen+1 == written.version {
+			w.seen = written.version
+		}
 		if w.deletes {
 			break
 		}
@@ -185,14 +194,18 @@ func (r *replica) acknowledge(batch []*write, written have) {
 
 // retarget: all writes that are not underway are for the record that is here now.
 func (r *replica) retarget() {
-	target := r.current()
+	target, version := r.current(), r.has().version
 	for _, w := range r.writes {
 		if !w.underway {
 			w.target = target
+			if w.sees {
+				w.seen = version
+			}
 		}
 		if w.deletes {
 			target = 0
 		}
+		version = w.behind(version)
 	}
 }
 

@@ -42,7 +42,7 @@ func newState(r *Room, scope wire.Scope) *State {
 
 // RecordOptions of a record that is opened. Whoever has opened it first in this Room has decided them.
 type RecordOptions struct {
-	// Merge: what becomes of a write that met another version. Default: RemoteWins.
+	// Merge: what becomes of a write that met another version.
 	Merge Merge
 	// Durable: stored, if this client creates the record; nil: in the server's scope.
 	Durable *bool

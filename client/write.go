@@ -21,8 +21,12 @@ type WriteOptions struct {
 
 func (o WriteOptions) empty() bool { return o == WriteOptions{} }
 
-// Merge is what becomes of a write that met another version than it was made for.
+// Merge is what becomes of a write that met another version than it was made for. Where one is given, Record.Set of the document replaces the one that
+// was seen here, and no other. Without one (Merge{}) it replaces whatever is there, so the last writer wins, and what others wrote at the same time is
+// lost: write by paths where they do. Writes by path meet others only where they waited while the connection was lost. Those that did are undone
+// (RemoteWins) where none is given, as they are old by then. What is written with a version always meets.
 type Merge struct {
+	given bool
 	local bool
 	by    func(remote, local json.RawMessage) any
 }
@@ -30,14 +34,16 @@ type Merge struct {
 // Ways to merge.
 var (
 	// RemoteWins: what is there stays, the write is undone, and fails with the code conflict.
-	RemoteWins = Merge{}
+	RemoteWins = Merge{given: true}
 	// LocalWins: the write is done all the same.
-	LocalWins = Merge{local: true}
+	LocalWins = Merge{given: true, local: true}
 )
 
 // MergeBy makes the record what merge returns of what is there and what was wanted; nil leaves it as it is. A value is nil where there is no
 // record. It must not use the Room.
-func MergeBy(merge func(remote, local json.RawMessage) any) Merge { return Merge{by: merge} }
+func MergeBy(merge func(remote, local json.RawMessage) any) Merge {
+	return Merge{given: true, by: merge}
+}
 
 // write is one on its way.
 type write struct {
@@ -50,6 +56,8 @@ type write struct {
 	deletes    bool // the record
 	operations []wire.Operation
 	options    WriteOptions
+	sees       bool        // it replaces only the version that was seen
+	seen       uint64      // that one
 	after      state.Value // what was seen after it, when it was made
 	target     uint64      // the incarnation that it was made for; 0: that which writes before it create, or whatever is there
 	alone      bool        // it is not sent together with others: they were refused together
@@ -60,6 +68,17 @@ type write struct {
 	written    *have       // the server has carried it out: it is part of the view until the record has that version here
 	read       bool        // the record is read anew after that
 	merges     int
+}
+
+// behind is the version that is seen behind a write, where this one was seen before it: the next one, if nobody else has written in between.
+func (w *write) behind(version uint64) uint64 {
+	switch {
+	case w.deletes:
+		return 0
+	case w.written != nil && w.written.version == version+1:
+		return w.written.version
+	}
+	return version
 }
 
 // empty: it was merged into the one before.
@@ -74,6 +93,11 @@ func (w *write) repeatable() bool {
 	})
 }
 
+// alike tells whether two are for the same record, or the same version of it.
+func (w *write) alike(other *write) bool {
+	return w.target == other.target && w.sees == other.sees && w.seen == other.seen
+}
+
 // nextBatch is the writes that are sent next, as one: those in front that may go together.
 func nextBatch(writes []*write) (batch []*write) {
 	operations, size, closed := 0, 0, false
@@ -84,7 +108,7 @@ func nextBatch(writes []*write) (batch []*write) {
 		joins := !w.deletes && !w.alone && w.options.empty()
 		operations += len(w.operations)
 		size += w.size
-		fits := joins && !closed && (len(batch) == 0 || w.target == batch[0].target) && operations <= wire.MaxWriteOperations && size <= wire.MaxRecordBytes
+		fits := joins && !closed && (len(batch) == 0 || w.alike(batch[0])) && operations <= wire.MaxWriteOperations && size <= wire.MaxRecordBytes
 		if len(batch) > 0 && !w.empty() && !fits {
 			break
 		}
@@ -176,7 +200,7 @@ func (m Merge) merge(writes []*write, remote *wire.RecordState, sameRecord bool)
 	}
 	for _, w := range writes {
 		w.merges++
-		w.options.Version = nil
+		w.options.Version, w.sees, w.seen = nil, false, 0
 		w.target = remote.Incarnation
 		if remote.Version == 0 {
 			w.target = 0

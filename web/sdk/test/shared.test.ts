@@ -159,6 +159,46 @@ test("too fast: the write waits as long as the server says, and keeps its place"
 
 const conflicting = { version: 5 };
 
+test("set(value) replaces what was seen where it is said how to merge, one's own writes included; else whatever is there", async () => {
+  const all = await open();
+  const rec = await record(all, { a: 1 }, { merge: (remote, local) => ({ remote: remote ?? null, local: local ?? null }) });
+  const writes = [rec.set({ a: 2 }), rec.set({ a: 3 }), rec.set({ a: 4 }), rec.set("b", 5)];
+  await settle();
+  assert.deepEqual(all.server.last.body, { name: "board", version: 5, incarnation: 3, operations: [{ op: "set", value: { a: 2 } }] });
+  all.server.reply("written", { incarnation: 3, version: 6 });
+  await settle();
+  assert.deepEqual(all.server.last.body, { name: "board", version: 6, incarnation: 3, operations: [{ op: "set", value: { a: 3 } }, { op: "set", value: { a: 4 } }] });
+  const behind = rec.set({ a: 6 });
+  all.server.reply("written", { incarnation: 3, version: 7 });
+  await settle();
+  assert.deepEqual(all.server.last.body, { name: "board", incarnation: 3, operations: [{ op: "set", path: "b", value: 5 }] });
+  all.server.reply("written", { incarnation: 3, version: 9 }); // somebody else has made version 8
+  await settle();
+  assert.deepEqual(all.server.last.body, { name: "board", version: 7, incarnation: 3, operations: [{ op: "set", value: { a: 6 } }] });
+  all.server.refuse("conflict", { current: board(9, { a: 7, b: 5 }) });
+  await settle();
+  assert.deepEqual(all.server.last.body, { name: "board", version: 9, incarnation: 3, operations: [{ op: "set", value: { remote: { a: 7, b: 5 }, local: { a: 6 } } }] });
+  all.server.reply("written", { incarnation: 3, version: 10 });
+  await settle();
+  changed(all.server, 10, [{ op: "set", value: rec.get() }]);
+  await Promise.all([...writes, behind]);
+  void rec.delete();
+  await settle();
+  const anew = rec.set({ a: 1 });
+  all.server.reply("ok", {});
+  await settle();
+  assert.deepEqual(all.server.last.body, { name: "board", version: 0, operations: [{ op: "set", value: { a: 1 } }] });
+  all.server.reply("written", { incarnation: 4, version: 1 });
+  changed(all.server, 1, [{ op: "set", value: { a: 1 } }], 4);
+  await anew;
+
+  const other = await open();
+  const plain = await record(other, { a: 1 });
+  void plain.set({ a: 2 });
+  await settle();
+  assert.deepEqual(other.server.last.body, { name: "board", incarnation: 3, operations: [{ op: "set", value: { a: 2 } }] });
+});
+
 test("a conflict: the remote value stays, unless it was said otherwise", async () => {
   const all = await open();
   const rec = await record(all, { a: 1 });

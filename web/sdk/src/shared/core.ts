@@ -14,7 +14,12 @@ import { Replica } from "./replica.js";
 import { conflict, fateOf, isRepeatable, meet, type Merge, merged, missing, newWrite, nextBatch, type Write, type WriteOptions } from "./write.js";
 
 export interface RecordOptions {
-  /** What becomes of a write that met another version than it was made for. Default: "remote". */
+  /**
+   * What becomes of a write that met another version than it was made for. Where this is given, set(value) replaces the document that was seen here,
+   * and no other. Without it set(value) replaces whatever is there, so the last writer wins, and what others wrote at the same time is lost: write by paths
+   * where they do. Writes by path meet others only where they waited while the connection was lost. Those that did are undone ("remote") where this
+   * is not given, as they are old by then. What is written with a version always meets.
+   */
   readonly merge?: Merge;
   /** Stored, if this client creates the record. Default: in the server's scope. */
   readonly durable?: boolean;
@@ -145,6 +150,15 @@ export class Core {
   /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
   write(operations: readonly Operation[] | undefined, options: WriteOptions = {}): Promise<Written> {
     return new Promise((resolve, reject) => this.#begin([newWrite(operations, options, { resolve, reject })]));
+  }
+
+  /** Writes the whole document: where it is said how to merge, only in place of what was seen. */
+  replace(operation: Operation, options: WriteOptions = {}): Promise<Written> {
+    return new Promise((resolve, reject) => {
+      const write = newWrite([operation], options, { resolve, reject });
+      if (this.#options.merge !== undefined && options.version === undefined) write.seen = 0;
+      this.#begin([write]);
+    });
   }
 
   /** Writes in parts. What is behind one that is not carried out is not written; the promise then rejects as that one. */
@@ -301,8 +315,8 @@ export class Core {
 
   async #ask(batch: readonly Write[]): Promise<Written | undefined> {
     const { asker } = this.#owner;
-    const { options = {}, target = 0, operations } = batch[0] ?? {};
-    const { version } = options;
+    const { options = {}, seen, target = 0, operations } = batch[0] ?? {};
+    const { version = seen } = options;
     const base = { name: this.name, ...(version !== undefined && { version }), ...(target > 0 && version !== 0 && { incarnation: target }) };
     if (!operations) {
       await asker.ask("record-delete", base);

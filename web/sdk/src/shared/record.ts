@@ -91,13 +91,14 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
     return this.get(path) !== undefined;
   }
 
-  /** Replaces the document. */
+  /** Replaces the document: the one that was seen here if it was opened with a merge, else whatever is there. See RecordOptions.merge. */
   set(value: T & JsonOf<T>, options?: WriteOptions): Promise<void>;
   /** Sets what is at a path: "a.b[1].c". Missing parents are made. */
   set<V>(path: string, value: V & JsonOf<V>, options?: WriteOptions): Promise<void>;
   async set(...given: [unknown, unknown?, WriteOptions?]): Promise<void> {
     const [path, value, options] = typeof given[0] === "string" ? given : ["", given[0], given[1] as WriteOptions | undefined];
-    await this.#core.write([operation(path as string, take(value))], options);
+    const written = operation(path as string, take(value));
+    await (written.path === undefined ? this.#core.replace(written, options) : this.#core.write([written], options));
   }
 
   /** Takes away what is at a path. */

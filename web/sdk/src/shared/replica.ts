@@ -109,6 +109,7 @@ export class Replica {
   add(write: Write): void {
     const after = write.operations ? applyAll(this.#view, write.operations) : undefined;
     write.target = this.#target();
+    if (write.seen !== undefined) write.seen = this.#writes.reduce(behind, this.version);
     write.after = this.#view = after;
     this.#writes.push(write);
   }
@@ -127,6 +128,7 @@ export class Replica {
     const last = this.#writes.findLastIndex((w) => batch.includes(w));
     for (const write of this.#writes.slice(last + 1)) {
       write.target ||= written.incarnation;
+      if (written.version === (write.seen ?? NaN) + 1) write.seen = written.version;
       if (!write.operations) break;
     }
     this.see();
@@ -134,10 +136,11 @@ export class Replica {
 
   /** All writes that are not underway are for the record that is here now. */
   retarget(): void {
-    let target = this.incarnation;
+    let [target, version] = [this.incarnation, this.version];
     for (const write of this.#writes) {
-      if (!write.isUnderway) write.target = target;
+      if (!write.isUnderway) [write.target, write.seen] = [target, write.seen === undefined ? undefined : version];
       if (!write.operations) target = 0;
+      version = behind(version, write);
     }
   }
 
@@ -170,6 +173,12 @@ export class Replica {
     if (incarnation > 0) this.#incarnation = incarnation;
     this.see();
   }
+}
+
+/** The version that is seen behind a write, where the one before it was seen: the next one, if nobody else has written in between. */
+function behind(version: number, { operations, written }: Write): number {
+  if (!operations) return 0;
+  return written?.version === version + 1 ? written.version : version;
 }
 
 /** A write on its way that no longer fits what others have made of the document is the server's to refuse. */

@@ -17,7 +17,7 @@ export interface WriteOptions {
 }
 
 /**
- * What becomes of a write that met another version: the remote one stays and the write is undone ("remote"), it is done all the same
+ * What becomes of a write that met another version than it was made for: the remote one stays and the write is undone ("remote"), it is done all the same
  * ("local"), or the record becomes what the function returns; undefined leaves it as it is.
  */
 export type Merge = "remote" | "local" | ((remote: Json | undefined, local: Json | undefined) => Json | undefined);
@@ -26,6 +26,8 @@ export interface Write {
   /** Undefined: the record is deleted. */
   operations: readonly Operation[] | undefined;
   options: WriteOptions;
+  /** The version that it replaces, as it was seen; undefined: whichever is there. */
+  seen: number | undefined;
   /** What was seen after it, when it was made. */
   after: Document;
   /** The incarnation that it was made for; 0: that which writes before it create, or whatever is there. */
@@ -59,7 +61,7 @@ export function newWrite(
   { resolve, reject }: Pick<Write, "resolve" | "reject">,
 ): Write {
   const bytes = sizeOf(operations);
-  return { operations, options, after: undefined, target: 0, isAlone: false, isUncertain: false, since: 0, isUnderway: false, isHidden: false, isRead: false, merges: 0, next: undefined, bytes, resolve, reject };
+  return { operations, options, seen: undefined, after: undefined, target: 0, isAlone: false, isUncertain: false, since: 0, isUnderway: false, isHidden: false, isRead: false, merges: 0, next: undefined, bytes, resolve, reject };
 }
 
 /** The bytes of what is written, about. Throws where no document has room for it. */
@@ -80,7 +82,7 @@ export function nextBatch(writes: readonly Write[]): Write[] {
     const joins = write.operations !== undefined && !write.isAlone && Object.keys(write.options).length === 0;
     operations += write.operations?.length ?? 0;
     bytes += write.bytes;
-    const fits = joins && !isClosed && write.target === batch[0]?.target && operations <= limits.maxWriteOperations && bytes <= limits.maxRecordBytes;
+    const fits = joins && !isClosed && write.target === batch[0]?.target && write.seen === batch[0]?.seen && operations <= limits.maxWriteOperations && bytes <= limits.maxRecordBytes;
     if (batch.length > 0 && !isEmpty && !fits) break;
     batch.push(write);
     isClosed ||= !joins;
@@ -152,6 +154,7 @@ export function merged(writes: readonly Write[], merge: Merge, remote: RecordSta
     write.merges++;
     const { version: _, ...options } = write.options;
     write.options = options;
+    write.seen = undefined;
     write.target = remote.version === 0 ? 0 : remote.incarnation;
     // Paths into what was deleted mean nothing in its successor.
     if (!isSameRecord && write.operations) write.operations = whole(write.after);

@@ -7,7 +7,12 @@ import type { Document } from "./patch.js";
 import { type Path } from "./path.js";
 import { type Merge, type WriteOptions } from "./write.js";
 export interface RecordOptions {
-    /** What becomes of a write that met another version than it was made for. Default: "remote". */
+    /**
+     * What becomes of a write that met another version than it was made for. Where this is given, set(value) replaces the document that was seen here,
+     * and no other. Without it set(value) replaces whatever is there, so the last writer wins, and what others wrote at the same time is lost: write by paths
+     * where they do. Writes by path meet others only where they waited while the connection was lost. Those that did are undone ("remote") where this
+     * is not given, as they are old by then. What is written with a version always meets.
+     */
     readonly merge?: Merge;
     /** Stored, if this client creates the record. Default: in the server's scope. */
     readonly durable?: boolean;
@@ -71,6 +76,8 @@ export declare class Core {
     watch(path: Path, fn: Watcher["fn"]): () => void;
     /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
     write(operations: readonly Operation[] | undefined, options?: WriteOptions): Promise<Written>;
+    /** Writes the whole document: where it is said how to merge, only in place of what was seen. */
+    replace(operation: Operation, options?: WriteOptions): Promise<Written>;
     /** Writes in parts. What is behind one that is not carried out is not written; the promise then rejects as that one. */
     writeParts(parts: readonly (readonly Operation[])[]): Promise<Written>;
     /** What this browser has kept. Its writes may have been carried out: they meet the record when the server has told it. */

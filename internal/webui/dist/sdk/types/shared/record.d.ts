@@ -47,7 +47,7 @@ export declare class SharedRecord<T = Json> extends TypedEventTarget<RecordEvent
     get(): JsonOf<T> | undefined;
     get(path: string): Json | undefined;
     has(path?: string): boolean;
-    /** Replaces the document. */
+    /** Replaces the document: the one that was seen here if it was opened with a merge, else whatever is there. See RecordOptions.merge. */
     set(value: T & JsonOf<T>, options?: WriteOptions): Promise<void>;
     /** Sets what is at a path: "a.b[1].c". Missing parents are made. */
     set<V>(path: string, value: V & JsonOf<V>, options?: WriteOptions): Promise<void>;

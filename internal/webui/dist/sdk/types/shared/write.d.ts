@@ -11,7 +11,7 @@ export interface WriteOptions {
     readonly history?: number;
 }
 /**
- * What becomes of a write that met another version: the remote one stays and the write is undone ("remote"), it is done all the same
+ * What becomes of a write that met another version than it was made for: the remote one stays and the write is undone ("remote"), it is done all the same
  * ("local"), or the record becomes what the function returns; undefined leaves it as it is.
  */
 export type Merge = "remote" | "local" | ((remote: Json | undefined, local: Json | undefined) => Json | undefined);
@@ -19,6 +19,8 @@ export interface Write {
     /** Undefined: the record is deleted. */
     operations: readonly Operation[] | undefined;
     options: WriteOptions;
+    /** The version that it replaces, as it was seen; undefined: whichever is there. */
+    seen: number | undefined;
     /** What was seen after it, when it was made. */
     after: Document;
     /** The incarnation that it was made for; 0: that which writes before it create, or whatever is there. */
