@@ -637,3 +637,47 @@ func TestWhatIsLostNeedsDelete(t *testing.T) {
 		}
 	}
 }
+
+// Rule: rules that differ by identity are asked about so many in a row for one list, and for so many sessions when somebody comes or goes.
+func TestPresenceOfAllPicksSoMany(t *testing.T) {
+	c := newScene(t, Config{May: secretly})
+	hidden := make([]string, MaxPicked+10)
+	for i := range hidden {
+		hidden[i] = fmt.Sprintf("secret/%05d", i)
+		c.s.Apply(c.now, Attach{By: Caller{Session: hidden[i], Identity: hidden[i]}})
+	}
+	c.attach("ann1")
+	c.s.Apply(c.now, Attach{By: Caller{Session: "zoe", Identity: "zoe"}})
+	for after, want := range map[string]string{"": "[ann] true", hidden[9]: "limit", hidden[10]: "[zoe] false"} {
+		body, refused := c.do(PresenceRead{c.by("ann1"), wire.PresenceRead{After: after}})
+		got := ""
+		if refused != nil {
+			got = string(refused.Code)
+		} else {
+			got = fmt.Sprint(body.(wire.Present).Identities, " ", body.(wire.Present).More)
+		}
+		if got != want {
+			t.Errorf("after %q: %s, want %s", after, got, want)
+		}
+	}
+	subscribe := func(id string) *wire.Error {
+		for _, e := range c.s.Apply(c.now, PresenceSubscribe{By: Caller{Session: id}}) {
+			if r, ok := e.(Reply); ok {
+				return r.Error
+			}
+		}
+		return nil
+	}
+	c.s.config.May = forbid(func(Access) bool { return false })
+	for i, id := range hidden {
+		if refused := subscribe(id); (refused != nil) != (i >= MaxPicked) {
+			t.Fatalf("%d: %v", i, refused)
+		}
+	}
+	c.s.Apply(c.now, Recheck{}) // nobody is asked about any more
+	for _, id := range hidden {
+		if refused := subscribe(id); refused != nil || len(c.s.picky) > 0 {
+			t.Fatalf("%s: %v, %d are picked for", id, refused, len(c.s.picky))
+		}
+	}
+}

@@ -43,6 +43,9 @@ const (
 	// MaxSteps is how many elements of arrays and objects rules may go over for the same; text counts as one for 16 bytes, and for each where an
 	// expression is matched with it.
 	MaxSteps = 100_000
+	// MaxPicked is how many identities rules that differ by identity are asked about for one list of all who are there, and how many sessions are
+	// subscribed to all under such rules, each of which is asked about for whoever comes or goes.
+	MaxPicked = 1 << 12
 	// MaxKnownAnew is about how many identities the new rules are asked for all who are subscribed to the presence of all, where rules differ by
 	// identity. Beyond it, subscriptions end.
 	MaxKnownAnew = 100_000

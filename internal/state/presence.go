@@ -60,6 +60,13 @@ func (s *Scope) pick(p *session, picks bool) {
 	}
 }
 
+// tooPicky tells whether as many as may be are told of some only, without this one.
+func (s *Scope) tooPicky(p *session) bool { return !s.picky[p.id] && len(s.picky) >= MaxPicked }
+
+func tooPicky() *wire.Error {
+	return wire.NewError(wire.CodeLimit, "the rules would have to be asked about too many, one by one", "ask about single identities, by name")
+}
+
 // knows tells whether such rules let somebody be told of an identity.
 func (s *Scope) knows(may func(Access) *wire.Error, by Caller, identity string) bool {
 	return s.apart(func() *wire.Error {
@@ -102,6 +109,9 @@ func (s *Scope) presenceSubscribe(c PresenceSubscribe) *wire.Error {
 		return denied
 	}
 	asks, picks := s.depends, !s.alike
+	if picks && s.tooPicky(p) {
+		return tooPicky()
+	}
 	present, refused := s.allPresent("", picks, may)
 	if refused == nil {
 		refused = s.follow(p, "", asks)
@@ -161,9 +171,12 @@ func (s *Scope) allPresent(after string, picks bool, may func(identity string) *
 		i++
 	}
 	body := wire.Present{Identities: []string{}}
-	for _, identity := range s.there[i:] {
+	for n, identity := range s.there[i:] {
 		var denied *wire.Error
-		if picks {
+		switch {
+		case picks && n >= MaxPicked:
+			denied = tooPicky()
+		case picks:
 			denied = may(identity)
 		}
 		costs := denied != nil && denied.Code == wire.CodeLimit

@@ -209,7 +209,10 @@ func (s *Scope) revoke(p *session, before func(Access) *wire.Error, was Caller) 
 		if a := s.audience(l); a != nil {
 			a.ask(p.id, s.depends)
 		}
-		if l == ofEverybody {
+		if l == ofEverybody && refused == nil {
+			if !s.alike && s.tooPicky(p) {
+				refused = tooPicky()
+			}
 			s.pick(p, !s.alike)
 		}
 		if refused != nil {
