@@ -136,6 +136,50 @@ func TestDocumentedRules(t *testing.T) {
 	}
 }
 
+// What the file says of single identities holds for whoever asks for all who are there, in lists and when somebody comes or goes, and when the file changes: who is
+// subscribed is told about whom it may know now, and about whom no more.
+func TestScenarioPresenceOfSome(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.yaml")
+	put := func(secret string) {
+		t.Helper()
+		rules := "room:\n  presence:\n    \"*\": {read: true, subscribe: true}\n    secret/*: {read: " + secret + ", subscribe: " + secret + "}\n"
+		if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("user.admin")
+	n := startNode(t, "--state-rules", path)
+	defer n.stop()
+	first, bob := share(t, n, "tea", "secret/x"), share(t, n, "tea", "bob")
+	for _, kind := range []string{wire.TypePresenceRead, wire.TypePresenceSubscribe} {
+		if got := bob.ask(kind, wire.PresenceRead{}); got != `{"identities":["bob"]}` {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
+	second, ann := share(t, n, "tea", "secret/y"), share(t, n, "tea", "ann")
+	told := func(want string) {
+		t.Helper()
+		m := bob.event(wire.TypePresenceJoined)
+		bob.told = nil
+		if !strings.Contains(string(m.Body), want) {
+			t.Errorf("bob was told %s, want %s", m.Body, want)
+		}
+	}
+	told(`"ann"`) // and not of the one before
+	put("true")
+	told(`"secret/x"`)
+	put("user.admin")
+	if m := bob.event(wire.TypePresenceLeft); !strings.Contains(string(m.Body), `"secret/x"`) {
+		t.Errorf("bob was told %s", m.Body)
+	}
+	if got := bob.ask(wire.TypePresenceRead, wire.PresenceRead{}); got != `{"identities":["ann","bob"]}` {
+		t.Errorf("then %s", got)
+	}
+	for _, s := range []*sharer{first, second, ann, bob} {
+		go s.readToEnd()
+	}
+}
+
 // useAll makes ann use all that can be taken away; bob answers no call.
 func useAll(ann, bob *sharer) {
 	bob.ask(wire.TypeRPCProvide, wire.RPCNames{Names: []string{"slow"}})

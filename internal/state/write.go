@@ -35,17 +35,8 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	} else if c.Durable != nil {
 		durable = *c.Durable
 	}
-	// What is not allowed is told before anything that only a reader may know.
-	access := Access{By: c.By, Kind: Records, Action: Create, Name: c.Name, New: made.value, Durable: durable}
-	if r != nil {
-		access.Action, access.Old = Write, r.value
-	}
-	denied := s.may(access)
-	if denied == nil && r.loses(c.RecordWrite) {
-		denied = s.mayDelete(c.By, c.Name)
-	}
-	if denied != nil {
-		return denied
+	if denied := s.mayWrite(r, c, made.value, durable); denied != nil {
+		return denied // before anything is told that only a reader may know
 	}
 	if conflicts {
 		return s.conflict(c.By, c.Name)
@@ -61,6 +52,19 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	}
 	s.store(r, c, made, durable)
 	return nil
+}
+
+// mayWrite asks for a write of which this document would come.
+func (s *Scope) mayWrite(r *record, c RecordWrite, made Value, durable bool) *wire.Error {
+	access := Access{By: c.By, Kind: Records, Action: Create, Name: c.Name, New: made, Durable: durable}
+	if r != nil {
+		access.Action, access.Old = Write, r.value
+	}
+	denied := s.may(access)
+	if denied == nil && r.loses(c.RecordWrite) {
+		denied = s.mayDelete(c.By, c.Name)
+	}
+	return denied
 }
 
 // loses tells whether a write lets a record that is there live shorter, or keep fewer versions, than it would without.
