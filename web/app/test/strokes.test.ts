@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  bytesOf, hasRoom, maxBoardBytes, maxPiecePoints, maxPieces, newestOf, pathOf, pieceKey, strokeName, strokesOf, thinned, touched, type Piece, type Points, type Stroke,
+  bytesOf, hasRoom, maxBoardBytes, maxPiecePoints, maxPieces, newestOf, pathOf, pathsOf, pieceKey, strokeName, strokesOf, thinned, touched, type Piece, type Points, type Stroke,
 } from "../src/pure/strokes.js";
 
 const piece = (by: string, points: Points, colour: Piece["colour"] = "black"): Piece => ({ by, colour, points });
@@ -47,6 +47,12 @@ test("the eraser takes whole strokes that it meets between two moves, and no oth
   assert.deepEqual(touched(strokes, [500, 1000], [1500, 1000]), [at(first, 0), at(first, 1)], "across, faster than it is wide");
   assert.deepEqual(touched(strokes, [500, 1000], [900, 1000]), []);
   assert.deepEqual(touched(strokes, [3500, 500], [3500, 500]), [at(second, 0)]);
+});
+
+test("all that is there can be wiped, whatever its name", () => {
+  const key = at(first, 0);
+  assert.deepEqual(pathsOf({ [key]: piece("ann", [1, 1]), "a.b[1]": 1, "": 2 }), [key, '["a.b[1]"]', '[""]']);
+  assert.deepEqual([pathsOf(undefined), pathsOf("x")], [[], []]);
 });
 
 test("a thinned line has fewer points, and none was farther from it than the tolerance", () => {

@@ -33,6 +33,12 @@ export interface Stroke extends Piece {
 /** Members of documents never change, so that each is read once. */
 const read = new WeakMap<object, Stroke | null>();
 
+/** The paths of all that a document has, strokes or not. */
+export function pathsOf(document: unknown): readonly string[] {
+  const keys = typeof document === "object" && document !== null ? Object.keys(document) : [];
+  return keys.map((key) => (key === "" || /[.[\]]/.test(key) ? `[${JSON.stringify(key)}]` : key));
+}
+
 /** What of a document is a stroke, the oldest first. */
 export function strokesOf(document: unknown): readonly Stroke[] {
   if (typeof document !== "object" || document === null || Array.isArray(document)) return [];

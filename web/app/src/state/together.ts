@@ -4,7 +4,7 @@
 import { type Json, limits, ParleyError } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
 import { edit, fits, type Line, linesOf } from "../pure/lines.js";
-import { bytesOf, hasRoom, newestOf, type Piece, type Stroke, strokesOf } from "../pure/strokes.js";
+import { bytesOf, hasRoom, newestOf, pathsOf, type Piece, type Stroke, strokesOf } from "../pure/strokes.js";
 import type { Board, Notes } from "./call.js";
 import { say } from "./toasts.js";
 
@@ -134,7 +134,7 @@ export class SharedBoard extends Together implements Board {
   }
 
   wipe(): void {
-    void this.confirmed(this.source.set({}));
+    this.erase(pathsOf(this.source.get())); // not the whole: what others draw at this moment stays
   }
 
   #show(): void {
