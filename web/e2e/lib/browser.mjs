@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import puppeteer from 'puppeteer-core';
 import { frequencyOf, geometry, writeFilm, writeTone } from './media.mjs';
 import { soundCard } from './sound.mjs';
+import { within } from './within.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const script = (name) => readFileSync(path.join(here, '../page', name), 'utf8');
@@ -50,8 +51,13 @@ const firefoxPreferences = {
   'dom.min_background_timeout_value': 4,
 };
 
-/** How many parallel launches a machine of two cores takes without time-outs. */
-const launchTimeout = 60_000;
+/** A browser that has not opened a page after so long is hung: another one is started, of which a test knows nothing. */
+const startMs = 20_000;
+const starts = 3;
+/** So long a page may take to come from the server, and a tab to open. */
+const openMs = 20_000;
+/** What hangs longer than this in a browser is an error that says what it is, before a test of 120 s is over. */
+const protocolTimeout = 110_000;
 
 /**
  * A person at a browser of its own: `number` tells its picture and tone apart from everybody else's.
@@ -72,10 +78,14 @@ export class Person {
    */
   static async start(kind, name, number, namespace, answers = consent) {
     const launch = { chromium: launchChromium, firefox: launchFirefox }[kind];
-    const browser = await launch(number, namespace, answers);
-    const page = await browser.newPage();
-    await page.setViewport({ width: 1280, height: 800 });
-    return new Person({ name, number, kind, browser, page });
+    return new Person({ name, number, kind, ...await startBrowser(`the ${kind} of ${name}`, (signal) => launch(signal, number, namespace, answers)) });
+  }
+
+  /** One more tab. */
+  async newPage() {
+    const page = await within(openMs, this.browser.newPage(), `a tab of ${this.name}`);
+    page.setDefaultNavigationTimeout(openMs);
+    return page;
   }
 
   /**
@@ -85,7 +95,7 @@ export class Person {
   async open(origin) {
     if (this.kind === 'chromium') {
       await this.page.setBypassCSP(true);
-      await this.page.goto(new URL('/healthz', origin).href, { waitUntil: 'domcontentloaded' });
+      await navigate(this.page, new URL('/healthz', origin).href);
     } else {
       await this.#openOwn(new URL('/e2e', origin).href);
     }
@@ -102,7 +112,7 @@ export class Person {
     this.page.on('request', answer);
     await this.page.setRequestInterception(true);
     try {
-      await this.page.goto(url, { waitUntil: 'domcontentloaded' });
+      await navigate(this.page, url);
     } finally {
       await this.page.setRequestInterception(false);
       this.page.off('request', answer);
@@ -139,7 +149,50 @@ export class Person {
   }
 }
 
-async function launchChromium(number, namespace, answers) {
+/** Loads a page. An error tells what it waited for, and whether the server lives. */
+export async function navigate(page, url) {
+  const waiting = new Set();
+  const [asked, answered] = [(request) => waiting.add(request.url()), (request) => waiting.delete(request.url())];
+  const events = { request: asked, requestfinished: answered, requestfailed: answered };
+  for (const [event, note] of Object.entries(events)) page.on(event, note);
+  try {
+    await page.goto(url, { waitUntil: 'domcontentloaded', timeout: openMs });
+  } catch (error) {
+    throw new Error(`${url}: ${error.message}; unanswered: ${[...waiting].join(', ') || 'nothing'}; ${await isAlive(url)}`, { cause: error });
+  } finally {
+    for (const [event, note] of Object.entries(events)) page.off(event, note);
+  }
+}
+
+async function isAlive(url) {
+  const begin = Date.now();
+  const answer = await fetch(new URL('/healthz', url), { signal: AbortSignal.timeout(2000) }).then((r) => r.status, (error) => error.cause?.code ?? error.message);
+  return `its server answers ${answer} after ${Date.now() - begin} ms`;
+}
+
+/** Starts a browser and opens a page in it, which answers. One that hangs is ended, and another one started. */
+async function startBrowser(what, launch) {
+  for (let left = starts - 1; ; left--) {
+    const attempt = new AbortController();
+    const starting = launch(attempt.signal).then(async (browser) => {
+      const page = await browser.newPage();
+      page.setDefaultNavigationTimeout(openMs);
+      await page.setViewport({ width: 1280, height: 800 });
+      await page.evaluate(() => document.readyState);
+      return { browser, page };
+    });
+    starting.catch(() => {}); // also when it fails later, because it is ended
+    try {
+      return await within(startMs, starting, what);
+    } catch (error) {
+      attempt.abort(); // ends its processes
+      if (left === 0) throw error;
+      console.log(`${error.message.split('\n', 1)}; another one is started`);
+    }
+  }
+}
+
+async function launchChromium(signal, number, namespace, answers) {
   const folder = await mkdtemp(path.join(tmpdir(), 'chromium-'));
   const film = path.join(folder, 'camera.y4m');
   const tone = path.join(folder, 'microphone.wav');
@@ -156,19 +209,23 @@ async function launchChromium(number, namespace, answers) {
     pipe: namespace !== undefined,
     acceptInsecureCerts: true, // Parley's own authority
     headless: true,
-    timeout: launchTimeout,
+    signal,
+    timeout: startMs,
+    protocolTimeout,
     handleSIGINT: false, // run.mjs ends everything in the namespace
     args: [...chromiumArguments, ...answers, `--use-file-for-fake-video-capture=${film}`, `--use-file-for-fake-audio-capture=${tone}`],
   });
 }
 
-async function launchFirefox(number) {
+async function launchFirefox(signal, number) {
   return puppeteer.launch({
     browser: 'firefox',
     acceptInsecureCerts: true,
     executablePath: process.env.PARLEY_FIREFOX ?? '/usr/bin/firefox-esr',
     headless: true,
-    timeout: launchTimeout,
+    signal,
+    timeout: startMs,
+    protocolTimeout,
     handleSIGINT: false,
     env: { ...process.env, ...(await soundCard()) },
     extraPrefsFirefox: { ...firefoxPreferences, 'media.navigator.audio.fake_frequency': frequencyOf(number) },

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Person } from '../lib/browser.mjs';
 import { dropUDP, openAll } from '../lib/firewall.mjs';
 import { emptyPages } from '../lib/server.mjs';
+import { within } from '../lib/within.mjs';
 
 const timeout = 60_000;
 
@@ -29,13 +30,6 @@ const callMyself = async (source) => {
   e2e.remote = await arrived;
   e2e.video = await e2e.play(e2e.remote);
   e2e.hangUp = () => (a.close(), b.close());
-};
-
-/** What work gives, or an error after so many milliseconds. */
-const within = (ms, work) => {
-  let timer;
-  const late = new Promise((_, fail) => (timer = setTimeout(() => fail(new Error(`no answer for ${ms} ms`)), ms)));
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 };
 
 for (const [kind, number] of [['chromium', 5], ['firefox', 6]]) {
@@ -119,7 +113,7 @@ for (const [kind, number] of [['chromium', 5], ['firefox', 6]]) {
           const measured = measure(beepLate);
           measured.catch(() => {}); // also when it fails later
           try {
-            return await within(40_000, measured);
+            return await within(40_000, measured, 'a measurement');
           } catch (error) {
             if (tries === 1) throw error;
             t.diagnostic(`another browser: ${error.message}`);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { navigate } from '../lib/browser.mjs';
 import { Call } from '../lib/call.mjs';
 import { dropUDP, openAll } from '../lib/firewall.mjs';
 
@@ -9,7 +10,7 @@ const timeout = 120_000;
 
 /** Goes through the examination, and gives its verdict with what was found: { verdict, levels: { UDP: 'ok', … }, texts }. */
 async function examine(person, origin) {
-  await person.page.goto(`${origin}/doctor`);
+  await navigate(person.page, `${origin}/doctor`);
   await person.page.locator('::-p-aria([name="Start"][role="button"])').click();
   await person.page.waitForFunction(() => /^Calls /.test(document.querySelector('h1').textContent), { timeout: 90_000, polling: 250 });
   return person.page.evaluate(() => {

@@ -24,7 +24,7 @@ describe('chat', () => {
     call = await Call.start('chat', []);
     ann = await App.start(call, 'Ann', 1, { from: far });
     bob = await App.start(call, 'Bob', 2, { isPhone: true });
-    cid = new Person({ name: 'cid', number: 3, kind: 'chromium', browser: bob.person.browser, page: await bob.person.browser.newPage() });
+    cid = new Person({ name: 'cid', number: 3, kind: 'chromium', browser: bob.person.browser, page: await bob.person.newPage() });
     await cid.open(call.origin);
     await cid.evaluate(() => e2e.enter({ room: 'tea', identity: 'cid', name: 'Cid' }));
     await ann.enter('/r/tea');

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { Person, consent } from '../lib/browser.mjs';
+import { Person, consent, navigate } from '../lib/browser.mjs';
 import { Call } from '../lib/call.mjs';
 
 const timeout = 90_000;
@@ -46,7 +46,7 @@ class Stranger {
         }
       });
     }, script, prelude);
-    await person.page.goto(new URL('/sdk/', call.origin).href, { waitUntil: 'domcontentloaded' });
+    await navigate(person.page, new URL('/sdk/', call.origin).href);
     return stranger;
   }
 
