@@ -1,8 +1,8 @@
-// Rule: at most four messages, and none of them twice.
+// Rule: at most four messages, and none of them twice. Those with something to do stay long enough to do it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Toast, withToast } from "../src/pure/toasts.js";
+import { lifeMs, type Toast, withToast } from "../src/pure/toasts.js";
 
 let id = 0;
 const toast = (text: string, next = ""): Toast => ({ id: ++id, text, next, step: undefined });
@@ -19,4 +19,11 @@ test("the same message takes the place of the one before", () => {
 test("the oldest of five goes", () => {
   const five = ["a", "b", "c", "d", "e"].reduce<readonly Toast[]>((all, text) => withToast(all, toast(text)), []);
   assert.deepEqual(texts(five), ["b", "c", "d", "e"]);
+});
+
+test("a message that asks for something stays longer", () => {
+  const does = (): void => undefined;
+  const plain = lifeMs(toast("Bob joined"));
+  assert.ok(lifeMs(toast("too long", "shorten it")) >= 2 * plain);
+  assert.ok(lifeMs({ ...toast("Ann has drawn"), step: { label: "Look", does } }) >= 2 * plain);
 });

@@ -1,6 +1,6 @@
 // The app as people use it: found by the names that its controls have for screen readers, and touched on a phone.
 
-import { Person, appScript } from './browser.mjs';
+import { Person, appScript, navigate } from './browser.mjs';
 import { frequencyOf } from './media.mjs';
 
 const patience = 40_000;
@@ -9,6 +9,8 @@ const slides = 'Slides';
 /** A name that leads to this machine, and that the server does not know. */
 export const foreignName = 'parley.example';
 const phoneScreen = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+/** Other phones: a small one, and one on its side. */
+const otherPhones = [{ width: 360, height: 640 }, { width: 740, height: 360 }];
 
 const answers = [`--auto-select-tab-capture-source-by-title=${slides}`, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
 
@@ -29,7 +31,7 @@ export class App {
 
   /** Somebody else in another tab of the same browser. */
   async another(name, { isPhone = false } = {}) {
-    const app = new App(this.origin, this.person, await this.person.browser.newPage());
+    const app = new App(this.origin, this.person, await this.person.newPage());
     app.name = name;
     await app.#prepare(isPhone);
     return app;
@@ -59,7 +61,7 @@ export class App {
   }
 
   open(path) {
-    return this.page.goto(new URL(path, this.origin).href, { waitUntil: 'domcontentloaded' });
+    return navigate(this.page, new URL(path, this.origin).href);
   }
 
   /** Opens a room and joins it. */
@@ -131,6 +133,25 @@ export class App {
       control.e2ePlace = `${x} ${y}`;
       return control.e2ePlace === before;
     }, { timeout: patience, polling: 100 }, control);
+  }
+
+  /** Waits until a control has the focus. */
+  async hasFocus(name) {
+    await this.evaluate((name) => e2e.until(() => (document.activeElement.ariaLabel ?? document.activeElement.textContent.trim()) === name, 'the focus', 5000)
+      .catch(({ message }) => { throw new Error(`${message} at “${name}”: ${document.activeElement.outerHTML.slice(0, 120)}`); }), name);
+  }
+
+  /** On a phone, and on others, fingers can hit all that the screen shows. */
+  async fitsFingers(what) {
+    for (const size of [...otherPhones, phoneScreen]) {
+      await this.page.setViewport({ ...phoneScreen, ...size });
+      await this.evaluate(async ({ width, height }, what) => {
+        let cramped;
+        await e2e.until(() => innerWidth === width && (cramped = e2e.cramped()).length === 0, what, 5000).catch((error) => {
+          throw new Error(`${error.message}, ${width} x ${height}: ${cramped?.join('; ')}`);
+        });
+      }, size, what);
+    }
   }
 
   /** However many messages are unread. */
@@ -238,7 +259,7 @@ export class App {
 
   /** Shares another tab, which shows a moving picture with this number. */
   async share(number) {
-    const tab = await this.person.browser.newPage();
+    const tab = await this.person.newPage();
     await tab.setContent(`<title>${slides}</title><style>body{margin:0}canvas{width:100vw;height:100vh}</style><canvas width="1280" height="720"></canvas>`);
     await tab.evaluate(appScript);
     await tab.evaluate((number) => {

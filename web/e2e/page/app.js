@@ -35,6 +35,27 @@
     return decoded();
   };
 
+  const least = { size: 44, gap: 4 }; // CSS pixels
+
+  /** Controls that a finger cannot hit well: too small, too close to another one, or in a bar that the screen does not hold. */
+  e2e.cramped = () => {
+    const place = (control) => control.getBoundingClientRect();
+    const isHit = (control) => {
+      const { left, top, width, height } = place(control);
+      return control.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && control.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+    };
+    const nameOf = (control) => control.ariaLabel ?? control.textContent.trim();
+    const distance = (a, b) => Math.max(a.left - b.right, b.left - a.right, a.top - b.bottom, b.top - a.bottom);
+    const isOff = ({ left, top, right, bottom }) => left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
+    const controls = [...document.querySelectorAll('button, select, textarea')].filter(isHit);
+    const apart = controls.filter((control) => control.role !== 'menuitem');
+    return [
+      ...controls.filter((control) => place(control).width < least.size || place(control).height < least.size).map((control) => `${nameOf(control)} is small`),
+      ...apart.flatMap((a, i) => apart.slice(i + 1).filter((b) => distance(place(a), place(b)) < least.gap).map((b) => `${nameOf(a)} is close to ${nameOf(b)}`)),
+      ...[...document.querySelectorAll('.bar button, .board-tools button, .menu')].filter((control) => isOff(place(control))).map((control) => `${nameOf(control)} is off the screen`),
+    ];
+  };
+
   /** Streams that the app plays aloud. */
   const played = () => [...document.querySelectorAll('audio')]
     .filter((audio) => !audio.paused && !audio.muted && audio.volume > 0 && audio.srcObject?.getAudioTracks().length > 0)

@@ -74,8 +74,7 @@ describe('the app', () => {
   });
 
   test('who opens the link on a phone is seen and heard, and sees and hears', { timeout }, async (t) => {
-    await bob.enter('/r/tea');
-    await ann.read('Bob joined');
+    await Promise.all([ann.read('Bob joined'), bob.enter('/r/tea')]); // it stands there for some seconds only
     await ann.readNoMore('You are the first here.');
     t.diagnostic(`Ann decoded ${await ann.sees('Bob', bob.number)} frames of Bob, Bob ${await bob.sees('Ann', ann.number)} of Ann`);
     await ann.hears(bob.frequency);
@@ -112,7 +111,9 @@ describe('the app', () => {
     await listed('AAnnmutedcamera off');
     await ann.press('Unmute');
     await ann.press('Start camera');
+    await bob.fitsFingers('the list of people');
     await bob.press('Close');
+    await bob.hasFocus('People, 2 here');
     await bob.sees('Ann', ann.number);
   });
 
@@ -125,6 +126,7 @@ describe('the app', () => {
     assert.match(told[0], /^Ann guest-/);
     assert.match(told[1], /^Bob guest-/);
     await ann.press('Close');
+    await ann.hasFocus('More');
   });
 
   test('what is written in the chat is counted until it is read', { timeout }, async () => {
@@ -149,8 +151,10 @@ describe('the app', () => {
     assert.equal(await bob.evaluate(() => [...document.querySelectorAll('.toast')].filter((t) => t.innerText.includes('too long')).length), 1);
     await bob.write('Message to everyone', 'x');
     await bob.page.keyboard.press('Backspace');
+    await bob.fitsFingers('the chat');
     await bob.press('Close');
     await ann.press('Close');
+    await ann.hasFocus('Chat');
   });
 
   test('raised hands are seen in the order in which they were raised, until they are lowered', { timeout }, async () => {
@@ -164,7 +168,13 @@ describe('the app', () => {
     await ann.press('Lower the hand of Bob');
     await bob.find('Raise your hand');
     await bob.seesHand('You', 0);
+    await ann.until(() => document.activeElement.matches('.panel'), 'the focus around the button that is gone');
     await bob.press('Raise your hand');
+    await bob.fitsFingers('a call with raised hands');
+    await bob.press('More');
+    await bob.fitsFingers('the menu');
+    await bob.page.keyboard.press('Escape');
+    await bob.hasFocus('More');
     await ann.press('Close');
     await ann.press('Lower your hand');
     await bob.seesHand('You', 1);
@@ -212,7 +222,11 @@ describe('the app', () => {
   });
 
   test('who was alone is not told of others', { timeout }, async () => {
-    await bob.enter('/r/cake');
+    await bob.open('/r/cake');
+    await bob.seesPreview();
+    await bob.fitsFingers('the lobby');
+    await bob.join();
+    await bob.fitsFingers('a room with nobody else');
     await bob.press('Leave');
     await bob.read('Nobody is in cake any more.');
   });
@@ -393,6 +407,7 @@ describe('the app with invitations', () => {
     await ann.find('Devices', 'menuitem');
     assert.deepEqual(await ann.evaluate(() => [...document.querySelectorAll('[role=menuitem], .bar-button')].map((b) => b.innerText || b.ariaLabel).filter((label) => /hand|whiteboard|notes/i.test(label))), []);
     await ann.page.keyboard.press('Escape');
+    await ann.hasFocus('More');
   });
 
   test('who invites others is told what they need, and copies nothing of the own invitation', { timeout }, async () => {
@@ -409,6 +424,7 @@ describe('the app with invitations', () => {
     await ann.press('Invite others', 'menuitem');
     await ann.press('Copy the link');
     await ann.read('Link copied: the invitation goes behind it');
+    await ann.hasFocus('More');
     assert.equal(await ann.clipboard(), `https://${address}:${port}/r/tea#token=`);
     await ann.press('Leave');
   });

@@ -35,7 +35,7 @@ describe('a whiteboard and notes', () => {
     call = await Call.start('together', []);
     ann = await App.start(call, 'Ann', 1);
     bob = await App.start(call, 'Bob', 2, { isPhone: true, from: far });
-    cid = new Person({ name: 'cid', number: 3, kind: 'chromium', browser: ann.person.browser, page: await ann.person.browser.newPage() });
+    cid = new Person({ name: 'cid', number: 3, kind: 'chromium', browser: ann.person.browser, page: await ann.person.newPage() });
     await cid.open(call.origin);
     await cid.evaluate(async (names) => {
       await e2e.enter({ room: 'tea', identity: 'cid', name: 'Cid' });
@@ -89,9 +89,26 @@ describe('a whiteboard and notes', () => {
     await bob.read('Ann has drawn on the whiteboard');
     await bob.press('Look');
     await bob.until(() => document.querySelectorAll('.strokes path').length === 1, 'the stroke');
+    await bob.fitsFingers('the whiteboard');
     await ann.openFromMenu('Notes');
     await bob.openFromMenu('Notes');
+    await bob.fitsFingers('the notes');
     await converged(({ strokes, notes }) => strokes.length === 1 && notes === '', 'one stroke');
+  });
+
+  test('what is closed gives the focus back, also where a message opened it', { timeout }, async () => {
+    await ann.page.keyboard.press('Escape'); // the notes, opened from the menu
+    await ann.hasFocus('More');
+    await ann.page.keyboard.press('Escape'); // and the whiteboard
+    await ann.hasFocus('More');
+    await ann.openFromMenu('Whiteboard');
+    await ann.openFromMenu('Notes');
+    await bob.press('Close');
+    await bob.hasFocus('More');
+    await bob.press('Close the whiteboard'); // opened by the message
+    await bob.hasFocus('More');
+    await bob.openFromMenu('Whiteboard');
+    await bob.openFromMenu('Notes');
   });
 
   test('what two draw at once both stays', { timeout }, async () => {
@@ -146,6 +163,7 @@ describe('a whiteboard and notes', () => {
     await ann.press('Wipe the whiteboard');
     await ann.read('What everyone has drawn is gone then, for everyone.');
     await ann.press('Wipe');
+    await ann.hasFocus('Wipe the whiteboard');
     await bob.read('Nothing is drawn yet');
     await bob.openFromMenu('Notes');
     await converged(({ strokes, notes }) => strokes.length === 0 && notes.includes('Agenda'), 'an empty board');

@@ -13,6 +13,10 @@ export interface Toast {
 }
 
 const most = 4;
+const shortMs = 4_000;
+const longMs = 12_000; // with a next step to read, or to reach by keyboard
+
+export const lifeMs = ({ next, step }: Toast): number => (next === "" && !step ? shortMs : longMs);
 
 /** The messages with one more. The same once more takes the other's place. */
 export function withToast(toasts: readonly Toast[], toast: Toast): readonly Toast[] {

@@ -49,7 +49,7 @@ export function listenForShortcuts(call: Call): () => void {
 }
 
 function keyDown(e: KeyboardEvent, call: Call): void {
-  if (e.key === "Escape") return closeTop(e);
+  if (e.key === "Escape" && !e.isComposing) return closeTop(e);
   if (!shortcutsOn.value || e.ctrlKey || e.metaKey || e.altKey || e.repeat || isTyping(e.target) || dialog.value.is !== "none") {
     if (e.code === "Space" && talking.value) e.preventDefault(); // it repeats while it is held
     return;

@@ -1,74 +1,79 @@
 // The buttons of a call.
 
-import type { JSX } from "preact";
+import { type ReadonlySignal, useSignal } from "@preact/signals";
+import type { JSX, RefObject } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { type Leaving, withoutRoom } from "../pure/bar.js";
 import { unreadOf } from "../pure/chat.js";
 import type { Call } from "../state/call.js";
 import { canShareScreen } from "../state/capture.js";
-import { mayRaise, toggleHand } from "../state/hands.js";
+import { mayRaise } from "../state/hands.js";
 import { shortcutsOn } from "../state/shortcuts.js";
 import { lastRead, type Panel, panel, togglePanel } from "../state/view.js";
+import { type Action, actionOf } from "./actions.js";
 import { Icon } from "./icon.js";
 import { MoreMenu } from "./more.js";
 import type { IconName } from "./sprite.gen.js";
 import { SwitchButton } from "./switch-button.js";
 
 export function Bar({ call }: { readonly call: Call }): JSX.Element {
+  const footer = useRef<HTMLElement>(null);
+  const width = useContentWidth(footer);
   const unread = panel.value === "chat" ? 0 : unreadOf(call.chat.value, lastRead.value);
   const people = call.people.value.length;
-  const isRaised = call.people.value.some((p) => p.isLocal && p.hand > 0);
-  const isSharing = call.sharing.value.is === "live";
+  const offered = offeredIn(call);
+  const inMenu = withoutRoom(offered, call.mayPublish ? 5 : 3, width.value);
+  const isHere = (which: Leaving): boolean => offered.includes(which) && !inMenu.includes(which);
   return (
-    <footer class="bar">
+    <footer class="bar" ref={footer}>
       <span class="bar-room" title={call.room}>
         {call.room}
       </span>
-      <div class="bar-buttons" role="toolbar" aria-label="Call">
+      <div class="bar-buttons" role="group" aria-label="Call">
         {call.mayPublish && (
           <>
             <SwitchButton capture={call.microphone} shape="in-bar" shortcut="M" />
             <SwitchButton capture={call.camera} shape="in-bar" shortcut="V" />
-            {canShareScreen() && (
-              <BarButton
-                icon={isSharing ? "share-off" : "share"}
-                label={isSharing ? "Stop sharing" : "Share screen"}
-                shortcut="D"
-                isLit={isSharing}
-                onClick={() => void call.toggleSharing()}
-              />
-            )}
+            {isHere("share") && <ActionButton {...actionOf("share", call)} />}
           </>
         )}
         <PanelButton which="chat" icon="chat" label="Chat" shortcut="C" badge={unread} badgeText={`, ${unread} unread`} />
-        <PanelButton which="people" icon="people" label="People" shortcut="P" badge={people} badgeText={`, ${people} here`} isQuiet />
-        {mayRaise(call) && (
-          <BarButton icon="hand" label={isRaised ? "Lower your hand" : "Raise your hand"} shortcut="R" isLit={isRaised} onClick={() => void toggleHand(call)} />
-        )}
-        <MoreMenu call={call} />
-        <BarButton icon="leave" label="Leave" isLeave onClick={() => call.leave()} />
+        {isHere("people") && <PanelButton which="people" icon="people" label="People" shortcut="P" badge={people} badgeText={`, ${people} here`} isQuiet />}
+        {isHere("hand") && <ActionButton {...actionOf("hand", call)} />}
+        <MoreMenu call={call} inMenu={inMenu} />
+        <button type="button" class="bar-button leave" aria-label="Leave" data-tip="Leave" onClick={() => call.leave()}>
+          <Icon name="leave" />
+        </button>
       </div>
     </footer>
   );
 }
 
-interface BarButtonProps {
-  readonly icon: IconName;
-  readonly label: string;
-  readonly shortcut?: string;
-  readonly isLit?: boolean;
-  readonly isLeave?: boolean;
-  readonly onClick: () => void;
+/** What is not always in the bar. */
+function offeredIn(call: Call): Leaving[] {
+  const offered: Leaving[] = ["people"];
+  if (call.mayPublish && canShareScreen()) offered.push("share");
+  if (mayRaise(call)) offered.push("hand");
+  return offered;
 }
 
-function BarButton({ icon, label, shortcut, isLit = false, isLeave = false, onClick }: BarButtonProps): JSX.Element {
+/** How wide the inside of an element is, from before it is painted first. */
+function useContentWidth(element: RefObject<HTMLElement | null>): ReadonlySignal<number> {
+  const width = useSignal(Infinity);
+  useLayoutEffect(() => {
+    if (!element.current) return undefined;
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry) width.value = entry.contentRect.width;
+    });
+    observer.observe(element.current);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}
+
+function ActionButton({ icon, label, shortcut, isLit, does }: Action): JSX.Element {
   return (
-    <button
-      type="button"
-      class={`bar-button${isLit ? " lit" : ""}${isLeave ? " leave" : ""}`}
-      aria-label={label}
-      aria-keyshortcuts={shortcut}
-      data-tip={tipOf(label, shortcut)}
-      onClick={onClick}
-    >
+    <button type="button" class={`bar-button${isLit ? " lit" : ""}`} aria-label={label} aria-keyshortcuts={shortcut} data-tip={tipOf(label, shortcut)} onClick={does}>
       <Icon name={icon} />
     </button>
   );
@@ -108,4 +113,4 @@ function PanelButton({ which, icon, label, shortcut, badge, badgeText, isQuiet =
   );
 }
 
-const tipOf = (label: string, shortcut: string | undefined): string => (shortcut && shortcutsOn.value ? `${label} (${shortcut})` : label);
+const tipOf = (label: string, shortcut: string): string => (shortcutsOn.value ? `${label} (${shortcut})` : label);

@@ -65,12 +65,13 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
 function Older({ call }: { readonly call: Call }): JSX.Element {
   const isReading = useSignal(false);
   const read = async (): Promise<void> => {
+    if (isReading.value) return;
     isReading.value = true;
     await call.readOlderChat();
     isReading.value = false;
   };
   return (
-    <button type="button" class="small chat-older" disabled={isReading.value} onClick={() => void read()}>
+    <button type="button" class="small chat-older" aria-disabled={isReading.value} onClick={() => void read()}>
       {isReading.value ? "Reading…" : "Earlier messages"}
     </button>
   );

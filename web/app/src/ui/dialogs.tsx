@@ -1,7 +1,7 @@
 // Dialogs of a call. The platform's dialog keeps the focus inside and gives it back.
 
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { deviceAdvice } from "../pure/advice.js";
 import { invitationCommand } from "../pure/invitation.js";
 import type { Board, Call, Person } from "../state/call.js";
@@ -34,10 +34,10 @@ export function Dialogs({ call }: { readonly call: Call }): JSX.Element | null {
 
 function Dialog({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const opened = element.current;
     opened?.showModal();
-    return () => opened?.close();
+    return () => opened?.close(); // while it is in the page: else the focus would not go back
   }, []);
   return (
     <dialog

@@ -15,15 +15,28 @@ import { Tile, type TileItem } from "./tile.js";
 const gap = 8;
 
 export function Gallery({ call }: { readonly call: Call }): JSX.Element {
-  const people = call.people.value;
   const board = boardOpen.value ? call.board.value : undefined;
-  if (board) return <AroundBoard call={call} board={board} />;
-  const arrangement = arrange(people.flatMap(itemsOf), pinned.value, featuredIn(call));
-  const isAlone = people.length === 1;
-  const isUpright = arrangement.is === "stage" && arrangement.stage.isShare && portrait.value;
+  const { kind, content } = board ? aroundBoard(call, board) : faces(call);
   return (
-    <main class={`gallery as-${arrangement.is}${isUpright ? " upright" : ""}`}>
+    <main class={`gallery ${kind}`} tabIndex={-1}>
       <h1 class="hidden">{call.room}</h1>
+      {content}
+    </main>
+  );
+}
+
+/** What the stage holds, and the classes that arrange it. */
+interface Content {
+  readonly kind: string;
+  readonly content: JSX.Element;
+}
+
+function faces(call: Call): Content {
+  const people = call.people.value;
+  const arrangement = arrange(people.flatMap(itemsOf), pinned.value, featuredIn(call));
+  const isUpright = arrangement.is === "stage" && arrangement.stage.isShare && portrait.value;
+  const content = (
+    <>
       {arrangement.is === "stage" && (
         <div class="stage">
           <Tile key={arrangement.stage.key} item={arrangement.stage} call={call} size="large" />
@@ -36,23 +49,24 @@ export function Gallery({ call }: { readonly call: Call }): JSX.Element {
           <Tile item={arrangement.floating} call={call} size="small" />
         </div>
       )}
-      {isAlone && call.connection.value !== "reconnecting" && <FirstHere call={call} />}
-    </main>
+      {people.length === 1 && call.connection.value !== "reconnecting" && <FirstHere call={call} />}
+    </>
   );
+  return { kind: `as-${arrangement.is}${isUpright ? " upright" : ""}`, content };
 }
 
 /** The whiteboard is large, and everyone is beside or below it. */
-function AroundBoard({ call, board }: { readonly call: Call; readonly board: Board }): JSX.Element {
+function aroundBoard(call: Call, board: Board): Content {
   const tiles = call.people.value.flatMap(itemsOf);
-  return (
-    <main class={`gallery as-stage with-board${portrait.value ? " upright" : ""}`}>
-      <h1 class="hidden">{call.room}</h1>
+  const content = (
+    <>
       <div class="stage">
         <BoardStage call={call} board={board} />
       </div>
       {portrait.value ? <Grid call={call} tiles={tiles} /> : <Strip call={call} tiles={tiles} />}
-    </main>
+    </>
   );
+  return { kind: `as-stage with-board${portrait.value ? " upright" : ""}`, content };
 }
 
 /** The speaker view is for more than two: with one other, one's own face floats. */

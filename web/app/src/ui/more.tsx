@@ -1,23 +1,21 @@
-// What is needed seldom.
+// What is needed seldom, and what the bar has no room for.
 
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import type { Leaving } from "../pure/bar.js";
 import type { Call } from "../state/call.js";
 import { devices } from "../state/devices.js";
 import { canFullScreen, isFullScreen, toggleFullScreen } from "../state/full-screen.js";
 import { invite, inviteLabel } from "../state/link.js";
 import { boardOpen, dialog, menuOpen, panel, toggleBoard, toggleView, viewFor } from "../state/view.js";
+import { type Action, actionOf } from "./actions.js";
+import { hasFocus, moreButton } from "./focus.js";
 import { Icon } from "./icon.js";
-import type { IconName } from "./sprite.gen.js";
 import { isTouch } from "./tile.js";
 
-interface Entry {
-  readonly icon: IconName;
-  readonly label: string;
-  readonly does: () => void;
-}
+type Entry = Pick<Action, "icon" | "label" | "does">;
 
-export function MoreMenu({ call }: { readonly call: Call }): JSX.Element {
+export function MoreMenu({ call, inMenu }: { readonly call: Call; readonly inMenu: readonly Leaving[] }): JSX.Element {
   const button = useRef<HTMLButtonElement>(null);
   const isOpen = menuOpen.value;
   const close = (): void => {
@@ -27,6 +25,7 @@ export function MoreMenu({ call }: { readonly call: Call }): JSX.Element {
     <div class="more">
       <button
         ref={button}
+        id={moreButton}
         type="button"
         class={`bar-button${isOpen ? " open" : ""}`}
         aria-label="More"
@@ -37,7 +36,7 @@ export function MoreMenu({ call }: { readonly call: Call }): JSX.Element {
       >
         <Icon name="more" />
       </button>
-      {isOpen && <Menu entries={entriesOf(call)} onClose={close} opener={button.current} />}
+      {isOpen && <Menu entries={[...inMenu.map((which) => actionOf(which, call)), ...entriesOf(call)]} onClose={close} opener={button.current} />}
     </div>
   );
 }
@@ -73,7 +72,7 @@ interface MenuProps {
 function Menu({ entries, onClose, opener }: MenuProps): JSX.Element {
   const list = useRef<HTMLDivElement>(null);
   const items = (): HTMLButtonElement[] => [...(list.current?.querySelectorAll("button") ?? [])];
-  useEffect(() => {
+  useLayoutEffect(() => {
     items()[0]?.focus();
     const elsewhere = (e: PointerEvent): void => {
       if (e.target instanceof Node && !list.current?.contains(e.target) && !opener?.contains(e.target)) onClose();
@@ -81,7 +80,7 @@ function Menu({ entries, onClose, opener }: MenuProps): JSX.Element {
     addEventListener("pointerdown", elsewhere, true);
     return () => {
       removeEventListener("pointerdown", elsewhere, true);
-      if (document.activeElement === document.body) opener?.focus();
+      if (hasFocus(list.current)) opener?.focus();
     };
   }, []);
 
@@ -96,7 +95,7 @@ function Menu({ entries, onClose, opener }: MenuProps): JSX.Element {
   };
 
   return (
-    <div class="menu" role="menu" aria-label="More" ref={list} onKeyDown={move}>
+    <div class="menu" role="menu" aria-label="More" ref={list} tabIndex={-1} onKeyDown={move}>
       {entries.map(({ icon, label, does }) => (
         <button
           key={label}

@@ -11,6 +11,7 @@ import { panel } from "../state/view.js";
 import { keepAwake } from "../state/wake-lock.js";
 import { Bar } from "./bar.js";
 import { Dialogs } from "./dialogs.js";
+import { keepFocus } from "./focus.js";
 import { Gallery } from "./gallery.js";
 import { Icon } from "./icon.js";
 import { SidePanel } from "./panel.js";
@@ -19,7 +20,7 @@ import { isTouch } from "./tile.js";
 
 export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
   useEffect(() => {
-    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake(), announceTogether(call)];
+    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake(), announceTogether(call), keepFocus()];
     return () => {
       for (const end of ends) end();
     };
