@@ -28,7 +28,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 ROUNDS   ?= 20
 
-.PHONY: help deps deps-web deps-apt deps-race run build test test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak kill bench bench-state bench-turn bench-go gen bin/board bin/link
+.PHONY: help deps deps-web deps-apt deps-race run build test need-root test-unit test-scenario test-web test-browser check race fuzz e2e e2e-network soak kill bench sfubench bench-state bench-turn bench-go gen bin/board bin/link
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -60,13 +60,17 @@ bin/board bin/link: bin/%:
 run: build ## build and start the server; ARGS="--listen :9443" and the like
 	@exec bin/parley $(ARGS)
 
-test: deps ## unit, scenario and browser tests; each suite ends with "N passed, M failed", what failed is told again at the end
+test: need-root deps ## unit, scenario and browser tests; each suite ends with "N passed, M failed", what failed is told again at the end
 	@failed=; export FAILED=$$(mktemp); trap 'rm -f "$$FAILED"' EXIT; for suite in test-unit test-scenario test-web test-browser; do \
 		$(MAKE) --no-print-directory $$suite || failed="$$failed $$suite"; \
 	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; cat "$$FAILED"; exit 1; fi
 
 test-unit:
 	@$(PASSED) -suite unit -- -skip '^TestScenario' $(PKG)
+
+# Better told at once than after half an hour.
+need-root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "make test needs root: the browsers get a network namespace. Without: make test-unit test-scenario test-web" >&2; exit 1; }
 
 # Whole-node tests: every test whose name begins with TestScenario. Some measure, so packages do not compete for this machine.
 test-scenario:
@@ -115,18 +119,19 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 # sfubench, which loads servers side by side, is no part of this repository: this is where its source is.
 SFUBENCH_SOURCE ?= ../shared/bench
 
-bench: bench-state ## Parley, Janus and others under the same loads, as in bench/README.md; and bench-state
+bench: sfubench bench-state ## Parley, Janus and others under the same loads, as in bench/README.md; and bench-state
 	@scripts/apt-install janus
-	@bench/tools $(SFUBENCH_SOURCE) bin/bench
 	@SFUBENCH=bin/bench/sfubench BENCHTAB=bin/bench/benchtab PIONSFU=bin/bench/pionsfu bench/bench.sh
 
 bench-state: build ## shared state: deliveries, writes, memory of idle sessions, start (some minutes)
 	@CGO_ENABLED=0 go build -o bin/bench/statebench ./internal/tools/statebench
 	@STATEBENCH=bin/bench/statebench bench/state.sh
 
-bench-turn: build ## Parley's TURN server, coturn and pion/turn under the same loads
-	@scripts/apt-install coturn
+sfubench:
 	@bench/tools $(SFUBENCH_SOURCE) bin/bench
+
+bench-turn: build sfubench ## Parley's TURN server, coturn and pion/turn under the same loads
+	@scripts/apt-install coturn
 	@TURNBENCH=bin/bench/turnbench PIONTURN=bin/bench/pionturn bench/turn.sh
 
 bench-go: ## Go benchmarks with allocations
