@@ -124,14 +124,16 @@ type cable struct {
 	pipes *pipes
 	http  *http.Client
 
-	mu   sync.Mutex
-	conn *line
-	down bool
+	mu     sync.Mutex
+	conn   *line
+	isSlow bool // from the next connection on
+	down   bool
 }
 
 // line is a connection on which the client can be kept from hearing the server, or the server from hearing the client.
 type line struct {
 	net.Conn
+	isSlow bool
 	closed chan struct{}
 	once   sync.Once
 
@@ -151,6 +153,10 @@ func (l *line) Write(b []byte) (int, error) {
 }
 
 func (l *line) Read(b []byte) (int, error) {
+	if l.isSlow { // what the client does on one message it does before the next one comes
+		b = b[:min(len(b), 64)]
+		time.Sleep(time.Microsecond)
+	}
 	n, err := l.Conn.Read(b)
 	l.mu.Lock()
 	held := l.held
@@ -208,7 +214,7 @@ func (c *cable) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c.conn = &line{Conn: near, closed: make(chan struct{})}
+	c.conn = &line{Conn: near, isSlow: c.isSlow, closed: make(chan struct{})}
 	return c.conn, nil
 }
 

@@ -30,28 +30,35 @@ func (c *cable) away() {
 	pass(time.Minute)
 }
 
-// Rule: where nobody else writes, whatever is lost of connections, sessions and replies, no write is refused: each is carried out once.
+// Rule: where nobody else writes, whatever is lost of connections, sessions and replies, no write is refused: each is carried out once. Whoever is told
+// that a write was carried out can name the version that it made.
 func TestNothingOfOneWriterIsLost(t *testing.T) {
 	type step struct{ what, path int }
 	rapid.Check(t, func(draw *rapid.T) {
 		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
-			return step{rapid.IntRange(0, 8).Draw(t, "what"), rapid.IntRange(0, 2).Draw(t, "path")}
+			return step{rapid.IntRange(0, 9).Draw(t, "what"), rapid.IntRange(0, 2).Draw(t, "path")}
 		}), 1, 30).Draw(draw, "steps")
 		failed := ""
 		inTown(t, func(t *town) {
 			t.giveUp = 24 * time.Hour
 			t.join("keeper") // the room is there all the time
 			ann, cable := t.join("ann")
+			cable.isSlow = true
+			cable.cut(false)
+			pass(time.Second)
 			r := t.record(ann, "board", client.RecordOptions{})
 			var want state.Value
 			var results []<-chan error
+			write := func(path string, n int, o client.WriteOptions) <-chan error {
+				operations := set(t, path, n)
+				want, _ = want.Apply(operations)
+				return r.Send(operations, o)
+			}
 			for n, s := range steps {
 				path := []string{"a", "b.c", "d[0]"}[s.path]
 				switch s.what {
 				case 0, 1, 2, 3:
-					operations := set(t, path, n)
-					want, _ = want.Apply(operations)
-					results = append(results, r.Send(operations, client.WriteOptions{}))
+					results = append(results, write(path, n, client.WriteOptions{}))
 				case 4:
 					if want.Exists() {
 						want = state.Value{}
@@ -66,6 +73,13 @@ func TestNothingOfOneWriterIsLost(t *testing.T) {
 				case 8:
 					cable.cut(false)
 					pass(time.Duration(s.path) * 5 * time.Second)
+				case 9:
+					cable.cut(false)
+					pass(time.Minute)
+					known := write(path, n, client.WriteOptions{})
+					if err := errors.Join(<-known, <-write(path, -n, client.WriteOptions{Version: ptr(r.Version())})); err != nil {
+						failed = fmt.Sprintf("the version of write %d: %v", n, err)
+					}
 				}
 			}
 			cable.cut(false)
