@@ -364,8 +364,11 @@ type Log struct {
 	Entries []LogEntry `json:"entries"`
 	// After is the cursor to ask with for what follows. Where it is Last, nothing does yet; there may be more where there are no entries.
 	After uint64 `json:"after"`
-	// First is the cursor of the oldest entry that is kept. If it is above After + 1, entries are gone.
+	// First is the cursor of the oldest entry that is kept.
 	First uint64 `json:"first"`
+	// Complete is the cursor from which on none is gone; before it are entries about records alone, or only others. If it is above After + 1 of the
+	// reading before, entries are gone.
+	Complete uint64 `json:"complete"`
 	// Last is the cursor of the newest.
 	Last uint64 `json:"last"`
 }

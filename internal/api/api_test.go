@@ -55,7 +55,7 @@ func open(t *testing.T, c signal.Config) *office {
 	t.Helper()
 	b, quiet := local.New(), slog.New(slog.DiscardHandler)
 	j, err := journal.New(journal.Config{
-		Bus: b, Log: local.NewLog(1 << 30), Logger: quiet,
+		Bus: b, Log: local.NewLog(1 << 30), Changes: local.NewLog(1 << 30), Logger: quiet,
 		ReadsAny: func(string, state.Caller, string) bool { return true },
 		Denied: func(ctx context.Context, room string, by state.Caller, records []string) (map[string]bool, error) {
 			return scopes.Denied(ctx, b, room, by, records)

@@ -36,7 +36,7 @@ const (
 	littleSpace    = 100 << 20           // bytes free on a disk: below this, the doctor warns
 	maxLogAge      = 10 * 365 * 24 * time.Hour
 	minRPCTime     = 100 * time.Millisecond // of --rpc-accept and --rpc-answer
-	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms; and of --state-bytes
+	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms, each with as many changes; and of --state-bytes
 	maxLogBytes    = 1 << 39                // of both
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start
 	keysInterval   = 350 * time.Millisecond // between looks at the keys and the rules, and settleTime after one at which they had changed: what is

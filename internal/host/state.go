@@ -56,13 +56,15 @@ func (n *node) buildJournal(b bus.Bus) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
 	defer cancel()
-	log, err := n.store.Log(ctx, "LOG", bus.Limits{MaxBytes: n.cfg.RoomLogBytes, MaxAge: n.cfg.RoomLogAge, Forget: true})
-	if err != nil {
+	half := bus.Limits{MaxBytes: n.cfg.RoomLogBytes / 2, MaxAge: n.cfg.RoomLogAge, Forget: true}
+	log, err := n.store.Log(ctx, "LOG", half)
+	changes, changesErr := n.store.Log(ctx, "CHANGES", half)
+	if err := errors.Join(err, changesErr); err != nil {
 		n.log.Error("the logs of rooms cannot be opened in the data folder: rooms have none; all else works", "err", err)
 		return nil
 	}
 	n.journal, err = journal.New(journal.Config{
-		Bus: b, Log: log, Logger: n.log,
+		Bus: b, Log: log, Changes: changes, Logger: n.log,
 		ReadsAny: func(room string, by state.Caller, record string) bool {
 			return state.ReadsAny(n.mayState(wire.ScopeRoom, room), by, record)
 		},

@@ -10,38 +10,8 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
-	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
-
-// entry is one thing that happened, as it is stored.
-type entry struct {
-	At   time.Time       `json:"t"`
-	Type string          `json:"y"`
-	Body json.RawMessage `json:"b"`
-
-	changes []state.LastChange // it is not stored: in its place comes what of these is not in the log, when all before it is stored
-}
-
-func (e entry) size() int {
-	size := len(e.Body) + len(e.Type) + 64
-	for _, c := range e.changes {
-		size += len(c.Name) + 64
-	}
-	return size
-}
-
-// message is what is stored at once.
-type message struct {
-	Cursor  uint64  `json:"c"` // of the first
-	Entries []entry `json:"e"`
-}
-
-// point is a message from which the log can be read.
-type point struct {
-	number, cursor uint64
-	bytes          int // of all messages from it to the next point
-}
 
 // book is one room's open log.
 type book struct {
@@ -52,33 +22,31 @@ type book struct {
 	wake    chan struct{} // capacity 1: queue has something
 
 	// owned by loop
-	last   uint64 // number of the last message that is stored
 	fresh  bool   // what is stored is not known, or no longer
 	trying int    // so many of the first that are queued are being stored: perhaps they are
-	tries  int    // of that, which were in vain
+	parts  []part // of these: what is not known to be stored
+	tries  int    // of the first part, which were in vain
 
 	// guarded by Service.mu
 	used time.Time
 	held bool // its room is there
 
 	// guarded by mu
-	mu          sync.Mutex
-	queue       []entry
-	queuedBytes int
-	next        uint64 // cursor of what is stored next
-	points      []point
-	chat        []json.RawMessage // the last, with what is queued
+	mu      sync.Mutex
+	queue   []entry
+	next    uint64 // cursor of what is stored next
+	volumes [volumes]volume
+	chat    []json.RawMessage // the last, with what is queued
 }
 
-// note queues an entry, and reports false where too much is queued.
+// note queues an entry, and reports false where too much is queued that goes where it does.
 func (b *book) note(e entry) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.queue) >= MaxQueued || b.queuedBytes+e.size() > MaxQueuedBytes {
+	if !b.volumes[e.volume()].queue(e) {
 		return false
 	}
 	b.queue = append(b.queue, e)
-	b.queuedBytes += e.size()
 	b.recall(e)
 	select {
 	case b.wake <- struct{}{}:
@@ -146,7 +114,11 @@ func (b *book) stopping() bool {
 func (b *book) giveUp() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.service.dropped.Add(uint64(len(b.queue)))
+	lost := len(b.queue) - b.trying
+	for _, p := range b.parts {
+		lost += len(p.message.Entries)
+	}
+	b.service.dropped.Add(uint64(lost))
 	b.drop(len(b.queue))
 }
 
@@ -167,27 +139,24 @@ func (b *book) load() error {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
 	there := &book{}
-	err := b.service.config.Log.Read(ctx, subject(b.room), 0, func(m bus.Stored) error {
-		var stored message
-		if err := json.Unmarshal(m.Bytes, &stored); err != nil {
-			return fmt.Errorf("message %d: %w", m.Number, err)
+	for i := range there.volumes {
+		if err := there.loadVolume(ctx, b.service.logs[i], i, subject(b.room)); err != nil {
+			return fmt.Errorf("load the log of a room: %w", err)
 		}
-		there.append(m.Number, len(m.Bytes), stored.Cursor, len(stored.Entries))
-		for _, e := range stored.Entries {
-			there.recall(e)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("load the log of a room: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last, b.points, b.fresh = there.last, there.points, false
-	if b.trying > 0 && there.next > b.next { // it was stored, and only the answer was lost
-		b.drop(b.trying)
+	for i := range b.volumes {
+		there.volumes[i].next = max(there.volumes[i].next, b.volumes[i].next)
+		b.volumes[i].stored = there.volumes[i].stored
 	}
-	b.next = max(b.next, there.next)
+	b.fresh = false
+	b.parts = slices.DeleteFunc(b.parts, func(p part) bool { return p.end <= b.volumes[p.volume].next }) // only the answer was lost
+	if b.trying > 0 {
+		b.finish()
+	} else {
+		b.next = max(b.next, there.volumes[people].next, there.volumes[changes].next)
+	}
 	if b.next == 0 {
 		b.next = uint64(time.Now().UnixMilli())
 	}
@@ -201,61 +170,87 @@ func (b *book) load() error {
 	return nil
 }
 
-// append notes a message that is stored. The caller holds mu.
-func (b *book) append(number uint64, size int, cursor uint64, entries int) {
-	if n := len(b.points); n == 0 || b.points[n-1].bytes >= pointBytes {
-		b.points = append(b.points, point{number: number, cursor: cursor})
-	}
-	b.points[len(b.points)-1].bytes += size
-	b.last, b.next = number, cursor+uint64(entries)
+// loadVolume reads what is stored of one volume.
+func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject string) error {
+	return log.Read(ctx, subject, 0, func(m bus.Stored) error {
+		stored, err := decode(m)
+		if err != nil {
+			return err
+		}
+		b.volumes[volume].append(m.Number, len(m.Bytes), stored)
+		for i, next := range stored.Before {
+			b.volumes[i].next = max(b.volumes[i].next, next)
+		}
+		for _, e := range stored.Entries {
+			b.recall(e)
+		}
+		return nil
+	})
 }
 
 // drop takes entries from the queue. The caller holds mu.
 func (b *book) drop(n int) {
 	for _, e := range b.queue[:n] {
-		b.queuedBytes -= e.size()
+		b.volumes[e.volume()].count(e, -1)
 	}
-	b.queue, b.trying, b.tries = b.queue[n:], 0, 0
+	b.queue = b.queue[n:]
 }
 
-// take returns the next message, of entries that stay in the queue until it is known that they are stored; nil: there is none. One that is tried
-// again is as it was.
-func (b *book) take() *message {
+// take makes messages of what is queued, which stays in the queue until it is known what became of it. What is tried again is as it was.
+func (b *book) take() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := 0
-	for again := b.trying > 0; !again && b.trying < len(b.queue) && b.queue[b.trying].changes == nil; b.trying++ {
+	if b.trying > 0 {
+		return
+	}
+	for size := 0; b.trying < len(b.queue) && b.queue[b.trying].changes == nil; b.trying++ {
 		if size += b.queue[b.trying].size(); b.trying > 0 && size > maxMessageBytes {
 			break
 		}
 	}
-	if b.trying == 0 {
-		return nil
-	}
-	return &message{Cursor: b.next, Entries: b.queue[:b.trying:b.trying]}
+	b.parts = divide(b.next, b.queue[:b.trying])
 }
 
-// store stores the next message, and reports whether there may be more.
+// finish lets entries be read and others follow, once all messages of them are stored, or given up: then their cursors are gone, as perhaps they are
+// stored. The caller holds mu.
+func (b *book) finish() {
+	if len(b.parts) > 0 {
+		return
+	}
+	b.next += uint64(b.trying)
+	b.drop(b.trying)
+	b.trying, b.tries = 0, 0
+}
+
+// store stores what is queued, as the next messages, and reports whether there may be more.
 func (b *book) store() bool {
 	if changes := b.toCatchUp(); changes != nil {
 		return b.catchUp(changes)
 	}
-	m := b.take()
-	if m == nil {
+	b.take()
+	if b.trying == 0 {
 		return false
 	}
-	bytes := encode(m)
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
-	number, err := b.service.config.Log.Append(ctx, subject(b.room), b.last, bytes)
-	if err != nil {
-		return b.failed(err)
+	for len(b.parts) > 0 {
+		p := b.parts[0]
+		for i := range b.volumes {
+			p.message.Before[i] = b.volumes[i].next
+		}
+		bytes := encode(p.message)
+		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+		number, err := b.service.logs[p.volume].Append(ctx, subject(b.room), b.volumes[p.volume].last, bytes)
+		if err != nil {
+			cancel()
+			return b.failed(err)
+		}
+		b.mu.Lock()
+		b.volumes[p.volume].append(number, len(bytes), p.message)
+		b.parts, b.tries = b.parts[1:], 0
+		b.finish()
+		b.mu.Unlock()
+		b.purge(ctx, p.volume)
+		cancel()
 	}
-	b.mu.Lock()
-	b.append(number, len(bytes), m.Cursor, len(m.Entries))
-	b.drop(len(m.Entries))
-	b.mu.Unlock()
-	b.purge(ctx)
 	return true
 }
 
@@ -264,42 +259,32 @@ func (b *book) failed(err error) (more bool) {
 	b.fresh = true
 	b.tries++
 	hopeless := errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrSubject) || errors.Is(err, bus.ErrClosed)
-	log := b.service.config.Logger
+	log, entries := b.service.config.Logger, len(b.parts[0].message.Entries)
 	if b.tries < MaxTries && !hopeless {
-		log.Warn("entries of a room's log could not be stored; it is tried again", "entries", b.trying, "error", err)
+		log.Warn("entries of a room's log could not be stored; it is tried again", "entries", entries, "error", err)
 		if errors.Is(err, bus.ErrSequence) { // all that there was is forgotten by now, or it came after all
 			return true
 		}
 		return b.pause(min(faultPause<<(b.tries-1), maxPause))
 	}
-	log.Error("entries of a room's log were not stored", "entries", b.trying, "error", err)
+	log.Error("entries of a room's log were not stored", "entries", entries, "error", err)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.service.dropped.Add(uint64(b.trying))
-	b.next += uint64(b.trying) // perhaps they are stored, so their cursors are gone
-	b.drop(b.trying)
+	b.service.dropped.Add(uint64(entries))
+	b.parts, b.tries = b.parts[1:], 0
+	b.finish()
 	return !errors.Is(err, bus.ErrClosed)
 }
 
-// purge forgets the oldest messages where the log is too long.
-func (b *book) purge(ctx context.Context) {
+// purge forgets the oldest messages of a volume where it is too long.
+func (b *book) purge(ctx context.Context, volume int) {
 	b.mu.Lock()
-	size, n := 0, 0
-	for _, p := range b.points {
-		size += p.bytes
-	}
-	if size <= MaxRoomBytes+purgeWorth {
-		b.mu.Unlock()
+	below := b.volumes[volume].shorten()
+	b.mu.Unlock()
+	if below == 0 {
 		return
 	}
-	for n < len(b.points)-1 && size > MaxRoomBytes {
-		size -= b.points[n].bytes
-		n++
-	}
-	below := b.points[n].number
-	b.points = slices.Delete(b.points, 0, n)
-	b.mu.Unlock()
-	if err := b.service.config.Log.Purge(ctx, subject(b.room), below); err != nil {
+	if err := b.service.logs[volume].Purge(ctx, subject(b.room), below); err != nil {
 		b.service.config.Logger.Warn("the oldest entries of a room's log were not purged", "error", err)
 	}
 }

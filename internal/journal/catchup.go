@@ -21,8 +21,8 @@ func (b *book) toCatchUp() []state.LastChange {
 }
 
 // catchUp puts what is not in the log before all that is queued, and reports whether there may be more to store.
-func (b *book) catchUp(changes []state.LastChange) bool {
-	missing, err := b.missing(changes)
+func (b *book) catchUp(last []state.LastChange) bool {
+	missing, err := b.missing(last)
 	if err != nil {
 		b.service.config.Logger.Error("the log of a room cannot be read; it is tried again", "error", err)
 		return b.pause(faultPause)
@@ -31,47 +31,38 @@ func (b *book) catchUp(changes []state.LastChange) bool {
 	defer b.mu.Unlock()
 	b.drop(1)
 	for _, e := range missing {
-		b.queuedBytes += e.size()
+		b.volumes[changes].count(e, 1)
 	}
 	b.queue = append(missing, b.queue...)
 	return true
 }
 
-// missing returns entries of those changes that the log has not, by name and version. What is older than the log may have been forgotten.
-func (b *book) missing(changes []state.LastChange) (entries []entry, err error) {
+// missing returns entries of those changes that the log has not, by name and version. What is older than what the log has of changes may have been
+// forgotten.
+func (b *book) missing(last []state.LastChange) (entries []entry, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
-	type noted struct {
-		about   wire.RecordNoted
-		deleted bool
-	}
 	logged := map[noted]bool{}
-	var first bus.Stored
-	err = b.service.config.Log.Read(ctx, subject(b.room), 0, func(m bus.Stored) error {
-		if first.Number == 0 {
-			first = m
-		}
-		var stored message
-		if err := json.Unmarshal(m.Bytes, &stored); err != nil {
-			return fmt.Errorf("message %d: %w", m.Number, err)
-		}
-		for _, e := range stored.Entries {
-			var about wire.RecordNoted
-			if e.Type != wire.TypeRecordChanged && e.Type != wire.TypeRecordDeleted {
-				continue
+	var first [volumes]bus.Stored
+	for i, log := range b.service.logs {
+		err := log.Read(ctx, subject(b.room), 0, func(m bus.Stored) error {
+			if first[i].Number == 0 {
+				first[i] = m
 			}
-			if err := json.Unmarshal(e.Body, &about); err != nil {
-				return fmt.Errorf("message %d: %w", m.Number, err)
-			}
-			logged[noted{about, e.Type == wire.TypeRecordDeleted}] = true
+			return noteAll(logged, m)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for changes in the log of a room: %w", err)
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("look for changes in the log of a room: %w", err)
 	}
-	for _, c := range changes {
-		if logged[noted{c.RecordNoted, c.Deleted}] || first.Number == 0 || c.At.Before(first.At) {
+	since := first[changes]
+	b.mu.Lock()
+	if b.volumes[changes].next == 0 { // none was ever there, so none is forgotten
+		since = first[people]
+	}
+	b.mu.Unlock()
+	for _, c := range last {
+		if logged[noted{c.RecordNoted, c.Deleted}] || since.Number == 0 || c.At.Before(since.At) {
 			continue
 		}
 		typ := wire.TypeRecordChanged
@@ -81,4 +72,29 @@ func (b *book) missing(changes []state.LastChange) (entries []entry, err error) 
 		entries = append(entries, entry{At: c.At.UTC(), Type: typ, Body: encode(c.RecordNoted)})
 	}
 	return entries, nil
+}
+
+// noted is a change of which the log has an entry.
+type noted struct {
+	about   wire.RecordNoted
+	deleted bool
+}
+
+// noteAll adds those of a message.
+func noteAll(logged map[noted]bool, m bus.Stored) error {
+	stored, err := decode(m)
+	if err != nil {
+		return err
+	}
+	for _, e := range stored.Entries {
+		if !aboutRecord(e.Type) {
+			continue
+		}
+		var about wire.RecordNoted
+		if err := json.Unmarshal(e.Body, &about); err != nil {
+			return fmt.Errorf("message %d of a room's log: %w", m.Number, err)
+		}
+		logged[noted{about, e.Type == wire.TypeRecordDeleted}] = true
+	}
+	return nil
 }

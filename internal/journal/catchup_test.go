@@ -36,19 +36,19 @@ func (s *shelf) entries() (all []string) {
 
 // Rule: of the last changes of records those are put into the log that it has not, before what is noted after them, once; but none from before the log.
 func TestCatchUp(t *testing.T) {
-	log := local.NewLog(1 << 30)
+	log, changes := local.NewLog(1<<30), local.NewLog(1<<30)
 	var began time.Time
 	note := func(s *shelf, name string, version uint64) {
 		s.Note("tea", wire.TypeRecordChanged, fmt.Appendf(nil, `{"scope":"room","name":%q,"incarnation":7,"version":%d}`, name, version))
 	}
-	on(t, log, func(s *shelf) {
+	onBoth(t, log, changes, func(s *shelf) {
 		time.Sleep(time.Hour)
 		began = time.Now()
 		note(s, "any1", 1)
 		note(s, "any2", 1)
 	})
 	for range 2 { // what was put there the first time is there the second time
-		on(t, log, func(s *shelf) {
+		onBoth(t, log, changes, func(s *shelf) {
 			time.Sleep(2 * time.Hour)
 			gone := change("any1", 1, began.Add(2*time.Second))
 			gone.Deleted = true
@@ -60,7 +60,7 @@ func TestCatchUp(t *testing.T) {
 			}
 		})
 	}
-	on(t, log, func(s *shelf) {
+	onBoth(t, log, changes, func(s *shelf) {
 		time.Sleep(3 * time.Hour)
 		note(s, "any2", 2) // queued, and logged by then
 		s.CatchUp("tea", []state.LastChange{change("any2", 2, time.Now()), change("any3", 3, time.Now())})
@@ -71,6 +71,17 @@ func TestCatchUp(t *testing.T) {
 		}
 		if s.Dropped() != 0 {
 			t.Errorf("%d entries were dropped", s.Dropped())
+		}
+	})
+}
+
+// Rule: where no change was ever logged, those since the log began are put there.
+func TestCatchUpWithTheFirst(t *testing.T) {
+	on(t, local.NewLog(1<<30), func(s *shelf) {
+		s.say("tea", 1, 1)
+		s.CatchUp("tea", []state.LastChange{change("any1", 1, time.Now().Add(-time.Minute)), change("any2", 1, time.Now().Add(time.Second))})
+		if got := fmt.Sprint(s.entries()); got != "[chat 0 record-changed any21]" {
+			t.Errorf("the log has %s", got)
 		}
 	})
 }

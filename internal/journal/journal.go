@@ -1,12 +1,13 @@
-// Package journal keeps what happens in rooms: one log for each room, on a bus.Log that is bounded by age and size, which whoever is in the room
-// can read.
+// Package journal keeps what happens in rooms: one log for each room, which whoever is in the room can read. What is about records is on one bus.Log,
+// all else on another, each bounded by age and size: however often records change, what people did and said stays.
 //
 // Note never waits: it puts an entry into a bounded queue. Each open log has a goroutine, which reads first what is stored, and then stores what
-// is queued, all that has gathered during one sync as the next message:
+// is queued, all that has gathered during one sync as the next message of its bus.Log:
 //
-//	Note ─ queue ─→ loop ─ {"c": cursor of the first, "e": entries} ─→ bus.Log, subject r<base64url of the room>
+//	Note ─ queue ─→ loop ┬ {"c": cursor of the first, "e": entries} ─→ bus.Log, subject r<base64url of the room>
+//	                     └ the same, of entries about records       ─→ bus.Log of changes
 //
-// Cursors grow by one with each entry. Those of a log in which nothing is stored begin with the time in milliseconds, so that they are higher
+// A reading puts both together by their cursors, which grow by one with each entry. Those of a log in which nothing is stored begin with the time in milliseconds, so that they are higher
 // than all that the room ever had, whatever was forgotten.
 package journal
 
@@ -45,8 +46,8 @@ type Answer struct {
 // Config of a Service.
 type Config struct {
 	Bus bus.Bus
-	// Log is where the logs are. Nobody else appends to it.
-	Log bus.Log
+	// Log is where the logs are, but for what is about records, which is in Changes. Nobody else appends to them.
+	Log, Changes bus.Log
 	// ReadsAny returns whether somebody may read a record of a room whatever it says. Others are not told what was written.
 	ReadsAny func(room string, by state.Caller, record string) bool
 	// Denied tells of these records of a room which somebody may not read. It may leave some out, but not the first, which are asked about again.
@@ -58,6 +59,7 @@ type Config struct {
 type Service struct {
 	// static after construction
 	config  Config
+	logs    [volumes]bus.Log
 	unserve func()
 	stop    chan struct{} // closed by Close
 	loops   sync.WaitGroup
@@ -73,7 +75,7 @@ type Service struct {
 
 // New serves readings.
 func New(c Config) (*Service, error) {
-	s := &Service{config: c, stop: make(chan struct{}), books: map[string]*book{}}
+	s := &Service{config: c, logs: [volumes]bus.Log{people: c.Log, changes: c.Changes}, stop: make(chan struct{}), books: map[string]*book{}}
 	var err error
 	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {
 		return nil, fmt.Errorf("serve the logs of rooms: %w", err)

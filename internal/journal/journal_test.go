@@ -30,13 +30,19 @@ type shelf struct {
 	asked *int // how often it was asked who may read records
 }
 
-// open opens a service on a log, on which records whose names begin with "any" may be read whatever they say, those with "secret" by ann alone, and of those that begin with "costly"
-// one can be asked about at once.
+// open opens a service on a log, and one in memory for changes.
 func open(t *testing.T, l bus.Log) *shelf {
+	t.Helper()
+	return openBoth(t, l, local.NewLog(1<<30))
+}
+
+// openBoth opens a service on two logs, on which records whose names begin with "any" may be read whatever they say, those with "secret" by ann alone, and of those that begin with "costly"
+// one can be asked about at once.
+func openBoth(t *testing.T, l, changes bus.Log) *shelf {
 	t.Helper()
 	b, asked := local.New(), new(int)
 	s, err := journal.New(journal.Config{
-		Bus: b, Log: l, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Bus: b, Log: l, Changes: changes, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		ReadsAny: func(_ string, _ state.Caller, record string) bool { return strings.HasPrefix(record, "any") },
 		Denied: func(_ context.Context, _ string, by state.Caller, records []string) (map[string]bool, error) {
 			denied := map[string]bool{}
@@ -58,8 +64,13 @@ func open(t *testing.T, l bus.Log) *shelf {
 // on runs a scenario in virtual time.
 func on(t *testing.T, l bus.Log, run func(s *shelf)) {
 	t.Helper()
+	onBoth(t, l, local.NewLog(1<<30), run)
+}
+
+func onBoth(t *testing.T, l, changes bus.Log, run func(s *shelf)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, l)
+		s := openBoth(t, l, changes)
 		run(s)
 		s.Close()
 	})
@@ -80,6 +91,11 @@ func (s *shelf) record(room, name string) {
 func (s *shelf) read(room, identity string, r wire.LogRead) wire.Log {
 	s.Helper()
 	synctest.Wait()
+	return s.readNow(room, identity, r)
+}
+
+func (s *shelf) readNow(room, identity string, r wire.LogRead) wire.Log {
+	s.Helper()
 	b, err := json.Marshal(journal.Request{Room: room, By: state.Caller{Identity: identity}, LogRead: r})
 	if err != nil {
 		s.Fatal(err)
@@ -143,14 +159,14 @@ func TestRead(t *testing.T) {
 func TestReopened(t *testing.T) {
 	for name, close := range map[string]bool{"closed": true, "idle": false} {
 		t.Run(name, func(t *testing.T) {
-			l := local.NewLog(1 << 30)
-			on(t, l, func(s *shelf) {
+			l, changes := local.NewLog(1<<30), local.NewLog(1<<30)
+			onBoth(t, l, changes, func(s *shelf) {
 				s.say("tea", 1, wire.MaxChatKept+5)
 				s.record("tea", "board")
 				last := s.read("tea", "ann", wire.LogRead{}).Last
 				if close {
 					s.Close()
-					s = open(s.T, l)
+					s = openBoth(s.T, l, changes)
 					defer s.Close()
 				} else {
 					time.Sleep(time.Hour)
@@ -222,8 +238,14 @@ func TestSlowDisk(t *testing.T) {
 		if d := s.Dropped(); d != 7+2 { // each takes some bytes more
 			t.Errorf("%d dropped", d)
 		}
+		for range journal.MaxQueued + 3 {
+			s.record("tea", "board")
+		}
+		if d := s.Dropped(); d != 7+2+3 { // records have a share of their own
+			t.Errorf("%d dropped", d)
+		}
 		close(l.Stores)
-		if all := s.read("tea", "ann", wire.LogRead{}); all.Last-all.First+1 != journal.MaxQueued {
+		if all := s.read("tea", "ann", wire.LogRead{}); all.Last-all.First+1 != 2*journal.MaxQueued {
 			t.Errorf("from %d to %d", all.First, all.Last)
 		}
 		messages := 0

@@ -10,11 +10,12 @@ import (
 const (
 	// MaxRooms whose logs are open at once.
 	MaxRooms = 10_000
-	// MaxRoomBytes of one room's log, so that a busy room does not make the others be forgotten. The oldest messages go.
-	MaxRoomBytes = 8 << 20
-	// MaxQueued entries of a room, and MaxQueuedBytes, that wait to be stored. What is beyond is not logged.
+	// MaxRoomBytes of one room's log, for what is about records and for all else, so that a busy room does not make the others be forgotten. The oldest
+	// messages go.
+	MaxRoomBytes = 4 << 20
+	// MaxQueued entries of a room, and MaxQueuedBytes, that wait to be stored, of each of the two. What is beyond is not logged.
 	MaxQueued      = 4096
-	MaxQueuedBytes = 4 << 20
+	MaxQueuedBytes = 2 << 20
 	// maxMessageBytes of entries in one message, unless it is a single one.
 	maxMessageBytes = bus.MaxStoredBytes / 4
 	// pointBytes lie between two places of a log from which it can be read.

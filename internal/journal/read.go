@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/wire"
@@ -53,57 +55,110 @@ func (s *Service) read(ctx context.Context, r Request) (*wire.Log, error) {
 // entries reads so many entries behind log.After, and moves that.
 func (b *book) entries(ctx context.Context, log *wire.Log, limit int) error {
 	b.mu.Lock()
-	after, from := log.After, uint64(0)
+	after, from := log.After, [volumes]uint64{}
 	log.Entries, log.First, log.Last = []wire.LogEntry{}, b.next, b.next-1
-	for _, p := range b.points {
-		if from == 0 || p.cursor <= after+1 {
-			from = p.number
-		}
+	for i := range b.volumes {
+		from[i] = b.volumes[i].from(after)
 	}
 	b.mu.Unlock()
-	log.After = max(log.After, log.Last)
-	if from == 0 || after >= log.Last {
-		return b.oldest(ctx, log)
-	}
-	size := 0
-	err := b.service.config.Log.Read(ctx, subject(b.room), from-1, func(m bus.Stored) error {
-		var stored message
-		if err := json.Unmarshal(m.Bytes, &stored); err != nil {
-			return fmt.Errorf("message %d of a room's log: %w", m.Number, err)
+	horizon := log.Last // up to which all was read
+	for i := range from {
+		if from[i] == 0 || after >= log.Last {
+			continue
 		}
-		for i, e := range stored.Entries {
-			cursor := stored.Cursor + uint64(i)
-			switch {
-			case cursor <= after:
-				continue
-			case len(log.Entries) == limit || len(log.Entries) > 0 && size+len(e.Body) > wire.MaxBulkBytes:
-				log.After = log.Entries[len(log.Entries)-1].Cursor
-				return errEnough
-			case cursor > log.Last: // stored meanwhile
-				return errEnough
-			}
-			size += len(e.Body)
-			log.Entries = append(log.Entries, wire.LogEntry{Cursor: cursor, At: e.At, Type: e.Type, Body: e.Body})
+		entries, upTo, err := b.entriesOf(ctx, i, from[i], span{after, log.Last, limit})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) {
-		return err
+		log.Entries, horizon = append(log.Entries, entries...), min(horizon, upTo)
 	}
+	log.After = max(after, horizon)
+	slices.SortFunc(log.Entries, func(a, b wire.LogEntry) int { return cmp.Compare(a.Cursor, b.Cursor) })
+	cut(log, horizon, limit)
 	return b.oldest(ctx, log)
 }
 
-// oldest finds out where the log begins now: the bus.Log forgets by itself.
-func (b *book) oldest(ctx context.Context, log *wire.Log) error {
-	m, err := b.service.config.Log.First(ctx, subject(b.room))
-	if err != nil || m.Number == 0 {
+// span is what to read: entries with cursors above after, up to last, and so many.
+type span struct {
+	after, last uint64
+	limit       int
+}
+
+// takes tells whether there is room for one more entry, where so many bytes are taken.
+func (s span) takes(entries []wire.LogEntry, size int, body []byte) bool {
+	return len(entries) < s.limit && (len(entries) == 0 || size+len(body) <= wire.MaxBulkBytes)
+}
+
+// entriesOf reads entries of one volume, from a message on, and up to which cursor these are all that it has.
+func (b *book) entriesOf(ctx context.Context, volume int, from uint64, s span) (entries []wire.LogEntry, upTo uint64, err error) {
+	size := 0
+	upTo = s.last
+	err = b.service.logs[volume].Read(ctx, subject(b.room), from-1, func(m bus.Stored) error {
+		stored, err := decode(m)
+		if err != nil {
+			return err
+		}
+		stored.each(func(cursor uint64, e entry) bool {
+			switch {
+			case cursor <= s.after:
+				return true
+			case cursor > s.last: // stored meanwhile
+				err = errEnough
+			case !s.takes(entries, size, e.Body):
+				upTo, err = entries[len(entries)-1].Cursor, errEnough
+			default:
+				size += len(e.Body)
+				entries = append(entries, wire.LogEntry{Cursor: cursor, At: e.At, Type: e.Type, Body: e.Body})
+			}
+			return err == nil
+		})
 		return err
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
 	}
-	var stored message
-	if err := json.Unmarshal(m.Bytes, &stored); err != nil {
-		return fmt.Errorf("message %d of a room's log: %w", m.Number, err)
+	return entries, upTo, err
+}
+
+// cut leaves of the entries of both volumes what is complete, and not too much.
+func cut(log *wire.Log, horizon uint64, limit int) {
+	size, s := 0, span{limit: limit}
+	for i, e := range log.Entries {
+		if e.Cursor > horizon {
+			log.Entries = log.Entries[:i]
+			return
+		}
+		if !s.takes(log.Entries[:i], size, e.Body) {
+			log.Entries, log.After = log.Entries[:i], log.Entries[i-1].Cursor
+			return
+		}
+		size += len(e.Body)
 	}
-	log.First = stored.Cursor
+}
+
+// oldest finds out where the log begins now, and from where on nothing is gone: the bus.Log forgets by itself.
+func (b *book) oldest(ctx context.Context, log *wire.Log) error {
+	var whole [volumes]uint64 // the same of each volume
+	b.mu.Lock()
+	for i := range whole {
+		whole[i] = b.volumes[i].next // where it is empty
+	}
+	b.mu.Unlock()
+	for i := range whole {
+		m, err := b.service.logs[i].First(ctx, subject(b.room))
+		if err != nil {
+			return err
+		}
+		if m.Number == 0 {
+			continue
+		}
+		stored, err := decode(m)
+		if err != nil {
+			return err
+		}
+		log.First, whole[i] = min(log.First, stored.Cursor), stored.Before[i]
+	}
+	log.Complete = max(log.First, min(log.Last+1, max(whole[people], whole[changes])))
 	return nil
 }
 
@@ -114,7 +169,7 @@ func (s *Service) withhold(ctx context.Context, r Request, log *wire.Log) error 
 	var ask []string
 	readsAny := map[string]bool{} // of those that were looked at
 	for i, e := range log.Entries {
-		if e.Type != wire.TypeRecordChanged && e.Type != wire.TypeRecordDeleted {
+		if !aboutRecord(e.Type) {
 			continue
 		}
 		if err := json.Unmarshal(e.Body, &about[i]); err != nil {

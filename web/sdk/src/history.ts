@@ -1,7 +1,7 @@
 // Chat from before what the server gives to who joins: read from the room's log, from its end to its beginning.
 
 import { ParleyError } from "./errors.js";
-import type { ChatMessage, Log, LogRead } from "./wire.gen.js";
+import type { ChatMessage, Log, LogEntry, LogRead } from "./wire.gen.js";
 import { limits } from "./wire.gen.js";
 
 /** In one call: the log holds other things too, and a room with little chat has many pages of those. */
@@ -14,6 +14,8 @@ export class ChatHistory {
   #first = 0;
   /** The oldest entry that was read; undefined: none was. */
   #oldest: number | undefined;
+  /** How many cursors the next page goes back over: more where most are of entries that are gone. */
+  #span: number = limits.maxLogEntries;
 
   constructor(read: ReadLog) {
     this.#ask = read;
@@ -37,18 +39,24 @@ export class ChatHistory {
     return [];
   }
 
-  /** The messages among the entries before a cursor. One reply has not all of them where they are long. */
+  /** The messages among the entries before a cursor. One reply has not all of them where they are long. A page that is too large is left to the next. */
   async #page(before: number): Promise<ChatMessage[]> {
-    const start = Math.max(this.#first, before - limits.maxLogEntries);
-    const messages: ChatMessage[] = [];
-    for (let after = start - 1; after < before - 1; ) {
-      const page = await this.#read({ after, limit: before - 1 - after });
+    const start = Math.max(this.#first, before - this.#span);
+    const found: LogEntry[] = [];
+    let replies = 0;
+    for (let after = start - 1; after < before - 1; replies++) {
+      if (replies > 0 && this.#span > limits.maxLogEntries) {
+        this.#span /= 2;
+        return [];
+      }
+      const page = await this.#read({ after, limit: Math.min(before - 1 - after, limits.maxLogEntries) });
       this.#first = page.first;
-      messages.push(...page.entries.filter((e) => e.type === "chat" && e.cursor < before).map((e) => e.body as ChatMessage));
+      found.push(...page.entries.filter((e) => e.cursor < before));
       after = Math.max(page.after, after + 1); // what may not be read is left out, perhaps all of a page
     }
+    if (replies === 1 && found.length < limits.maxLogEntries / 2) this.#span *= 2;
     this.#oldest = start;
-    return messages;
+    return found.filter((e) => e.type === "chat").map((e) => e.body as ChatMessage);
   }
 
   async #read(body: LogRead): Promise<Log> {

@@ -23,7 +23,7 @@ function log(first: number, count: number, every: number): { read: ReadLog; aske
       assert.ok((body.limit ?? 0) >= 1 && (body.limit ?? 0) <= limits.maxLogEntries, `limit ${body.limit}`);
       const found = entries.filter((e) => e.cursor > body.after).slice(0, body.limit);
       const last = first + count - 1;
-      return { entries: found, after: Math.max(body.after, found.at(-1)?.cursor ?? last), first, last };
+      return { entries: found, after: Math.max(body.after, found.at(-1)?.cursor ?? last), first, complete: first, last };
     },
   };
 }
@@ -46,7 +46,7 @@ test("every message of the log is given once, in order, whatever else is in it a
 });
 
 test("an empty log is over at once", async () => {
-  const history = new ChatHistory(async () => ({ entries: [], after: 0, first: 1, last: 0 }));
+  const history = new ChatHistory(async () => ({ entries: [], after: 0, first: 1, complete: 1, last: 0 }));
   assert.deepEqual(await history.older(() => false), []);
   assert.equal(history.isOver, true);
 });
@@ -112,4 +112,26 @@ test("what others forgot, as their server began anew, is not forgotten here", ()
   state.replace(snapshot(said(1, 10)));
   assert.equal(gaps(state.replace(snapshot([]))), 0);
   assert.deepEqual(ids(state), said(1, 10).map((m) => m.id));
+});
+
+test("what lies behind millions of changes that are gone is found, and nothing is left out where it is dense again", async () => {
+  const chat = [...Array.from({ length: 3000 }, (_, i) => i + 1), 5_000, 400_000, 2_000_000, ...Array.from({ length: 300 }, (_, i) => 9_000_000 + i)];
+  const last = 9_010_000; // behind the chat are changes
+  const entries = [...chat.map((cursor): LogEntry => ({ cursor, at: "", type: "chat", body: message(cursor) })),
+    ...Array.from({ length: 9_700 }, (_, i): LogEntry => ({ cursor: 9_000_301 + i, at: "", type: "record-changed", body: {} }))];
+  let asked = 0;
+  const history = new ChatHistory(async (body) => {
+    asked++;
+    const found = entries.filter((e) => e.cursor > body.after).slice(0, body.limit);
+    return { entries: found, after: Math.max(body.after, found.at(-1)?.cursor ?? last), first: 1, complete: 9_000_301, last };
+  });
+  let messages: ChatMessage[] = [];
+  let calls = 0;
+  for (; !history.isOver; calls++) {
+    const before = asked;
+    messages = [...(await history.older(() => false)), ...messages];
+    assert.ok(asked - before <= 1 + 8, `${asked - before} readings in one call`);
+    assert.ok(calls < 60, `${calls} calls have found ${messages.length} of ${chat.length}`);
+  }
+  assert.deepEqual(messages.map((m) => m.id), chat);
 });

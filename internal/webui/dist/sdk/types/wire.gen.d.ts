@@ -693,8 +693,13 @@ export interface Log {
      * there are no entries.
      */
     after: number;
-    /** first is the cursor of the oldest entry that is kept. If it is above After + 1, entries are gone. */
+    /** first is the cursor of the oldest entry that is kept. */
     first: number;
+    /**
+     * complete is the cursor from which on none is gone; before it are entries about records alone, or only others. If
+     * it is above After + 1 of the reading before, entries are gone.
+     */
+    complete: number;
     /** last is the cursor of the newest. */
     last: number;
 }
