@@ -94,8 +94,9 @@ type faultyBus struct {
 	mu   sync.Mutex
 	lose func(m []byte) bool
 	hang bool
-	fail string        // the next request that contains it is a fault of the server
-	gone atomic.Uint64 // messages that queues of shared state count as lost beside their own
+	held func(m []byte) <-chan struct{} // of a request that waits: closed when it goes on; nil: it does not wait
+	fail string                         // the next request that contains it is a fault of the server
+	gone atomic.Uint64                  // messages that queues of shared state count as lost beside their own
 }
 
 // Subscribe lets queues of shared state count what gone says.
@@ -126,7 +127,7 @@ func (b *faultyBus) Publish(subject string, m []byte) error {
 
 func (b *faultyBus) Request(ctx context.Context, subject string, m []byte) ([]byte, error) {
 	b.mu.Lock()
-	hang, fail := b.hang, b.fail != "" && bytes.Contains(m, []byte(b.fail))
+	hang, held, fail := b.hang, b.held, b.fail != "" && bytes.Contains(m, []byte(b.fail))
 	if fail {
 		b.fail = ""
 	}
@@ -138,7 +139,30 @@ func (b *faultyBus) Request(ctx context.Context, subject string, m []byte) ([]by
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	if held != nil {
+		if goesOn := held(m); goesOn != nil {
+			select {
+			case <-goesOn:
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
 	return b.Bus.Request(ctx, subject, m)
+}
+
+// hold keeps requests waiting that contain a text, until the function that it returns is called.
+func (b *faultyBus) hold(text string) func() {
+	goesOn := make(chan struct{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held = func(m []byte) <-chan struct{} {
+		if bytes.Contains(m, []byte(text)) {
+			return goesOn
+		}
+		return nil
+	}
+	return func() { close(goesOn) }
 }
 
 func (b *faultyBus) failOn(request string) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -28,19 +27,29 @@ type share struct {
 
 	// owned by the session's loop
 	lost uint64 // events.Lost() at the last event
+
+	// guarded by Session.mu
+	resets int // so often all that the session has in scopes was ended
 }
 
 // door is how a session gets into a scope. A scope may take long to open, or wait for a disk: the room and media do not wait for that.
 type door struct {
+	// static after construction
+	asking chan struct{} // held by whoever asks the scope; capacity 1
+
 	// guarded by Session.mu
 	open  bool      // the scope was asked to let the session in: requests go to it
 	held  []waiting // requests until then, in their order
 	bytes int       // of their bodies
 
-	// guarded by mu
-	mu   sync.Mutex // held while the scope is asked
-	left bool       // it is over, and nothing lets it in again
+	// guarded by asking
+	left bool // it is over, and nothing lets it in again
 }
+
+func newDoor() *door { return &door{asking: make(chan struct{}, 1)} }
+
+func (d *door) lock()   { d.asking <- struct{}{} }
+func (d *door) unlock() { <-d.asking }
 
 // waiting is a request that waits at a door.
 type waiting struct {
@@ -60,7 +69,7 @@ func (s *Service) newShare(p *seat, identity string, grants wire.Grants) *share 
 	}
 	h := &share{caller: state.Caller{Session: p.id, Identity: identity, Room: p.room, Grants: grants}, events: events, doors: map[wire.Scope]*door{}}
 	for _, scope := range bothScopes {
-		h.doors[scope] = &door{}
+		h.doors[scope] = newDoor()
 	}
 	return h
 }
@@ -152,9 +161,9 @@ func (s *Service) leaveState(p *seat, h *share) {
 	h.events.Close()
 	for _, scope := range bothScopes {
 		d := h.doors[scope]
-		d.mu.Lock() // behind a request that is letting it in
+		d.lock() // behind a request that is letting it in
 		d.left = true
-		d.mu.Unlock()
+		d.unlock()
 		s.scopeRequest(p, h, scopes.Request{Scope: scope, Type: scopes.TypeDetach})
 	}
 }
@@ -163,8 +172,8 @@ func (s *Service) leaveState(p *seat, h *share) {
 // its old socket.
 func (s *Service) letIn(p *seat, h *share, scope wire.Scope) (bool, *wire.Error) {
 	d := h.doors[scope]
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.lock()
+	defer d.unlock()
 	if d.left {
 		return false, nil
 	}
@@ -220,6 +229,8 @@ type asked struct {
 	body  json.RawMessage
 	scope wire.Scope
 	again bool // asked once more, as the scope did not know the session
+	after int  // share.resets when it was sent
+	sent  bool
 	// owned by who sends it
 	command state.Command // what body says, until it is sent
 }
@@ -272,12 +283,26 @@ func (s *Session) request(id uint64, a *asked) *wire.Error {
 	r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: id}
 	ctx := scopes.WithDecoded(context.Background(), r, a.scope, a.command)
 	a.command = nil
-	_, refused := s.service.askScopeIn(ctx, r)
+	refused := s.send(ctx, a.scope, r)
 	if refused != nil {
 		s.mu.Lock()
 		s.forgetAsked(id)
 		s.mu.Unlock()
 	}
+	return refused
+}
+
+// send asks for something that is noted, as r.Reply. No reset comes in between.
+func (s *Session) send(ctx context.Context, scope wire.Scope, r scopes.Request) *wire.Error {
+	d := s.share.doors[scope]
+	d.lock()
+	defer d.unlock()
+	s.mu.Lock()
+	if a := s.underway[r.Reply]; a != nil {
+		a.sent, a.after = true, s.share.resets
+	}
+	s.mu.Unlock()
+	_, refused := s.service.askScopeIn(ctx, r)
 	return refused
 }
 
@@ -361,7 +386,8 @@ func (s *Session) stateReply(e scopes.Event) {
 		again, _ = s.service.letIn(&s.seat, s.share, a.scope)
 	}
 	if again {
-		if _, refused = s.service.askScope(&s.seat, s.share, scopes.Request{Type: a.typ, Body: a.body, Reply: e.Reply}); refused == nil {
+		r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: e.Reply}
+		if refused = s.send(context.Background(), a.scope, r); refused == nil {
 			return
 		}
 		answer = refusal(e.Reply, refused)
@@ -396,11 +422,11 @@ func (a *asked) subscribes() bool {
 	return false
 }
 
-// giveUp answers what is under way, as replies may have been lost, or say what is not so any more.
+// giveUp answers what was sent before the last reset, as replies may have been lost, or say what is not so any more.
 func (s *Session) giveUp(about func(*asked) bool) {
 	s.mu.Lock()
 	all := maps.Clone(s.underway)
-	maps.DeleteFunc(all, func(_ uint64, a *asked) bool { return !about(a) })
+	maps.DeleteFunc(all, func(_ uint64, a *asked) bool { return !a.sent || a.after == s.share.resets || !about(a) })
 	for id := range all {
 		s.forgetAsked(id)
 	}
@@ -488,18 +514,37 @@ func (s *Session) resetState() {
 	if s.share == nil {
 		return
 	}
+	replies, lost := s.resetScopes()
+	for _, e := range replies {
+		s.stateReply(e)
+	}
+	if lost {
+		s.giveUp((*asked).any)
+		return
+	}
+	s.giveUp((*asked).subscribes) // a reply that waits for a disk would come after what says that they have ended
+}
+
+// resetScopes asks the scopes, while nothing else does, and returns the replies among what they have told until then, and whether some of that
+// was lost.
+func (s *Session) resetScopes() (replies []scopes.Event, lost bool) {
+	for _, scope := range bothScopes {
+		d := s.share.doors[scope]
+		d.lock()
+		defer d.unlock()
+	}
 	for _, scope := range bothScopes {
 		s.service.scopeRequest(&s.seat, s.share, scopes.Request{Scope: scope, Type: scopes.TypeReset})
 	}
 	for b, ok := s.share.events.Next(); ok; b, ok = s.share.events.Next() {
 		if e, err := scopes.DecodeEvent(b); err == nil && e.Reply != 0 {
-			s.stateReply(e)
+			replies = append(replies, e)
 		}
 	}
-	if lost := s.share.events.Lost(); lost != s.share.lost {
-		s.share.lost = lost
-		s.giveUp((*asked).any)
-		return
-	}
-	s.giveUp((*asked).subscribes) // a reply that waits for a disk would come after what says that they have ended
+	n := s.share.events.Lost()
+	lost, s.share.lost = n != s.share.lost, n
+	s.mu.Lock()
+	s.share.resets++
+	s.mu.Unlock()
+	return replies, lost
 }

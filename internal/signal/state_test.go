@@ -731,6 +731,37 @@ func TestNoSubscriptionAfterResync(t *testing.T) {
 	})
 }
 
+// Rule: a subscription that reaches its scope while the client is about to be told that all have ended ends with them, or stays: none is refused and
+// carried out all the same.
+func TestSubscriptionDuringReset(t *testing.T) {
+	withState(t, func(n *node) {
+		ann, bob := n.connect(), n.connect()
+		ann.join("ann")
+		bob.join("bob")
+		ann.reply(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{})
+		goOn := n.bus.hold(wire.TypeEventSubscribe)
+		go func() { _ = ann.send(3, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}}) }()
+		synctest.Wait()
+		n.bus.gone.Add(1)
+		carol := n.connect()
+		carol.join("carol") // ann is told, and finds out that something was lost
+		synctest.Wait()
+		goOn()
+		synctest.Wait()
+		lost := ann.messages()
+		bob.reply(2, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		got := ann.answers(3)
+		if len(got) != 1 || types(lost) != "state-lost state-lost" {
+			t.Fatalf("answered %+v; told %s", got, types(lost))
+		}
+		begun := slices.IndexFunc(lost, func(m wire.Message) bool { return m.Type == wire.TypeStateLost })
+		stays := got[0].Type != wire.TypeError && got[0].Seq > lost[begun].Seq
+		if told := len(ann.messages()) > len(lost); told != stays {
+			t.Errorf("answered %s, %d messages after that all had ended; told of an event: %v", got[0].Type, int64(got[0].Seq)-int64(lost[begun].Seq), told)
+		}
+	})
+}
+
 // Rule: requests of state that are refused, or repeated, take of the allowance too.
 func TestRefusedRequestsCount(t *testing.T) {
 	withState(t, func(n *node) {
