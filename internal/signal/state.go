@@ -97,15 +97,21 @@ func (s *Session) enterScope(scope wire.Scope, d *door) {
 		}
 	}()
 	_, refused := s.service.letIn(&s.seat, s.share, scope)
-	for {
-		held := s.unhold(d)
-		if len(held) == 0 {
-			return
+	for held := s.unhold(d); len(held) > 0; held = s.unhold(d) {
+		s.passAll(held, refused)
+	}
+}
+
+// passAll asks what has waited at a door, in its order. Where the scope does not take one in time, those behind it have waited as long.
+func (s *Session) passAll(held []waiting, refused *wire.Error) {
+	for _, w := range held {
+		began := time.Now()
+		err := s.pass(w, refused)
+		if err != nil {
+			s.answerState(w.id, refusal(w.id, err), err)
 		}
-		for _, w := range held {
-			if err := s.pass(w, refused); err != nil {
-				s.answerState(w.id, refusal(w.id, err), err)
-			}
+		if err != nil && time.Since(began) >= scopes.AskTime {
+			refused = overloaded("shared state does not take requests now")
 		}
 	}
 }

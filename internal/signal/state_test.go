@@ -414,6 +414,31 @@ func TestStateThatDoesNotCome(t *testing.T) {
 	})
 }
 
+// What waits for a scope that lets the session in, and then takes nothing, is refused together: nobody waits as often as there are requests before
+// his.
+func TestStateThatTakesNothing(t *testing.T) {
+	withStuckState(t, func(n *node, reads chan struct{}) {
+		ann := n.connect()
+		ann.join("ann")
+		const requests = 20
+		for id := range uint64(requests) {
+			_ = ann.send(2+id, wire.TypeEventPublish, wire.EventPublish{Name: "wave"})
+		}
+		goOn := n.bus.hold(wire.TypeEventPublish)
+		close(reads)
+		pass(11 * time.Second)
+		for id := range uint64(requests) {
+			if got := ann.answers(2 + id); len(got) != 1 || got[0].Type != wire.TypeError {
+				t.Errorf("request %d of %d: %+v", id, requests, got)
+			}
+		}
+		goOn()
+		if m := ann.reply(1000, wire.TypeEventPublish, wire.EventPublish{Name: "wave"}); m.Type != wire.TypeOK {
+			t.Errorf("afterwards: %s %s", m.Type, m.Body)
+		}
+	})
+}
+
 // Whoever leaves while a scope lets it in is not present in it afterwards.
 func TestLeavesBeforeStateComes(t *testing.T) {
 	withStuckState(t, func(n *node, reads chan struct{}) {
