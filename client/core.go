@@ -379,11 +379,11 @@ func versionsSince(since, now uint64) []uint64 {
 	return versions
 }
 
-// look reads earlier versions, and then calls done, unless the record is read anew by then, or has ended.
+// look reads earlier versions, and then calls done, unless the record is read anew by then or will be, or has ended.
 func (c *core) look(versions []uint64, incarnation uint64, documents map[uint64]*state.Value, done func()) {
 	asks := c.asks
-	c.records.past(c.name, versions, func(results []wire.RecordResult) {
-		if c.ended != nil || !c.replica.live || asks != c.asks {
+	c.records.past(c.name, versions, func(results []wire.RecordResult, err error) {
+		if c.ended != nil || !c.replica.live || asks != c.asks || isLost(err) {
 			return
 		}
 		for _, x := range results {
@@ -442,7 +442,7 @@ func (c *core) meet(b before) {
 			c.merge([]*write{w}, c.now(), sameRecord || created)
 		}
 	}
-	r.retarget()
+	r.retarget(b.writes)
 	r.settle()
 }
 

@@ -127,6 +127,7 @@ type cable struct {
 	mu     sync.Mutex
 	conn   *line
 	isSlow bool // from the next connection on
+	holdAt int  // on the next connections the client hears nothing more when it has written so often; 0: it does
 	down   bool
 }
 
@@ -137,14 +138,18 @@ type line struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu   sync.Mutex
-	held chan struct{} // closed when the client hears again; nil: it does
-	mute bool          // the server does not hear the client
+	mu     sync.Mutex
+	held   chan struct{} // closed when the client hears again; nil: it does
+	holdAt int           // it does not when it has written so much more often; 0: it does
+	mute   bool          // the server does not hear the client
 }
 
 func (l *line) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	mute := l.mute
+	if l.holdAt--; l.holdAt == 0 {
+		l.held = make(chan struct{})
+	}
 	l.mu.Unlock()
 	if mute {
 		return len(b), nil
@@ -192,6 +197,13 @@ func (c *cable) hold() (release func()) {
 	}
 }
 
+// holdWhen lets the client hear nothing more on the next connections when it has written so often; 0: it does.
+func (c *cable) holdWhen(written int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holdAt = written
+}
+
 // mute lets the server hear nothing until the connection is cut.
 func (c *cable) mute() {
 	c.mu.Lock()
@@ -214,7 +226,7 @@ func (c *cable) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	c.conn = &line{Conn: near, isSlow: c.isSlow, closed: make(chan struct{})}
+	c.conn = &line{Conn: near, isSlow: c.isSlow, holdAt: c.holdAt, closed: make(chan struct{})}
 	return c.conn, nil
 }
 

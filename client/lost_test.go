@@ -188,6 +188,35 @@ func TestLostWritesAreJudged(t *testing.T) {
 	}
 }
 
+// Rule: a write that is being judged when the session is lost once more is judged in the next one.
+func TestLostWhileItIsJudged(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		bob, _ := t.join("bob")
+		hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+		t.must(hers.Set(t.Context(), "a", 0))
+		synctest.Wait()
+		cable.hold()
+		result := hers.Send(set(t, "a", 1), client.WriteOptions{})
+		cable.away()
+		t.must(his.Set(t.Context(), "b", 1))
+		t.must(his.Set(t.Context(), "a", 0)) // so that the versions between alone can tell
+		cable.holdWhen(4) // it has asked for the versions since then
+		cable.mend()
+		pass(6 * time.Second)
+		if hers.Version() != 4 || !hers.Pending() {
+			t.Fatalf("at version %d, pending %v: it is not being judged", hers.Version(), hers.Pending())
+		}
+		cable.holdWhen(0)
+		cable.away()
+		cable.mend()
+		t.must(<-result)
+		if synctest.Wait(); string(hers.JSON("")) != `{"a":0,"b":1}` || his.Version() != 4 {
+			t.Errorf("%s, at version %d", hers.JSON(""), his.Version())
+		}
+	})
+}
+
 func write(path, value string) []wire.Operation {
 	return []wire.Operation{{Op: wire.OperationSet, Path: path, Value: json.RawMessage(value)}}
 }

@@ -145,8 +145,9 @@ func (r *records) subscribe(cores []*core) {
 	})
 }
 
-// past reads earlier versions of a record. What has no room in one reply is asked for again; what cannot be had is left out.
-func (r *records) past(name string, versions []uint64, done func([]wire.RecordResult)) {
+// past reads earlier versions of a record. What has no room in one reply is asked for again; what cannot be had is left out. With an error, so is what
+// was not answered.
+func (r *records) past(name string, versions []uint64, done func([]wire.RecordResult, error)) {
 	var found []wire.RecordResult
 	var read func(versions []uint64)
 	read = func(versions []uint64) {
@@ -171,7 +172,7 @@ func (r *records) past(name string, versions []uint64, done func([]wire.RecordRe
 				read(rest)
 				return
 			}
-			done(found)
+			done(found, err)
 		})
 	}
 	read(versions)

@@ -192,11 +192,11 @@ func (r *replica) acknowledge(batch []*write, written have) {
 	r.settle()
 }
 
-// retarget: all writes that are not underway are for the record that is here now.
-func (r *replica) retarget() {
+// retarget: those of these writes that are not underway have met the record that is here now, and are for that.
+func (r *replica) retarget(met []*write) {
 	target, version := r.current(), r.has().version
 	for _, w := range r.writes {
-		if !w.underway {
+		if !w.underway && slices.Contains(met, w) {
 			w.target = target
 			if w.sees {
 				w.seen = version

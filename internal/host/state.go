@@ -120,13 +120,29 @@ func (n *node) storedState(ctx context.Context, config scopes.ServiceConfig) (er
 	if n.store == nil {
 		return nil
 	}
-	if config.Log, err = n.store.Log(ctx, stateLog, bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}); err != nil {
+	if config.Log, err = n.openState(ctx); err != nil {
 		return err
 	}
 	config.May, config.MaxStored = n.mayState, n.cfg.StateBytes
 	n.scopes, err = scopes.NewService(ctx, config)
 	n.durable = err == nil
 	return err
+}
+
+// openState opens the log of durable records. Where --state-bytes is less than what is there, there is room all the same for deletions, and to say what is not
+// needed any more.
+func (n *node) openState(ctx context.Context) (bus.Log, error) {
+	limits := bus.Limits{MaxBytes: n.cfg.StateBytes + scopes.ShelfReserve}
+	log, err := n.store.Log(ctx, stateLog, limits)
+	if err != nil {
+		return nil, err
+	}
+	size, err := log.Size(ctx)
+	if err != nil || size <= n.cfg.StateBytes {
+		return log, err
+	}
+	limits.MaxBytes = size + scopes.ShelfReserve
+	return n.store.Log(ctx, stateLog, limits)
 }
 
 // watched is a file: when it was read, and how it was at the last look.

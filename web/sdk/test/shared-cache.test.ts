@@ -201,6 +201,25 @@ test("what was on its way is made again where the versions show that it was not,
   }
 });
 
+test("what is written while others are judged has seen what was there then, and nothing since", async () => {
+  const memory = new Memory();
+  memory.save({ name: "board", incarnation: 3, version: 5, value: { a: 1 }, writes: [{ operations: [{ op: "set", path: "light", value: true }], isSent: true, since: 5 }] });
+  const { server, state } = await open(memory);
+  const record = await state.record("board", { merge: (_, local) => local });
+  answer(server, 7, { a: 1, b: 1 });
+  await settle();
+  const [look] = asked(server, "record-read");
+  void record.set({ mine: true });
+  told(server, 8, [{ op: "set", path: "a", value: 2 }]);
+  await settle();
+  server.reply("records", { results: [{ record: { name: "board", incarnation: 3, version: 6, value: { a: 1 } } }] }, look);
+  await settle();
+  server.reply("written", { incarnation: 3, version: 9 }, asked(server, "record-write")[0]);
+  told(server, 9, [{ op: "set", path: "light", value: true }]);
+  await settle();
+  assert.equal((asked(server, "record-write")[1]?.body as { version?: number }).version, 7);
+});
+
 test("what was sent as one is judged as one: where a part of it was not kept, nobody knows", async () => {
   const memory = new Memory();
   memory.save({ name: "board", incarnation: 3, version: 5, value: ["a"], writes: [{ operations: [{ op: "set", path: "[0]", value: "b" }], isSent: true }] });

@@ -23,7 +23,9 @@ function Message({ toast }: { readonly toast: Toast }): JSX.Element {
     dismiss(id);
   };
   const stays = (): void => hold(id);
-  const goes = (): void => release(toast);
+  const goes = ({ currentTarget }: { readonly currentTarget: EventTarget & Element }): void => {
+    if (!currentTarget.matches(":hover, :focus-within")) release(toast);
+  };
   return (
     <div class="toast" onFocusIn={stays} onFocusOut={goes} onPointerEnter={stays} onPointerLeave={goes}>
       <div class="toast-says">

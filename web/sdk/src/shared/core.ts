@@ -244,7 +244,7 @@ export class Core {
     const { isLive, document, have, writes } = this.#replica;
     this.#change(() => {
       this.#replica.take(record);
-      if (!isLive) this.#meetAgain({ document, have, writes });
+      if (!isLive) this.#meetAgain({ document, have, writes: [...writes] });
       this.#provide(record.provided ?? false);
       this.#catchUp();
     });
@@ -438,7 +438,7 @@ export class Core {
       if (write.operations) write.isUncertain = false; // else, where the record is gone, it was deleted
       if (meeting === "conflict") this.#merge([write], this.#now, isSameRecord || created);
     }
-    this.#replica.retarget();
+    this.#replica.retarget(writes);
     this.#replica.see();
   }
 

@@ -134,11 +134,11 @@ export class Replica {
     this.see();
   }
 
-  /** All writes that are not underway are for the record that is here now. */
-  retarget(): void {
+  /** Those of these writes that are not underway have met the record that is here now, and are for that. */
+  retarget(met: readonly Write[]): void {
     let [target, version] = [this.incarnation, this.version];
     for (const write of this.#writes) {
-      if (!write.isUnderway) [write.target, write.seen] = [target, write.seen === undefined ? undefined : version];
+      if (!write.isUnderway && met.includes(write)) [write.target, write.seen] = [target, write.seen === undefined ? undefined : version];
       if (!write.operations) target = 0;
       version = behind(version, write);
     }

@@ -39,8 +39,8 @@ export declare class Replica {
     drop(gone: readonly Write[]): readonly Write[];
     /** The server has carried out writes, as one. What was made behind their creation of the record is for that. */
     acknowledge(batch: readonly Write[], written: Written): void;
-    /** All writes that are not underway are for the record that is here now. */
-    retarget(): void;
+    /** Those of these writes that are not underway have met the record that is here now, and are for that. */
+    retarget(met: readonly Write[]): void;
     /** Makes the view anew. Writes are out when the document has them. */
     see(): void;
 }
