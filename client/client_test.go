@@ -36,9 +36,9 @@ func TestRecord(t *testing.T) {
 		bob, _ := t.join("bob")
 		hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
 		var whole, part heard
-		_, err := his.Subscribe("", func(v json.RawMessage) { whole.add("%s", v) })
+		_, err := his.Subscribe("", func(v client.Change) { whole.add("%s", v.Value) })
 		t.must(err)
-		stop, err := his.Subscribe("a.b[1]", func(v json.RawMessage) { part.add("%s", v) })
+		stop, err := his.Subscribe("a.b[1]", func(v client.Change) { part.add("%s", v.Value) })
 		t.must(err)
 		if hers.Exists() || hers.Version() != 0 {
 			t.Error("it exists")
@@ -85,6 +85,36 @@ func TestRecord(t *testing.T) {
 		if err := his.Set(t.Context(), "new", 2); !errors.Is(err, client.ErrClosed) {
 			t.Errorf("closed: %v", err)
 		}
+	})
+}
+
+// Rule: who subscribes is told by whom a value is another, and with which version; and what is there at first, if he wants that.
+func TestChange(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		bob, _ := t.join("bob")
+		hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+		t.must(hers.Set(t.Context(), "", map[string]int{"a": 1}))
+		var told, later heard
+		_, err := hers.SubscribeNow("a", func(c client.Change) { told.add("%s by %q at %d", c.Value, c.By, c.Version) })
+		t.must(err)
+		_, err = hers.Subscribe("a", func(c client.Change) { later.add("%s", c.Value) })
+		t.must(err)
+		t.must(his.Set(t.Context(), "a", 2))
+		t.heard(&told, `1 by "" at 1`, `2 by "bob" at 2`)
+		t.heard(&later, "2")
+		t.must(his.Set(t.Context(), "b", 3))
+		t.heard(&told)
+		t.must(hers.Set(t.Context(), "a", 4))
+		t.heard(&told, `4 by "ann" at 3`) // the server has not told of it yet
+		cable.cut(true)
+		t.must(his.Set(t.Context(), "a", 5))
+		pass(time.Minute)
+		cable.mend()
+		pass(10 * time.Second)
+		t.heard(&told, `5 by "" at 5`) // read anew
+		t.must(his.Delete(t.Context()))
+		t.heard(&told, ` by "bob" at 0`)
 	})
 }
 

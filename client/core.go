@@ -36,15 +36,27 @@ type watcher struct {
 	path  state.Path  // static after construction
 	last  state.Value // that it is, or will be, told; guarded by the Room's mu
 	heard state.Value // that it was called with; of the goroutine that calls
-	*user[func(now, before state.Value)]
+	*user[func(change)]
 }
 
-// hear calls fn with a value, unless those that it was not told in between have come back to what it knows.
-func (w *watcher) hear(value state.Value, fn func(now, before state.Value)) {
-	if before := w.heard; !value.Equal(before) {
-		w.heard = value
-		fn(value, before)
+// change is what has become of what is at a path.
+type change struct {
+	now, before state.Value
+	by          string // empty: not known, or several
+	version     uint64 // of the record
+}
+
+// hear calls fn with a change, unless those that it was not told in between have come back to what it knows.
+func (w *watcher) hear(x change, missed int, fn func(change)) {
+	x.before = w.heard
+	if x.now.Equal(x.before) {
+		return
 	}
+	if missed > 0 { // perhaps of others
+		x.by = ""
+	}
+	w.heard = x.now
+	fn(x)
 }
 
 // pending tells whether there are writes that the server has not confirmed.
@@ -55,7 +67,7 @@ func (c *core) pending() bool {
 // write begins a write, and those that follow it or are not made at all. They are seen here at once. done of each is called when the server has
 // carried it out, or has not.
 func (c *core) write(first *write) {
-	c.change(func() {
+	c.changeBy(c.records.state.room.identity, func() {
 		for w := first; w != nil; w = w.next {
 			if err := c.begin(w); err != nil {
 				c.giveUp(err, first) // nothing of it was sent yet
@@ -142,7 +154,7 @@ func (c *core) settleReady() {
 }
 
 func (c *core) changed(e wire.RecordChanged) {
-	c.change(func() {
+	c.changeBy(e.By, func() {
 		if c.replica.changed(e) == lost {
 			c.replica.live = false
 			c.records.resubscribe(c)
@@ -151,7 +163,7 @@ func (c *core) changed(e wire.RecordChanged) {
 }
 
 func (c *core) deleted(e wire.RecordDeleted) {
-	c.change(func() { c.replica.deleted(have{e.Incarnation, e.Version}) })
+	c.changeBy(e.By, func() { c.replica.deleted(have{e.Incarnation, e.Version}) })
 }
 
 // end: it is over, as it is not allowed any more, was closed, or the room has ended.
@@ -488,8 +500,10 @@ func (c *core) provide(provided bool) {
 	}
 }
 
-// change changes the replica, and tells what has come of it.
-func (c *core) change(act func()) {
+// change changes the replica, nobody knows by whom, and tells what has come of it.
+func (c *core) change(act func()) { c.changeBy("", act) }
+
+func (c *core) changeBy(by string, act func()) {
 	before := c.replica.view
 	act()
 	after := c.replica.view
@@ -499,7 +513,8 @@ func (c *core) change(act func()) {
 	for _, w := range c.watchers {
 		if value := after.Get(w.path); !value.Equal(w.last) {
 			w.last = value
-			w.tell(c.records.state.room.calls, func(fn func(now, before state.Value), _ int) { w.hear(value, fn) })
+			x := change{now: value, by: by, version: c.replica.shown()}
+			w.tell(c.records.state.room.calls, func(fn func(change), missed int) { w.hear(x, missed, fn) })
 		}
 	}
 }

@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -20,7 +19,7 @@ func everything(t *town, r *client.Room, ctx context.Context, told *heard) []fun
 		func() error {
 			rec, err := r.State().Record(ctx, "board", client.RecordOptions{})
 			if err == nil {
-				_, err = rec.Subscribe("", func(v json.RawMessage) { told.add("board %s", v) })
+				_, err = rec.Subscribe("", func(v client.Change) { told.add("board %s", v.Value) })
 			}
 			return err
 		},
@@ -268,7 +267,7 @@ func TestStoppedCalls(t *testing.T) {
 			stops = append(stops, stop)
 		}
 		add(ann.State().Subscribe(t.Context(), "wave", func(client.Event) { told.add("wave") }, nil))
-		add(r.Subscribe("", func(json.RawMessage) { told.add("board") }))
+		add(r.Subscribe("", func(client.Change) { told.add("board") }))
 		add(r.SubscribeProvided(func(bool) { told.add("provided") }), nil)
 		add(ann.Subscribe(func(any) { told.add("room") }), nil)
 		_, stop, err := ann.State().WatchPresence(t.Context(), func(string, bool, error) { told.add("presence") })

@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -111,7 +110,7 @@ func TestWaitingCalls(t *testing.T) {
 // follow tells what happens to a record, in the room, with what others subscribe to, and who comes and goes.
 func follow(t *town, r *client.Room, board *client.Record, told *heard) {
 	t.Helper()
-	_, err := board.Subscribe("", func(value json.RawMessage) { told.add("board %s", value) })
+	_, err := board.Subscribe("", func(value client.Change) { told.add("board %s", value.Value) })
 	t.must(err)
 	r.Subscribe(func(event any) {
 		switch e := event.(type) {

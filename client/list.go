@@ -100,8 +100,8 @@ func (l *List) writeParts(ctx context.Context, steps []wire.Operation) error {
 
 // Subscribe calls fn when the entries are other ones, with those of now, until stop is called.
 func (l *List) Subscribe(fn func(entries []string)) (stop func()) {
-	return l.watch(nil, func(now, _ state.Value) {
-		entries, _ := now.Entries()
+	return l.watch(nil, false, func(x change) {
+		entries, _ := x.now.Entries()
 		fn(entries)
 	})
 }
@@ -117,9 +117,9 @@ type EntryChange struct {
 // SubscribeEntries calls fn when the entries are other ones, with the changes that lead in their order from the entries that it was called
 // with before to those of now, until stop is called. No changes: too much differs.
 func (l *List) SubscribeEntries(fn func(changes []EntryChange, entries []string)) (stop func()) {
-	return l.watch(nil, func(now, before state.Value) {
-		from, _ := before.Entries()
-		entries, _ := now.Entries()
+	return l.watch(nil, false, func(x change) {
+		from, _ := x.before.Entries()
+		entries, _ := x.now.Entries()
 		fn(changesOf(from, entries), entries)
 	})
 }

@@ -201,7 +201,7 @@ func TestLostWhileItIsJudged(t *testing.T) {
 		cable.away()
 		t.must(his.Set(t.Context(), "b", 1))
 		t.must(his.Set(t.Context(), "a", 0)) // so that the versions between alone can tell
-		cable.holdWhen(4) // it has asked for the versions since then
+		cable.holdWhen(4)                    // it has asked for the versions since then
 		cable.mend()
 		pass(6 * time.Second)
 		if hers.Version() != 4 || !hers.Pending() {

@@ -149,9 +149,9 @@ func TestNothingReachesASuccessor(t *testing.T) {
 		inTown(t, func(t *town) {
 			t.giveUp = 24 * time.Hour
 			witness, _ := t.join("witness")
-			_, err := t.record(witness, "board", client.RecordOptions{}).Subscribe("", func(document json.RawMessage) {
-				if stray := strays(document); stray != "" {
-					failed = fmt.Sprintf("%s is in %s", stray, document)
+			_, err := t.record(witness, "board", client.RecordOptions{}).Subscribe("", func(c client.Change) {
+				if stray := strays(c.Value); stray != "" {
+					failed = fmt.Sprintf("%s is in %s", stray, c.Value)
 				}
 			})
 			t.must(err)

@@ -70,14 +70,18 @@ func (v *view) SubscribeProvided(fn func(provided bool)) (stop func()) {
 	return v.until(func() { c.providing = without(c.providing, u) })
 }
 
-// watch calls fn, one call after the other, when what is at a path is another value, with the one before too.
-func (v *view) watch(path state.Path, fn func(now, before state.Value)) (stop func()) {
+// watch calls fn, one call after the other, when what is at a path is another value; with now, also with what is there now.
+func (v *view) watch(path state.Path, now bool, fn func(change)) (stop func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c, u := v.core, &user[func(now, before state.Value)]{given: fn}
+	c, u := v.core, &user[func(change)]{given: fn}
 	value := c.replica.view.Get(path)
 	w := &watcher{path: path, last: value, heard: value, user: u}
 	c.watchers = append(slices.Clone(c.watchers), w)
+	if now {
+		x := change{now: value, version: c.replica.shown()}
+		u.last(c.records.state.room.calls, func(fn func(change)) { fn(x) })
+	}
 	return v.until(func() {
 		u.stopped.Store(true)
 		c.watchers = slices.DeleteFunc(slices.Clone(c.watchers), func(x *watcher) bool { return x == w })
@@ -276,14 +280,30 @@ func (r *Record) replace(ctx context.Context, document json.RawMessage, was *wir
 	return nil
 }
 
-// Subscribe calls fn when what is at a path, "" the document, has another value, deeply compared, until stop is called. The value is nil where
-// there is nothing.
-func (r *Record) Subscribe(path string, fn func(value json.RawMessage)) (stop func(), err error) {
+// Change is what is at a path now.
+type Change struct {
+	Value json.RawMessage // nil: there is nothing
+	// By is the identity of who wrote; empty: nobody, nobody alone, or it is not known, as it was read anew or what was seen here is undone.
+	By      string
+	Version uint64 // of the record: see Record.Version
+}
+
+// Subscribe calls fn when what is at a path, "" the document, has another value, deeply compared, until stop is called.
+func (r *Record) Subscribe(path string, fn func(Change)) (stop func(), err error) {
+	return r.subscribe(path, false, fn)
+}
+
+// SubscribeNow does what Subscribe does, and before that calls fn with what is there now.
+func (r *Record) SubscribeNow(path string, fn func(Change)) (stop func(), err error) {
+	return r.subscribe(path, true, fn)
+}
+
+func (r *Record) subscribe(path string, now bool, fn func(Change)) (stop func(), err error) {
 	p, _, err := at(path)
 	if err != nil {
 		return nil, err
 	}
-	return r.watch(p, func(now, _ state.Value) { fn(now.JSON()) }), nil
+	return r.watch(p, now, func(x change) { fn(Change{x.now.JSON(), x.by, x.version}) }), nil
 }
 
 // Version of a record that the server has kept.

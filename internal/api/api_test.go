@@ -181,7 +181,7 @@ func TestBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := make(chan string, 1)
-	if _, err := board.Subscribe("", func(b json.RawMessage) { changed <- string(b) }); err != nil {
+	if _, err := board.Subscribe("", func(b client.Change) { changed <- string(b.Value) }); err != nil {
 		t.Fatal(err)
 	}
 	got := o.batch(`

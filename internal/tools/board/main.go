@@ -101,7 +101,7 @@ func run(ctx context.Context, url string, o client.Options, names []string, in i
 			return err
 		}
 		t.records[name] = record
-		if _, err := record.Subscribe("", func(json.RawMessage) { t.show(record) }); err != nil {
+		if _, err := record.Subscribe("", func(client.Change) { t.show(record) }); err != nil {
 			return err
 		}
 		t.show(record)

@@ -6,7 +6,7 @@ export { LocalParticipant, RemoteParticipant, type Participant } from "./partici
 export { LocalPublication, RemotePublication, type Publication, type PublishOptions } from "./publication.js";
 export { Subscription, type Preference, type SubscriptionEvents, type SubscriptionStats, type SubscriptionStatus } from "./subscription.js";
 export { SharedState, type Head } from "./shared/state.js";
-export { SharedRecord, type Changes, type RecordEvents, type Version } from "./shared/record.js";
+export { SharedRecord, type Changes, type RecordEvents, type SubscribeOptions, type Version } from "./shared/record.js";
 export { SharedList, type ListEvents } from "./shared/list.js";
 export { Presence, type PresenceEvents } from "./shared/presence.js";
 export { Topic, type EventInfo, type TopicListener } from "./shared/topic.js";
@@ -14,7 +14,7 @@ export { RPC, type CallInfo, type ProvideOptions, type Provider } from "./shared
 export type { EndHandler } from "./shared/link.js";
 export { lastKnown, type LastKnownOptions } from "./shared/cache.js";
 export type { ListenHandlers } from "./shared/listening.js";
-export type { RecordOptions } from "./shared/core.js";
+export type { ChangeInfo, RecordOptions } from "./shared/core.js";
 export type { Merge, WriteOptions } from "./shared/write.js";
 export type { Json, JsonOf } from "./shared/json.js";
 export { openDevices, openScreen } from "./devices.js";

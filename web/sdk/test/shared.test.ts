@@ -5,7 +5,7 @@ import { maxFailureBytes, maxRestored, maxWaitingBytes, maxWaitingWrites, maxWri
 import { maxMerges } from "../src/shared/write.js";
 import { limits } from "../src/wire.gen.js";
 import { pass, settle } from "./fake-server.js";
-import { asked, board, changed, code, expire, open, record } from "./shared-room.js";
+import { answer, asked, board, changed, code, expire, open, record, stateLost } from "./shared-room.js";
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
@@ -197,6 +197,29 @@ test("set(value) replaces what was seen where it is said how to merge, one's own
   void plain.set({ a: 2 });
   await settle();
   assert.deepEqual(other.server.last.body, { name: "board", incarnation: 3, operations: [{ op: "set", value: { a: 2 } }] });
+});
+
+test("who subscribes is told by whom a value is another, and with which version; and what is there at first, if he wants that", async () => {
+  const all = await open();
+  const rec = await record(all, { a: 1 });
+  const [told, whole]: [unknown[], unknown[]] = [[], []];
+  rec.subscribe("a", (value, { by, version }) => told.push([value, by, version]), { now: true });
+  const end = rec.subscribe((value, { by }) => whole.push([value, by]), { now: true });
+  assert.deepEqual([told.splice(0), whole.splice(0)], [[[1, undefined, 5]], [[{ a: 1 }, undefined]]]);
+  end();
+  changed(all.server, 6, [{ op: "set", path: "a", value: 2 }]);
+  const unsubscribe = rec.subscribe("a", (value) => value === 2 && void code(rec.set("a", 3)), { now: true });
+  assert.deepEqual(told.splice(0), [[2, "bob", 6], [3, "ann", 6]]);
+  unsubscribe();
+  await settle();
+  all.server.refuse("forbidden");
+  await settle();
+  assert.deepEqual(told.splice(0), [[2, undefined, 6]], "undone");
+  stateLost(all.server);
+  await answer(all.server, board(8, { a: 4 }));
+  assert.deepEqual(told.splice(0), [[4, undefined, 8]], "read anew");
+  all.server.send({ type: "record-deleted", body: { scope: "room", name: "board", incarnation: 3, version: 8, by: "cid" } });
+  assert.deepEqual([told.splice(0), whole], [[[undefined, "cid", 0]], []]);
 });
 
 test("a conflict: the remote value stays, unless it was said otherwise", async () => {

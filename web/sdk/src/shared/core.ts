@@ -52,10 +52,22 @@ export interface CoreObserver {
   discarded?(operations: readonly Operation[], error: ParleyError): void;
 }
 
+/** What has made a value what it is. */
+export interface ChangeInfo {
+  /** The identity of who wrote; undefined: nobody, nobody alone, or it is not known, as it was read anew or what was seen here is undone. */
+  readonly by: string | undefined;
+  /** Of the record: see SharedRecord.version. */
+  readonly version: number;
+}
+
 interface Watcher {
   readonly path: Path;
+  /** What it was told last, and what it will be. */
   last: Document;
-  fn(value: Document, before: Document): void;
+  next: Document;
+  /** Who has made that. */
+  by: string | undefined;
+  fn(value: Document, before: Document, info: ChangeInfo): void;
 }
 
 /** A record as it was known before it is known again. */
@@ -142,7 +154,8 @@ export class Core {
 
   /** Calls with what is at a path when that is another value, deeply compared, and with the one that it was called with before. */
   watch(path: Path, fn: Watcher["fn"]): () => void {
-    const watcher: Watcher = { path, last: get(this.view, path), fn };
+    const value = get(this.view, path);
+    const watcher: Watcher = { path, last: value, next: value, by: undefined, fn };
     this.#watchers.add(watcher);
     return () => void this.#watchers.delete(watcher);
   }
@@ -193,7 +206,7 @@ export class Core {
         this.#replica.drop(admitted);
         throw reason;
       }
-    });
+    }, this.#owner.asker.identity);
     this.#owner.ready(this);
   }
 
@@ -256,7 +269,7 @@ export class Core {
   told(event: Event): void {
     this.#heard.push(event);
     if (this.#heard.length > maxHeard) this.#heard.shift(); // what follows it does not follow what will be here: it is read anew
-    this.#change(() => this.#catchUp());
+    this.#change(() => this.#catchUp(), this.isLive && "by" in event ? event.by : undefined); // else it is one of several
   }
 
   #catchUp(): void {
@@ -476,9 +489,15 @@ export class Core {
   }
 
   /** Changes the replica, and tells what has come of it. What is changed by whom that tells is told afterwards, to everybody. */
-  #change(act: () => void): void {
+  #change(act: () => void, by?: string): void {
     act();
     if (!this.#ended) this.#owner.keep(this);
+    for (const watcher of this.#watchers) {
+      const value = get(this.view, watcher.path);
+      if (equal(watcher.next, value)) continue;
+      watcher.by = watcher.next === watcher.last || watcher.by === by ? by : undefined;
+      watcher.next = value;
+    }
     if (this.#isTelling) return;
     this.#isTelling = true;
     while (this.#tellOnce());
@@ -488,12 +507,11 @@ export class Core {
   #tellOnce(): boolean {
     let told = false;
     for (const watcher of [...this.#watchers]) {
-      const { path, last } = watcher;
-      const value = get(this.view, path);
-      if (!this.#watchers.has(watcher) || equal(last, value)) continue;
-      watcher.last = value;
+      const { last, next, by } = watcher;
+      watcher.last = next;
+      if (!this.#watchers.has(watcher) || equal(last, next)) continue;
       told = true;
-      tell(() => watcher.fn(value, last));
+      tell(() => watcher.fn(next, last, { by, version: this.version }));
     }
     return told;
   }

@@ -3,8 +3,9 @@
 import { fromWire, type ParleyError } from "../errors.js";
 import { emit, TypedEventTarget } from "../events.js";
 import { limits, type Operation } from "../wire.gen.js";
-import type { Core } from "./core.js";
+import type { ChangeInfo, Core } from "./core.js";
 import { type Json, type JsonOf, take } from "./json.js";
+import { tell } from "./link.js";
 import { formatPath, get, parsePath } from "./path.js";
 import type { Records } from "./records.js";
 import type { WriteOptions } from "./write.js";
@@ -18,6 +19,11 @@ export interface RecordEvents {
   discarded: { readonly operations: readonly Operation[]; readonly error: ParleyError };
   /** It is not followed any more: it was closed, it is not allowed any more, or the room is over. */
   ended: { readonly error: ParleyError };
+}
+
+export interface SubscribeOptions {
+  /** It is also called at once, with what is there now. */
+  readonly now?: boolean;
 }
 
 /** An earlier version. */
@@ -117,17 +123,19 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
     await this.#core.write(undefined, options);
   }
 
-  /** Calls when what is at a path, or the document, has another value, deeply compared. Returns a function that ends it. */
-  subscribe(path: string, fn: (value: Json | undefined) => void): () => void;
-  subscribe(fn: (value: JsonOf<T> | undefined) => void): () => void;
-  subscribe(...given: [string, (value: Json | undefined) => void] | [(value: JsonOf<T> | undefined) => void]): () => void {
-    const [path, fn] = given.length === 2 ? given : ["", given[0] as (value: Json | undefined) => void];
-    const unwatch = this.#core.watch(parsePath(path), (value) => fn(value));
+  /** Calls when what is at a path, or the document, has another value, deeply compared, and by whom. Returns a function that ends it. */
+  subscribe(path: string, fn: (value: Json | undefined, info: ChangeInfo) => void, options?: SubscribeOptions): () => void;
+  subscribe(fn: (value: JsonOf<T> | undefined, info: ChangeInfo) => void, options?: SubscribeOptions): () => void;
+  subscribe(...given: [unknown, unknown?, SubscribeOptions?]): () => void {
+    const [text, fn, { now = false } = {}] = (typeof given[0] === "string" ? given : ["", ...given]) as [string, (value: Json | undefined, info: ChangeInfo) => void, SubscribeOptions?];
+    const path = parsePath(text);
+    const unwatch = this.#core.watch(path, (value, _, info) => fn(value, info));
     const end = (): void => {
       this.#ending.delete(end);
       unwatch();
     };
     this.#ending.add(end);
+    if (now) tell(() => fn(get(this.#core.view, path), { by: undefined, version: this.version }));
     return end;
   }
 

@@ -44,10 +44,21 @@ export interface CoreObserver {
     /** What this browser had kept was not written. */
     discarded?(operations: readonly Operation[], error: ParleyError): void;
 }
+/** What has made a value what it is. */
+export interface ChangeInfo {
+    /** The identity of who wrote; undefined: nobody, nobody alone, or it is not known, as it was read anew or what was seen here is undone. */
+    readonly by: string | undefined;
+    /** Of the record: see SharedRecord.version. */
+    readonly version: number;
+}
 interface Watcher {
     readonly path: Path;
+    /** What it was told last, and what it will be. */
     last: Document;
-    fn(value: Document, before: Document): void;
+    next: Document;
+    /** Who has made that. */
+    by: string | undefined;
+    fn(value: Document, before: Document, info: ChangeInfo): void;
 }
 /** What the server tells of a record. */
 type Event = RecordChanged | RecordDeleted | RecordProvided;

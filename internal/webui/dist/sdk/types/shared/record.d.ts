@@ -1,6 +1,7 @@
 import { type ParleyError } from "../errors.js";
 import { TypedEventTarget } from "../events.js";
 import { type Operation } from "../wire.gen.js";
+import type { ChangeInfo } from "./core.js";
 import { type Json, type JsonOf } from "./json.js";
 import type { WriteOptions } from "./write.js";
 export interface RecordEvents {
@@ -19,6 +20,10 @@ export interface RecordEvents {
     ended: {
         readonly error: ParleyError;
     };
+}
+export interface SubscribeOptions {
+    /** It is also called at once, with what is there now. */
+    readonly now?: boolean;
 }
 /** An earlier version. */
 export interface Version<T> {
@@ -57,9 +62,9 @@ export declare class SharedRecord<T = Json> extends TypedEventTarget<RecordEvent
     patch(changes: Changes, options?: WriteOptions): Promise<void>;
     /** Deletes the record. Who follows it goes on to do so. */
     delete(options?: Pick<WriteOptions, "version">): Promise<void>;
-    /** Calls when what is at a path, or the document, has another value, deeply compared. Returns a function that ends it. */
-    subscribe(path: string, fn: (value: Json | undefined) => void): () => void;
-    subscribe(fn: (value: JsonOf<T> | undefined) => void): () => void;
+    /** Calls when what is at a path, or the document, has another value, deeply compared, and by whom. Returns a function that ends it. */
+    subscribe(path: string, fn: (value: Json | undefined, info: ChangeInfo) => void, options?: SubscribeOptions): () => void;
+    subscribe(fn: (value: JsonOf<T> | undefined, info: ChangeInfo) => void, options?: SubscribeOptions): () => void;
     /** Earlier versions that the server has kept, the newest first. */
     history(most?: number): Promise<readonly Version<T>[]>;
     /** Follows it no more. Writes that are not confirmed reject. */
