@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -261,6 +262,8 @@ func TestDrain(t *testing.T) {
 func TestSecondSignal(t *testing.T) {
 	for _, drained := range []bool{false, true} {
 		n := startNode(t)
+		stopped := make(chan struct{})
+		n.stops = slices.Insert(n.stops, 0, func() { close(stopped) }) // as the last thing
 		address := n.port.Local().String()
 		s := dial(t, n) // which does not read, and so does not take part in closing
 		s.send(wire.TypeJoin, wire.Join{Protocol: wire.Protocol, Room: "tea"})
@@ -288,6 +291,8 @@ func TestSecondSignal(t *testing.T) {
 		if took := time.Since(start); took > 2*exitTimeout {
 			t.Errorf("drained %v: ended after %v, %v", drained, took, err)
 		}
+		_, _ = slow.Close(), s.conn.CloseNow()
+		<-stopped // a process is gone by now; here it may be at work in its data folder
 	}
 }
 

@@ -1,7 +1,7 @@
 // Command statebench measures shared state over WebSocket against the real server, and prints what it finds beside what is to be reached:
 //
 //	statebench -binary bin/parley
-//	statebench -binary bin/parley -only events,idle-tls -profile /tmp
+//	statebench -binary bin/parley -only events,idle-tls
 //
 // The server runs on the core -server-core, in a process of its own with a folder of its own; statebench itself belongs on another one
 // (bench/state.sh does both, in a network namespace). Each part starts a server anew, and ends by itself:
