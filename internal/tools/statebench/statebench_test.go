@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/host"
+	"github.com/parley-rtc/parley/wire"
 )
 
 // serverVariable makes a process of this test the server.
@@ -59,6 +60,21 @@ func TestParts(t *testing.T) {
 	b := &bench{progress: &progress{out: io.Discard}}
 	if err := b.run(context.Background(), []string{"nothing"}); err == nil || !strings.Contains(err.Error(), `"nothing"`) {
 		t.Error(err)
+	}
+}
+
+// A writer that is answered at once writes what a session may, and no more: the server would refuse it.
+func TestAllowance(t *testing.T) {
+	var a allowance
+	begun := time.Now()
+	var taken int
+	for d := time.Duration(0); d < 2*time.Second; d += 100 * time.Microsecond {
+		if a.take(begun.Add(d)) {
+			taken++
+		}
+	}
+	if want := burstWrites + 2*wire.StateRequestsPerSecond; taken < want-1 || taken > want {
+		t.Errorf("%d writes in 2 s, not %d", taken, want)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 const (
 	fewUnderway  = 8   // ephemeral writes of one session, where it is not one
 	pipelined    = 64  // writes under way in one session
-	burstWrites  = 450 // of one session that pipelines: less than its allowance at once
+	burstWrites  = 450 // of one session at once: less than its allowance
 	burstWriters = 8   // sessions that do so, one after the other
 	remembered   = 512 // writes of one session whose beginning is known: more than may be under way
 )
@@ -24,6 +24,8 @@ type writer struct {
 	*session
 	name    string
 	durable bool
+
+	allowance allowance // of again, owned by who calls it
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -69,24 +71,44 @@ func (w *writer) reply() error {
 }
 
 // again writes, as soon as a write is stored the next one, with so many under way, until so many were begun or ctx ends; then it waits for the rest.
+// Who is answered faster than its allowance comes back has fewer under way.
 func (w *writer) again(ctx context.Context, underway, most int) error {
-	for range underway {
-		if err := w.write(); err != nil {
-			return err
-		}
-	}
-	for open := underway; open > 0; open-- {
-		if err := w.reply(); err != nil {
-			return err
-		}
-		if ctx.Err() == nil && w.writes < most {
+	more := func() bool { return ctx.Err() == nil && w.writes < most }
+	for open := 0; ; {
+		for ; open < underway && more() && w.allowance.take(time.Now()); open++ {
 			if err := w.write(); err != nil {
 				return err
 			}
-			open++
 		}
+		if open > 0 {
+			if err := w.reply(); err != nil {
+				return err
+			}
+			open--
+			continue
+		}
+		if !more() {
+			return nil
+		}
+		wait(ctx, leastInterval)
 	}
-	return nil
+}
+
+// allowance is what one session may write: some at once, and what comes back. The zero value is one that nothing was taken of.
+type allowance struct {
+	taken float64
+	at    time.Time
+}
+
+// take takes one write, or reports that there is none.
+func (a *allowance) take(now time.Time) bool {
+	left := max(0, a.taken-now.Sub(a.at).Seconds()*wire.StateRequestsPerSecond)
+	a.at, a.taken = now, left
+	if left > burstWrites-1 {
+		return false
+	}
+	a.taken++
+	return true
 }
 
 // paced writes at even intervals, whatever was answered, until ctx ends; then it waits for the rest.
