@@ -78,6 +78,7 @@ const (
 	MaxProvided            = 256       // RPCs that one session provides
 	MaxListens             = 64        // patterns of one session
 	MaxOpenCalls           = 256       // RPC requests of one session that have no result yet
+	MaxOpenCallBytes       = 1 << 20   // of values of these
 	MaxWritesUnderway      = 256       // writes of one session that have no reply yet
 	StateRequestsPerSecond = 200       // of one session, after a burst
 	MaxStateBurst          = 500       // of state requests

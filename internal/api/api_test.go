@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -45,9 +46,10 @@ func (noMedia) Refuses(netip.Addr) media.Refusal                { return media.A
 // office is a server without media, on loopback.
 type office struct {
 	*testing.T
-	url   string
-	spent int // cost of what was asked; more than allowed is refused
-	most  int
+	url     string
+	handler http.Handler
+	spent   int // cost of what was asked; more than allowed is refused
+	most    int
 }
 
 // open opens one; with keys in token mode.
@@ -91,7 +93,7 @@ func open(t *testing.T, c signal.Config) *office {
 	mux.Handle(api.StatePath, api.NewState(sessions, origins, o))
 	mux.Handle(api.DocumentPath, api.ServeDocument())
 	server := httptest.NewServer(mux)
-	o.url = server.URL
+	o.url, o.handler = server.URL, mux
 	t.Cleanup(func() {
 		sessions.Close()
 		_ = s.Close()
@@ -325,6 +327,31 @@ func TestBatchLimits(t *testing.T) {
 	o.spent, o.most = 0, 2*(1+state.ReplyCost(200<<10))
 	if got := o.batch(strings.Repeat(read, 3)[1:]); got[0] == "rate" || got[1] == "rate" || got[2] != "rate" {
 		t.Errorf("replies cost nothing: %.10q", got)
+	}
+}
+
+// Rule: who may not ask, or has asked too much, is told so before his body is read, and what is no request costs one as well.
+func TestRefusedBeforeItIsRead(t *testing.T) {
+	nonsense := `{"type":"nonsense"}`
+	o := open(t, signal.Config{State: true})
+	o.most = 2
+	got := o.batch(nonsense + "," + nonsense + "," + nonsense)
+	if got[0] != "bad-request" || got[1] != "bad-request" || got[2] != "rate" {
+		t.Errorf("got %q", got)
+	}
+	closed := open(t, signal.Config{State: true, Keys: authtest.Keys})
+	for _, c := range []struct {
+		o     *office
+		token string
+		want  int
+	}{{closed, "nonsense", http.StatusUnauthorized}, {o, "", http.StatusTooManyRequests}} {
+		r := httptest.NewRequest(http.MethodPost, api.StatePath, iotest.ErrReader(errors.New("it was read")))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+c.token)
+		answer := httptest.NewRecorder()
+		if c.o.handler.ServeHTTP(answer, r); answer.Code != c.want {
+			t.Errorf("%d in place of %d: %s", answer.Code, c.want, answer.Body)
+		}
 	}
 }
 

@@ -95,7 +95,14 @@ func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 		signal.Refuse(w, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer TOKEN"))
 		return
 	}
-	batch, refused := read(w, r)
+	_, _, _, refused := s.service.Bearer(token)
+	if refused == nil { // before anything is read: whoever sends it
+		refused = s.allowance.Admit(r, 1)
+	}
+	var batch Batch
+	if refused == nil {
+		batch, refused = read(w, r)
+	}
 	var v *signal.Visitor
 	if refused == nil {
 		v, refused = s.service.Visit(token, batch.Room, batch.Identity)
@@ -111,9 +118,17 @@ func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 	_ = e.Encode(results) // a client that has gone needs no answer
 }
 
-// carryOut carries out what is not beyond the limits of a batch.
+// carryOut carries out what is not beyond the limits of a batch, of which one request is paid for.
 func (s *State) carryOut(r *http.Request, v *signal.Visitor, items []Item) Results {
 	results, size, until := make([]Result, 0, len(items)), 0, time.Now().Add(MaxBatchTime)
+	paid := 1
+	admit := func(cost int) *wire.Error {
+		cost, paid = cost-min(cost, paid), paid-min(cost, paid)
+		if cost == 0 {
+			return nil
+		}
+		return s.allowance.Admit(r, cost)
+	}
 	for _, item := range items {
 		result, bytes := Result{}, 0
 		switch {
@@ -125,7 +140,7 @@ func (s *State) carryOut(r *http.Request, v *signal.Visitor, items []Item) Resul
 				Next: "send it in another request", RetrySeconds: 1,
 			}
 		default:
-			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, func(cost int) *wire.Error { return s.allowance.Admit(r, cost) })
+			result.Type, result.Body, result.Error = v.Ask(r.Context(), item.Type, item.Body, admit)
 			bytes = len(result.Body)
 			if e := result.Error; e != nil && e.Current != nil { // a conflict has the record in it
 				bytes += len(e.Current.Value)

@@ -18,6 +18,7 @@ const (
 	wantedFiles    = 65536            // open files: every TCP connection is one
 	fewFiles       = 4096             // below this, the start warns
 	maxHeaderBytes = 32 << 10         // headers of one request
+	maxStreams     = 32               // HTTP/2 requests at once of one connection: a body of each may be in memory
 	headerTimeout  = 5 * time.Second  // for a request's headers: slow ones are an attack
 	bodyTimeout    = 15 * time.Second // for a request's body: an offer is 384 KiB at most
 	answerTimeout  = 2 * time.Minute  // for an answer to be read: pages are less than 1 MiB, and phones may be slow

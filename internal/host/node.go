@@ -294,6 +294,7 @@ func newServer(f *front, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          obs.StandardLog(log, slog.LevelDebug, "http"),
 	}
 }

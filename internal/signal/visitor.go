@@ -74,19 +74,20 @@ func (s *Service) present(room, identity string) (here, elsewhere bool) {
 
 // Ask carries out one request. Like others it has a cost, which admit is asked for before.
 func (v *Visitor) Ask(ctx context.Context, typ string, body []byte, admit func(cost int) *wire.Error) (reply string, answer json.RawMessage, refused *wire.Error) {
+	cost := 1 // also of what cannot be understood
+	if typ == wire.TypeLogRead {
+		cost = logCost
+	}
+	if refused = admit(cost); refused != nil {
+		return "", nil, refused
+	}
 	if !slices.Contains(VisitorRequests, typ) {
 		return "", nil, wire.NewError(wire.CodeBadRequest, printable(typ)+" cannot be asked without a session", "see docs/protocol.md, section 18.10")
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.service.config.visitTime())
 	defer cancel()
 	if typ == wire.TypeLogRead {
-		if refused = admit(logCost); refused != nil {
-			return "", nil, refused
-		}
 		return v.service.readLog(ctx, v.room, v.caller, body)
-	}
-	if refused = admit(1); refused != nil { // also what cannot be understood costs something
-		return "", nil, refused
 	}
 	scope, command, refused := state.Decode(v.caller, typ, body)
 	if refused == nil && scope == wire.ScopeServer && v.taken {

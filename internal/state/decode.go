@@ -101,6 +101,9 @@ const operationsForOne, bytesForOne = 16, 16 << 10
 // ReplyCost is what a reply of so many bytes takes of the allowance, beside what the request took: one for each so many bytes that are whole.
 func ReplyCost(bytes int) int { return bytes / bytesForOne }
 
+// bytesCost is one for each so many bytes begun.
+func bytesCost(bytes int) int { return (bytes + bytesForOne - 1) / bytesForOne }
+
 // Cost is what a request takes of its session's allowance: one for each item, and for every so many operations or bytes begun.
 func Cost(c Command) int {
 	n := 1
@@ -116,7 +119,13 @@ func Cost(c Command) int {
 		for _, o := range c.Operations {
 			bytes += len(o.Value)
 		}
-		n = max((len(c.Operations)+operationsForOne-1)/operationsForOne, (bytes+bytesForOne-1)/bytesForOne)
+		n = max((len(c.Operations)+operationsForOne-1)/operationsForOne, bytesCost(bytes))
+	case EventPublish:
+		n = bytesCost(len(c.Value))
+	case RPCRequest:
+		n = bytesCost(len(c.Value))
+	case RPCAnswer:
+		n = bytesCost(len(c.Value))
 	case EventSubscribe:
 		n = len(c.Names)
 	case EventUnsubscribe:

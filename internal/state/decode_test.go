@@ -55,6 +55,8 @@ func TestCost(t *testing.T) {
 		`presence-unsubscribe {"identities":["a","b"]}`: 2, `presence-read {}`: 1, `record-read {}`: 1, `event-publish {}`: 1, `listen {}`: 1,
 		`record-write {"operations":[` + strings.Repeat("{},", 15) + `{}]}`: 1, `record-write {"operations":[` + strings.Repeat("{},", 16) + `{}]}`: 2,
 		`record-write {"operations":[{"value":"` + strings.Repeat("x", 16<<10-2) + `"}]}`: 1, `record-write {"operations":[{"value":"` + strings.Repeat("x", 16<<10-1) + `"}]}`: 2,
+		`event-publish {"value":"` + strings.Repeat("x", 64<<10-2) + `"}`: 4, `rpc-request {"value":"` + strings.Repeat("x", 16<<10-1) + `"}`: 2,
+		`rpc-answer {"value":"` + strings.Repeat("x", 64<<10-2) + `"}`: 4, `rpc-answer {}`: 1,
 	} {
 		typ, text, _ := strings.Cut(body, " ")
 		if _, c, refused := Decode(Caller{}, typ, []byte(text)); refused != nil || Cost(c) != want {

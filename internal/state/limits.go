@@ -37,6 +37,8 @@ const (
 	MaxFailureBytes = 1 << 10
 	// MaxCallsWithoutSession are RPC requests of callers without a session that have no result yet.
 	MaxCallsWithoutSession = 1 << 10
+	// MaxCallBytes are the values of all calls of a scope that have no result yet.
+	MaxCallBytes = 32 << 20
 	// MaxUnfolded is how much of documents, about as they are in memory, rules may look at for one request, or for one who is about to be told
 	// something: the old and the new document of the worst kind, and some more.
 	MaxUnfolded = 8 << 20

@@ -100,6 +100,8 @@ func (s *Scope) mayCall(c RPCRequest, p *session) *wire.Error {
 		return denied
 	}
 	switch {
+	case s.callBytes+len(c.Value) > MaxCallBytes:
+		return beyond(MaxCallBytes, "bytes of calls without a result")
 	case p == nil && s.strangers == MaxCallsWithoutSession:
 		return beyond(MaxCallsWithoutSession, "calls of callers without a session")
 	case p == nil:
@@ -107,8 +109,18 @@ func (s *Scope) mayCall(c RPCRequest, p *session) *wire.Error {
 		return badRequest("there is a call with this number already", "count calls up")
 	case len(p.open) == wire.MaxOpenCalls:
 		return beyond(wire.MaxOpenCalls, "calls without a result")
+	case p.openBytes()+len(c.Value) > wire.MaxOpenCallBytes:
+		return beyond(wire.MaxOpenCallBytes, "bytes of calls without a result")
 	}
 	return nil
+}
+
+// openBytes are the values of what the session asked for and has no result of.
+func (p *session) openBytes() (n int) {
+	for _, c := range p.open {
+		n += len(c.value)
+	}
+	return n
 }
 
 // begin asks the first provider.
@@ -117,6 +129,7 @@ func (s *Scope) begin(c RPCRequest, p *session) {
 	made := &call{id: s.lastCall, name: c.Name, value: c.Value, by: c.By, caller: p, ticket: c.Ticket, number: c.Call, asks: s.depends}
 	made.deadline = &timer{call: made}
 	s.calls[made.id] = made
+	s.callBytes += len(made.value)
 	if p == nil {
 		s.strangers++
 	} else {
@@ -281,6 +294,7 @@ func (s *Scope) finish(c *call, value []byte, refused *wire.Error) {
 // forget takes a call away.
 func (s *Scope) forget(c *call) {
 	delete(s.calls, c.id)
+	s.callBytes -= len(c.value)
 	s.timers.stop(c.deadline)
 	s.release(c)
 	if c.caller == nil {

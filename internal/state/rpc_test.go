@@ -401,3 +401,31 @@ func TestRPCLimits(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// Rule: the values of calls without a result are bounded, of one session and of all, and what has ended makes room.
+func TestRPCBytes(t *testing.T) {
+	large := []byte(`"` + strings.Repeat("x", wire.MaxRPCBytes-2) + `"`)
+	call := func(c *scene, id string, n int) RPCRequest {
+		return RPCRequest{By: c.by(id), RPCRequest: wire.RPCRequest{Name: "add", Call: uint64(n), Value: large}}
+	}
+	c := room(t, "bob1")
+	provide(c, "add", "bob1")
+	const each, all = wire.MaxOpenCallBytes / wire.MaxRPCBytes, MaxCallBytes / wire.MaxRPCBytes
+	for n := range all {
+		id := fmt.Sprint("ann", n/each)
+		if n%each == 0 {
+			c.attach(id)
+		}
+		must[wire.OK](c, call(c, id, n))
+		if n == each-1 {
+			c.refused(wire.CodeLimit, call(c, id, each))
+		}
+	}
+	if _, bytes, _ := c.s.Sizes(); bytes < MaxCallBytes {
+		t.Errorf("the scope says that it holds %d bytes", bytes)
+	}
+	c.attach("cid1")
+	c.refused(wire.CodeLimit, call(c, "cid1", 0))
+	c.apply(Detach{"ann0"})
+	must[wire.OK](c, call(c, "cid1", 0))
+}

@@ -401,6 +401,13 @@ func (c *scene) check() {
 	if bytes != c.s.bytes || bytes > c.s.config.MaxBytes {
 		c.t.Fatalf("scope has %d bytes, its books say %d, the limit is %d", bytes, c.s.bytes, c.s.config.MaxBytes)
 	}
+	values := 0
+	for _, x := range c.s.calls {
+		values += len(x.value)
+	}
+	if values != c.s.callBytes {
+		c.t.Fatalf("calls have %d bytes, the books say %d", values, c.s.callBytes)
+	}
 	for name, w := range c.s.watches {
 		all := slices.Clone(w.whole.sessions)
 		for _, p := range w.parts {

@@ -57,6 +57,7 @@ type Scope struct {
 	events       map[string]*topic
 	providers    map[string][]*session // of each RPC, in the order in which they came
 	calls        map[uint64]*call
+	callBytes    int // of their values
 	lastCall     uint64
 	strangers    int // calls of callers without a session
 	listeners    []*listener
@@ -182,9 +183,9 @@ func (s *Scope) Full(full bool) { s.full = full }
 // the time in microseconds, and nobody counts faster than that.
 func (s *Scope) count(last uint64) uint64 { return max(last+1, uint64(max(0, s.now.UnixMicro()))) }
 
-// Sizes counts what the scope holds; bytes are about those of all records in memory.
+// Sizes counts what the scope holds; bytes are about those of all records and calls in memory.
 func (s *Scope) Sizes() (records, bytes, sessions int) {
-	return len(s.records), s.bytes, len(s.sessions)
+	return len(s.records), s.bytes + s.callBytes, len(s.sessions)
 }
 
 func (s *Scope) emit(e Effect) { s.out = append(s.out, e) }

@@ -25,6 +25,19 @@ func (c *Carrier) bearer(w http.ResponseWriter, r *http.Request) (string, bool) 
 	return t, true
 }
 
+// admitted is bearer, and tells of a token that is not valid: what is as large as a description is only read of who has one.
+func (c *Carrier) admitted(w http.ResponseWriter, r *http.Request) (string, bool) {
+	t, ok := c.bearer(w, r)
+	if !ok {
+		return "", false
+	}
+	if _, _, _, refused := c.service.Bearer(t); refused != nil {
+		signal.Refuse(w, refused)
+		return "", false
+	}
+	return t, true
+}
+
 func isType(r *http.Request, want string) bool {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 {

@@ -108,7 +108,7 @@ func (c *Carrier) post(w http.ResponseWriter, r *http.Request, t target) {
 		signal.WriteProblem(w, http.StatusNotAcceptable, wire.NewError(wire.CodeBadRequest, "Accept excludes "+sdpType, "accept it: the answer is SDP"))
 		return
 	}
-	token, ok := c.bearer(w, r)
+	token, ok := c.admitted(w, r)
 	if !ok {
 		return
 	}

@@ -42,6 +42,8 @@ export const limits = {
   maxListens: 64,
   /** RPC requests of one session that have no result yet */
   maxOpenCalls: 256,
+  /** of values of these */
+  maxOpenCallBytes: 1048576,
   /** writes of one session that have no reply yet */
   maxWritesUnderway: 256,
   /** of one session, after a burst */
