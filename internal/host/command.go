@@ -69,7 +69,7 @@ func (p process) main(args []string) int {
 	if err == nil {
 		err = p.run(&cli, ctx.Command(), origins)
 	}
-	if fault := new(settingsError); errors.As(err, &fault) && args[0] == "doctor" {
+	if fault := new(settingsError); len(args) > 0 && args[0] == "doctor" && errors.As(err, &fault) {
 		err = p.misconfigured(errors.New(origins.blame(err.Error())), args)
 	}
 	switch {

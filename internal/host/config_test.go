@@ -221,6 +221,23 @@ func TestRefusedSettings(t *testing.T) {
 	}
 }
 
+// A faulty variable or file is told of without a verb as well: so a container's server is started, which has its settings from the environment.
+func TestFaultySettingsWithoutVerb(t *testing.T) {
+	file := writeFile(t, "c.yaml", "listne: :1\n")
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"value":    {map[string]string{"PARLEY_SHARDS": "two"}, `PARLEY_SHARDS: "two" is not a whole number`},
+		"variable": {map[string]string{"PARLEY_LISTNE": ":1"}, "there is no setting PARLEY_LISTNE; did you mean PARLEY_LISTEN?"},
+		"file":     {map[string]string{"PARLEY_CONFIG": file}, `there is no setting "listne"; did you mean "listen"?`},
+	} {
+		if _, stderr, exit := run(c.env); exit != 2 || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s: exit %d, %s", name, exit, stderr)
+		}
+	}
+}
+
 // A configuration file beyond the limit is refused.
 func TestConfigFileLimit(t *testing.T) {
 	file := writeFile(t, "c.yaml", "listen: :1\n#"+strings.Repeat("x", maxConfigBytes))
