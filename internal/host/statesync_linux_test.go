@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,7 @@ import (
 var (
 	storedWrite = regexp.MustCompile(`\\"i\\":(\d+),\\"v\\":(\d+)`)
 	shownWrite  = regexp.MustCompile(`\\"incarnation\\":(\d+),\\"version\\":(\d+)`)
+	onState     = regexp.MustCompile(`^(pwrite64|fsync|fdatasync)\(\d+<([^>]*/STATE/[^>]*)>`) // what other streams write and sync is no matter
 	onSocket    = regexp.MustCompile(`^(?:write|writev|sendto|sendmsg|sendmmsg)\(\d+<(?:TCP|socket)`)
 )
 
@@ -73,7 +75,7 @@ func TestScenarioNothingLeavesBeforeTheSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	x := kernel{writing: map[string][]string{}, syncing: map[string][]string{}, synced: map[string]bool{}, shown: map[string]bool{}}
+	x := kernel{writing: map[string]entries{}, written: map[string][]string{}, syncing: map[string][]string{}, synced: map[string]bool{}, shown: map[string]bool{}}
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -116,36 +118,41 @@ func (v *visit) writeDurably(writes, underway int) error {
 
 // kernel follows the calls of the server. A call that another thread interrupts in the trace has two lines.
 type kernel struct {
-	writing map[string][]string // by thread: entries that are being written
-	written []string
-	syncing map[string][]string // by thread: what was written when its sync began
+	writing map[string]entries  // by thread
+	written map[string][]string // by file
+	syncing map[string][]string // by thread: what was written to the file when its sync began
 	synced  map[string]bool
 	shown   map[string]bool
 
 	leaves, syncs int
 }
 
+// entries are being written to a file.
+type entries struct {
+	file string
+	all  []string
+}
+
 func (k *kernel) line(t *testing.T, text string) {
 	thread, call, _ := strings.Cut(text, " ")
 	call = strings.TrimSpace(call)
 	unfinished := strings.HasSuffix(call, "<unfinished ...>")
+	m := onState.FindStringSubmatch(call)
 	switch {
-	case strings.HasPrefix(call, "pwrite64("):
-		if found := pairs(storedWrite, call); unfinished {
-			k.writing[thread] = found
-		} else {
-			k.written = append(k.written, found...)
+	case m != nil && m[1] == "pwrite64":
+		k.writing[thread] = entries{m[2], pairs(storedWrite, call)}
+		if !unfinished {
+			k.wrote(thread)
 		}
 	case strings.HasPrefix(call, "<... pwrite64"):
-		k.written = append(k.written, k.writing[thread]...)
-	case strings.HasPrefix(call, "fsync("), strings.HasPrefix(call, "fdatasync("):
-		if unfinished {
-			k.syncing[thread] = k.written[:len(k.written):len(k.written)]
-		} else {
-			k.sync(k.written)
+		k.wrote(thread)
+	case m != nil:
+		k.syncing[thread] = slices.Clone(k.written[m[2]])
+		if !unfinished {
+			k.sync(thread)
 		}
 	case strings.HasPrefix(call, "<... fsync"), strings.HasPrefix(call, "<... fdatasync"):
-		k.sync(k.syncing[thread])
+		k.sync(thread)
 	case onSocket.MatchString(call):
 		for _, w := range pairs(shownWrite, call) {
 			if w == "0 0" { // there is no such record
@@ -160,8 +167,18 @@ func (k *kernel) line(t *testing.T, text string) {
 	}
 }
 
-func (k *kernel) sync(written []string) {
-	k.syncs++
+func (k *kernel) wrote(thread string) {
+	w := k.writing[thread]
+	delete(k.writing, thread) // the next line of the thread may end a call about another file
+	k.written[w.file] = append(k.written[w.file], w.all...)
+}
+
+func (k *kernel) sync(thread string) {
+	written, ours := k.syncing[thread]
+	delete(k.syncing, thread)
+	if ours {
+		k.syncs++
+	}
 	for _, w := range written {
 		k.synced[w] = true
 	}
