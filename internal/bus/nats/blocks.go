@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/minio/highwayhash"
-	"github.com/nats-io/nats-server/v2/server"
 )
 
 // ErrDamaged: what is on disk is not what was written.
@@ -31,7 +30,7 @@ var ErrDamaged = errors.New("what is on disk is not what was written")
 // The sum is HighwayHash-64 of all but the lengths; its key is the SHA-256 of the log's name, a dash and N. A record without subject and message says that a message is
 // gone. Each message is one write, which is synced; so what a crash leaves half written is the end of the last block. That is no damage: nobody was told that it is stored.
 func Check(dir, log string) error {
-	folder := filepath.Join(dir, server.JetStreamStoreDir, server.DEFAULT_GLOBAL_ACCOUNT, "streams", log, "msgs")
+	folder := blocksFolder(dir, log)
 	all, err := findBlocks(folder)
 	if err != nil {
 		return fmt.Errorf("look through the store: %w", err)
@@ -44,12 +43,10 @@ func Check(dir, log string) error {
 		} else if err != nil {
 			return fmt.Errorf("look through the store: %w", err)
 		}
-		key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", log, block.number))
-		sum, err := highwayhash.NewDigest64(key[:])
+		c, err := newChecker(log, block)
 		if err != nil {
 			return fmt.Errorf("look through the store: %w", err)
 		}
-		c := checker{sum: sum, subject: []byte(log + ".")}
 		if at := c.wrong(b); at < len(b) && !(i == len(all)-1 && c.torn(b, at)) {
 			return fmt.Errorf("%w: %s from byte %d on, of %d", ErrDamaged, path, at, len(b))
 		}
@@ -100,12 +97,25 @@ const (
 	headersEnd   = "\r\n\r\n"
 	// sectorSize is what a disk writes as a whole, or less than that.
 	sectorSize = 512
+	// pageSize is what is read at once where a disk does not give all that it has.
+	pageSize = 4096
+	// maxBlockBytes is more than the server makes a block.
+	maxBlockBytes = 64 << 20
 )
 
 // checker knows the records of one block.
 type checker struct {
 	sum     hash.Hash64
 	subject []byte // with which those of all messages begin
+}
+
+func newChecker(log string, of block) (*checker, error) {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", log, of.number))
+	sum, err := highwayhash.NewDigest64(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return &checker{sum: sum, subject: []byte(log + ".")}, nil
 }
 
 // wrong returns where what is no record begins; the end of b: nowhere.
@@ -193,11 +203,14 @@ func blank(b []byte, at int) bool {
 // follows tells whether there is a record behind the first byte: a message, or also one that says that a message is gone.
 func (c *checker) follows(b []byte, gone bool) bool {
 	for at := 1; at+recordHead+recordSum <= len(b); at++ {
-		r := b[at:]
-		message := bytes.HasPrefix(r[recordHead:], c.subject)
-		if (message || gone && length(r) == recordHead+recordSum) && c.record(r) > 0 {
+		if c.begins(b[at:], gone) {
 			return true
 		}
 	}
 	return false
+}
+
+// begins tells whether b, which has room for a record, begins with one: a message, or also one that says that a message is gone.
+func (c *checker) begins(b []byte, gone bool) bool {
+	return (bytes.HasPrefix(b[recordHead:], c.subject) || gone && length(b) == recordHead+recordSum) && c.record(b) > 0
 }

@@ -28,6 +28,13 @@ const (
 	connectPause = 10 * time.Millisecond
 	// startTime is how long it may take to read what is there.
 	startTime = 30 * time.Second
+	// suspectTime is after which it is looked why something was not written. Where the disk takes nothing it is tried again after faultPause, and twice as long after each further try,
+	// up to maxFaultPause; it does when it takes a file of probeBytes, which is more than any message.
+	suspectTime               = time.Second
+	faultPause, maxFaultPause = time.Second, 30 * time.Second
+	probeBytes                = 2 * bus.MaxStoredBytes
+	// complaintPause is how long nothing more is logged about what cannot be read.
+	complaintPause = time.Hour
 )
 
 // tooManyBytes is how the server says that a log is full; the error has no code of its own.

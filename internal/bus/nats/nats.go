@@ -7,6 +7,8 @@
 // take what it sends (maxPending), and one that takes nothing for ten seconds, as where the whole process was stopped: there is a new one at once, and what
 // was being read is asked for again.
 //
+// Where the disk does not take what is written, NATS writes nothing any more until it is started again; so the Node does that: see fault.go.
+//
 // NATS has goroutines in real sockets and timers of its own, so it does not run in synctest bubbles; tests there use bus/local.
 package nats
 
@@ -14,10 +16,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -26,46 +31,62 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
+// Config of a Node.
+type Config struct {
+	// Dir is the folder, which is made if it is not there.
+	Dir string
+	// Whole are logs of which nothing may be lost: where one is damaged, the Node is not opened, and nothing is changed.
+	Whole []string
+	// Mended are logs of which what is damaged is set aside, and the rest is there.
+	Mended []string
+	Logger *slog.Logger
+}
+
 // Node is an embedded server.
 type Node struct {
 	// static after construction
+	config  Config
 	lock    *os.File
-	server  *server.Server
 	conn    *nats.Conn // for all but reading
 	readers *nats.Conn
 	stream  jetstream.JetStream
 	reading chan struct{} // has one for each batch that is on its way
+	suspect chan struct{} // capacity 1: something could not be written
 	done    chan struct{} // closed by Close
 	end     sync.Once     // closes it
+	watcher sync.WaitGroup
+
+	// guarded by mu
+	mu     sync.Mutex
+	server *server.Server // the present one; nil: there is none
+	taking taking
+	damage Damage
+	// when it was logged last that something cannot be read
+	complained time.Time
+
+	// atomic
+	faults, unreadable atomic.Uint64
 }
 
-// Open starts a server on this folder, which is made if it is not there. Another process that uses it is found out, and damage to logs of which nothing may be
-// lost (ErrDamaged), before anything is changed: see Check.
+// Open starts a server on this folder, of which these logs have to be whole.
 func Open(dir string, whole ...string) (*Node, error) {
-	held, err := lock(dir)
+	return Start(Config{Dir: dir, Whole: whole, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// Start starts a server. Another process that uses the folder is found out, and damage to logs of which nothing may be lost (ErrDamaged), before anything is changed: see
+// Check and Mend.
+func Start(c Config) (*Node, error) {
+	held, err := lock(c.Dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, log := range whole {
-		if err := Check(dir, log); err != nil {
-			return nil, errors.Join(err, held.Close())
-		}
-	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: "parley", DontListen: true, NoSigs: true, NoLog: true,
-		JetStream: true, StoreDir: dir, SyncAlways: true,
-		MaxPayload: maxPayload, MaxPending: maxPending, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
-	})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("set up the store: %w", err), held.Close())
-	}
-	s.Start()
-	n := &Node{lock: held, server: s, reading: make(chan struct{}, maxReading), done: make(chan struct{})}
-	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
-		return nil, errors.Join(fmt.Errorf("the store in %s did not start within %v", dir, startTime), n.Close())
+	n := &Node{config: c, lock: held, reading: make(chan struct{}, maxReading), suspect: make(chan struct{}, 1), done: make(chan struct{})}
+	n.taking.begin()
+	if err := n.start(); err != nil {
+		return nil, errors.Join(err, n.Close())
 	}
 	for _, conn := range []**nats.Conn{&n.conn, &n.readers} {
-		*conn, err = nats.Connect("", nats.InProcessServer(s), nats.MaxReconnects(-1), nats.ReconnectWait(connectPause), nats.ReconnectJitter(0, 0))
+		*conn, err = nats.Connect("", nats.InProcessServer(n), nats.MaxReconnects(-1), nats.ReconnectWait(connectPause), nats.ReconnectJitter(0, 0))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("connect to the store: %w", err), n.Close())
 		}
@@ -73,19 +94,86 @@ func Open(dir string, whole ...string) (*Node, error) {
 	if n.stream, err = jetstream.New(n.conn); err != nil {
 		return nil, errors.Join(fmt.Errorf("use the store: %w", err), n.Close())
 	}
+	n.watcher.Go(n.watch)
 	return n, nil
+}
+
+// Damage is what was found damaged in Config.Mended.
+func (n *Node) Damage() Damage {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.damage
+}
+
+// start looks through what is on disk, and starts a server on it.
+func (n *Node) start() error {
+	for _, log := range n.config.Whole {
+		if err := Check(n.config.Dir, log); err != nil {
+			return err
+		}
+	}
+	damage, err := Mend(n.config.Dir, n.config.Mended...)
+	n.mu.Lock()
+	n.damage = n.damage.and(damage)
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if damage.Blocks > 0 {
+		n.config.Logger.Error("some of the rooms' logs was damaged on disk: what is no message any more was set aside, the rest is there. What to do: look into the system's log for faults of the disk; "+
+			"the folder named here has the damaged files, and may be deleted", "folder", damage.Aside, "files", damage.Blocks, "bytes", damage.Bytes)
+	}
+	s, err := server.NewServer(&server.Options{
+		ServerName: "parley", DontListen: true, NoSigs: true, NoLog: true,
+		JetStream: true, StoreDir: n.config.Dir, SyncAlways: true,
+		MaxPayload: maxPayload, MaxPending: maxPending, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
+	})
+	if err != nil {
+		return fmt.Errorf("set up the store: %w", err)
+	}
+	n.mu.Lock()
+	n.server = s
+	n.mu.Unlock()
+	s.Start()
+	if !s.ReadyForConnections(startTime) || !s.JetStreamEnabled() {
+		n.shutDown()
+		return fmt.Errorf("the store in %s did not start within %v", n.config.Dir, startTime)
+	}
+	return nil
+}
+
+// shutDown ends the server, and waits for that.
+func (n *Node) shutDown() {
+	n.mu.Lock()
+	s := n.server
+	n.server = nil
+	n.mu.Unlock()
+	if s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+}
+
+// InProcessConn is how the connections find the present server.
+func (n *Node) InProcessConn() (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.server == nil {
+		return nil, errors.New("the store is not running")
+	}
+	return n.server.InProcessConn()
 }
 
 // Close ends all logs and the server, and waits for that.
 func (n *Node) Close() error {
 	n.end.Do(func() { close(n.done) })
+	n.watcher.Wait()
 	for _, conn := range []*nats.Conn{n.conn, n.readers} {
 		if conn != nil {
 			conn.Close()
 		}
 	}
-	n.server.Shutdown()
-	n.server.WaitForShutdown()
+	n.shutDown()
 	return n.lock.Close()
 }
 
@@ -150,6 +238,11 @@ func (l *Log) Append(ctx context.Context, subject string, after uint64, b []byte
 }
 
 func (l *Log) append(ctx context.Context, s string, after uint64, b []byte) (uint64, error) {
+	ctx, done, err := l.node.writing(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
 	ack, err := l.node.stream.Publish(ctx, s, b, jetstream.WithExpectLastSequencePerSubject(after), jetstream.WithRetryAttempts(0))
 	if err == nil {
 		return ack.Sequence, nil
@@ -158,12 +251,12 @@ func (l *Log) append(ctx context.Context, s string, after uint64, b []byte) (uin
 	if errors.As(err, &api) {
 		switch {
 		case api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence:
-			err = bus.ErrSequence
+			return 0, bus.ErrSequence
 		case api.Description == tooManyBytes:
-			err = bus.ErrFull
+			return 0, bus.ErrFull
 		}
 	}
-	return 0, err
+	return 0, l.node.unwritten(ctx, err)
 }
 
 // Purge implements bus.Log.
@@ -172,8 +265,13 @@ func (l *Log) Purge(ctx context.Context, subject string, below uint64) error {
 	if err != nil || below == 0 {
 		return err
 	}
+	ctx, done, err := l.node.writing(ctx)
+	if err != nil {
+		return fmt.Errorf("purge %s below %d: %w", subject, below, err)
+	}
+	defer done()
 	if err := l.stream.Purge(ctx, jetstream.WithPurgeSubject(s), jetstream.WithPurgeSequence(below)); err != nil {
-		return fmt.Errorf("purge %s below %d: %w", subject, below, l.closing(err))
+		return fmt.Errorf("purge %s below %d: %w", subject, below, l.closing(l.node.unwritten(ctx, err)))
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
+// errUnreadable: the server has a message, but does not get it from the disk.
+var errUnreadable = errors.New("the store cannot read what it has")
+
 // errLost: some of a batch did not come, as the connection was ended meanwhile.
 var errLost = errors.New("a part of what was asked for did not come")
 
@@ -87,34 +90,50 @@ func (l *Log) Last(ctx context.Context, subject string) (bus.Stored, error) {
 	if err != nil {
 		return bus.Stored{}, err
 	}
-	m, err := l.stream.GetLastMsgForSubject(ctx, s)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return bus.Stored{}, nil
-	case err != nil:
-		return bus.Stored{}, fmt.Errorf("look for the last of %s: %w", subject, l.closing(err))
+	for range 2 { // it may have been stored in between
+		m, err := l.stream.GetLastMsgForSubject(ctx, s)
+		switch {
+		case err == nil:
+			return bus.Stored{Number: m.Sequence, At: m.Time, Bytes: m.Data}, nil
+		case !errors.Is(err, jetstream.ErrMsgNotFound):
+			return bus.Stored{}, fmt.Errorf("look for the last of %s: %w", subject, l.closing(err))
+		}
+		if some, err := l.has(ctx, s); err != nil || !some {
+			return bus.Stored{}, err
+		}
 	}
-	return bus.Stored{Number: m.Sequence, At: m.Time, Bytes: m.Data}, nil
+	return bus.Stored{}, fmt.Errorf("look for the last of %s: %w", subject, l.node.unread(l.name))
 }
 
-// whole is batch, but believes that nothing is there only where the last message of the subject says so too: a message that the store cannot
+// has tells whether there are messages of a subject, as the server knows without reading any.
+func (l *Log) has(ctx context.Context, s string) (bool, error) {
+	info, err := l.stream.Info(ctx, jetstream.WithSubjectFilter(s))
+	if err != nil {
+		return false, fmt.Errorf("ask for the number of messages: %w", l.closing(err))
+	}
+	return info.State.Subjects[s] > 0, nil
+}
+
+// whole is batch, but believes that nothing is there only where the server has none of the subject, or a last one that comes before: a message that it cannot
 // read is answered like one that is not there.
 func (l *Log) whole(ctx context.Context, ask batchRequest) (batch []bus.Stored, pending int, err error) {
 	for range 2 { // one may have been stored in between
 		if batch, pending, err = l.batch(ctx, ask); err != nil || len(batch) > 0 {
 			return batch, pending, err
 		}
+		if some, err := l.has(ctx, ask.Subject); err != nil || !some {
+			return nil, 0, err
+		}
 		last, err := l.stream.GetLastMsgForSubject(ctx, ask.Subject)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
-			return nil, 0, nil
+		case errors.Is(err, jetstream.ErrMsgNotFound): // it was forgotten since, or it cannot be read
 		case err != nil:
 			return nil, 0, err
 		case last.Sequence < ask.From:
 			return nil, 0, nil
 		}
 	}
-	return nil, 0, errors.New("the store cannot read what it has")
+	return nil, 0, l.node.unread(l.name)
 }
 
 // batch returns what was asked for, and how many messages follow. What did not come is asked for again.
