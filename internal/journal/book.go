@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +27,11 @@ type book struct {
 	trying int    // so many of the first that are queued are being stored: perhaps they are
 	parts  []part // of these: what is not known to be stored
 	tries  int    // of the first part, which were in vain
+	// readings in a row that have failed
+	unreads int
+	// of the last stored message of what people did:
+	promised uint64 // what it promises
+	told     bool   // it tells that there were changes
 
 	// guarded by Service.mu
 	used time.Time
@@ -75,13 +81,13 @@ func (b *book) run() {
 		stopping := b.stopping()
 		if b.fresh {
 			if err := b.load(); err != nil {
-				b.service.config.Logger.Error("the log of a room cannot be read; it is tried again", "error", err)
-				if stopping || !b.pause(faultPause) {
+				if stopping || !b.unread(err) {
 					b.giveUp()
 					return
 				}
 				continue
 			}
+			b.unreads = 0
 		}
 		if more := b.store(); more {
 			continue
@@ -93,6 +99,9 @@ func (b *book) run() {
 		select {
 		case <-b.wake:
 		case <-idle.C:
+			if b.service.unused(b) {
+				b.settle()
+			}
 			if b.service.retire(b) {
 				return
 			}
@@ -100,6 +109,16 @@ func (b *book) run() {
 		}
 	}
 }
+
+// unread waits after a reading that has failed, longer each time, and reports false where the Service is closed.
+func (b *book) unread(err error) bool {
+	b.service.complain(slog.LevelError, "the log of a room cannot be read; it is tried again", err)
+	b.unreads++
+	return b.pause(pauseAfter(b.unreads))
+}
+
+// pauseAfter so many tries.
+func pauseAfter(tries int) time.Duration { return min(faultPause<<min(tries-1, 10), maxPause) }
 
 func (b *book) stopping() bool {
 	select {
@@ -138,27 +157,28 @@ func (b *book) pause(d time.Duration) bool {
 func (b *book) load() error {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
-	there := &book{}
-	for i := range there.volumes {
-		if err := there.loadVolume(ctx, b.service.logs[i], i, subject(b.room)); err != nil {
-			return fmt.Errorf("load the log of a room: %w", err)
-		}
+	there, err := b.service.readBook(ctx, b.room)
+	if err != nil {
+		return fmt.Errorf("load the log of a room: %w", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := range b.volumes {
-		there.volumes[i].next = max(there.volumes[i].next, b.volumes[i].next)
-		b.volumes[i].stored = there.volumes[i].stored
+	if b.next > 0 { // again: it is known what was given out
+		there.next = b.next
 	}
-	b.fresh = false
-	b.parts = slices.DeleteFunc(b.parts, func(p part) bool { return p.end <= b.volumes[p.volume].next }) // only the answer was lost
+	for i := range b.volumes {
+		v := &there.volumes[i].stored
+		v.next, v.whole = max(v.next, b.volumes[i].next), max(min(v.whole, there.next), b.volumes[i].whole)
+		b.volumes[i].stored = *v
+	}
+	b.fresh, b.promised, b.told = false, there.promised, there.told
+	b.parts = slices.DeleteFunc(b.parts, func(p part) bool { // only the answer was lost
+		return len(p.message.Entries) > 0 && p.end <= b.volumes[p.volume].next
+	})
 	if b.trying > 0 {
 		b.finish()
 	} else {
-		b.next = max(b.next, there.volumes[people].next, there.volumes[changes].next)
-	}
-	if b.next == 0 {
-		b.next = uint64(time.Now().UnixMilli())
+		b.next = max(there.next, b.volumes[people].next, b.volumes[changes].next)
 	}
 	select {
 	case <-b.loaded: // again
@@ -170,14 +190,46 @@ func (b *book) load() error {
 	return nil
 }
 
-// loadVolume reads what is stored of one volume.
-func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject string) error {
-	return log.Read(ctx, subject, 0, func(m bus.Stored) error {
+// readBook reads what is stored of a room.
+func (s *Service) readBook(ctx context.Context, room string) (there *book, err error) {
+	there = &book{}
+	var behind [volumes]uint64
+	for i := range there.volumes {
+		if behind[i], err = there.loadVolume(ctx, s.logs[i], i, subject(room)); err != nil {
+			return nil, err
+		}
+	}
+	for i := range there.volumes {
+		if v := &there.volumes[i]; behind[i] < v.next { // the other one tells of more
+			v.whole = v.next
+		}
+	}
+	var mended time.Time
+	if s.config.Mended != nil {
+		mended = s.config.Mended()
+	}
+	there.goOn(mended)
+	return there, nil
+}
+
+// loadVolume reads what is stored of one volume, and returns the cursor behind it.
+func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject string) (behind uint64, err error) {
+	err = log.Read(ctx, subject, 0, func(m bus.Stored) error {
 		stored, err := decode(m)
 		if err != nil {
 			return err
 		}
-		b.volumes[volume].append(m.Number, len(m.Bytes), stored)
+		v := &b.volumes[volume]
+		if before := stored.Before[volume]; behind > 0 && before > behind {
+			v.whole = before
+		}
+		v.append(m.Number, len(m.Bytes), stored)
+		if behind = max(behind, stored.Before[volume]); len(stored.Entries) > 0 {
+			behind = max(behind, stored.end())
+		}
+		if volume == people {
+			b.promised, b.told = stored.Promised, stored.Before[changes] > 0
+		}
 		for i, next := range stored.Before {
 			b.volumes[i].next = max(b.volumes[i].next, next)
 		}
@@ -186,6 +238,27 @@ func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject 
 		}
 		return nil
 	})
+	return behind, err
+}
+
+// goOn chooses the next cursor behind what is stored: behind all that were given out, also where what had the last ones is gone. A volume forgets its oldest messages first, so
+// where something is left of it its last message is; and where nothing is left of what people did, the time has to do, as it does where nothing is left at all. After damage that was found
+// then any message may be gone.
+func (b *book) goOn(mended time.Time) {
+	p, c := &b.volumes[people], &b.volumes[changes]
+	b.next = max(p.next, c.next)
+	if c.last == 0 && b.promised > b.next {
+		b.next, c.whole = b.promised, b.promised
+	}
+	if p.last == 0 {
+		b.next = max(b.next, uint64(time.Now().UnixMilli()))
+		if c.last > 0 {
+			p.whole = b.next
+		}
+	}
+	if at := uint64(mended.UnixMilli()); !mended.IsZero() && b.next < at {
+		b.next, p.whole, c.whole = at, at, at
+	}
 }
 
 // drop takes entries from the queue. The caller holds mu.
@@ -208,7 +281,62 @@ func (b *book) take() {
 			break
 		}
 	}
-	b.parts = divide(b.next, b.queue[:b.trying])
+	b.parts = b.promise(divide(b.next, b.queue[:b.trying]))
+}
+
+// promise sees to it that no cursor of an entry about a record is ever given out again, also where all of these are forgotten and a message of what people did is the last that is left:
+// that tells up to where there may have been some. One without entries is stored for that, if need be, before a change, ahead for many; and one more behind the
+// first change, which tells that there was one.
+func (b *book) promise(parts []part) []part {
+	last := len(parts) - 1
+	if last < 0 || parts[last].volume != changes {
+		return parts
+	}
+	if end := parts[last].end; end > b.promised {
+		if promised := end + promisedAhead; parts[0].volume == people {
+			parts[0].message.Promised = promised
+		} else {
+			parts = append([]part{b.mark(promised)}, parts...)
+		}
+	}
+	if !b.told {
+		parts = append(parts, b.mark(0))
+	}
+	return parts
+}
+
+// settle takes back what was promised and is not used, before the log is closed: so nothing is skipped when it is opened again.
+func (b *book) settle() {
+	if b.fresh || b.promised <= b.next {
+		return
+	}
+	m := message{Cursor: b.next}
+	for i := range b.volumes {
+		m.Before[i] = b.volumes[i].next
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	bytes := encode(m)
+	number, err := b.service.logs[people].Append(ctx, subject(b.room), b.volumes[people].last, bytes)
+	if err != nil {
+		b.fresh = true // it is not known
+		b.service.complain(slog.LevelWarn, "what was promised in a room's log could not be taken back: cursors will be skipped", err)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.volumes[people].append(number, len(bytes), m)
+	b.promised, b.told = 0, m.Before[changes] > 0
+}
+
+// mark returns a message of what people did that has no entries.
+func (b *book) mark(promised uint64) part {
+	return part{volume: people, message: message{Cursor: b.next, Promised: promised}}
+}
+
+// isDone tells whether a message needs not be stored, as those of what people did say what it was to say.
+func (b *book) isDone(p part) bool {
+	return len(p.message.Entries) == 0 && p.message.Promised <= b.promised && (b.told || p.message.Promised > 0)
 }
 
 // finish lets entries be read and others follow, once all messages of them are stored, or given up: then their cursors are gone, as perhaps they are
@@ -233,8 +361,18 @@ func (b *book) store() bool {
 	}
 	for len(b.parts) > 0 {
 		p := b.parts[0]
+		if b.isDone(p) {
+			b.mu.Lock()
+			b.parts = b.parts[1:]
+			b.finish()
+			b.mu.Unlock()
+			continue
+		}
 		for i := range b.volumes {
 			p.message.Before[i] = b.volumes[i].next
+		}
+		if p.volume == people && b.promised > p.end {
+			p.message.Promised = max(p.message.Promised, b.promised)
 		}
 		bytes := encode(p.message)
 		ctx, cancel := context.WithTimeout(context.Background(), storeTime)
@@ -245,6 +383,9 @@ func (b *book) store() bool {
 		}
 		b.mu.Lock()
 		b.volumes[p.volume].append(number, len(bytes), p.message)
+		if p.volume == people {
+			b.promised, b.told = p.message.Promised, p.message.Before[changes] > 0
+		}
 		b.parts, b.tries = b.parts[1:], 0
 		b.finish()
 		b.mu.Unlock()
@@ -259,21 +400,37 @@ func (b *book) failed(err error) (more bool) {
 	b.fresh = true
 	b.tries++
 	hopeless := errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrSubject) || errors.Is(err, bus.ErrClosed)
-	log, entries := b.service.config.Logger, len(b.parts[0].message.Entries)
 	if b.tries < MaxTries && !hopeless {
-		log.Warn("entries of a room's log could not be stored; it is tried again", "entries", entries, "error", err)
+		b.service.complain(slog.LevelWarn, "entries of a room's log could not be stored; it is tried again", err)
 		if errors.Is(err, bus.ErrSequence) { // all that there was is forgotten by now, or it came after all
 			return true
 		}
-		return b.pause(min(faultPause<<(b.tries-1), maxPause))
+		return b.pause(pauseAfter(b.tries))
 	}
-	log.Error("entries of a room's log were not stored", "entries", entries, "error", err)
+	b.service.complain(slog.LevelError, "entries of a room's log were not stored", err)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.service.dropped.Add(uint64(entries))
-	b.parts, b.tries = b.parts[1:], 0
+	b.service.dropped.Add(uint64(b.forgo()))
 	b.finish()
 	return !errors.Is(err, bus.ErrClosed)
+}
+
+// forgo gives up the first message, and returns how many entries are lost. What it was to promise has to be promised all the same, or else the changes that follow are not stored either.
+// The caller holds mu.
+func (b *book) forgo() (entries int) {
+	p := b.parts[0]
+	entries, b.parts, b.tries = len(p.message.Entries), b.parts[1:], 0
+	switch {
+	case p.message.Promised <= b.promised:
+	case entries > 0:
+		b.parts = append([]part{b.mark(p.message.Promised)}, b.parts...)
+	default:
+		for _, p := range b.parts {
+			entries += len(p.message.Entries)
+		}
+		b.parts = nil
+	}
+	return entries
 }
 
 // purge forgets the oldest messages of a volume where it is too long.
@@ -285,6 +442,6 @@ func (b *book) purge(ctx context.Context, volume int) {
 		return
 	}
 	if err := b.service.logs[volume].Purge(ctx, subject(b.room), below); err != nil {
-		b.service.config.Logger.Warn("the oldest entries of a room's log were not purged", "error", err)
+		b.service.complain(slog.LevelWarn, "the oldest entries of a room's log were not purged", err)
 	}
 }

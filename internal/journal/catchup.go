@@ -24,9 +24,9 @@ func (b *book) toCatchUp() []state.LastChange {
 func (b *book) catchUp(last []state.LastChange) bool {
 	missing, err := b.missing(last)
 	if err != nil {
-		b.service.config.Logger.Error("the log of a room cannot be read; it is tried again", "error", err)
-		return b.pause(faultPause)
+		return b.unread(err)
 	}
+	b.unreads = 0
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drop(1)

@@ -8,7 +8,7 @@
 //	                     └ the same, of entries about records       ─→ bus.Log of changes
 //
 // A reading puts both together by their cursors, which grow by one with each entry. Those of a log in which nothing is stored begin with the time in milliseconds, so that they are higher
-// than all that the room ever had, whatever was forgotten.
+// than all that the room ever had, whatever was forgotten. Each of the two forgets by itself, so what had the last cursors may be gone where something older is left: see book.promise.
 package journal
 
 import (
@@ -48,6 +48,8 @@ type Config struct {
 	Bus bus.Bus
 	// Log is where the logs are, but for what is about records, which is in Changes. Nobody else appends to them.
 	Log, Changes bus.Log
+	// Mended returns when damage was found in them last, so that what was stored before may be gone: no cursor of that is given out again. Zero: never; nil: they cannot be damaged.
+	Mended func() time.Time
 	// ReadsAny returns whether somebody may read a record of a room whatever it says. Others are not told what was written.
 	ReadsAny func(room string, by state.Caller, record string) bool
 	// Denied tells of these records of a room which somebody may not read. It may leave some out, but not the first, which are asked about again.
@@ -68,6 +70,7 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	books  map[string]*book
+	told   map[string]*complaint
 
 	// atomic
 	dropped atomic.Uint64
@@ -75,7 +78,7 @@ type Service struct {
 
 // New serves readings.
 func New(c Config) (*Service, error) {
-	s := &Service{config: c, logs: [volumes]bus.Log{people: c.Log, changes: c.Changes}, stop: make(chan struct{}), books: map[string]*book{}}
+	s := &Service{config: c, logs: [volumes]bus.Log{people: c.Log, changes: c.Changes}, stop: make(chan struct{}), books: map[string]*book{}, told: map[string]*complaint{}}
 	var err error
 	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {
 		return nil, fmt.Errorf("serve the logs of rooms: %w", err)
@@ -174,13 +177,50 @@ func (s *Service) book(room string) *book {
 func (s *Service) retire(b *book) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.held || time.Since(b.used) < idleTime || len(b.queue) > 0 {
+	if !b.isUnused() {
 		return false
 	}
 	delete(s.books, b.room)
 	return true
+}
+
+// unused tells whether a log is about to be closed.
+func (s *Service) unused(b *book) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return b.isUnused()
+}
+
+// isUnused is that. The caller holds the Service's mu.
+func (b *book) isUnused() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.held && time.Since(b.used) >= idleTime && len(b.queue) == 0
+}
+
+// complaint is about the disk, which mostly fails for all rooms alike.
+type complaint struct {
+	at   time.Time // when it was logged
+	more int       // as many since, which were not
+}
+
+// complain logs what a disk does, but not again and again.
+func (s *Service) complain(level slog.Level, text string, err error) {
+	s.mu.Lock()
+	c := s.told[text]
+	if c == nil {
+		c = &complaint{}
+		s.told[text] = c
+	}
+	if !c.at.IsZero() && time.Since(c.at) < quietTime {
+		c.more++
+		s.mu.Unlock()
+		return
+	}
+	more := c.more
+	*c = complaint{at: time.Now()}
+	s.mu.Unlock()
+	s.config.Logger.Log(context.Background(), level, text, "error", err, "more", more)
 }
 
 // serve answers one reading.
@@ -191,7 +231,7 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	}
 	log, err := s.read(ctx, r)
 	if err != nil {
-		s.config.Logger.Error("read the log of a room", "error", err)
+		s.complain(slog.LevelError, "a reading of a room's log failed", err)
 		return encode(Answer{Error: &wire.Error{Code: wire.CodeOverloaded, Message: "the log cannot be read now", Next: "try again", RetrySeconds: 1}})
 	}
 	return encode(Answer{Log: log})

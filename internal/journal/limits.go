@@ -22,6 +22,8 @@ const (
 	pointBytes = 32 << 10
 	// purgeWorth is how much is purged at once.
 	purgeWorth = 1 << 20
+	// promisedAhead cursors of changes are promised at once; so many may be skipped where all changes are forgotten.
+	promisedAhead = 4096
 
 	// MaxTries to store one message, whose entries are not logged then. Others wait behind it, so that the order is kept.
 	MaxTries = 8
@@ -33,5 +35,6 @@ const (
 	storeTime  = 10 * time.Second
 	faultPause = time.Second      // before a log is used again that could not be, and twice as long after each further try,
 	maxPause   = 30 * time.Second // up to this
+	quietTime  = time.Minute      // for which the same complaint is not logged again
 	idleTime   = 15 * time.Second // after which the log of a room that is not there is closed
 )

@@ -138,10 +138,10 @@ func cut(log *wire.Log, horizon uint64, limit int) {
 
 // oldest finds out where the log begins now, and from where on nothing is gone: the bus.Log forgets by itself.
 func (b *book) oldest(ctx context.Context, log *wire.Log) error {
-	var whole [volumes]uint64 // the same of each volume
+	var whole, gaps [volumes]uint64 // the same of each volume
 	b.mu.Lock()
 	for i := range whole {
-		whole[i] = b.volumes[i].next // where it is empty
+		whole[i], gaps[i] = b.volumes[i].next, b.volumes[i].whole // where it is empty
 	}
 	b.mu.Unlock()
 	for i := range whole {
@@ -158,7 +158,7 @@ func (b *book) oldest(ctx context.Context, log *wire.Log) error {
 		}
 		log.First, whole[i] = min(log.First, stored.Cursor), stored.Before[i]
 	}
-	log.Complete = max(log.First, min(log.Last+1, max(whole[people], whole[changes])))
+	log.Complete = max(log.First, min(log.Last+1, max(whole[people], whole[changes], gaps[people], gaps[changes])))
 	return nil
 }
 

@@ -55,7 +55,9 @@ type message struct {
 	// Before are the cursors behind what each volume had when it was stored, so that it is seen when some of that is gone. 0: nothing.
 	Before  [volumes]uint64 `json:"p"`
 	Cursor  uint64          `json:"c"` // of the first
-	Entries []entry         `json:"e"`
+	Entries []entry         `json:"e"` // none: it is there for what it promises, or for Before
+	// Promised, of what people did: a cursor below which entries about records may be stored that no other message of this volume tells of. 0: none are.
+	Promised uint64 `json:"r,omitempty"`
 }
 
 // each visits the entries with their cursors, until visit reports false, and returns the cursor behind the last one that was visited.
@@ -70,6 +72,9 @@ func (m message) each(visit func(cursor uint64, e entry) bool) uint64 {
 	}
 	return cursor
 }
+
+// end is the cursor behind its entries.
+func (m message) end() uint64 { return m.each(func(uint64, entry) bool { return true }) }
 
 func decode(m bus.Stored) (message, error) {
 	var stored message
@@ -117,6 +122,7 @@ type stored struct {
 	// written by the book's loop, guarded by its mu
 	last   uint64 // number of the last message
 	next   uint64 // the cursor behind it, also where it is gone; 0: there never was any
+	whole  uint64 // from this cursor on nothing is gone from between its messages, or from behind them
 	points []point
 }
 
@@ -146,7 +152,10 @@ func (s *stored) append(number uint64, size int, m message) {
 		s.points = append(s.points, point{number: number, cursor: m.Cursor})
 	}
 	s.points[len(s.points)-1].bytes += size
-	s.last, s.next = number, m.each(func(uint64, entry) bool { return true })
+	s.last = number
+	if len(m.Entries) > 0 {
+		s.next = max(s.next, m.end())
+	}
 }
 
 // from returns the number of the message to read from for what is behind a cursor; 0: nothing is there.

@@ -160,8 +160,12 @@ func TestComplete(t *testing.T) {
 		s.Close()
 		s = openBoth(s.T, people, changes)
 		defer s.Close()
-		want(4)
+		if l := s.read("tea", "ann", wire.LogRead{}); l.Complete != l.Last+1 || l.Complete <= l.First+4 { // behind what was said last more changes may have been
+			t.Errorf("after a start it begins at %d, ends at %d, and is complete from %d on", l.First, l.Last, l.Complete)
+		}
 		s.record("tea", "board")
-		want(4)
+		if l := s.read("tea", "ann", wire.LogRead{}); l.Complete != l.Last {
+			t.Errorf("with one more change it ends at %d, and is complete from %d on", l.Last, l.Complete)
+		}
 	})
 }
