@@ -105,7 +105,7 @@ func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	var v *signal.Visitor
 	if refused == nil {
-		v, refused = s.service.Visit(token, batch.Room, batch.Identity)
+		v, refused = s.service.Visit(s.service.Source(r), token, batch.Room, batch.Identity)
 	}
 	if refused != nil {
 		signal.Refuse(w, refused)

@@ -146,6 +146,7 @@ func (n *node) reportSessions(s *obs.Samples) {
 		s.Gauge("state_durable", "1 while durable records are stored; 0 where they are refused, as the data folder cannot be used.", boolean(n.durable))
 		counters(s, []counter{
 			{"state_costly_rules_total", "Refusals in shared state because rules would have looked at too much for one request.", n.scopes.Costly()},
+			{"state_crowded_total", "Requests about rooms' shared state that were refused as too many rooms have some.", n.scopes.Crowded()},
 			{"state_unstored_total", "Commits of durable records that could not be stored: writes that were refused, or of which nobody knows.", n.scopes.Unstored()},
 		})
 	}

@@ -78,7 +78,7 @@ func (s *Shard) Counts(ctx context.Context) (Counts, error) {
 
 func (s *Shard) count() Counts {
 	c := s.counts
-	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes.n
+	c.Rooms, c.Transports, c.Handshakes = len(s.rooms), len(s.transports), s.handshakes.Len()
 	c.Producers, c.Mirrors = len(s.producers)-s.mirrors, s.mirrors
 	c.Drops = s.drops
 	c.Probes, c.Padding, c.Waited = s.out.Probes, s.out.Padding, s.out.Waited

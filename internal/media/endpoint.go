@@ -250,7 +250,7 @@ func (s *Shard) drop(e *endpoint) {
 	}
 	delete(s.transports, e.spec.Transport)
 	e.spec.Place.leave()
-	s.handshakes.remove(e.spec.Place.source(), e)
+	s.handshakes.Remove(e.spec.Place.source(), e)
 	s.agenda.remove(&e.task)
 	s.keepUfrags(e, 0, 0)
 	if e.member != nil { // also where a fault has kept its association from beginning
@@ -437,7 +437,7 @@ func (s *Shard) key(now time.Time, e *endpoint, ev *dtls.Event) {
 	}
 	e.transport.SetKeys(now, in, out)
 	e.keyed, e.handshakeBy = true, time.Time{}
-	s.handshakes.remove(e.spec.Place.source(), e)
+	s.handshakes.Remove(e.spec.Place.source(), e)
 	e.transport.Keyed(now, e.pair, &s.out)
 	s.checked(now, e)
 	s.connected(now, e)

@@ -44,16 +44,16 @@ func TestMaxHandshakes(t *testing.T) {
 			t.Errorf("%d: %+v", i, told[i])
 		}
 	}
-	if s.handshakes.n != maxHandshakes || s.counts.Evicted != 5 {
-		t.Errorf("%d handshakes, %d evicted", s.handshakes.n, s.counts.Evicted)
+	if s.handshakes.Len() != maxHandshakes || s.counts.Evicted != 5 {
+		t.Errorf("%d handshakes, %d evicted", s.handshakes.Len(), s.counts.Evicted)
 	}
 	if len(s.transports) != maxHandshakes || len(s.pairs) != maxHandshakes || s.places.taken[0] != maxHandshakes {
 		t.Errorf("%d transports, %d pairs, %d places", len(s.transports), len(s.pairs), s.places.taken[0])
 	}
 	s.key(epoch, s.transports[5], &dtls.Event{Profile: srtp.AEADAES128GCM, Client: keys(1), Server: keys(2)})
 	s.command(epoch, CloseTransport{Transport: 6})
-	if s.handshakes.n != maxHandshakes-2 {
-		t.Errorf("%d handshakes, although one is finished and one is over", s.handshakes.n)
+	if s.handshakes.Len() != maxHandshakes-2 {
+		t.Errorf("%d handshakes, although one is finished and one is over", s.handshakes.Len())
 	}
 }
 
@@ -146,8 +146,8 @@ func TestMaxTransports(t *testing.T) {
 	again.leave()
 	used.leave()
 	reserve(t, a, source(0), Admitted).Cancel()
-	if p := a.places; p.taken[0] != maxTransports-1 || p.taken[1] != 0 || p.waiting.n != 0 || len(p.waiting.sources) != 0 {
-		t.Errorf("left %v, %d, %v", p.taken, p.waiting.n, p.waiting.sources)
+	if p := a.places; p.taken[0] != maxTransports-1 || p.taken[1] != 0 || p.waiting.Len() != 0 {
+		t.Errorf("left %v, %d", p.taken, p.waiting.Len())
 	}
 }
 
@@ -179,7 +179,7 @@ func TestMaxUnchecked(t *testing.T) {
 		a.madeWay(t, all[i])
 	}
 	const left = maxUncheckedPerSource - maxUncheckedPerSource/sources
-	if n, most := a.places.waiting.n, a.places.waiting.holds(source(0)); n != maxUnchecked || most != left {
+	if n, most := a.places.waiting.Len(), a.places.waiting.Holds(source(0)); n != maxUnchecked || most != left {
 		t.Errorf("%d wait, %d of one source that had %d", n, most, maxUncheckedPerSource)
 	}
 	reserve(t, b, source(0), Unchecked)
@@ -224,7 +224,7 @@ func TestPlaceIsKept(t *testing.T) {
 	}
 	a.mail.close()
 	reserve(t, b, source(maxUnchecked), Unchecked)
-	if n := a.places.waiting.n; n != maxUnchecked {
+	if n := a.places.waiting.Len(); n != maxUnchecked {
 		t.Errorf("%d wait", n)
 	}
 }
@@ -253,7 +253,7 @@ func TestMakeWay(t *testing.T) {
 			t.Errorf("%d: %+v", i, told[i])
 		}
 	}
-	if len(s.transports) != 1 || s.transports[3] == nil || s.counts.Evicted != 2 || s.places.taken[0] != 1 || s.places.waiting.n != 0 {
+	if len(s.transports) != 1 || s.transports[3] == nil || s.counts.Evicted != 2 || s.places.taken[0] != 1 || s.places.waiting.Len() != 0 {
 		t.Errorf("%d left, %d evicted, places %v", len(s.transports), s.counts.Evicted, s.places.taken)
 	}
 }

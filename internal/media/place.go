@@ -25,12 +25,12 @@ const (
 type places struct {
 	// guarded by mu
 	mu      sync.Mutex
-	taken   []int               // by shard
-	waiting queue[*reservation] // Transports that wait for their first check
+	taken   []int                        // by shard
+	waiting datagram.Queue[*reservation] // Transports that wait for their first check
 }
 
 func newPlaces(shards int) *places {
-	return &places{taken: make([]int, shards), waiting: newQueue[*reservation]()}
+	return &places{taken: make([]int, shards), waiting: datagram.NewQueue[*reservation]()}
 }
 
 // Place is a Transport's place on a shard. Each is taken by OpenTransport, or cancelled. The zero Place is none: no limit of places
@@ -64,11 +64,11 @@ func (s *Shard) Reserve(source netip.Addr) (Place, Refusal) {
 		if !s.peers[oldest.shard].mail.put(letter{ask: func(o *Shard) { o.makeWay(oldest) }}) {
 			return Place{}, Unchecked
 		}
-		p.waiting.remove(oldest.source, oldest)
+		p.waiting.Remove(oldest.source, oldest)
 	}
 	t := &reservation{places: p, shard: s.index, source: source}
 	p.taken[s.index]++
-	p.waiting.add(source, t)
+	p.waiting.Add(source, t)
 	return Place{t}, Admitted
 }
 
@@ -86,12 +86,12 @@ func (p *places) admits(shard int, source netip.Addr) (oldest *reservation, r Re
 	switch {
 	case p.taken[shard] >= maxTransports:
 		return nil, Full
-	case source.IsValid() && p.waiting.holds(source) >= maxUncheckedPerSource:
+	case source.IsValid() && p.waiting.Holds(source) >= maxUncheckedPerSource:
 		return nil, Crowded
-	case p.waiting.n < maxUnchecked:
+	case p.waiting.Len() < maxUnchecked:
 		return nil, Admitted
 	}
-	oldest, ok := p.waiting.yields(source)
+	oldest, ok := p.waiting.Yields(source)
 	if !ok {
 		return nil, Unchecked
 	}
@@ -123,7 +123,7 @@ func (p Place) checked() {
 	if t := p.reserved; t != nil {
 		t.places.mu.Lock()
 		defer t.places.mu.Unlock()
-		t.places.waiting.remove(t.source, t)
+		t.places.waiting.Remove(t.source, t)
 	}
 }
 
@@ -133,7 +133,7 @@ func (p Place) leave() {
 		t.places.mu.Lock()
 		defer t.places.mu.Unlock()
 		t.places.taken[t.shard]--
-		t.places.waiting.remove(t.source, t)
+		t.places.waiting.Remove(t.source, t)
 	}
 }
 
@@ -159,8 +159,8 @@ func (s *Shard) reached(now time.Time, e *endpoint) bool {
 	e.checked = true
 	e.spec.Place.checked()
 	source := e.spec.Place.source()
-	if s.handshakes.n >= maxHandshakes {
-		oldest, ok := s.handshakes.yields(source)
+	if s.handshakes.Len() >= maxHandshakes {
+		oldest, ok := s.handshakes.Yields(source)
 		if !ok {
 			s.counts.Evicted++
 			return false
@@ -168,7 +168,7 @@ func (s *Shard) reached(now time.Time, e *endpoint) bool {
 		s.evict(oldest, "the DTLS handshake was not finished when others needed its place")
 	}
 	e.handshakeBy = now.Add(dtls.Deadline)
-	s.handshakes.add(source, e)
+	s.handshakes.Add(source, e)
 	return true
 }
 

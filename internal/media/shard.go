@@ -66,12 +66,12 @@ type Shard struct {
 	ufrags     map[string]*endpoint
 	rooms      map[RoomID]*room
 	producers  map[ProducerID]*room
-	handshakes queue[*endpoint]   // Transports that were checked and have not finished their DTLS handshake
-	mirrors    int                // among the producers
-	held       []*datagram.Batch  // batches whose bytes are still in use,
-	heldPiped  []*route.PipeBatch // and those that came by Pipes
-	fed        []*room            // those that got packets in this batch
-	letters    []letter           // read, to be used again
+	handshakes datagram.Queue[*endpoint] // Transports that were checked and have not finished their DTLS handshake
+	mirrors    int                       // among the producers
+	held       []*datagram.Batch         // batches whose bytes are still in use,
+	heldPiped  []*route.PipeBatch        // and those that came by Pipes
+	fed        []*room                   // those that got packets in this batch
+	letters    []letter                  // read, to be used again
 	ending     map[TransportID]*farewell
 	asked      map[datagram.Pair]time.Time // when another shard was asked for a pair
 	closing    bool
@@ -95,7 +95,7 @@ func newShard(cfg Config, index int, peers []*Shard, spare chan *route.PipeBatch
 		pipes: make(chan *route.PipeBatch, inboxPiped), spare: spare,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		transports: make(map[TransportID]*endpoint), pairs: make(map[datagram.Pair]*endpoint),
-		handshakes: newQueue[*endpoint](),
+		handshakes: datagram.NewQueue[*endpoint](),
 		ufrags:     make(map[string]*endpoint), rooms: make(map[RoomID]*room), producers: make(map[ProducerID]*room),
 		ending: make(map[TransportID]*farewell), asked: make(map[datagram.Pair]time.Time),
 	}

@@ -6,8 +6,11 @@ import (
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
-// MaxScopes of rooms on one node.
+// MaxScopes of rooms on one node, with those that make way for others.
 const MaxScopes = 10_000
+
+// maxEnding is how many scopes may be storing what is left before they have ended. Beyond it none makes way for another.
+const maxEnding = 1024
 
 // MaxBytes of the records of all scopes of one node, about as they are in memory.
 const MaxBytes = 512 << 20

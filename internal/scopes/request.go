@@ -4,13 +4,14 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"net/netip"
 
 	"github.com/parley-rtc/parley/wire"
 )
 
 // Every request of state crosses the bus, so it is not JSON, which both sides would have to look through, body and all:
 //
-//	grants (1 byte) | reply | length, scope | length, room | length, node | length, session | length, identity | length, type | body
+//	grants (1 byte) | reply | length, scope | length, room | length, node | length, session | length, identity | length, type | length, source | body
 //
 // Numbers are as in package binary: they take a byte where they are small.
 
@@ -36,7 +37,20 @@ func (r Request) Encode() []byte {
 	for _, text := range r.texts() {
 		b = append(binary.AppendUvarint(b, uint64(len(*text))), *text...)
 	}
+	b = appendAddr(b, r.By.Source)
 	return append(b, r.Body...)
+}
+
+func appendAddr(b []byte, a netip.Addr) []byte {
+	switch {
+	case a.Is4():
+		ip := a.As4()
+		return append(append(b, byte(len(ip))), ip[:]...)
+	case a.IsValid():
+		ip := a.As16()
+		return append(append(b, byte(len(ip))), ip[:]...)
+	}
+	return append(b, 0)
 }
 
 var errRequest = errors.New("not a request to a scope")
@@ -61,6 +75,13 @@ func decodeRequest(b []byte) (Request, error) {
 		}
 		*text, rest = string(rest[:n]), rest[n:]
 	}
+	if n, rest, ok = number(rest); !ok || n > uint64(len(rest)) {
+		return r, errRequest
+	}
+	if r.By.Source, ok = netip.AddrFromSlice(rest[:n]); !ok && n > 0 {
+		return r, errRequest
+	}
+	rest = rest[n:]
 	if len(rest) > 0 {
 		r.Body = json.RawMessage(rest)
 	}

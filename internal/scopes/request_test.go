@@ -2,6 +2,7 @@ package scopes
 
 import (
 	"encoding/json"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -14,9 +15,9 @@ import (
 func TestRequest(t *testing.T) {
 	for _, want := range []Request{
 		{},
-		{Scope: wire.ScopeRoom, Room: "tea\x00", Node: "n", By: state.Caller{Session: "s", Identity: strings.Repeat("ä", 100)}, Type: "attach"},
+		{Scope: wire.ScopeRoom, Room: "tea\x00", Node: "n", By: state.Caller{Session: "s", Identity: strings.Repeat("ä", 100), Source: netip.MustParseAddr("2001:db8::")}, Type: "attach"},
 		{Room: "r", By: state.Caller{Grants: wire.Grants{Publish: true, PublishData: true, Hidden: true}}, Type: "record-read", Body: json.RawMessage(`{"a":1}`), Reply: 1<<53 - 1},
-		{By: state.Caller{Grants: wire.Grants{Subscribe: true, Admin: true}}, Type: "x", Reply: 128},
+		{By: state.Caller{Grants: wire.Grants{Subscribe: true, Admin: true}, Source: netip.MustParseAddr("192.0.2.1")}, Type: "x", Reply: 128},
 	} {
 		b := want.Encode()
 		if got, err := decodeRequest(b); err != nil || !reflect.DeepEqual(got, want) {

@@ -10,12 +10,14 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -97,18 +99,21 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	rooms  map[string]*roomScope
-	held   map[string]bool          // rooms that are there, with a scope or without
-	rules  uint64                   // how often they have changed
-	ending map[string]chan struct{} // of rooms whose last scope is still storing; closed when it has
+	held   map[string]bool            // rooms that are there, with a scope or without
+	idle   datagram.Queue[*roomScope] // those that nobody uses, of rooms that are not there
+	rules  uint64                     // how often they have changed
+	ending map[string]chan struct{}   // of rooms whose last scope is still storing; closed when it has
 
 	// atomic
-	costly atomic.Uint64
+	costly, crowded atomic.Uint64
 }
 
 // roomScope is a room's scope while there is one.
 type roomScope struct {
 	// static after construction
-	ready chan struct{} // closed when owner or err is there
+	name   string
+	source netip.Addr    // of whoever had it opened
+	ready  chan struct{} // closed when owner or err is there
 
 	// written under Service.mu before ready is closed
 	owner *Owner
@@ -119,11 +124,12 @@ type roomScope struct {
 	users    int       // requests under way
 	idle     time.Time // since when there are none, and nobody is attached
 	linger   *time.Timer
+	queued   bool // in Service.idle
 }
 
 // NewService opens the server's scope and serves requests.
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
-	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, ending: map[string]chan struct{}{}}
+	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, idle: datagram.NewQueue[*roomScope](), ending: map[string]chan struct{}{}}
 	var err error
 	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored); err != nil {
 		return nil, err
@@ -169,29 +175,49 @@ func (s *Service) Hold(room string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held[room] = true
+	if r := s.rooms[room]; r != nil {
+		s.keep(r)
+	}
 }
 
 // Release says that it has ended, and so does its state, unless somebody uses it, or has within the last Linger.
 func (s *Service) Release(room string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.held[room] {
+		return
+	}
 	delete(s.held, room)
 	if r := s.rooms[room]; r != nil && r.unused() {
-		s.end(room, r)
+		s.end(r)
 	}
 }
 
 func (r *roomScope) unused() bool { return r.users == 0 && len(r.attached) == 0 }
 
-// end lets the scope of a room end in time that nobody uses, unless the room is held.
-func (s *Service) end(room string, r *roomScope) {
-	if !s.held[room] && !s.closed {
+// keep lets a scope stay that may have been about to end. The caller holds mu.
+func (s *Service) keep(r *roomScope) {
+	r.linger.Stop()
+	if r.queued {
+		s.idle.Remove(r.source, r)
+		r.queued = false
+	}
+}
+
+// end lets the scope of a room end in time that nobody uses, or earlier for the sake of others, unless the room is held. The caller holds mu.
+func (s *Service) end(r *roomScope) {
+	if s.rooms[r.name] == r && !s.held[r.name] && !s.closed {
+		s.idle.Add(r.source, r)
+		r.queued = true
 		r.linger.Reset(max(0, s.config.Linger-time.Since(r.idle)))
 	}
 }
 
 // Costly counts what was refused as rules would have had to look at too much.
 func (s *Service) Costly() uint64 { return s.costly.Load() }
+
+// Crowded counts requests that were refused as there were MaxScopes, and none that had to make way.
+func (s *Service) Crowded() uint64 { return s.crowded.Load() }
 
 // Unstored counts commits of durable records that could not be stored.
 func (s *Service) Unstored() uint64 { return s.shelf.unstored.Load() }
@@ -319,8 +345,10 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 		return encode(Answer{Error: refused})
 	}
 	owner, done, err := s.owner(ctx, scope, r)
-	if err != nil {
+	if err != nil && !errors.Is(err, errCrowded) {
 		s.config.Logger.Error("open a scope", "scope", scope, "error", err)
+	}
+	if err != nil {
 		return encode(Answer{Error: closedTo(err)})
 	}
 	defer done()
@@ -427,12 +455,13 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 	case s.closed:
 		s.mu.Unlock()
 		return nil, nil, ErrClosed
-	case r == nil && len(s.rooms) >= MaxScopes:
+	case r == nil && !s.makeRoom(by):
 		s.mu.Unlock()
-		return nil, nil, fmt.Errorf("more than %d scopes", MaxScopes)
+		s.crowded.Add(1)
+		return nil, nil, errCrowded
 	case r == nil:
-		r = &roomScope{ready: make(chan struct{}), attached: map[string]bool{}}
-		r.linger = time.AfterFunc(s.config.Linger, func() { s.retire(by.Room, r) })
+		r = &roomScope{name: by.Room, source: by.By.Source, ready: make(chan struct{}), attached: map[string]bool{}}
+		r.linger = time.AfterFunc(s.config.Linger, func() { s.retire(r) })
 		s.rooms[by.Room] = r
 		go s.openRoom(by.Room, r, s.ending[by.Room], s.rules) // ends when ready is closed
 	}
@@ -443,14 +472,14 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 	case TypeDetach:
 		delete(r.attached, by.By.Session)
 	}
-	r.linger.Stop()
+	s.keep(r)
 	s.mu.Unlock()
 	done = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if r.users--; r.unused() {
 			r.idle = time.Now()
-			s.end(by.Room, r)
+			s.end(r)
 		}
 	}
 	select {
@@ -464,6 +493,27 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 		return nil, nil, r.err
 	}
 	return r.owner, done, nil
+}
+
+var errCrowded = fmt.Errorf("there are %d scopes, and none has to make way", MaxScopes)
+
+// makeRoom makes place for the scope of one more room, and reports whether there is some. Of scopes that nobody uses, whose rooms are not there, the
+// one makes way that has not been used for longest, of the source that has most of them; not for the sake of that source, or of one that has as
+// many, unless people are in the room. The caller holds mu.
+func (s *Service) makeRoom(by Request) bool {
+	if len(s.rooms) < MaxScopes {
+		return true
+	}
+	source := by.By.Source
+	if s.held[by.Room] {
+		source = netip.Addr{}
+	}
+	r, ok := s.idle.Yields(source)
+	if !ok || len(s.ending) >= maxEnding {
+		return false
+	}
+	go s.finish(r, s.remove(r)) // ends when what is left is stored, or has failed
+	return true
 }
 
 // openRoom loads a room's scope for those who wait for it, when the one before has ended.
@@ -482,30 +532,40 @@ func (s *Service) openRoom(room string, r *roomScope, before chan struct{}, rule
 	case err == nil && s.rules != rules: // they have changed meanwhile
 		owner.Recheck(s.may(wire.ScopeRoom, room))
 	case err != nil && s.rooms[room] == r: // whoever comes next tries again
-		r.linger.Stop()
+		s.keep(r)
 		delete(s.rooms, room)
 	}
 }
 
 // retire ends the scope of a room that nobody has used for a while.
-func (s *Service) retire(room string, r *roomScope) {
+func (s *Service) retire(r *roomScope) {
 	s.mu.Lock()
-	unused := s.rooms[room] == r && r.unused() && !s.held[room]
-	end := make(chan struct{})
-	if unused {
-		delete(s.rooms, room)
-		s.ending[room] = end
+	var end chan struct{}
+	if s.rooms[r.name] == r && r.unused() && !s.held[r.name] {
+		end = s.remove(r)
 	}
 	s.mu.Unlock()
-	if !unused {
-		return
+	if end != nil {
+		s.finish(r, end)
 	}
+}
+
+// remove takes a scope out of the table. It is to be finished, and end closed then. The caller holds mu.
+func (s *Service) remove(r *roomScope) (end chan struct{}) {
+	s.keep(r)
+	delete(s.rooms, r.name)
+	end = make(chan struct{})
+	s.ending[r.name] = end
+	return end
+}
+
+func (s *Service) finish(r *roomScope, end chan struct{}) {
 	if <-r.ready; r.err == nil {
-		_ = r.owner.Close()
+		_ = r.owner.Close() // it has nothing to say
 	}
 	s.mu.Lock()
-	if s.ending[room] == end { // else another one, which waits for this one, ends behind it
-		delete(s.ending, room)
+	if s.ending[r.name] == end { // else another one, which waits for this one, ends behind it
+		delete(s.ending, r.name)
 	}
 	s.mu.Unlock()
 	close(end)

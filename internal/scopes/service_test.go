@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,7 +65,12 @@ func newTownOf(t *testing.T, log bus.Log, linger time.Duration) *town {
 // ask sends a request and returns its answer's body, or its code.
 func (c *town) ask(room, session, typ, body string) string {
 	c.t.Helper()
-	r := scopes.Request{Scope: wire.ScopeRoom, Room: room, By: state.Caller{Session: session, Identity: session}, Type: typ}
+	return c.askBy(state.Caller{Session: session, Identity: session}, room, typ, body)
+}
+
+func (c *town) askBy(by state.Caller, room, typ, body string) string {
+	c.t.Helper()
+	r := scopes.Request{Scope: wire.ScopeRoom, Room: room, By: by, Type: typ}
 	if body != "" {
 		r.Body = json.RawMessage(body)
 	}
@@ -397,20 +403,72 @@ func TestScopeCannotBeLoaded(t *testing.T) {
 	})
 }
 
-// Rule: a node has at most MaxScopes of rooms.
+// Rule: a node has at most MaxScopes of rooms, be all of one source.
 func TestScopeLimit(t *testing.T) {
 	town1(t, func(t *testing.T, c *town) {
+		eve := state.Caller{Source: netip.MustParseAddr("192.0.2.1")}
 		for i := range scopes.MaxScopes {
-			if got := c.ask(fmt.Sprint("room ", i), "", "presence-read", ""); !strings.HasPrefix(got, "present") {
+			if got := c.askBy(eve, fmt.Sprint("room ", i), "presence-read", ""); !strings.HasPrefix(got, "present") {
 				t.Fatalf("room %d: %s", i, got)
 			}
 		}
-		if got := c.ask("one more", "", "presence-read", ""); got != "overloaded" {
+		if got := c.askBy(eve, "one more", "presence-read", ""); got != "overloaded" {
 			t.Errorf("one more: %s", got)
 		}
 		time.Sleep(linger + time.Second)
 		if got := c.ask("one more", "", "presence-read", ""); !strings.HasPrefix(got, "present") {
 			t.Errorf("when others have gone: %s", got)
+		}
+	})
+}
+
+// Rule: where there are MaxScopes, one that nobody uses makes way for another, of the source that holds most, the longest unused first; who holds as
+// many himself is refused. Where people are, and where somebody is attached, nothing makes way, and whoever comes there has a scope.
+func TestScopesMakeWay(t *testing.T) {
+	town1(t, func(t *testing.T, c *town) {
+		greedy, other, newcomer := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), netip.MustParseAddr("192.0.2.3")
+		ask := func(source netip.Addr, room, typ, body string) string {
+			return c.askBy(state.Caller{Identity: "eve", Source: source}, room, typ, body)
+		}
+		written := func(source netip.Addr, room string) bool {
+			return strings.Contains(ask(source, room, "record-read", `{"records":[{"name":"a","head":true}]}`), `"version":1`)
+		}
+		c.Hold("people")
+		for _, room := range []string{"people", "oldest"} {
+			ask(greedy, room, "record-write", writeA+"}")
+		}
+		c.come("attached", "ann")
+		c.ask("attached", "ann", "record-write", writeA+"}")
+		for i := range scopes.MaxScopes - 3 {
+			source := greedy
+			if i%2 == 0 {
+				source = other
+			}
+			if got := ask(source, fmt.Sprint("room ", i), "presence-read", ""); !strings.HasPrefix(got, "present") {
+				t.Fatalf("room %d: %s", i, got)
+			}
+		}
+		if got := ask(greedy, "one more", "presence-read", ""); got != "overloaded" || c.Crowded() != 1 {
+			t.Errorf("who holds most asks for one more: %s, %d refused", got, c.Crowded())
+		}
+		ask(newcomer, "mine", "record-write", writeA+"}")
+		for i := range 2000 { // now each takes from the other
+			ask(greedy, fmt.Sprint("more ", i), "presence-read", "")
+			ask(other, fmt.Sprint("others ", i), "presence-read", "")
+		}
+		c.Hold("new people")
+		for room, want := range map[string]string{"people": "records", "attached": "records", "mine": "records", "new people": "records"} {
+			if got := ask(greedy, room, "record-read", `{"records":[{"name":"a","head":true}]}`); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %s", room, got)
+			}
+		}
+		if !written(newcomer, "people") || !written(newcomer, "attached") || !written(newcomer, "mine") || written(newcomer, "oldest") {
+			t.Error("what made way was not the oldest of those that nobody needs")
+		}
+		c.Release("people")
+		time.Sleep(linger + time.Second)
+		if written(newcomer, "people") {
+			t.Error("what lingered has not ended")
 		}
 	})
 }

@@ -122,7 +122,7 @@ func (a *Attachment) begin(request uint64, c permit, j wire.Join) *wire.Error {
 	joined.Session, joined.ResumeToken, joined.ResumeSeconds = p.id, token, wire.ResumeSeconds
 	joined.PingSeconds, joined.ICEServers = int(pingTime/time.Second), v.ICEServers(a.source, p.room, joined.Identity, c.Expires)
 	s := newSession(v, p, token)
-	s.share = v.newShare(&p, joined.Identity, joined.Grants)
+	s.share = v.newShare(&p, a.source, joined.Identity, joined.Grants)
 	s.revision = joined.Room.Revision
 	s.emit(entry{reply: request, typ: wire.TypeJoined, body: encode(joined), whole: true})
 	var ends time.Time

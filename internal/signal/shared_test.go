@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,7 @@ func newMember(t *testing.T, v *Service, i int) *Session {
 		t.Fatal(err)
 	}
 	s := newSession(v, p, "")
-	s.share = v.newShare(&s.seat, fmt.Sprint("member ", i), wire.Grants{PublishData: true})
+	s.share = v.newShare(&s.seat, netip.Addr{}, fmt.Sprint("member ", i), wire.Grants{PublishData: true})
 	s.enterState()
 	synctest.Wait()
 	return s

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
@@ -58,7 +60,7 @@ type waiting struct {
 }
 
 // newShare begins a session's part: the queue of what scopes tell it.
-func (s *Service) newShare(p *seat, identity string, grants wire.Grants) *share {
+func (s *Service) newShare(p *seat, source netip.Addr, identity string, grants wire.Grants) *share {
 	if !s.config.State {
 		return nil
 	}
@@ -67,7 +69,8 @@ func (s *Service) newShare(p *seat, identity string, grants wire.Grants) *share 
 		s.config.Log.Error("subscribe to a session's events of state", "error", err)
 		return nil
 	}
-	h := &share{caller: state.Caller{Session: p.id, Identity: identity, Room: p.room, Grants: grants}, events: events, doors: map[wire.Scope]*door{}}
+	by := state.Caller{Session: p.id, Identity: identity, Room: p.room, Grants: grants, Source: datagram.Source(source)}
+	h := &share{caller: by, events: events, doors: map[wire.Scope]*door{}}
 	for _, scope := range bothScopes {
 		h.doors[scope] = newDoor()
 	}
@@ -457,7 +460,7 @@ func (s *Session) logged(r wire.Request) (entry, *wire.Error) {
 	if refused == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), requestTime)
 		defer cancel()
-		by := state.Caller{Identity: s.share.caller.Identity, Grants: s.share.caller.Grants}
+		by := state.Caller{Identity: s.share.caller.Identity, Grants: s.share.caller.Grants, Source: s.share.caller.Source}
 		typ, body, refused = s.service.readLog(ctx, s.seat.room, by, r.Body)
 	}
 	if refused != nil {

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/datagram"
 	"github.com/parley-rtc/parley/internal/journal"
 	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/state"
@@ -29,8 +31,8 @@ type Visitor struct {
 	taken   bool // in open mode: a session in another room has the identity
 }
 
-// Visit lets somebody in who has a token, or says in open mode who he is and where.
-func (s *Service) Visit(token, room, identity string) (*Visitor, *wire.Error) {
+// Visit lets somebody in whose address is source, and who has a token, or says in open mode who he is and where.
+func (s *Service) Visit(source netip.Addr, token, room, identity string) (*Visitor, *wire.Error) {
 	if !s.config.State {
 		return nil, noState()
 	}
@@ -38,7 +40,7 @@ func (s *Service) Visit(token, room, identity string) (*Visitor, *wire.Error) {
 	if refused != nil {
 		return nil, refused
 	}
-	v := &Visitor{service: s, room: p.Room, caller: state.Caller{Identity: p.Identity, Grants: p.Grants}}
+	v := &Visitor{service: s, room: p.Room, caller: state.Caller{Identity: p.Identity, Grants: p.Grants, Source: datagram.Source(source)}}
 	if !s.TokenMode() {
 		var here bool
 		if here, v.taken = s.present(p.Room, p.Identity); here {

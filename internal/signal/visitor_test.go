@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus/bustest"
+	"github.com/parley-rtc/parley/internal/scopes"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -25,7 +27,7 @@ func visit(ctx context.Context, v *signal.Visitor, typ string, body any) string 
 
 func (n *node) visitor(identity string) *signal.Visitor {
 	n.Helper()
-	v, refused := n.service.Visit("", "tea", identity)
+	v, refused := n.service.Visit(netip.Addr{}, "", "tea", identity)
 	if refused != nil {
 		n.Fatal(refused)
 	}
@@ -77,7 +79,7 @@ func TestVisitorIsNobodyElse(t *testing.T) {
 	withState(t, func(n *node) {
 		ann := n.connect()
 		ann.join("ann")
-		if _, refused := n.service.Visit("", "tea", "ann"); refused == nil || refused.Code != wire.CodeForbidden || refused.Next == "" {
+		if _, refused := n.service.Visit(netip.Addr{}, "", "tea", "ann"); refused == nil || refused.Code != wire.CodeForbidden || refused.Next == "" {
 			t.Errorf("as ann: %v", refused)
 		}
 		of := func(scope wire.Scope) wire.RecordWrite {
@@ -85,7 +87,7 @@ func TestVisitorIsNobodyElse(t *testing.T) {
 			w.Scope = scope
 			return w
 		}
-		elsewhere, refused := n.service.Visit("", "milk", "ann")
+		elsewhere, refused := n.service.Visit(netip.Addr{}, "", "milk", "ann")
 		if refused != nil {
 			t.Fatalf("in another room: %v", refused)
 		}
@@ -98,6 +100,34 @@ func TestVisitorIsNobodyElse(t *testing.T) {
 		ann.end()
 		if got := visit(n.Context(), n.visitor("ann"), wire.TypeRecordWrite, of(wire.ScopeServer)); got != wire.TypeWritten {
 			t.Errorf("when ann has left: %s", got)
+		}
+	})
+}
+
+// Rule: two addresses that ask about as many rooms as they like keep nobody else from having a room's state: over HTTP in open mode, where no room
+// has to be there.
+func TestGreedyVisitors(t *testing.T) {
+	withState(t, func(n *node) {
+		ask := func(source, room, typ string, body any) string {
+			v, refused := n.service.Visit(netip.MustParseAddr(source), "", room, "")
+			if refused != nil {
+				n.Fatal(refused)
+			}
+			return visit(n.Context(), v, typ, body)
+		}
+		for i := range scopes.MaxScopes {
+			ask(fmt.Sprint("192.0.2.", i%2), fmt.Sprint("room ", i), wire.TypePresenceRead, wire.PresenceRead{})
+		}
+		if got := ask("192.0.2.1", "one more", wire.TypePresenceRead, wire.PresenceRead{}); got != string(wire.CodeOverloaded) {
+			t.Errorf("one more of a greedy one: %s", got)
+		}
+		if got := ask("2001:db8::1", "mine", wire.TypeRecordWrite, setTo("board", `1`)); got != wire.TypeWritten {
+			t.Errorf("somebody else: %s", got)
+		}
+		ann := n.connect() // whose address is that of all who are not known
+		ann.join("ann")
+		if m := ann.reply(2, wire.TypeRecordWrite, setTo("board", `1`)); m.Type != wire.TypeWritten {
+			t.Errorf("in a room: %s %s", m.Type, m.Body)
 		}
 	})
 }

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/parley-rtc/parley/wire"
+import (
+	"net/netip"
+
+	"github.com/parley-rtc/parley/wire"
+)
 
 // Command changes a scope, or asks it. Those with the body of a wire request are answered by exactly one Reply. By is who asks: a
 // session that is attached, or with an empty Session somebody who has none and gets nothing but the Reply. Such callers read, write, delete,
@@ -14,6 +18,8 @@ type Caller struct {
 	// Room and Grants are for Config.May: in the server's scope, too, a participant is in a room.
 	Room   string
 	Grants wire.Grants
+	// Source is where he is, as datagram.Source tells it; zero: not known.
+	Source netip.Addr `json:",omitzero"`
 }
 
 // Commands of whoever runs the scope.
