@@ -18,11 +18,11 @@ const (
 
 	MaxKeptReplies     = 256
 	MaxKeptReplyBytes  = 1 << 20
-	KeptReplyTime      = 30 * time.Second
-	MaxWaiting         = 256     // messages that a socket has not taken, without replies to requests of state
-	MaxWaitingBytes    = 1 << 20 // of all, without snapshots
-	MaxKeptBytes       = 1 << 20 // of messages kept for a resume
-	MaxDepth           = 32      // nesting of a request's JSON
+	KeptTime           = silenceTime + resumeTime // of replies and messages: so long after its client's last sign of life a session can be resumed
+	MaxWaiting         = 256                      // messages that a socket has not taken, without replies to requests of state
+	MaxWaitingBytes    = 1 << 20                  // of all, without snapshots
+	MaxKeptBytes       = 1 << 20                  // of messages kept for a resume
+	MaxDepth           = 32                       // nesting of a request's JSON
 	MaxRequestID       = 1<<53 - 1
 	RequestsPerSecond  = 50
 	MaxRequestBurst    = 200

@@ -3,6 +3,7 @@ package signal
 import (
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -16,6 +17,8 @@ type entry struct {
 	whole bool
 	// asked: it is the reply to a request of state. Those come many at once when something is stored, as many as were asked.
 	asked bool
+	// taken is when a socket took it, the last time; zero: none has.
+	taken time.Time
 }
 
 // outbox holds what a session is sent: messages that may have to be repeated on a resume, then those that no socket has taken.
@@ -62,14 +65,15 @@ func (o *outbox) count(e entry, n int) {
 func (o *outbox) overfull() bool { return o.waiting > MaxWaiting || o.waitingBytes > MaxWaitingBytes }
 
 // take appends the JSON of the next message to dst.
-func (o *outbox) take(dst []byte) ([]byte, bool) {
+func (o *outbox) take(now time.Time, dst []byte) ([]byte, bool) {
 	if o.next == o.end() {
 		return dst, false
 	}
-	e := o.entries[o.next-o.first]
-	dst = appendMessage(dst, o.next, e)
+	e := &o.entries[o.next-o.first]
+	e.taken = now
+	dst = appendMessage(dst, o.next, *e)
 	if o.next >= o.replay {
-		o.count(e, -1)
+		o.count(*e, -1)
 	}
 	o.next++
 	return dst, true
@@ -80,10 +84,28 @@ func (o *outbox) trim(keep uint64) {
 	n := 0
 	for o.first+uint64(n) < keep && n < len(o.entries)-1 && (len(o.entries)-n > wire.ResumeMessages || o.bytes > MaxKeptBytes) {
 		o.bytes -= len(o.entries[n].body)
-		o.entries[n] = entry{} // the array behind stays until the next append
 		n++
 	}
+	o.forget(n)
+}
+
+// expire forgets what was taken so long ago that no client that has not got it can resume the session.
+func (o *outbox) expire(now time.Time) {
+	n := 0
+	for o.first+uint64(n) < o.next && now.Sub(o.entries[n].taken) >= KeptTime {
+		o.bytes -= len(o.entries[n].body)
+		n++
+	}
+	o.forget(n)
+}
+
+// forget lets go of the n oldest messages, whose bytes are counted no more.
+func (o *outbox) forget(n int) {
+	clear(o.entries[:n]) // the array behind stays until the next append
 	o.entries = o.entries[n:]
+	if len(o.entries) == 0 {
+		o.entries = nil
+	}
 	o.first += uint64(n)
 	if o.next < o.first {
 		o.rewind(o.first)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,9 +52,10 @@ func TestOutboxNumbersHaveNoHoles(t *testing.T) {
 				o.collapse(o.next)
 			case 2:
 				o.trim(o.next)
+				o.expire(time.Time{}.Add(KeptTime * time.Duration(random.IntN(2)))) // nothing of what was taken, or all of it
 			case 3, 4, 5:
 				for range random.IntN(30) {
-					b, ok := o.take(nil)
+					b, ok := o.take(time.Time{}, nil)
 					if !ok {
 						break
 					}
@@ -130,7 +132,36 @@ func TestOutboxLimits(t *testing.T) {
 	}
 }
 
-// Replies are kept for 30 seconds; 256 of them; 1 MiB of them, but always the newest.
+// What was taken is kept for as long as replies are, and what waits until it is taken.
+func TestOutboxForgets(t *testing.T) {
+	now, o := time.Now(), newOutbox()
+	large := entry{typ: "x", body: json.RawMessage(strings.Repeat(" ", MaxKeptBytes/4))}
+	for range 3 {
+		o.add(large)
+	}
+	o.take(now, nil)
+	o.take(now.Add(time.Second), nil)
+	for after, want := range map[time.Duration]int{KeptTime - 1: 3, KeptTime: 2, KeptTime + time.Second: 1, 100 * KeptTime: 1} {
+		kept := o
+		kept.entries = slices.Clone(o.entries)
+		if kept.expire(now.Add(after)); len(kept.entries) != want || kept.bytes != want*len(large.body) || kept.end() != o.end() {
+			t.Errorf("after %v: %d messages, %d bytes, then %d", after, len(kept.entries), kept.bytes, kept.end())
+		}
+	}
+	o.resume(0) // all of it waits again
+	if o.expire(now.Add(100 * KeptTime)); len(o.entries) != 3 {
+		t.Errorf("%d of what a resumed session waits for", len(o.entries))
+	}
+	for range 3 {
+		o.take(now, nil)
+	}
+	o.expire(now.Add(KeptTime))
+	if o.first != 4 || o.bytes != 0 || len(o.entries) != 0 || o.resume(3) != true || o.resume(2) != false || o.end() != 3 {
+		t.Errorf("when all is forgotten: first %d, %d bytes, then %d", o.first, o.bytes, o.end())
+	}
+}
+
+// Replies are kept for 60 seconds; 256 of them; 1 MiB of them, but always the newest.
 func TestKeptReplies(t *testing.T) {
 	now := time.Now()
 	var r replies
@@ -140,10 +171,10 @@ func TestKeptReplies(t *testing.T) {
 	if _, ok := r.get(now, 1); ok {
 		t.Error("257 are kept")
 	}
-	if _, ok := r.get(now.Add(KeptReplyTime-1), 2); !ok {
+	if _, ok := r.get(now.Add(KeptTime-1), 2); !ok {
 		t.Error("the second is gone")
 	}
-	if _, ok := r.get(now.Add(KeptReplyTime), 2); ok || r.bytes != 0 || len(r.order)+len(r.byID) != 0 {
+	if _, ok := r.get(now.Add(KeptTime), 2); ok || r.bytes != 0 || len(r.order)+len(r.byID) != 0 {
 		t.Errorf("still there: %d bytes", r.bytes)
 	}
 	large := entry{typ: "answer", body: json.RawMessage(strings.Repeat(" ", MaxKeptReplyBytes+1))}

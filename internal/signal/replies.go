@@ -35,7 +35,7 @@ func (r *replies) put(now time.Time, id uint64, e entry) {
 }
 
 func (r *replies) expire(now time.Time) {
-	for len(r.order) > 0 && now.Sub(r.order[0].at) >= KeptReplyTime {
+	for len(r.order) > 0 && now.Sub(r.order[0].at) >= KeptTime {
 		r.drop()
 	}
 }

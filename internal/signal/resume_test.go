@@ -22,7 +22,7 @@ func TestResumeLosesNothing(t *testing.T) {
 				s := n.connect()
 				j := s.join("ann")
 				var seen []wire.Message
-				request := uint64(10)
+				request, resumed := uint64(10), 0
 				for range 30 {
 					k.say(random.IntN(16))
 					if random.IntN(2) == 0 {
@@ -38,8 +38,9 @@ func TestResumeLosesNothing(t *testing.T) {
 					// The client may have processed less than was written to it.
 					seen = slices.DeleteFunc(seen, func(m wire.Message) bool { return m.Seq == 0 })
 					if len(seen) > 3 {
-						seen = seen[:len(seen)-random.IntN(3)]
+						seen = seen[:max(resumed, len(seen)-random.IntN(3))] // but not than it has said before
 					}
+					resumed = len(seen)
 					reading := make(chan struct{}, 1000)
 					for range random.IntN(30) + 1 {
 						reading <- struct{}{}
@@ -125,6 +126,59 @@ func TestResumeGapKeepsReplies(t *testing.T) {
 			t.Errorf("resumed %+v, got %+v", r, got)
 		}
 	})
+}
+
+// A reply that was lost with a silent socket is there for as long as its session can be resumed, also where the messages around it are not: what
+// was done is not done again.
+func TestReplyOutlastsSilence(t *testing.T) {
+	scenario(t, nil, func(n *node) {
+		k := n.talker()
+		first := n.connect()
+		j := first.join("ann")
+		after := contiguous(t, 0, first.messages())
+		first.reply(7, wire.TypeChat, wire.Chat{Text: "once"}) // the client does not get it any more
+		pass(30 * time.Second)
+		if end := first.end(); end != signal.EndLost {
+			t.Fatalf("the silent socket ended %v", end)
+		}
+		k.say(wire.ResumeMessages + 1)
+		pass(29 * time.Second)
+		s := n.connect()
+		s.resume(j, 8, after)
+		if m := s.reply(7, wire.TypeChat, wire.Chat{Text: "once"}); m.Type != wire.TypeOK || slices.Contains(chats(s.messages()), "once") {
+			t.Errorf("repeated after 59 s: %s, heard %q", m.Type, chats(s.messages()))
+		}
+	})
+}
+
+// Messages are replayed for as long as a session from which nothing comes can be resumed; from before that it gets a resync, and nothing
+// is kept for it.
+func TestResumeFromLongAgo(t *testing.T) {
+	for _, c := range []struct {
+		ago    time.Duration
+		resync bool
+	}{{signal.KeptTime - time.Second, false}, {signal.KeptTime + 30*time.Second, true}} {
+		scenario(t, nil, func(n *node) {
+			k := n.talker()
+			s := n.connect()
+			j := s.join("ann")
+			k.say(5)
+			synctest.Wait()
+			for range c.ago / (10 * time.Second) { // the server hears of a client that its page does not
+				pass(10 * time.Second)
+				s.a.Heard()
+			}
+			pass(c.ago % (10 * time.Second))
+			s.cut()
+			again := n.connect()
+			again.resume(j, 2, 1)
+			got := again.messages()[1:]
+			contiguous(t, 1, got)
+			if resync := len(got) == 1 && got[0].Type == wire.TypeResync; resync != c.resync || !resync && len(chats(got)) != 5 {
+				t.Errorf("after %v: %s", c.ago, types(got))
+			}
+		})
+	}
 }
 
 // Whoever cannot resume learns nothing but that: an unknown session, a wrong token, an impossible number, and one that is over look

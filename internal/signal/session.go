@@ -126,6 +126,8 @@ func (s *Session) step(now time.Time) bool {
 	s.mu.Lock()
 	over, expired, revoked, gone, left, due := s.over, s.expired, s.revoked, s.gone, s.left, s.due(now)
 	fetch := s.resync == wanted
+	s.replies.expire(now)
+	s.outbox.expire(now)
 	s.mu.Unlock()
 	switch {
 	case over:
@@ -382,7 +384,7 @@ func (s *Session) take(a *Attachment, dst []byte) ([]byte, bool) {
 	if s.attachment != a {
 		return dst, false
 	}
-	dst, ok := s.outbox.take(dst)
+	dst, ok := s.outbox.take(time.Now(), dst)
 	nudge(s.emptied)
 	if ok && s.resync == offered && s.outbox.next > s.resyncSeq {
 		s.resync = inStep
