@@ -21,19 +21,20 @@ const ShelfReserve = 32 << 20
 // storedOverhead is about what a message takes in a log beside its bytes.
 const storedOverhead = 128
 
-// retryAfter is when a scope may be asked again, in seconds, that could not be.
-const retryAfter = 5
+// retryAfter and retryBusy are when a scope may be asked again, in seconds, that could not be, or that had no place for a request.
+const retryAfter, retryBusy = 5, 2
 
-// What a request may take, beside a call of an RPC: AskTime until it is begun, else it is not carried out, and so that whoever waits longer is told;
-// then the commit that is being stored, and its own, StoreTime each.
+// What a request may take, beside a call of an RPC: BusyTime until it has a place in a full inbox, and AskTime until it is begun, else it is not
+// carried out, and so that whoever waits longer is told; then the commit that is being stored, and its own, StoreTime each.
 const (
+	BusyTime  = time.Second
 	AskTime   = 9 * time.Second
 	StoreTime = 10 * time.Second
 )
 
 // Limits of one owner.
 const (
-	// inboxCapacity is the number of commands that wait for the loop; more wait with whoever asks, until its ctx ends.
+	// inboxCapacity is the number of commands that wait for the loop; more wait with whoever asks, for BusyTime.
 	inboxCapacity = 256
 	// maxCommitBytes of the entries in one commit, unless it is a single one.
 	maxCommitBytes = bus.MaxStoredBytes / 4

@@ -11,7 +11,7 @@ import (
 
 // Every request of state crosses the bus, so it is not JSON, which both sides would have to look through, body and all:
 //
-//	grants (1 byte) | reply | length, scope | length, room | length, node | length, session | length, identity | length, type | length, source | body
+//	grants, and the highest bit for Patient (1 byte) | reply | length, scope | length, room | length, node | length, session | length, identity | length, type | length, source | body
 //
 // Numbers are as in package binary: they take a byte where they are small.
 
@@ -19,6 +19,9 @@ import (
 func grantBits(g *wire.Grants) []*bool {
 	return []*bool{&g.Publish, &g.Subscribe, &g.PublishData, &g.Admin, &g.Hidden}
 }
+
+// patientBit is beside them.
+const patientBit = 1 << 7
 
 // texts are the parts of a request that are text, in their order.
 func (r *Request) texts() [6]*string {
@@ -32,6 +35,9 @@ func (r Request) Encode() []byte {
 		if *granted {
 			b[0] |= 1 << i
 		}
+	}
+	if r.Patient {
+		b[0] |= patientBit
 	}
 	b = binary.AppendUvarint(b, r.Reply)
 	for _, text := range r.texts() {
@@ -64,6 +70,7 @@ func decodeRequest(b []byte) (Request, error) {
 	for i, granted := range grantBits(&r.By.Grants) {
 		*granted = b[0]&(1<<i) != 0
 	}
+	r.Patient = b[0]&patientBit != 0
 	n, rest, ok := number(b[1:])
 	if !ok {
 		return r, errRequest

@@ -17,7 +17,7 @@ func TestRequest(t *testing.T) {
 		{},
 		{Scope: wire.ScopeRoom, Room: "tea\x00", Node: "n", By: state.Caller{Session: "s", Identity: strings.Repeat("ä", 100), Source: netip.MustParseAddr("2001:db8::")}, Type: "attach"},
 		{Room: "r", By: state.Caller{Grants: wire.Grants{Publish: true, PublishData: true, Hidden: true}}, Type: "record-read", Body: json.RawMessage(`{"a":1}`), Reply: 1<<53 - 1},
-		{By: state.Caller{Grants: wire.Grants{Subscribe: true, Admin: true}, Source: netip.MustParseAddr("192.0.2.1")}, Type: "x", Reply: 128},
+		{By: state.Caller{Grants: wire.Grants{Subscribe: true, Admin: true}, Source: netip.MustParseAddr("192.0.2.1")}, Type: "x", Reply: 128, Patient: true},
 	} {
 		b := want.Encode()
 		if got, err := decodeRequest(b); err != nil || !reflect.DeepEqual(got, want) {
@@ -39,7 +39,7 @@ func TestRequest(t *testing.T) {
 
 // Rule: an answer says what it was made of.
 func TestAnswer(t *testing.T) {
-	for _, want := range []Answer{{}, {Type: "ok", Body: json.RawMessage(`{}`)}, {Error: wire.NewError(wire.CodeRate, "a", "b")}} {
+	for _, want := range []Answer{{}, {Type: "ok", Body: json.RawMessage(`{}`)}, {Error: wire.NewError(wire.CodeRate, "a", "b")}, busy()} {
 		if got, err := DecodeAnswer(encode(want)); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v became %+v, %v", want, got, err)
 		}

@@ -30,6 +30,8 @@ var (
 	ErrClosed = errors.New("the scope is closed")
 	// ErrDamaged: what is stored does not say what the scope was.
 	ErrDamaged = errors.New("what is stored of the scope is damaged")
+	// ErrBusy: too much waits for the owner, which takes nothing at present. The request was not begun.
+	ErrBusy = errors.New("too much waits for the scope")
 	// ErrUnderway is returned where a request was begun and nobody waits for its reply any more: whether it is carried out is not known.
 	ErrUnderway = errors.New("the request has no reply yet")
 )
@@ -105,20 +107,21 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 	return o, nil
 }
 
-// Do carries out a command. Of a request it returns the reply, once it may be sent. A request that is not begun within AskTime is not carried
-// out; after ErrUnderway nobody knows whether it is, after any other error it is not. Who came or went is not forgotten when ctx ends: the loop has it before all else
+// Do carries out a command. Of a request it returns the reply, once it may be sent. A request that has no place within BusyTime, or is not begun within
+// AskTime, is not carried out; after ErrUnderway nobody knows whether it is, after any other error it is not. Who came or went is not forgotten when ctx ends: the loop has it before all else
 // that it does then.
 func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, error) {
-	begin := ctx
+	begin, wait := ctx, AskTime
 	if lapses(command) {
 		var cancel context.CancelFunc
 		begin, cancel = context.WithTimeout(ctx, AskTime)
 		defer cancel()
+		wait = BusyTime
 	}
 	var decided atomic.Bool // whether it is begun or given up: whoever swaps it first
 	replies := make(chan state.Reply, 1)
 	c := call{command: command, waited: func() bool { return decided.CompareAndSwap(false, true) }, answer: once(func(r state.Reply) { replies <- r })}
-	if err := o.put(begin, c); err != nil {
+	if err := o.put(begin, c, wait); err != nil {
 		o.keepLate(command)
 		return state.Reply{}, err
 	}
@@ -197,20 +200,12 @@ func lapses(c state.Command) bool {
 }
 
 // Ask takes a request that is answered later. What is asked or done after Ask has returned is carried out after it. The loop calls answer,
-// once, in its order among what Tell tells; answer does not wait. It is not called after an error, or where the owner is closed before.
-func (o *Owner) Ask(ctx context.Context, command state.Command, answer func(state.Reply)) error {
+// once, in its order among what Tell tells; answer does not wait. It is not called after an error, or where the owner is closed before. Ask waits
+// so long for a place, if at all.
+func (o *Owner) Ask(ctx context.Context, command state.Command, wait time.Duration, answer func(state.Reply)) error {
 	until := time.Now().Add(AskTime)
 	c := call{command: command, waited: func() bool { return time.Now().Before(until) }, answer: once(answer)}
-	select {
-	case o.inbox <- c: // mostly there is a place, and no timer is needed
-		return nil
-	case <-o.done:
-		return ErrClosed
-	default:
-	}
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	return o.put(ctx, c)
+	return o.put(ctx, c, wait)
 }
 
 // Recheck lets other rules hold for all that the owner does from now on, and ends what they do not allow. It does not wait, and needs no
@@ -220,7 +215,19 @@ func (o *Owner) Recheck(may func(state.Access) *wire.Error) {
 	o.nudge()
 }
 
-func (o *Owner) put(ctx context.Context, c call) error {
+func (o *Owner) put(ctx context.Context, c call, wait time.Duration) error {
+	select {
+	case o.inbox <- c: // mostly there is a place, and no timer is needed
+		return nil
+	case <-o.done:
+		return ErrClosed
+	default:
+	}
+	if wait == 0 {
+		return ErrBusy
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
 	case o.inbox <- c:
 		return nil
@@ -228,6 +235,8 @@ func (o *Owner) put(ctx context.Context, c call) error {
 		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-timer.C:
+		return ErrBusy
 	}
 }
 

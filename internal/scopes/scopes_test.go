@@ -686,6 +686,39 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// Rule: where the owner takes no more, whoever asks directly is told so in BusyTime, and whoever has no time for that at once; who comes or goes
+// waits longer.
+func TestFullInbox(t *testing.T) {
+	bubble(t, func(t *testing.T, d *disk, h *house) {
+		h.attach("ann")
+		h.now(state.EventSubscribe{By: state.Caller{Session: "ann"}, EventNames: wire.EventNames{Names: []string{"wave"}}})
+		h.gate = make(chan struct{})
+		waved := h.later(state.EventPublish{EventPublish: wire.EventPublish{Name: "wave"}})
+		synctest.Wait() // the loop is held up
+		asked := 0
+		for ; h.Ask(t.Context(), set("a", asked), 0, func(state.Reply) {}) == nil; asked++ {
+		}
+		for wait, ask := range map[time.Duration]func() error{
+			0: func() error { return h.Ask(t.Context(), set("a", 0), 0, func(state.Reply) {}) },
+			scopes.BusyTime: func() error {
+				_, err := h.Do(t.Context(), set("a", 0))
+				return err
+			},
+			scopes.AskTime: func() error {
+				_, err := h.Do(t.Context(), state.Detach{Session: "ann"})
+				return err
+			},
+		} {
+			start := time.Now()
+			if err := ask(); !errors.Is(err, scopes.ErrBusy) || time.Since(start) != wait {
+				t.Errorf("behind %d, after %v in place of %v: %v", asked, time.Since(start), wait, err)
+			}
+		}
+		close(h.gate)
+		<-waved
+	})
+}
+
 // Rule: whoever gives up is told whether what it asked was begun: what was not is never carried out.
 func TestGivenUp(t *testing.T) {
 	bubble(t, func(t *testing.T, d *disk, h *house) {

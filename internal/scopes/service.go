@@ -49,6 +49,16 @@ type Request struct {
 	// Reply asks for the reply to a request of wire among the session's events, as the one with this number: in its order, and so that
 	// nobody waits while it is stored. The Answer then says only that the request is taken, or why it is not.
 	Reply uint64
+	// Patient: where the scope takes nothing now, a request with Reply waits for BusyTime, and else not at all.
+	Patient bool
+}
+
+// wait is how long the request waits for a place, if it has a Reply.
+func (r Request) wait() time.Duration {
+	if r.Patient {
+		return BusyTime
+	}
+	return 0
 }
 
 // Answer is the answer to it, as JSON; see DecodeAnswer.
@@ -56,6 +66,8 @@ type Answer struct {
 	Type  string          `json:"type,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
 	Error *wire.Error     `json:"error,omitempty"`
+	// Busy: the scope takes nothing now. Whoever waits may ask again.
+	Busy bool `json:"busy,omitempty"`
 }
 
 // Event is what is published to sessions. With Reply it is the reply to that request, of the type error where it is refused.
@@ -345,6 +357,9 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 		return encode(Answer{Error: refused})
 	}
 	owner, done, err := s.owner(ctx, scope, r)
+	if errors.Is(err, ErrBusy) {
+		return encode(busy())
+	}
 	if err != nil && !errors.Is(err, errCrowded) {
 		s.config.Logger.Error("open a scope", "scope", scope, "error", err)
 	}
@@ -353,13 +368,12 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	}
 	defer done()
 	if r.Reply != 0 && state.IsRequest(r.Type) {
-		if err := owner.Ask(ctx, command, func(reply state.Reply) { s.answer(r.By.Session, r.Reply, reply) }); err != nil {
-			return encode(Answer{Error: overloaded()})
-		}
-		return taken
+		return asked(owner.Ask(ctx, command, r.wait(), func(reply state.Reply) { s.answer(r.By.Session, r.Reply, reply) }))
 	}
 	reply, err := owner.Do(ctx, command)
 	switch {
+	case errors.Is(err, ErrBusy):
+		return encode(busy())
 	case errors.Is(err, ErrUnderway):
 		return encode(Answer{Error: Unfinished(r.Type)})
 	case err != nil:
@@ -370,6 +384,17 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 		return taken
 	}
 	return encode(Answer{Type: reply.Type, Body: encode(reply.Body)})
+}
+
+// asked answers a request whose reply is among the session's events.
+func asked(err error) []byte {
+	switch {
+	case err == nil:
+		return taken
+	case errors.Is(err, ErrBusy):
+		return encode(busy())
+	}
+	return encode(Answer{Error: overloaded()})
 }
 
 func read(ctx context.Context, r Request) (wire.Scope, state.Command, *wire.Error) {
@@ -421,6 +446,12 @@ func closedTo(err error) *wire.Error {
 
 func overloaded() *wire.Error {
 	return &wire.Error{Code: wire.CodeOverloaded, Message: "the scope cannot be asked now", Next: "try again later", RetrySeconds: retryAfter}
+}
+
+func busy() Answer {
+	return Answer{Busy: true, Error: &wire.Error{
+		Code: wire.CodeOverloaded, Message: "too much waits for the scope: the request was not begun", Next: "try again later", RetrySeconds: retryBusy,
+	}}
 }
 
 // Repeats tells whether it does no harm to carry out a request of this type twice.
@@ -482,17 +513,40 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 			s.end(r)
 		}
 	}
-	select {
-	case <-r.ready:
-	case <-ctx.Done():
-		done()
-		return nil, nil, ctx.Err()
+	if err = r.opened(ctx, by); err == nil {
+		err = r.err
 	}
-	if r.err != nil {
+	if err != nil {
 		done()
-		return nil, nil, r.err
+		return nil, nil, err
 	}
 	return r.owner, done, nil
+}
+
+// opened waits until the scope is there, or has failed; if it has to, for as long as the request can.
+func (r *roomScope) opened(ctx context.Context, by Request) error {
+	select {
+	case <-r.ready:
+		return nil
+	default:
+	}
+	var late <-chan time.Time
+	if by.Reply != 0 {
+		if !by.Patient {
+			return ErrBusy
+		}
+		timer := time.NewTimer(BusyTime)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-r.ready:
+		return nil
+	case <-late:
+		return ErrBusy
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 var errCrowded = fmt.Errorf("there are %d scopes, and none has to make way", MaxScopes)

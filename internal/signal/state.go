@@ -40,7 +40,7 @@ type door struct {
 	asking chan struct{} // held by whoever asks the scope; capacity 1
 
 	// guarded by Session.mu
-	open  bool      // the scope was asked to let the session in: requests go to it
+	open  bool      // the scope was asked to let the session in, and takes requests: they go to it
 	held  []waiting // requests until then, in their order
 	bytes int       // of their bodies
 
@@ -52,6 +52,16 @@ func newDoor() *door { return &door{asking: make(chan struct{}, 1)} }
 
 func (d *door) lock()   { d.asking <- struct{}{} }
 func (d *door) unlock() { <-d.asking }
+
+// tryLock reports false where somebody else asks.
+func (d *door) tryLock() bool {
+	select {
+	case d.asking <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
 
 // waiting is a request that waits at a door.
 type waiting struct {
@@ -92,31 +102,57 @@ func (s *Session) enterState() {
 // refused, and it is tried again with the next request.
 func (s *Session) enterScope(scope wire.Scope, d *door) {
 	defer s.service.running.Done()
-	defer func() {
-		if fault := recover(); fault != nil {
-			s.service.report(fault)
-			s.broken.Store(true)
-			nudge(s.wake)
-		}
-	}()
+	defer s.surviveAside()
 	_, refused := s.service.letIn(&s.seat, s.share, scope)
-	for held := s.unhold(d); len(held) > 0; held = s.unhold(d) {
-		s.passAll(held, refused)
+	s.passHeld(d, refused)
+}
+
+// shut keeps a request, which is noted, and what comes after it at the door: its scope takes nothing now. The room and media do not wait for that.
+func (s *Session) shut(id uint64, a *asked) *wire.Error {
+	d := s.share.doors[a.scope]
+	s.mu.Lock()
+	d.open = false
+	s.mu.Unlock()
+	_, refused := s.hold(id, a)
+	s.service.running.Add(1) // the attachment that asks is counted too
+	go func() {              // ends when the scope has taken what waits, or has not in BusyTime
+		defer s.service.running.Done()
+		defer s.surviveAside()
+		s.passHeld(d, nil)
+	}()
+	return refused
+}
+
+// surviveAside is to be deferred by goroutines that work for the session beside its loop.
+func (s *Session) surviveAside() {
+	if fault := recover(); fault != nil {
+		s.service.report(fault)
+		s.broken.Store(true)
+		nudge(s.wake)
 	}
 }
 
-// passAll asks what has waited at a door, in its order. Where the scope does not take one in time, those behind it have waited as long.
-func (s *Session) passAll(held []waiting, refused *wire.Error) {
+// passHeld asks what waits at a door, until nothing does, and opens it.
+func (s *Session) passHeld(d *door, refused *wire.Error) {
+	for held := s.unhold(d); len(held) > 0; held = s.unhold(d) {
+		refused = s.passAll(held, refused)
+	}
+}
+
+// passAll asks what has waited at a door, in its order. Where the scope does not take one in time, those behind it have waited as long, and are refused,
+// as are those that have come meanwhile.
+func (s *Session) passAll(held []waiting, refused *wire.Error) *wire.Error {
 	for _, w := range held {
 		began := time.Now()
 		err := s.pass(w, refused)
 		if err != nil {
 			s.answerState(w.id, refusal(w.id, err), err)
 		}
-		if err != nil && time.Since(began) >= scopes.AskTime {
+		if err != nil && time.Since(began) >= scopes.BusyTime {
 			refused = overloaded("shared state does not take requests now")
 		}
 	}
+	return refused
 }
 
 // pass asks what has waited at a door, unless it was given up, or is refused.
@@ -133,7 +169,8 @@ func (s *Session) pass(w waiting, refused *wire.Error) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	return s.request(w.id, w.asked)
+	_, refused = s.request(w.id, w.asked, true)
+	return refused
 }
 
 // hold keeps a request, which is noted, where the scope has not been asked to let the session in, or says that too much waits for that.
@@ -284,35 +321,53 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 	if held, refused := s.hold(r.ID, asks); held || refused != nil {
 		return refused
 	}
-	return s.request(r.ID, asks)
+	busy, refused := s.request(r.ID, asks, false)
+	if busy {
+		return s.shut(r.ID, asks)
+	}
+	return refused
 }
 
-// request sends a request that is noted to its scope.
-func (s *Session) request(id uint64, a *asked) *wire.Error {
-	r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: id}
+// request sends a request that is noted to its scope. It reports busy where the scope takes nothing now; a patient one waits for that.
+func (s *Session) request(id uint64, a *asked, patient bool) (busy bool, refused *wire.Error) {
+	r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: id, Patient: patient}
 	ctx := scopes.WithDecoded(context.Background(), r, a.scope, a.command)
+	if busy, refused = s.send(ctx, a.scope, r); busy && !patient {
+		return busy, refused
+	}
 	a.command = nil
-	refused := s.send(ctx, a.scope, r)
 	if refused != nil {
 		s.mu.Lock()
 		s.forgetAsked(id)
 		s.mu.Unlock()
 	}
-	return refused
+	return busy, refused
 }
 
 // send asks for something that is noted, as r.Reply. No reset comes in between.
-func (s *Session) send(ctx context.Context, scope wire.Scope, r scopes.Request) *wire.Error {
+func (s *Session) send(ctx context.Context, scope wire.Scope, r scopes.Request) (busy bool, refused *wire.Error) {
 	d := s.share.doors[scope]
-	d.lock()
-	defer d.unlock()
-	s.mu.Lock()
-	if a := s.underway[r.Reply]; a != nil {
-		a.sent, a.after = true, s.share.resets
+	if r.Patient {
+		d.lock()
+	} else if !d.tryLock() {
+		return true, overloaded("shared state does not take requests now")
 	}
-	s.mu.Unlock()
-	_, refused := s.service.askScopeIn(ctx, r)
-	return refused
+	defer d.unlock()
+	s.sent(r.Reply, true)
+	answer, refused := s.service.askScopeIn(ctx, r)
+	if answer.Busy {
+		s.sent(r.Reply, false)
+	}
+	return answer.Busy, refused
+}
+
+// sent notes that a request was sent, or was not.
+func (s *Session) sent(id uint64, sent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.underway[id]; a != nil {
+		a.sent, a.after = sent, s.share.resets
+	}
 }
 
 // waitForRoom waits until what one more reading may answer fits the outbox, so that nobody becomes a slow reader by what he asked for. It
@@ -396,7 +451,7 @@ func (s *Session) stateReply(e scopes.Event) {
 	}
 	if again {
 		r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: e.Reply}
-		if refused = s.send(context.Background(), a.scope, r); refused == nil {
+		if _, refused = s.send(context.Background(), a.scope, r); refused == nil {
 			return
 		}
 		answer = refusal(e.Reply, refused)
