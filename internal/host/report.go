@@ -143,7 +143,7 @@ func (n *node) reportSessions(s *obs.Samples) {
 		{"session_timeouts_total", "Sessions that nobody resumed in time.", c.Timeouts},
 	})
 	if n.scopes != nil {
-		s.Gauge("state_durable", "1 while durable records are stored; 0 where they are refused, as the data folder cannot be used.", boolean(n.durable))
+		s.Gauge("state_durable", "1 while durable records are stored; 0 where they are refused, as the data folder cannot be used, or its disk takes nothing now.", boolean(n.durable && n.scopes.Stores()))
 		counters(s, []counter{
 			{"state_costly_rules_total", "Refusals in shared state because rules would have looked at too much for one request.", n.scopes.Costly()},
 			{"state_crowded_total", "Requests about rooms' shared state that were refused as too many rooms have some.", n.scopes.Crowded()},

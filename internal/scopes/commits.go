@@ -69,6 +69,9 @@ func (c *commits) loaded(number uint64, size int, commit state.Commit) {
 	c.ledger.Stored(number, size, notes)
 }
 
+// known is the last one that is known to be stored.
+func (c *commits) known() known { return known{c.last, c.said} }
+
 func (c *commits) append(e state.Entry, number uint64) {
 	b := encode(e)
 	c.open, c.openBytes = append(c.open, entry{b, e.Note(len(b)), number}), c.openBytes+len(b)+1
@@ -105,7 +108,7 @@ func (c *commits) full() bool {
 
 // start begins to store what is open, or just what is not needed any more, unless something is being stored.
 func (c *commits) start(o *Owner) {
-	if c.running || len(c.open) == 0 && c.floor == c.said {
+	if c.running || len(c.open) == 0 && (c.floor == c.said || o.refuses()) {
 		return
 	}
 	c.ledger.Slack(o.config.Shelf.slack())

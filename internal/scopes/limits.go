@@ -18,6 +18,9 @@ const MaxBytes = 512 << 20
 // ShelfReserve is how much more a log must take than a Shelf says: for deletions, and what is under way when the shelf is full.
 const ShelfReserve = 32 << 20
 
+// probeSubject is where it is tried whether a log takes something; no scope has it.
+const probeSubject = "probe"
+
 // storedOverhead is about what a message takes in a log beside its bytes.
 const storedOverhead = 128
 
@@ -49,6 +52,8 @@ const (
 	// maxHeld replies and events may wait for commits, and maxHeldBytes of the values in them. Beyond it no commands are taken.
 	maxHeld      = 8192
 	maxHeldBytes = 16 << 20
+	// probePause is how long a log is left alone that has taken nothing.
+	probePause = 2 * time.Second
 	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.
 	loadTime, loadPause = 30 * time.Second, time.Second
 )

@@ -17,6 +17,9 @@ import (
 // before.
 func (o *Owner) begin(why error, before *state.Scope) {
 	o.commits.fail(notStored(why))
+	if unknown(why) {
+		o.doubt(why)
+	}
 	for _, answer := range o.calls {
 		answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "the scope was loaded again: it is not known how the call ended", "look at what the provider has done before it is called again")})
 	}
@@ -88,6 +91,7 @@ func (o *Owner) load(ctx context.Context, before *state.Scope) error {
 	if before != nil {
 		scope.Keep(before)
 	}
+	scope.Shut(o.refuses())
 	o.scope, o.commits = scope, there
 	o.account()
 	return nil
@@ -96,19 +100,18 @@ func (o *Owner) load(ctx context.Context, before *state.Scope) error {
 // replay reads what is stored. Of commits below the highest floor, which the last one has, any may be left, and they are passed over; of the others none may be missing
 // behind the first. It returns the last change of each record.
 func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) (map[string]state.LastChange, error) {
-	last, err := o.config.Log.Last(ctx, o.config.Subject)
-	if err != nil || last.Number == 0 {
-		return nil, err
-	}
-	newest, err := readCommit(last)
-	if err != nil {
+	newest, err := o.newest(ctx)
+	if err != nil || newest.last == 0 {
 		return nil, err
 	}
 	changes := map[string]state.LastChange{}
-	there.cleared = newest.Floor
+	there.cleared = newest.floor
 	err = o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
-		if m.Number < newest.Floor {
+		switch {
+		case m.Number < newest.floor:
 			there.cleared = 0 // it is to be purged again
+			return nil
+		case m.Number > newest.last:
 			return nil
 		}
 		c, err := readCommit(m)
@@ -130,13 +133,27 @@ func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) 
 	switch {
 	case err != nil:
 		return nil, err
-	case there.last < last.Number:
-		return nil, fmt.Errorf("%w: commit %d is not there", ErrDamaged, last.Number)
+	case there.last < newest.last:
+		return nil, fmt.Errorf("%w: commit %d is not there", ErrDamaged, newest.last)
 	}
 	if err := scope.Replayed(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return changes, nil
+}
+
+// newest is the last commit that is there, or, where it is not known whether that is stored, the last one of which it is: a log whose disk has failed may show what it has in
+// memory alone.
+func (o *Owner) newest(ctx context.Context) (known, error) {
+	if k, doubtful := o.config.Shelf.behind(o.config.Subject); doubtful {
+		return k, nil
+	}
+	last, err := o.config.Log.Last(ctx, o.config.Subject)
+	if err != nil || last.Number == 0 {
+		return known{}, err
+	}
+	c, err := readCommit(last)
+	return known{last.Number, c.Floor}, err
 }
 
 // note adds what a commit has changed. Of a record that was only copied since, the change was long ago.

@@ -7,7 +7,8 @@
 //	Do ─ inbox ─→ loop: scope.Apply ─ entries ─→ open commit ─ one at a time ─→ bus.Log
 //	                 └ effects: at once, or held until the entries before them are stored
 //
-// Where a commit cannot be stored, the owner forgets what it has in memory, and begins again with what is stored.
+// Where a commit cannot be stored, the owner forgets what it has in memory, and begins again with what is stored. Where nothing can be, the Shelf is shut, and no owner begins
+// anything that would have to be.
 package scopes
 
 import (
@@ -77,6 +78,7 @@ type Owner struct {
 	attached []state.Attach // in their order
 	commits  commits
 	timer    *time.Timer
+	decided  <-chan struct{}              // closed when it is known what is stored behind the last commit; nil: it is
 	over     bool                         // closed before it was loaded again: nothing in memory can be shown
 	failed   time.Time                    // when it was loaded again last
 	held     int                          // bytes of the budget that are its own
@@ -282,6 +284,8 @@ func (o *Owner) run() {
 			o.commits.purging = false
 			o.warn(err)
 			o.commits.purge(o)
+		case <-o.decided:
+			o.decide()
 		case <-o.hurry:
 			o.handle(call{command: state.Tick{}})
 		case <-o.timer.C:
@@ -324,6 +328,9 @@ func (o *Owner) finish() {
 				o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
 			}
 			o.commits.fail(notStored(r.err))
+			if unknown(r.err) {
+				o.doubt(r.err) // for the next owner of the scope
+			}
 			return
 		}
 		o.release(r)
@@ -360,6 +367,7 @@ func (o *Owner) handle(c call) {
 	}
 	o.scope.Spare(o.config.Budget.left())
 	o.scope.Full(o.config.Shelf.full())
+	o.scope.Shut(o.refuses())
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
 	o.account()
 }
@@ -391,10 +399,13 @@ func (o *Owner) survive(c call) {
 	if c.answer != nil {
 		c.answer(state.Reply{Error: wire.NewError(wire.CodeInternal, "a fault of the server", "read what is there, and try again")})
 	}
+	var why error
 	if o.commits.running { // whether it is stored is seen when the scope is loaded
-		<-o.commits.result
+		r := <-o.commits.result
+		o.config.Shelf.put(r)
+		why = r.err
 	}
-	o.begin(nil, nil) // what failed is not trusted
+	o.begin(why, nil) // what failed is not trusted
 }
 
 // carryOut lets effects out, or holds them until what is before them is stored.
@@ -450,6 +461,28 @@ func (o *Owner) release(r result) {
 	o.commits.purge(o)
 	if r.upTo > 0 {
 		o.handle(call{command: state.Settle{UpTo: r.upTo}})
+	}
+}
+
+// refuses tells whether nothing durable is to be begun.
+func (o *Owner) refuses() bool { return o.decided != nil || o.config.Shelf.refuses() }
+
+// doubt says that there may be more than what is known to be stored.
+func (o *Owner) doubt(why error) {
+	o.decided = o.config.Shelf.doubt(o.config.Subject, o.commits.known(), why)
+}
+
+// decide looks whether the commit is stored that was in doubt. The scope has what was stored before it, so that it is loaded again only where it is.
+func (o *Owner) decide() {
+	o.decided = nil
+	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
+	defer cancel()
+	last, err := o.config.Log.Last(ctx, o.config.Subject)
+	switch {
+	case err != nil:
+		o.doubt(err)
+	case last.Number != o.commits.last:
+		o.begin(nil, o.scope)
 	}
 }
 

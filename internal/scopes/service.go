@@ -143,14 +143,16 @@ type roomScope struct {
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
 	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, idle: datagram.NewQueue[*roomScope](), ending: map[string]chan struct{}{}}
 	var err error
-	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored); err != nil {
+	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored, c.Logger); err != nil {
 		return nil, err
 	}
 	if s.server, err = s.open(ctx, wire.ScopeServer, ""); err != nil {
 		return nil, err
 	}
 	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {
-		return nil, errors.Join(err, s.server.Close())
+		err = errors.Join(err, s.server.Close())
+		s.shelf.Close()
+		return nil, err
 	}
 	return s, nil
 }
@@ -179,6 +181,7 @@ func (s *Service) Close() error {
 	for _, end := range ending {
 		<-end
 	}
+	defer s.shelf.Close()
 	return s.server.Close()
 }
 
@@ -233,6 +236,9 @@ func (s *Service) Crowded() uint64 { return s.crowded.Load() }
 
 // Unstored counts commits of durable records that could not be stored.
 func (s *Service) Unstored() uint64 { return s.shelf.unstored.Load() }
+
+// Stores tells whether durable records are stored now, as far as is known. Where they are not, writes of them are refused.
+func (s *Service) Stores() bool { return !s.shelf.refuses() }
 
 // may is Config.May, counted.
 func (s *Service) may(scope wire.Scope, room string) func(state.Access) *wire.Error {

@@ -2,27 +2,61 @@ package scopes
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
 )
 
-// Shelf is what the commits of several scopes may take together where they are stored, in bytes. Beyond it durable records are not written any
+// Shelf is where the commits of several scopes are stored, and what they may take together there, in bytes. Beyond it durable records are not written any
 // more, but can be deleted: the log has some room above it (ShelfReserve). It is safe for concurrent use.
+//
+// After a commit of which nobody knows whether it is stored the shelf is shut: nothing durable is to be begun, as the next commits would fare no better. A probe that is
+// appended now and then opens it. It stands behind all that was appended before it, so what became of that is decided then.
 type Shelf struct {
 	// static after construction
-	log bus.Log
-	max int64
+	log    bus.Log
+	max    int64
+	logger *slog.Logger
+	ctx    context.Context // ends with the Shelf
+	end    context.CancelFunc
+
+	// guarded by mu
+	mu       sync.Mutex
+	decided  chan struct{}    // closed when it is open again; nil: it is
+	doubtful map[string]known // subjects behind whose last known commit there may be another one
+	doubts   int              // so far
 
 	// atomic
+	shut     atomic.Bool // nothing durable is to be begun
 	used     atomic.Int64
 	unstored atomic.Uint64 // commits that were not
+
+	probes sync.WaitGroup
+}
+
+// known is the last commit of a scope that is known to be stored.
+type known struct {
+	last  uint64 // its number
+	floor uint64 // that it says
 }
 
 // NewShelf measures what is in a log, of which so much may be used; 0: as much as the log takes.
-func NewShelf(ctx context.Context, log bus.Log, bytes int64) (*Shelf, error) {
-	s := &Shelf{log: log, max: bytes}
+func NewShelf(ctx context.Context, log bus.Log, bytes int64, logger *slog.Logger) (*Shelf, error) {
+	s := &Shelf{log: log, max: bytes, logger: logger, doubtful: map[string]known{}}
+	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.measure(ctx)
+}
+
+// Close ends what the shelf does by itself. The log stays open.
+func (s *Shelf) Close() {
+	s.end()
+	s.probes.Wait()
 }
 
 // measure finds out what is used, which only grows in between.
@@ -56,4 +90,101 @@ func (s *Shelf) put(r result) {
 	default:
 		s.used.Add(int64(r.size) + storedOverhead)
 	}
+}
+
+// unknown tells whether it is not known if what was appended is stored. A log that is closed is not asked any more.
+func unknown(err error) bool {
+	for _, known := range []error{nil, bus.ErrSequence, bus.ErrFull, bus.ErrSubject, bus.ErrTooLarge, bus.ErrClosed} {
+		if errors.Is(err, known) {
+			return false
+		}
+	}
+	return true
+}
+
+// doubt shuts the shelf, as it is not known what is behind that commit of a subject. It returns what is closed when it is decided.
+func (s *Shelf) doubt(subject string, k known, why error) (decided <-chan struct{}) {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubtful[subject] = k
+	s.doubts++
+	if s.decided == nil && s.ctx.Err() == nil {
+		s.decided = make(chan struct{})
+		s.shut.Store(true)
+		s.logger.Error("nothing durable is stored at present: writes of durable records are refused until the log takes them again; all else goes on", "error", why)
+		s.probes.Go(s.probe)
+	}
+	return s.decided
+}
+
+// behind tells up to which commit a subject is to be believed; false: all that is there is.
+func (s *Shelf) behind(subject string) (k known, doubtful bool) {
+	if s == nil {
+		return known{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, doubtful = s.doubtful[subject]
+	return k, doubtful
+}
+
+// refuses tells whether nothing durable is to be begun.
+func (s *Shelf) refuses() bool { return s != nil && s.shut.Load() }
+
+// probe tries until something is stored, or the Shelf is closed.
+func (s *Shelf) probe() {
+	began := time.Now()
+	for {
+		s.mu.Lock()
+		before := s.doubts
+		s.mu.Unlock()
+		err := s.try()
+		if err == nil && s.open(before) {
+			s.logger.Info("what is durable is stored again", "after", time.Since(began).Round(time.Second))
+			return
+		}
+		s.logger.Debug("nothing durable is stored yet", "error", err)
+		select {
+		case <-time.After(probePause):
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// open opens the shelf, as something was stored behind all that so many doubts are about, and reports false where there are more by now.
+func (s *Shelf) open(doubts int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.doubts != doubts {
+		return false
+	}
+	close(s.decided)
+	s.decided = nil
+	clear(s.doubtful)
+	s.shut.Store(false)
+	return true
+}
+
+// try stores something and takes it away again. A log that has no room for it takes what there is room for.
+func (s *Shelf) try() error {
+	ctx, cancel := context.WithTimeout(s.ctx, StoreTime)
+	defer cancel()
+	last, err := s.log.Last(ctx, probeSubject)
+	if err != nil {
+		return fmt.Errorf("look for the last probe: %w", err)
+	}
+	b := make([]byte, maxCommitBytes)
+	_, _ = rand.Read(b) // which never fails; a disk may have room for zeros where it has none
+	number, err := s.log.Append(ctx, probeSubject, last.Number, b)
+	if err != nil && !errors.Is(err, bus.ErrFull) {
+		return err
+	}
+	if err := s.log.Purge(ctx, probeSubject, max(number, last.Number)+1); err != nil {
+		s.logger.Warn("a probe of the log was not purged", "error", err)
+	}
+	return nil
 }

@@ -53,4 +53,6 @@ const (
 	MaxKnownAnew = 100_000
 	// MaxSessions of one scope.
 	MaxSessions = 20_000
+	// shutSeconds are told to who would change what is durable where nothing can be stored, and so is when it is looked again at what is due to expire.
+	shutSeconds = 10
 )

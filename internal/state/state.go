@@ -47,6 +47,7 @@ type Scope struct {
 	bytes        int               // of all records, about as they are in memory
 	spare        int               // bytes that they may grow by for the sake of other scopes
 	full         bool              // nothing durable is written
+	shut         bool              // nor deleted
 	incarnations uint64            // the last one
 	appended     uint64            // entries so far
 	settled      uint64            // of these are stored
@@ -178,6 +179,9 @@ func (s *Scope) Spare(bytes int) { s.spare = bytes }
 
 // Full says whether what is stored takes all the room that there is, until it is said again: durable records are not written then.
 func (s *Scope) Full(full bool) { s.full = full }
+
+// Shut says whether nothing can be stored, until it is said again: durable records are not written then, nor deleted, and those that are due to expire do so later.
+func (s *Scope) Shut(shut bool) { s.shut = shut }
 
 // count returns the next of numbers that grow, and of which none comes twice also where the last one is not known any more: it is not below
 // the time in microseconds, and nobody counts faster than that.

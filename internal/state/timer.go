@@ -69,6 +69,10 @@ func (s *Scope) expire() {
 		if len(s.timers) == 0 || s.timers[0].at.After(s.now) {
 			return
 		}
+		if r := s.timers[0].record; r != nil && r.durable && s.shut {
+			s.timers.set(r.timer, s.now.Add(shutSeconds*time.Second))
+			continue
+		}
 		t := heap.Pop(&s.timers).(*timer)
 		if t.record != nil {
 			s.remove(t.record, "", true)

@@ -41,8 +41,8 @@ func (s *Scope) recordWrite(c RecordWrite) *wire.Error {
 	if conflicts {
 		return s.conflict(c.By, c.Name)
 	}
-	if refused == nil && durable && s.full {
-		refused = Full()
+	if refused == nil && durable {
+		refused = s.stores()
 	}
 	if refused == nil {
 		refused = s.checkRoom(r, c.RecordWrite, made)
@@ -187,6 +187,25 @@ func (s *Scope) checkRoom(r *record, c wire.RecordWrite, made change) *wire.Erro
 		return wire.NewError(wire.CodeLimit, "the records of all scopes are as large as they may be together", "delete some, or let them expire")
 	}
 	return nil
+}
+
+// stores refuses a write of a durable record where none is taken.
+func (s *Scope) stores() *wire.Error {
+	switch {
+	case s.shut:
+		return Shut()
+	case s.full:
+		return Full()
+	}
+	return nil
+}
+
+// Shut refuses what would have to be stored, where nothing can be.
+func Shut() *wire.Error {
+	return &wire.Error{
+		Code: wire.CodeOverloaded, Message: "the server can store nothing at present, as its disk is full or fails: the change was not begun",
+		Next: "try again later, or tell whoever runs the server: its log says what to do", RetrySeconds: shutSeconds,
+	}
 }
 
 // Full refuses what there is no room for where durable records are stored.
@@ -337,6 +356,9 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 	}
 	if conflicts {
 		return s.conflict(c.By, c.Name)
+	}
+	if r.durable && s.shut {
+		return Shut()
 	}
 	s.remove(r, c.By.Identity, false)
 	s.emit(Reply{Type: wire.TypeOK, Body: wire.OK{}, Waits: s.waits(c.Name)})
