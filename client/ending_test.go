@@ -23,3 +23,19 @@ func TestViewForgets(t *testing.T) {
 		t.Errorf("kept after Close: %d to end, %d watchers", len(v.ending), len(c.watchers))
 	}
 }
+
+// Rule: of records that are closed while there is no connection nothing is kept.
+func TestRecordsForget(t *testing.T) {
+	play(t, func(p *played) {
+		r := p.record(RecordOptions{})
+		p.lose()
+		r.Send(set("a", "2"), WriteOptions{})
+		if all := p.room.room.records; len(all.ready) != 1 {
+			t.Errorf("%d have something to send", len(all.ready))
+		}
+		r.Close()
+		if all := p.room.room.records; len(all.ready)+len(all.open)+len(all.order)+all.writes+all.bytes != 0 {
+			t.Errorf("kept: %d to send, %d writes of %d bytes", len(all.ready), all.writes, all.bytes)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -21,6 +22,7 @@ type Listener struct {
 // listening is one use of Listen.
 type listening struct {
 	Listener // static after construction
+	stopped  atomic.Bool
 
 	// guarded by the Room's mu
 	active  map[string]*assignment // by name
@@ -71,6 +73,7 @@ func (s *State) Listen(ctx context.Context, kind wire.ListenKind, text string, l
 	end = func() {
 		mu.Lock()
 		defer mu.Unlock()
+		l.stopped.Store(true)
 		s.unlisten(p, l)
 	}
 	select {
@@ -226,7 +229,11 @@ func (s *State) endListener(p pattern, err error) {
 	if !l.isDone {
 		l.settle(err)
 	} else if l.Ended != nil {
-		s.room.calls.add(func() { l.Ended(err) })
+		s.room.calls.add(func() {
+			if !l.stopped.Load() {
+				l.Ended(err)
+			}
+		})
 	}
 }
 

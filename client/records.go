@@ -72,7 +72,9 @@ func (r *records) close(c *core) {
 }
 
 func (r *records) forget(name string) {
+	c := r.open[name]
 	delete(r.open, name)
+	r.ready = slices.DeleteFunc(r.ready, func(x *core) bool { return x == c })
 	r.order = slices.DeleteFunc(r.order, func(x string) bool { return x == name })
 }
 
@@ -220,7 +222,7 @@ func (r *records) settled(size int) {
 }
 
 func (r *records) makeReady(c *core) {
-	if !slices.Contains(r.ready, c) {
+	if r.open[c.name] == c && !slices.Contains(r.ready, c) {
 		r.ready = append(r.ready, c)
 	}
 	r.pump()

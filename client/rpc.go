@@ -110,13 +110,20 @@ func (r *rpcs) lose(err error) {
 func (r *rpcs) called(e wire.RPCCall) {
 	scope, room, users := r.state.scope, r.state.room, r.state.provided.of(e.Name)
 	c := Call{e.Name, e.Value, e.From}
-	if len(users) == 0 || room.answering >= MaxAnswering || users[0].given.Accepts != nil && !users[0].given.Accepts(c) {
+	reject := func() {
 		r.state.insist(wire.TypeRPCReject, func() any { return wire.RPCReject{Scope: scope, Call: e.Call} }, ignore)
+	}
+	if len(users) == 0 || room.answering >= MaxAnswering || users[0].given.Accepts != nil && !users[0].given.Accepts(c) {
+		reject()
 		return
 	}
 	room.answering++
 	r.state.ask(wire.TypeRPCAccept, wire.RPCAccept{Scope: scope, Call: e.Call}, func(_ wire.Message, err error) {
-		if err != nil || room.session.state == Ended {
+		gone := users[0].stopped.Load() // meanwhile
+		if err == nil && gone {
+			reject()
+		}
+		if err != nil || gone || room.session.state == Ended {
 			room.answering-- // another one is asked
 			return
 		}

@@ -220,6 +220,23 @@ test("what is written while others are judged has seen what was there then, and 
   assert.equal((asked(server, "record-write")[1]?.body as { version?: number }).version, 7);
 });
 
+test("what is written while others are judged, for a record that is deleted meanwhile, does not change its successor", async () => {
+  const memory = new Memory();
+  memory.save({ name: "board", incarnation: 3, version: 5, value: { a: 1 }, writes: [{ operations: [{ op: "set", path: "light", value: true }], isSent: true, since: 5 }] });
+  const { server, state } = await open(memory);
+  const record = await state.record("board");
+  answer(server, 7, { a: 1, b: 1 });
+  await settle();
+  const [look] = asked(server, "record-read");
+  record.set("c", 1).catch(() => undefined);
+  server.send({ type: "record-deleted", body: { scope: "room", name: "board", incarnation: 3, version: 8 } });
+  server.send({ type: "record-changed", body: { scope: "room", name: "board", incarnation: 4, version: 1, operations: [{ op: "set", value: { x: 1 } }], by: "bob" } });
+  await settle();
+  server.reply("records", { results: [{ record: { name: "board", incarnation: 3, version: 6, value: { a: 1 } } }] }, look);
+  await settle();
+  assert.deepEqual(asked(server, "record-write").map((r) => (r.body as { incarnation?: number }).incarnation), [3]);
+});
+
 test("what was sent as one is judged as one: where a part of it was not kept, nobody knows", async () => {
   const memory = new Memory();
   memory.save({ name: "board", incarnation: 3, version: 5, value: ["a"], writes: [{ operations: [{ op: "set", path: "[0]", value: "b" }], isSent: true }] });
