@@ -144,6 +144,8 @@ function resolved(document: Document, operation: Operation): Operation | undefin
 }
 
 interface Request {
+  /** In which time of the client's it was made: see ModelClient.hears. */
+  readonly time: number;
   readonly type: keyof Requests;
   readonly body: object;
   resolve(body: object): void;
@@ -170,6 +172,9 @@ export class ModelClient implements StateLink {
   #down: Message[] = [];
   readonly #lanes = new Map<string, Message[]>();
   readonly #unanswered = new Set<Request>();
+  /** Records that it knows itself to be subscribed to, in this time: it ends when all is lost. */
+  readonly #heard = new Set<string>();
+  #time = 0;
   #lates = 0;
 
   constructor(scope: ModelScope, identity: string) {
@@ -191,13 +196,18 @@ export class ModelClient implements StateLink {
     return this.#watched.has("") || this.#watched.has(identity);
   }
 
+  /** It was told that it is subscribed to a record, and nothing that ends that. */
+  hears(name: string): boolean {
+    return this.#heard.has(name);
+  }
+
   nextCall(): number {
     return 1;
   }
 
   request<T extends keyof Requests>(type: T, body: Requests[T]["body"]): Promise<Requests[T]["replyBody"]> {
     return new Promise((resolve, reject) => {
-      const request: Request = { type, body, resolve: (b) => resolve(b as Requests[T]["replyBody"]), reject };
+      const request: Request = { time: this.#time, type, body, resolve: (b) => resolve(b as Requests[T]["replyBody"]), reject };
       this.#up.push(request);
       this.#unanswered.add(request);
     });
@@ -250,7 +260,11 @@ export class ModelClient implements StateLink {
       else this.#lanes.delete(lane);
     }
     const event = this.#scope.random(2) ? { type: "state-lost", body: { scope: "room" } } : { type: "resync", body: {} };
-    this.#down.push({ deliver: () => this.state.received(event as EventMessage) });
+    const deliver = (): void => {
+      this.#begin();
+      this.state.received(event as EventMessage);
+    };
+    this.#down.push({ deliver });
   }
 
   /** The session is lost: some of what is on its way arrives, but no reply. */
@@ -264,6 +278,7 @@ export class ModelClient implements StateLink {
     this.#lanes.clear();
     [this.#up, this.#down] = [[], []];
     for (const request of lost) request.reject(new ConnectionError("lost"));
+    this.#begin();
     this.state.sessionIs({ at: "rejoining" });
   }
 
@@ -271,6 +286,12 @@ export class ModelClient implements StateLink {
     this.isOpen = true;
     this.state.sessionIs({ at: "open" });
     this.state.restore();
+  }
+
+  /** It knows that it is subscribed to nothing. */
+  #begin(): void {
+    this.#time++;
+    this.#heard.clear();
   }
 
   #answer(request: Request, reply: object | ParleyError): void {
@@ -281,12 +302,15 @@ export class ModelClient implements StateLink {
   }
 
   /** What it learns of records by a reply. */
-  #note({ type, body }: Request, reply: object): void {
+  #note({ type, body, time }: Request, reply: object): void {
     const { name } = body as { name: string };
     if (type === "record-delete" && !(reply instanceof Error)) this.told.set(name, 0);
     if ("current" in reply) this.told.set(name, (reply.current as RecordState).incarnation);
     if (type !== "record-subscribe" || !("results" in reply)) return;
-    for (const { record } of reply.results as { record: RecordState }[]) this.told.set(record.name, record.incarnation);
+    for (const { record } of reply.results as { record: RecordState }[]) {
+      this.told.set(record.name, record.incarnation);
+      if (time === this.#time) this.#heard.add(record.name);
+    }
   }
 
   #put(message: Message, lane: string | undefined): void {

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { ParleyError } from "../src/errors.js";
 import { step } from "../src/shared/entries.js";
 import { equal, type Json } from "../src/shared/json.js";
+import { maxWaitingWrites } from "../src/shared/limits.js";
 import { SharedList } from "../src/shared/list.js";
 import { SharedRecord } from "../src/shared/record.js";
 import type { WriteOptions } from "../src/shared/write.js";
@@ -170,6 +171,7 @@ test("records: all end with the server's document; each change is told once, to 
         tried.push({ value: i + 100, incarnation, outcome });
       }
       for (const [n, one] of records.entries()) {
+        assert.ok(!one.isLive || scope.clients[n]?.hears("board"), `seed ${seed}, action ${i}: nobody tells it of changes`);
         for (const last of seen[n] ?? []) assert.ok(equal(last(), one.get("a")), `seed ${seed}, action ${i}: told what is there`);
       }
     }
@@ -179,6 +181,7 @@ test("records: all end with the server's document; each change is told once, to 
       assert.ok(equal(record.get(), document), `seed ${seed}: ${JSON.stringify(record.get())}, and the server has ${JSON.stringify(document)}`);
       assert.equal(record.version, version, `seed ${seed}`);
       assert.equal(record.isPending, false);
+      assert.equal(record.isLive, true);
     }
     for (const { value, incarnation, outcome } of tried) {
       const code = await outcome; // each write ends, one way or the other
@@ -195,8 +198,20 @@ test("records: all end with the server's document; each change is told once, to 
       if (code === "") assert.ok(times > 0 || value % 4 === 0, `seed ${seed}: ${value} was acknowledged`);
       else if (!weather.losses && isRemote) assert.equal(times, 0, `seed ${seed}: ${value} ${code}`);
     }
+    const last = random(records.length);
+    await fill(scope.clients[last] as ModelClient, records[last] as SharedRecord, `seed ${seed}`);
   }
 });
+
+/** What has ended does not count any more: as many writes may wait as at first, and no more. */
+async function fill(client: ModelClient, record: SharedRecord, message: string): Promise<void> {
+  client.lose();
+  const write = (): Promise<string> => outcomeOf(record.set("unwatched", 1)); // who watches may write, too
+  const waiting = Array.from({ length: maxWaitingWrites }, write);
+  assert.equal(await write(), "limit", `${message}: one more`);
+  record.close();
+  assert.deepEqual(new Set(await Promise.all(waiting)), new Set(["connection"]), message);
+}
 
 /** Each value is written once, but for those that can be divided by 4: something is erased then. */
 function act(record: SharedRecord, random: Chance, value: number): Promise<void> {
