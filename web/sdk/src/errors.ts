@@ -177,8 +177,16 @@ function unknownCode(code: never, message: string, details: ErrorDetails): Parle
 /** Any thrown value as a ParleyError. */
 export function asParleyError(reason: unknown, code: ErrorCode = "internal"): ParleyError {
   if (reason instanceof ParleyError) return reason;
-  const message = reason instanceof Error ? reason.message : String(reason);
-  return new ParleyError(code, message, { cause: reason });
+  return new ParleyError(code, textOf(reason), { cause: reason });
+}
+
+/** What somebody has thrown, in words: it may be anything. */
+export function textOf(reason: unknown): string {
+  try {
+    return String(reason instanceof Error ? reason.message : reason);
+  } catch {
+    return "Something was thrown that has no text.";
+  }
 }
 
 /** Whether what was refused with this may succeed later. */

@@ -43,6 +43,9 @@ interface Row extends Kept {
 const [database, store, byTime] = ["parley", "records", "at"] as const;
 const saveMs = 100;
 const dayMs = 86_400_000;
+const minuteMs = 60_000;
+/** How long the browser may take to open the database: some never answer. */
+const openMs = 2_000;
 
 /** The caches of one room's scopes, for one person. */
 export class RoomCache {
@@ -50,21 +53,25 @@ export class RoomCache {
   readonly #place: string;
   readonly #release: () => void;
   readonly #unsaved = new Map<string, Kept>();
+  readonly #underway = new Map<string, Row>();
+  /** How large is what was kept since too much was taken away last, by key. */
+  readonly #fresh = new Map<string, number>();
+  #prunedAt = 0;
   readonly #closing = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Identity: who has asked for one, or is given one by a token; else empty. Undefined: this browser has none, or another page has it. */
   static async open(origin: string, room: string, identity: string): Promise<RoomCache | undefined> {
-    if (typeof indexedDB === "undefined" || !globalThis.navigator?.locks) return undefined;
+    if (!globalThis.navigator?.locks) return undefined;
     const place = placeOf(origin, room, identity);
     const release = await lock(`parley ${place}`);
     if (!release) return undefined;
     try {
       const cache = new RoomCache(await openDatabase(), place, release);
-      await cache.#prune();
+      cache.#try(() => cache.#prune());
       return cache;
     } catch {
-      release(); // a private window, or the disk is full
+      release(); // a private window, or one that may keep nothing
       return undefined;
     }
   }
@@ -111,6 +118,7 @@ export class RoomCache {
 
   #forget(key: string): void {
     this.#unsaved.delete(key);
+    this.#underway.delete(key);
     this.#try(() => this.#records("readwrite").delete(key));
   }
 
@@ -120,10 +128,37 @@ export class RoomCache {
     if (this.#unsaved.size === 0) return;
     const rows = [...this.#unsaved].map(([key, kept]): Row => ({ ...kept, key, at: Date.now(), bytes: JSON.stringify(kept).length }));
     this.#unsaved.clear();
+    this.#put(rows);
+    this.#grown(rows);
+  }
+
+  /** All or nothing: where all is too much, each for itself. What cannot be kept is not kept as it was before either. */
+  #put(rows: readonly Row[]): void {
+    for (const row of rows) this.#underway.set(row.key, row);
     this.#try(() => {
       const records = this.#records("readwrite");
+      const newest = (): Row[] => {
+        const found = rows.filter((row) => this.#underway.get(row.key) === row);
+        for (const { key } of found) this.#underway.delete(key);
+        return found;
+      };
+      records.transaction.oncomplete = newest;
+      records.transaction.onabort = () => {
+        for (const row of newest()) {
+          if (rows.length > 1) this.#put([row]);
+          else this.#forget(row.key);
+        }
+      };
       for (const row of rows) records.put(row);
     });
+  }
+
+  /** Takes away what is too much now and then. */
+  #grown(rows: readonly Row[]): void {
+    for (const { key, bytes } of rows) this.#fresh.set(key, bytes);
+    const bytes = [...this.#fresh.values()].reduce((sum, n) => sum + n, 0);
+    if (this.#fresh.size < maxCachedRecords / 4 && bytes < maxCachedBytes / 4) return;
+    if (Date.now() - this.#prunedAt >= minuteMs) this.#try(() => this.#prune());
   }
 
   /** What cannot be kept is not kept. */
@@ -140,35 +175,35 @@ export class RoomCache {
   }
 
   /** Takes away what is too old, or too much: the oldest first. */
-  async #prune(): Promise<void> {
-    const records = this.#records("readwrite");
+  #prune(): void {
+    this.#prunedAt = Date.now();
+    this.#fresh.clear();
     let [count, bytes] = [0, 0];
-    await new Promise<void>((resolve, reject) => {
-      const request = records.index(byTime).openCursor(null, "prev");
-      request.onerror = () => reject(request.error);
-      request.onsuccess = () => {
-        const cursor = request.result;
-        if (!cursor) return resolve();
-        const row = cursor.value as Row;
-        count++;
-        bytes += row.bytes;
-        if (count > maxCachedRecords || bytes > maxCachedBytes || Date.now() - row.at > maxCacheAgeDays * dayMs) cursor.delete();
-        cursor.continue();
-      };
-    });
+    const request = this.#records("readwrite").index(byTime).openCursor(null, "prev");
+    request.onsuccess = () => {
+      const cursor = request.result;
+      if (!cursor) return;
+      const row = cursor.value as Row;
+      count++;
+      bytes += row.bytes;
+      if (count > maxCachedRecords || bytes > maxCachedBytes || Date.now() - row.at > maxCacheAgeDays * dayMs) cursor.delete();
+      cursor.continue();
+    };
   }
 }
 
 /** What a record was last known to be in this browser, also before there is a connection; undefined: nothing is known. */
 export async function lastKnown(room: string, name: string, options: LastKnownOptions = {}): Promise<Json | undefined> {
   const { url = location.origin, scope = "room", identity = "" } = options;
-  if (typeof indexedDB === "undefined") return undefined;
-  const db = await openDatabase();
+  const key = JSON.stringify([placeOf(new URL(url).origin, room, identity), scope, name]);
+  let db: IDBDatabase | undefined;
   try {
-    const key = JSON.stringify([placeOf(new URL(url).origin, room, identity), scope, name]);
+    db = await openDatabase();
     return (await done<Row | undefined>(db.transaction(store).objectStore(store).get(key)))?.value;
+  } catch {
+    return undefined; // a private window, or one that may keep nothing
   } finally {
-    db.close();
+    db?.close();
   }
 }
 
@@ -182,16 +217,19 @@ export interface LastKnownOptions {
 
 const placeOf = (origin: string, room: string, identity: string): string => JSON.stringify([origin, room, identity]);
 
+/** Rejects where this page may keep nothing, another page has an older database open, or the browser does not answer. */
 function openDatabase(): Promise<IDBDatabase> {
-  const request = indexedDB.open(database, 1);
-  request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "key" }).createIndex(byTime, byTime);
-  const blocked = new Promise<never>((_, reject) => {
-    request.onblocked = () => {
-      reject(new Error("another page has an older one open"));
-      void done(request).then((db) => db.close(), () => undefined); // it comes too late
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(database, 1);
+    const giveUp = (): void => {
+      reject(new Error("The browser's database does not open."));
+      request.onsuccess = () => request.result.close(); // it comes too late
     };
+    const timer = setTimeout(giveUp, openMs);
+    request.onupgradeneeded = () => request.result.createObjectStore(store, { keyPath: "key" }).createIndex(byTime, byTime);
+    request.onblocked = giveUp;
+    done(request).then(resolve, reject).finally(() => clearTimeout(timer));
   });
-  return Promise.race([done(request), blocked]);
 }
 
 function done<T>(request: IDBRequest<T>): Promise<T> {

@@ -221,7 +221,7 @@ export class Core {
   #again({ operations, isSent, since }: KeptWrite): void {
     const discarded = (error: ParleyError): void => {
       if (this.#ended) return; // it is kept further
-      for (const observer of [...this.#observers]) observer.discarded?.(operations, error);
+      this.#tellObservers((observer) => observer.discarded?.(operations, error));
     };
     const write = newWrite(operations, {}, { resolve: () => undefined, reject: discarded }); // whoever made it is not there any more
     write.isUncertain = isSent;
@@ -299,7 +299,7 @@ export class Core {
     this.#change(() => this.#giveUp(this.#replica.writes, error));
     this.#settleSubscribed?.reject(error);
     this.#settleSubscribed = undefined;
-    for (const observer of [...this.#observers]) observer.ended(error);
+    this.#tellObservers((observer) => observer.ended(error));
   }
 
   /** Sends what is next; undefined: nothing can be sent now. */
@@ -485,7 +485,12 @@ export class Core {
   #provide(provided: boolean): void {
     if (provided === this.#isProvided) return;
     this.#isProvided = provided;
-    for (const observer of [...this.#observers]) observer.provided?.(provided);
+    this.#tellObservers((observer) => observer.provided?.(provided));
+  }
+
+  /** What one of them does may end another. */
+  #tellObservers(tellOne: (observer: CoreObserver) => void): void {
+    for (const observer of [...this.#observers]) if (this.#observers.has(observer)) tellOne(observer);
   }
 
   /** Changes the replica, and tells what has come of it. What is changed by whom that tells is told afterwards, to everybody. */

@@ -12,6 +12,8 @@ export const maxHeard = 64;
 export const maxPauseSeconds = 30;
 /** Records in one request that subscribes again. */
 export const maxRestored = 64;
+/** Calls of others in one scope that are answered at once. Beyond it, other providers are asked. */
+export const maxAnswering = 256;
 /** What a provider says went wrong. */
 export const maxFailureBytes = 1024;
 /** What is kept in this browser, of all rooms of one origin. */

@@ -110,11 +110,12 @@ export class SharedList extends TypedEventTarget<ListEvents> {
 
   #tell(before: readonly string[], after: readonly string[]): void {
     for (const step of diff(before, after) ?? []) {
+      if (this.#isClosed) return; // by who heard of a step
       const { op, value: entry, at } = step;
       if (op === "move") emit(this, "entrymoved", { entry, at, to: step.to });
       else emit(this, op === "insert" ? "entryadded" : "entryremoved", { entry, at });
     }
-    emit(this, "change", {});
+    if (!this.#isClosed) emit(this, "change", {});
   }
 }
 

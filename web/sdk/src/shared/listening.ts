@@ -47,8 +47,8 @@ export class Listening {
     const entry = this.#patterns.get(keyOf(kind, pattern));
     if (entry?.active.has(name)) return;
     entry?.active.add(name);
-    let starts = entry !== undefined; // else the pattern ended meanwhile
-    tell(() => (starts = entry?.handlers.start(name) !== false && starts));
+    let starts = false; // the pattern ended meanwhile, or it is not known what was begun
+    tell(() => (starts = entry !== undefined && entry.handlers.start(name) !== false));
     if (starts) return;
     entry?.active.delete(name);
     this.#asker.insist("listen-reject", () => ({ kind, name })).catch(() => undefined); // nobody wants it any more
@@ -71,8 +71,7 @@ export class Listening {
 
   end(error: ParleyError, which: (kind: ListenKind, pattern: string) => boolean = () => true): void {
     for (const [key, entry] of [...this.#patterns]) {
-      if (!which(entry.kind, entry.pattern)) continue;
-      this.#drop(key, entry, error);
+      if (this.#patterns.get(key) === entry && which(entry.kind, entry.pattern)) this.#drop(key, entry, error);
     }
   }
 

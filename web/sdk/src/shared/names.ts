@@ -35,6 +35,12 @@ export class Names<T extends EndHandler> {
     return [...(this.#kept.get(name)?.users ?? [])];
   }
 
+  /** Calls what tells whoever uses a name, one after the other. What one does may end another. */
+  each(name: string, act: (user: T) => void): void {
+    const users = this.#kept.get(name)?.users;
+    for (const user of [...(users ?? [])]) if (users?.has(user)) tell(() => act(user));
+  }
+
   /** Resolves when the server knows the name; with how to end it. */
   async use(name: string, user: T): Promise<() => void> {
     checkName(name);
@@ -46,7 +52,8 @@ export class Names<T extends EndHandler> {
     }
     entry.users.add(user);
     await entry.ready;
-    return () => this.#leave(name, user);
+    const { users } = entry;
+    return () => this.#leave(name, users, user);
   }
 
   /** The server has forgotten all of it. */
@@ -65,9 +72,8 @@ export class Names<T extends EndHandler> {
     }
   }
 
-  #leave(name: string, user: T): void {
-    const entry = this.#kept.get(name);
-    if (!entry?.users.delete(user) || entry.users.size > 0) return;
+  #leave(name: string, users: Set<T>, user: T): void {
+    if (!users.delete(user) || users.size > 0 || this.#kept.get(name)?.users !== users) return;
     this.#kept.delete(name);
     this.#ending.add(name);
   }

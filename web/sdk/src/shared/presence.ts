@@ -28,12 +28,16 @@ interface Watch {
 /** The key of the watch of all. */
 const all = "";
 
-/** Who comes and goes. Whoever listens to "join" or "leave", and watches nobody by name, watches all. */
+/**
+ * Who comes and goes. Whoever begins to listen to "join" or "leave" while nobody is watched watches all, unless watch() or unwatch() says otherwise
+ * after that in the same task.
+ */
 export class Presence extends TypedEventTarget<PresenceEvents> {
   readonly #asker: Asker;
   readonly #present = new Set<string>();
   readonly #watched = new Map<string, Watch>();
   #asks = 0;
+  #hasListened = false; // in this task, and has not said since who is to be watched
   #reading = 0; // lists of those who are watched that are not read to their end
   readonly #told = new Set<string>(); // who has come or gone meanwhile
 
@@ -54,7 +58,9 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     options?: boolean | AddEventListenerOptions,
   ): void {
     super.addEventListener(type, listener, options);
-    if (type !== "ended") queueMicrotask(() => this.#watchByListening());
+    if (type === "ended") return;
+    this.#hasListened = true;
+    queueMicrotask(() => this.#watchByListening());
   }
 
   /** Asks who is there, of those named or of all. Rejects where none of those named may be asked about. */
@@ -84,6 +90,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
    * named may not be watched, "ended" says so; where none may, it rejects.
    */
   async watch(identities?: readonly string[]): Promise<readonly string[]> {
+    this.#hasListened = false;
     const keys = [...new Set(identities ?? [all])];
     const added = keys.filter((key) => !this.#watched.has(key));
     for (const key of added) this.#watched.set(key, watch());
@@ -98,13 +105,19 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
 
   /** Ends watching those named, or all at once; who is watched by name stays. */
   async unwatch(identities: readonly string[] = [all]): Promise<void> {
+    if (identities.includes(all)) this.#hasListened = false;
     for (const key of identities) {
       this.#watched.get(key)?.begin(); // whoever waits for it has nothing to wait for
       this.#watched.delete(key);
     }
     this.#forget();
-    for (const keys of parts(identities)) {
-      await this.#asker.insist("presence-unsubscribe", () => bodyOf(keys.filter((key) => !this.#watched.has(key))));
+    try {
+      for (const keys of parts(identities)) {
+        await this.#asker.insist("presence-unsubscribe", () => bodyOf(keys.filter((key) => !this.#watched.has(key))));
+      }
+    } catch (reason) {
+      const error = asParleyError(reason);
+      if (!this.#asker.isRestored(error)) throw error; // else it has ended with the session
     }
   }
 
@@ -121,6 +134,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
   /** @internal The server tells no more of it. */
   lose(): void {
     for (const entry of this.#watched.values()) entry.at = "asked";
+    this.#told.clear();
   }
 
   /** @internal Subscribes again, and tells what has changed meanwhile. */
@@ -139,7 +153,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
   }
 
   #watchByListening(): void {
-    if (this.#watched.size > 0) return;
+    if (!this.#hasListened || this.#watched.size > 0) return;
     this.watch().catch((reason: unknown) => emit(this, "ended", { error: asParleyError(reason), identities: undefined }));
   }
 
@@ -159,6 +173,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     const watches = keys.map((key) => this.#watched.get(key));
     const kept = (): string[] => keys.filter((key, i) => watches[i] && this.#watched.get(key) === watches[i]);
     let ask = 0;
+    const newest = (): string[] => kept().filter((key) => this.#watched.get(key)?.ask === ask);
     const body = (): ReturnType<typeof bodyOf> => {
       ask = ++this.#asks;
       for (const entry of watches) if (entry) entry.ask = ask;
@@ -166,10 +181,10 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     };
     try {
       const reply = await this.#asker.keep("presence-subscribe", body);
-      if (reply) await this.#taken(reply, () => kept().filter((key) => this.#watched.get(key)?.ask === ask));
+      if (reply) await this.#taken(reply, newest);
     } catch (reason) {
       const error = asParleyError(reason);
-      if (!this.#asker.isRestored(error)) this.#end(kept(), error);
+      if (!this.#asker.isRestored(error)) this.#end(newest(), error);
     }
   }
 
@@ -205,7 +220,7 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
     const found: string[] = [];
     for (let page = first; page; ) {
       found.push(...page.identities);
-      page = page.more ? await this.#asker.insist("presence-read", () => ({ after: found.at(-1) ?? "" })) : undefined;
+      page = page.more && page.identities.length > 0 ? await this.#asker.insist("presence-read", () => ({ after: found.at(-1) ?? "" })) : undefined;
     }
     return found;
   }

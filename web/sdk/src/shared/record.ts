@@ -129,6 +129,7 @@ export class SharedRecord<T = Json> extends TypedEventTarget<RecordEvents> {
   subscribe(...given: [unknown, unknown?, SubscribeOptions?]): () => void {
     const [text, fn, { now = false } = {}] = (typeof given[0] === "string" ? given : ["", ...given]) as [string, (value: Json | undefined, info: ChangeInfo) => void, SubscribeOptions?];
     const path = parsePath(text);
+    if (this.#isClosed) return () => undefined;
     const unwatch = this.#core.watch(path, (value, _, info) => fn(value, info));
     const end = (): void => {
       this.#ending.delete(end);

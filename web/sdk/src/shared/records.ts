@@ -58,7 +58,7 @@ export class Records implements CoreOwner {
   close(core: Core): void {
     const entry = this.#open.get(core.name);
     if (entry?.core !== core || --entry.users > 0) return;
-    this.#open.delete(core.name);
+    this.#remove(core.name);
     core.end(new ConnectionError("The record was closed.", { next: "Await writes before closing." }));
     this.keep(core);
     this.#ending.add(core.name);
@@ -101,8 +101,7 @@ export class Records implements CoreOwner {
 
   /** It is over for one record. */
   drop(name: string, error: ParleyError): void {
-    const core = this.#open.get(name)?.core;
-    this.#open.delete(name);
+    const core = this.#remove(name);
     if (error.code === "forbidden") this.#kept?.forget(name);
     core?.end(error);
   }
@@ -130,7 +129,7 @@ export class Records implements CoreOwner {
   }
 
   ready(core: Core): void {
-    this.#ready.add(core);
+    if (this.#isOpen(core)) this.#ready.add(core);
     this.pump();
   }
 
@@ -162,7 +161,7 @@ export class Records implements CoreOwner {
     } catch (reason) {
       const error = asParleyError(reason);
       if (this.asker.isRestored(error)) return;
-      for (const core of cores) if (this.#isOpen(core)) this.drop(core.name, error);
+      for (const { core, ask } of asked) if (this.#isOpen(core) && ask === core.asks) this.drop(core.name, error);
     }
   }
 
@@ -171,9 +170,16 @@ export class Records implements CoreOwner {
     if (ask !== core.asks) return; // a newer one is on its way
     // The values in one reply have a limit, which each alone does not reach.
     if (inBulk && result.error?.code === "limit") return this.resubscribe(core);
-    if (!result.record) this.#open.delete(core.name);
+    if (!result.record) this.#remove(core.name);
     if (result.error?.code === "forbidden") this.#kept?.forget(core.name);
     core.taken(result);
+  }
+
+  #remove(name: string): Core | undefined {
+    const core = this.#open.get(name)?.core;
+    this.#open.delete(name);
+    if (core) this.#ready.delete(core);
+    return core;
   }
 
   #isOpen(core: Core): boolean {

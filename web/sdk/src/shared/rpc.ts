@@ -1,10 +1,10 @@
 // Remote procedure calls: one of those who provide a name is asked.
 
 import { bytesOf } from "../bytes.js";
-import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError, ParleyError as Failure } from "../errors.js";
+import { asParleyError, ConnectionError, fromWire, LimitError, type ParleyError, ParleyError as Failure, textOf } from "../errors.js";
 import { limits, type RPCCall, type RPCResult } from "../wire.gen.js";
 import { checkName, freeze, type Json, type JsonOf, payload } from "./json.js";
-import { maxFailureBytes } from "./limits.js";
+import { maxAnswering, maxFailureBytes } from "./limits.js";
 import { type Asker, type EndHandler, tell } from "./link.js";
 import type { Names } from "./names.js";
 
@@ -35,6 +35,7 @@ export class Calls {
   readonly #asker: Asker;
   readonly #provided: Names<Provision>;
   readonly #open = new Map<number, Open>();
+  #answering = 0;
 
   constructor(asker: Asker, provided: Names<Provision>) {
     this.#asker = asker;
@@ -66,13 +67,17 @@ export class Calls {
   async called({ call, name, value, from }: RPCCall): Promise<void> {
     const [provision] = this.#provided.of(name);
     const [given, info] = [freeze(value), { from }];
-    if (!provision || !accepts(provision, given, info)) return this.#tell("rpc-reject", { call });
+    if (!provision || this.#answering >= maxAnswering || !accepts(provision, given, info)) return this.#tell("rpc-reject", { call });
+    this.#answering++;
     try {
       await this.#asker.ask("rpc-accept", { call });
+      if (!this.#provided.of(name).includes(provision)) return await this.#tell("rpc-reject", { call }); // it has ended meanwhile
+      await this.#tell("rpc-answer", { call, ...(await answerOf(provision, given, info)) });
     } catch {
-      return; // another one is asked
+      // another one is asked
+    } finally {
+      this.#answering--;
     }
-    await this.#tell("rpc-answer", { call, ...(await answerOf(provision, given, info)) });
   }
 
   /** Nobody waits for it any more, where it is refused for good. */
@@ -98,7 +103,7 @@ async function answerOf({ provider }: Provision, value: Json | undefined, info: 
   try {
     return payload("answer", await provider(value, info), limits.maxRPCBytes);
   } catch (reason) {
-    return { failure: shortened(reason instanceof Error ? reason.message : String(reason)) };
+    return { failure: shortened(textOf(reason)) };
   }
 }
 

@@ -6,7 +6,7 @@ import type { SessionState } from "../session.js";
 import type { Cache } from "./cache.js";
 import type { RecordOptions } from "./core.js";
 import { freeze, type Json } from "./json.js";
-import { Asker, type StateLink, tell } from "./link.js";
+import { Asker, type StateLink } from "./link.js";
 import { Listening, type ListenHandlers } from "./listening.js";
 import { SharedList } from "./list.js";
 import { Names } from "./names.js";
@@ -104,7 +104,7 @@ export class SharedState {
       case "event": {
         const { name, value, from } = message.body;
         const given = freeze(value);
-        for (const { listener } of this.#topics.of(name)) tell(() => listener(given, { from }));
+        this.#topics.each(name, ({ listener }) => listener(given, { from }));
         return;
       }
       case "rpc-call":

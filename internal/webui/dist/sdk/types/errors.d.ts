@@ -76,5 +76,7 @@ export declare function forbidden(grant: Grant): PermissionError;
 export declare function fromWire(e: wire.Error): ParleyError;
 /** Any thrown value as a ParleyError. */
 export declare function asParleyError(reason: unknown, code?: ErrorCode): ParleyError;
+/** What somebody has thrown, in words: it may be anything. */
+export declare function textOf(reason: unknown): string;
 /** Whether what was refused with this may succeed later. */
 export declare function isPassing(error: ParleyError): boolean;

@@ -40,6 +40,8 @@ export declare const limits: {
     readonly maxListens: 64;
     /** RPC requests of one session that have no result yet */
     readonly maxOpenCalls: 256;
+    /** of values of these */
+    readonly maxOpenCallBytes: 1048576;
     /** writes of one session that have no reply yet */
     readonly maxWritesUnderway: 256;
     /** of one session, after a burst */

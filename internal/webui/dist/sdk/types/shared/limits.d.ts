@@ -10,6 +10,8 @@ export declare const maxHeard = 64;
 export declare const maxPauseSeconds = 30;
 /** Records in one request that subscribes again. */
 export declare const maxRestored = 64;
+/** Calls of others in one scope that are answered at once. Beyond it, other providers are asked. */
+export declare const maxAnswering = 256;
 /** What a provider says went wrong. */
 export declare const maxFailureBytes = 1024;
 /** What is kept in this browser, of all rooms of one origin. */

@@ -13,7 +13,10 @@ export interface PresenceEvents {
         readonly identities: readonly string[] | undefined;
     };
 }
-/** Who comes and goes. Whoever listens to "join" or "leave", and watches nobody by name, watches all. */
+/**
+ * Who comes and goes. Whoever begins to listen to "join" or "leave" while nobody is watched watches all, unless watch() or unwatch() says otherwise
+ * after that in the same task.
+ */
 export declare class Presence extends TypedEventTarget<PresenceEvents> {
     #private;
     /** Those of the watched who are there now. */
