@@ -135,7 +135,7 @@ func (s *System) clock() Finding {
 	case s.Clock == ClockFree:
 		f.Level = Note
 		f.Text += ", as far as the kernel knows corrected by nobody"
-		f.Next = "timedatectl set-ntp true, unless the host of this machine or container keeps its clock right: tokens last minutes"
+		f.Next = "timedatectl set-ntp true, unless the host of this machine or container keeps its clock right: by it tokens begin and end"
 	default:
 		f.Level = Note
 		f.Text += "; whether it is synchronised is not to be found out here"

@@ -63,6 +63,8 @@ func loadAuthority(dir string, now time.Time, own certNames) (*authority, error)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return makeAuthority(dir, now, own)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("certificates: %w; they are in %s: --data chooses another folder", err, fullPath(dir))
 	case err != nil:
 		return nil, fmt.Errorf("private certificate authority in %s: %w; delete its files to get a new one", dir, err)
 	}
@@ -110,11 +112,18 @@ func makeAuthority(dir string, now time.Time, own certNames) (*authority, error)
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(
-		writePrivate(filepath.Join(dir, authorityKey), keyPEM),
-		writePrivate(filepath.Join(dir, authorityCert), encodeCert(der)),
-	)
-	return &authority{cert, key}, err
+	if err = writePrivate(filepath.Join(dir, authorityKey), keyPEM); err == nil {
+		err = writePrivate(filepath.Join(dir, authorityCert), encodeCert(der))
+	}
+	return &authority{cert, key}, unwritten(err, dir)
+}
+
+// unwritten says what to do where a certificate could not be written.
+func unwritten(err error, dir string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("certificates: %w; they belong into %s: --data chooses another folder", err, fullPath(dir))
 }
 
 func permittedRanges(own []netip.Addr) []*net.IPNet {
@@ -172,7 +181,7 @@ func (a *authority) leaf(dir string, now time.Time, names certNames) (*tls.Certi
 	}
 	chain := append(encodeCert(der), encodeCert(a.cert.Raw)...)
 	if err := writePrivate(path, append(chain, keyPEM...)); err != nil {
-		return nil, err
+		return nil, unwritten(err, dir)
 	}
 	c, err := tls.X509KeyPair(chain, keyPEM)
 	return &c, err

@@ -128,6 +128,22 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// Where certificates cannot be written it is said where they belong and what to do, once.
+func TestCertificatesCannotBeWritten(t *testing.T) {
+	dir := filepath.Join(writeFile(t, "file", ""), "tls")
+	ca, err := makeAuthority(t.TempDir(), start, names())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, authorityErr := makeAuthority(dir, start, names())
+	_, leafErr := ca.leaf(dir, start, names(lan))
+	for what, err := range map[string]error{"authority": authorityErr, "leaf": leafErr} {
+		if err == nil || strings.Count(err.Error(), dir) != 1 || !strings.Contains(err.Error(), "--data chooses another folder") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // --cert is read again when it changes; while the files do not fit, the old certificate stays.
 func TestCertificateFilesAreReadAgain(t *testing.T) {
 	dir := t.TempDir()

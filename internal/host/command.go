@@ -108,7 +108,7 @@ func (p process) parse(cli *program, args []string) (ctx *kong.Context, o Origin
 		kong.Resolvers(s),
 		kong.Vars{"version": "parley " + Version()},
 		kong.KindMapper(reflect.Int, mapper("a whole number", strconv.Atoi)),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper("a duration, such as 30s or 5m", time.ParseDuration)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper("a duration, such as 30s, 5m or 720h", time.ParseDuration)),
 		kong.TypeMapper(reflect.TypeFor[slog.Level](), mapper("a level: debug, info, warn or error", parseLevel)),
 		kong.TypeMapper(reflect.TypeFor[netip.Addr](), mapper("an IP address, such as 203.0.113.7; a name will not do", netip.ParseAddr)),
 		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), mapper("a network, such as 10.0.0.0/8 or 127.0.0.1/32", netip.ParsePrefix)),

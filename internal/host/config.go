@@ -26,7 +26,7 @@ import (
 // Shared are the settings that every verb has.
 type Shared struct {
 	Config string     `placeholder:"FILE" help:"YAML file with settings, named as the flags are."`
-	Data   string     `placeholder:"DIR" help:"Folder for keys and certificates. Default: parley in $$XDG_DATA_HOME, or ./data where there is no home."`
+	Data   string     `placeholder:"DIR" help:"Folder for keys, certificates and what lasts of shared state. Default: parley in $$XDG_DATA_HOME (~/.local/share), or ./data where there is no home."`
 	Keys   obs.Secret `placeholder:"NAME=SECRET" help:"Key pair for tokens, instead of keys.yaml in the data folder; or several, as lines of NAME: SECRET."`
 }
 

@@ -37,7 +37,11 @@ func (c *doctorCommand) examineHost(ctx context.Context, origins Origins, r *doc
 	r.Add(dataFinding(c.Data, keysFile))
 	if c.State {
 		status("shared state")
-		r.Add(stateFinding(c.Data))
+		f := stateFinding(c.Data)
+		if f.Level == doctor.OK && running && storesNothing(ctx, c.Listen, c.MetricsKey.Reveal()) {
+			f = unstoredFinding(c.Data)
+		}
+		r.Add(f)
 	}
 	status("system")
 	r.Add(systemFindings()...)
@@ -139,6 +143,15 @@ func stateFinding(data string) doctor.Finding {
 		f.Next = restoreState + ": " + folder
 	}
 	return f
+}
+
+// unstoredFinding is of a running server that can store nothing, though what is stored is whole.
+func unstoredFinding(data string) doctor.Finding {
+	return doctor.Finding{
+		Area: "shared state", Level: doctor.Fault, Text: "the running server refuses durable records, and its rooms have no logs",
+		Cause: "when it started it could not use " + fullPath(stateFolder(data)) + ": another server had it, or it may not write there; its log says which",
+		Next:  ownFolder + ", where it may write, and start it again",
+	}
 }
 
 // dataFinding tries whether the server could keep its keys and certificates.

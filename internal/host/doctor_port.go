@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -177,18 +178,26 @@ func localURL(listen string) string {
 	return "https://" + at.String()
 }
 
+// askLocal sends a request to whoever listens on this machine. The caller closes the answer's body.
+func askLocal(ctx context.Context, listen, path, token string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, localURL(listen)+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return (&http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it is the certificate of whoever listens on this machine
+	}}).Do(request)
+}
+
 // parleyAt returns the version of a Parley server that listens here.
 func parleyAt(ctx context.Context, listen string) (version string, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, localURL(listen)+"/version", nil)
-	if err != nil {
-		return "", false
-	}
-	answer, err := (&http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it is the certificate of whoever listens on this machine
-	}}).Do(request)
+	answer, err := askLocal(ctx, listen, "/version", "")
 	if err != nil {
 		return "", false
 	}
@@ -199,4 +208,22 @@ func parleyAt(ctx context.Context, listen string) (version string, ok bool) {
 	}
 	err = json.NewDecoder(io.LimitReader(answer.Body, maxConfigBytes)).Decode(&about)
 	return about.Version, err == nil && about.Version != "" && about.Protocol > 0
+}
+
+// storesNothing reports whether the server that listens here says in its metrics that it cannot store durable records.
+func storesNothing(ctx context.Context, listen, token string) bool {
+	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	defer cancel()
+	answer, err := askLocal(ctx, listen, "/metrics", token)
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(io.LimitReader(answer.Body, maxConfigBytes))
+	for lines.Scan() {
+		if lines.Text() == "parley_state_durable 0" {
+			return true
+		}
+	}
+	return false
 }

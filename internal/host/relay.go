@@ -22,7 +22,7 @@ type relayFlags struct {
 	DenyPeer    []netip.Prefix `name:"deny-peer" placeholder:"CIDR" help:"Network that they may not reach; may be repeated. Of networks in one another the smaller one decides."`
 	AltAddress  []netip.Addr   `name:"alt-address" placeholder:"IP" help:"Second address of this machine, by which clients find out how their NAT behaves (RFC 5780); one of each family. The next port is used too. Default: none."`
 	RelayPorts  portRange      `name:"relay-ports" default:"49152-65535" placeholder:"MIN-MAX" help:"Ports of relayed addresses. Default: 49152-65535."`
-	Allocations int            `name:"allocations" default:"0" placeholder:"N" help:"Relayed addresses in all. Default: 20000."`
+	Allocations int            `name:"allocations" default:"0" placeholder:"N" help:"Relayed addresses in all. Default: 20000, or half as many as files may be open."`
 	PerUser     int            `name:"user-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one user. Default: 64."`
 	PerSource   int            `name:"source-allocations" default:"0" placeholder:"N" help:"Relayed addresses of one IPv4 address, or IPv6 /64. Default: 1024."`
 	Rate        int            `name:"allocation-rate" default:"0" placeholder:"KBIT" help:"Kilobits a second that go each way through one relayed address; datagrams, each with 28 bytes for its headers, are dropped beyond it, TCP is slowed. Default: no limit."`

@@ -29,6 +29,9 @@ func stateFolder(data string) string { return filepath.Join(data, "state") }
 // restoreState is what to do where the store is damaged.
 const restoreState = "stop the server and put back a copy of the folder, or move it away to begin anew"
 
+// ownFolder is what to do where two servers have one data folder.
+const ownFolder = "give each server a data folder of its own, by --data"
+
 // openStore opens what durable state is stored in, if state is kept: the data folder. Where that cannot be used, nothing is stored.
 func (n *node) openStore() {
 	if !n.cfg.State {
@@ -39,6 +42,11 @@ func (n *node) openStore() {
 	if errors.Is(err, nats.ErrDamaged) {
 		n.log.Error("shared state: durable records are refused, and rooms have no logs, because what is stored is damaged. It was left as it is; all else works. "+
 			"What to do: "+restoreState, "folder", folder, "err", err)
+		return
+	}
+	if errors.Is(err, nats.ErrInUse) {
+		n.log.Warn("shared state: durable records are refused, and rooms have no logs, because another server uses the data folder; all else works. "+
+			"What to do: "+ownFolder, "folder", folder)
 		return
 	}
 	if err != nil {

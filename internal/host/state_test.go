@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/nats"
+	"github.com/parley-rtc/parley/internal/doctor"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -67,6 +68,22 @@ func TestNodeKeepsState(t *testing.T) {
 		t.Errorf("without state: %s %s", m.Type, m.Body)
 	}
 	go s.readToEnd()
+}
+
+// A second server with the data folder of another does without storing anything, and the doctor says so of it, and not of the first.
+func TestDoctorFindsSharedFolder(t *testing.T) {
+	data := t.TempDir()
+	first := startNode(t, "--listen", "127.0.0.1:0", "--no-turn", "--data", data)
+	defer first.stop()
+	second := startNode(t, "--listen", "127.0.0.1:0", "--no-turn", "--data", data, "--metrics-token", "hunter2")
+	defer second.stop()
+	for n, want := range map[*node]doctor.Level{first: doctor.OK, second: doctor.Fault} {
+		r, _, stderr := examine(t, nil, "--no-loopback", "--no-turn", "--listen", n.port.Local().String(), "--data", data)
+		i := slices.IndexFunc(r.Findings, func(f doctor.Finding) bool { return f.Area == "shared state" })
+		if i < 0 || r.Findings[i].Level != want || want == doctor.Fault && !strings.Contains(r.Findings[i].Next, "--data") {
+			t.Errorf("want %s: %+v %s", want, r.Findings, stderr)
+		}
+	}
 }
 
 // Who provides an RPC has the times that the operator gives: here longer ones than usual to accept, and shorter ones to answer.

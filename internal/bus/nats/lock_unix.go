@@ -22,7 +22,7 @@ func lock(dir string) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = errors.New("another process uses it")
+			err = ErrInUse
 		}
 		return nil, errors.Join(fmt.Errorf("lock the store in %s: %w", dir, err), f.Close())
 	}

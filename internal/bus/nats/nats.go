@@ -68,6 +68,9 @@ type Node struct {
 	faults, unreadable atomic.Uint64
 }
 
+// ErrInUse: another process has the folder.
+var ErrInUse = errors.New("another process uses it")
+
 // Open starts a server on this folder, of which these logs have to be whole.
 func Open(dir string, whole ...string) (*Node, error) {
 	return Start(Config{Dir: dir, Whole: whole, Logger: slog.New(slog.DiscardHandler)})
