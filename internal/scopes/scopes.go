@@ -68,7 +68,7 @@ type Owner struct {
 
 	// guarded by mu
 	mu   sync.Mutex
-	late []state.Command // who came or went, one for each session, which the loop has not begun in time
+	late []state.Command // who came, went, or is to begin anew, which the loop has not begun in time; two for each session at most
 
 	// atomic
 	rules atomic.Pointer[func(state.Access) *wire.Error] // that hold from the next command on; nil: those of before do
@@ -110,7 +110,7 @@ func Open(ctx context.Context, c Config) (*Owner, error) {
 }
 
 // Do carries out a command. Of a request it returns the reply, once it may be sent. A request that has no place within BusyTime, or is not begun within
-// AskTime, is not carried out; after ErrUnderway nobody knows whether it is, after any other error it is not. Who came or went is not forgotten when ctx ends: the loop has it before all else
+// AskTime, is not carried out; after ErrUnderway nobody knows whether it is, after any other error it is not. Who came or went, or has lost its messages (Reset), is not forgotten when ctx ends: the loop has it before all else
 // that it does then.
 func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, error) {
 	begin, wait := ctx, AskTime
@@ -153,15 +153,20 @@ func (o *Owner) Do(ctx context.Context, command state.Command) (state.Reply, err
 	}
 }
 
-// keepLate keeps a command by which somebody comes or goes for the loop: nobody gives it a second time, and whoever has gone would be there for ever. What the session has
-// asked before is overtaken, which nobody waits for any more either.
+// keepLate keeps a command that lasts for the loop: nobody gives it a second time, and whoever has gone would be there for ever, or have what it was told to have lost. What the
+// session has asked before is overtaken, which nobody waits for any more either.
 func (o *Owner) keepLate(c state.Command) {
-	session := comesOrGoes(c)
+	session := lasts(c)
 	if session == "" {
 		return
 	}
+	_, goes := c.(state.Detach)
+	_, resets := c.(state.Reset)
 	o.mu.Lock()
-	o.late = append(slices.DeleteFunc(o.late, func(l state.Command) bool { return comesOrGoes(l) == session }), c)
+	o.late = append(slices.DeleteFunc(o.late, func(l state.Command) bool {
+		_, reset := l.(state.Reset)
+		return lasts(l) == session && (goes || reset == resets)
+	}), c)
 	o.mu.Unlock()
 	o.nudge()
 }
@@ -181,9 +186,11 @@ func (o *Owner) nudge() {
 	}
 }
 
-// comesOrGoes returns the session that does so by a command; "": none.
-func comesOrGoes(c state.Command) string {
+// lasts returns the session that comes or goes by a command, or begins anew, however late that is; "": none.
+func lasts(c state.Command) string {
 	switch c := c.(type) {
+	case state.Reset:
+		return c.Session
 	case state.Attach:
 		return c.By.Session
 	case state.Detach:
@@ -354,7 +361,7 @@ func (o *Owner) handle(c call) {
 		o.list(late)
 		o.carryOut(call{}, o.scope.Apply(time.Now(), late))
 	}
-	if c.waited != nil && (lapses(c.command) || comesOrGoes(c.command) != "") && !c.waited() {
+	if c.waited != nil && (lapses(c.command) || lasts(c.command) != "") && !c.waited() {
 		c.answer(state.Reply{Error: overloaded()})
 		return
 	}
