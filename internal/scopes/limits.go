@@ -56,4 +56,6 @@ const (
 	probePause = 2 * time.Second
 	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.
 	loadTime, loadPause = 30 * time.Second, time.Second
+	// openPause is when a room's scope is opened again that could not be, and damagedPause where what is stored is damaged, which seldom mends itself.
+	openPause, damagedPause = 10 * time.Second, 10 * time.Minute
 )

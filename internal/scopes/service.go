@@ -221,7 +221,7 @@ func (s *Service) keep(r *roomScope) {
 
 // end lets the scope of a room end in time that nobody uses, or earlier for the sake of others, unless the room is held. The caller holds mu.
 func (s *Service) end(r *roomScope) {
-	if s.rooms[r.name] == r && !s.held[r.name] && !s.closed {
+	if s.rooms[r.name] == r && !s.held[r.name] && !s.closed && r.err == nil {
 		s.idle.Add(r.source, r)
 		r.queued = true
 		r.linger.Reset(max(0, s.config.Linger-time.Since(r.idle)))
@@ -366,9 +366,6 @@ func (s *Service) serve(ctx context.Context, b []byte) []byte {
 	if errors.Is(err, ErrBusy) {
 		return encode(busy())
 	}
-	if err != nil && !errors.Is(err, errCrowded) {
-		s.config.Logger.Error("open a scope", "scope", scope, "error", err)
-	}
 	if err != nil {
 		return encode(Answer{Error: closedTo(err)})
 	}
@@ -509,7 +506,9 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 	case TypeDetach:
 		delete(r.attached, by.By.Session)
 	}
-	s.keep(r)
+	if r.err == nil {
+		s.keep(r)
+	}
 	s.mu.Unlock()
 	done = func() {
 		s.mu.Lock()
@@ -591,9 +590,28 @@ func (s *Service) openRoom(room string, r *roomScope, before chan struct{}, rule
 	switch {
 	case err == nil && s.rules != rules: // they have changed meanwhile
 		owner.Recheck(s.may(wire.ScopeRoom, room))
-	case err != nil && s.rooms[room] == r: // whoever comes next tries again
-		s.keep(r)
-		delete(s.rooms, room)
+	case err != nil && s.rooms[room] == r:
+		s.fail(r)
+	}
+}
+
+// fail keeps why a scope could not be opened, for whoever asks meanwhile: it takes long to read as much again, to find the same. The caller holds mu.
+func (s *Service) fail(r *roomScope) {
+	s.keep(r)
+	s.config.Logger.Error("the state of a room cannot be opened; whoever asks for it is refused", "room", r.name, "error", r.err)
+	pause := openPause
+	if errors.Is(r.err, ErrDamaged) {
+		pause = damagedPause
+	}
+	r.linger = time.AfterFunc(pause, func() { s.forget(r) })
+}
+
+// forget lets a scope be opened again.
+func (s *Service) forget(r *roomScope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rooms[r.name] == r {
+		delete(s.rooms, r.name)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,9 +40,14 @@ func newTown(t *testing.T, log bus.Log) *town {
 
 func newTownOf(t *testing.T, log bus.Log, linger time.Duration) *town {
 	t.Helper()
+	return newTownLogging(t, log, linger, io.Discard)
+}
+
+func newTownLogging(t *testing.T, log bus.Log, linger time.Duration, lines io.Writer) *town {
+	t.Helper()
 	b, strict := local.New(), &atomic.Bool{}
 	s, err := scopes.NewService(t.Context(), scopes.ServiceConfig{
-		Bus: b, Log: log, Linger: linger, Random: rand.Reader, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Bus: b, Log: log, Linger: linger, Random: rand.Reader, Logger: slog.New(slog.NewTextHandler(lines, nil)),
 		May: func(scope wire.Scope, room string) func(state.Access) *wire.Error {
 			now := strict.Load()
 			return func(a state.Access) *wire.Error {
@@ -374,7 +380,68 @@ func TestServiceReset(t *testing.T) {
 	})
 }
 
-// Rule: a scope of which what is stored is damaged says so, and is tried again with the next request.
+// readLog counts readings of a room, fails them if it is told to, and is what the service logs to.
+type readLog struct {
+	bus.Log
+	failing atomic.Bool
+	reads   atomic.Int32
+	lines   atomic.Int32
+}
+
+func (l *readLog) Last(ctx context.Context, subject string) (bus.Stored, error) {
+	if subject == "server" {
+		return l.Log.Last(ctx, subject)
+	}
+	l.reads.Add(1)
+	if l.failing.Load() {
+		return bus.Stored{}, errors.New("the disk gives nothing")
+	}
+	return l.Log.Last(ctx, subject)
+}
+
+func (l *readLog) Write(line []byte) (int, error) {
+	l.lines.Add(1)
+	return len(line), nil
+}
+
+// Rule: what is stored of a room that cannot be opened is not read again, nor told again, for each request, and for those who come and go, but once in a while.
+func TestScopeIsNotOpenedForEachRequest(t *testing.T) {
+	for what, damaged := range map[string]bool{"damaged": true, "cannot be read": false} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &readLog{Log: local.NewLog(1 << 20)}
+				log.failing.Store(!damaged)
+				if _, err := log.Append(t.Context(), "rdGVh", 0, []byte("{")); err != nil {
+					t.Fatal(err)
+				}
+				c := newTownLogging(t, log, linger, log)
+				pause, want := 11*time.Second, "overloaded"
+				if damaged {
+					pause, want = 11*time.Minute, "internal"
+				}
+				for round := range int32(3) {
+					for range 100 {
+						for _, typ := range []string{scopes.TypeAttach, "presence-read", scopes.TypeDetach} {
+							if got := c.ask("tea", "ann", typ, ""); got != want {
+								t.Fatalf("%s: %s, want %s", typ, got, want)
+							}
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+					if reads, lines := log.reads.Load(), log.lines.Load(); reads != round+1 || lines != round+1 {
+						t.Fatalf("round %d: read %d times, told %d", round, reads, lines)
+					}
+					time.Sleep(pause)
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Rule: a scope of which what is stored is damaged says so, and is tried again after a while.
 func TestScopeCannotBeLoaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := local.NewLog(1 << 20)
@@ -394,6 +461,7 @@ func TestScopeCannotBeLoaded(t *testing.T) {
 		if err := l.Purge(t.Context(), "rdGVh", 2); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(11 * time.Minute)
 		if got := c.ask("tea", "", "record-write", writeA+"}"); !strings.HasPrefix(got, "written") {
 			t.Errorf("repaired: %s", got)
 		}
