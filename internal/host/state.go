@@ -131,7 +131,7 @@ func (n *node) storedState(ctx context.Context, config scopes.ServiceConfig) (er
 	if config.Log, err = n.openState(ctx); err != nil {
 		return err
 	}
-	config.May, config.MaxStored = n.mayState, n.cfg.StateBytes
+	config.May, config.MaxStored, config.Faulty = n.mayState, n.cfg.StateBytes, n.store.Faulty
 	n.scopes, err = scopes.NewService(ctx, config)
 	n.durable = err == nil
 	return err

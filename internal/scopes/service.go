@@ -84,6 +84,8 @@ type ServiceConfig struct {
 	Log bus.Log
 	// MaxStored is how many bytes of the log may be used, which must take ShelfReserve more; 0: all that it takes.
 	MaxStored int64
+	// Faulty tells whether the log takes nothing now, as is known without trying: nothing durable is begun then. It does not wait. Nil: nobody knows.
+	Faulty func() bool
 	// May returns the rules of a scope, and of the room whose it is. It may return nil: all is allowed.
 	May func(scope wire.Scope, room string) func(state.Access) *wire.Error
 	// Linger is how long a room's state is kept when nobody uses it any more, and the room is not held.
@@ -143,7 +145,7 @@ type roomScope struct {
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
 	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, idle: datagram.NewQueue[*roomScope](), ending: map[string]chan struct{}{}}
 	var err error
-	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored, c.Logger); err != nil {
+	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored, c.Faulty, c.Logger); err != nil {
 		return nil, err
 	}
 	if s.server, err = s.open(ctx, wire.ScopeServer, ""); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -40,28 +39,31 @@ func newTown(t *testing.T, log bus.Log) *town {
 
 func newTownOf(t *testing.T, log bus.Log, linger time.Duration) *town {
 	t.Helper()
-	return newTownLogging(t, log, linger, io.Discard)
+	return newTownWith(t, scopes.ServiceConfig{Log: log, Linger: linger})
 }
 
-func newTownLogging(t *testing.T, log bus.Log, linger time.Duration, lines io.Writer) *town {
+// newTownWith has the rest of what a service is made of.
+func newTownWith(t *testing.T, config scopes.ServiceConfig) *town {
 	t.Helper()
 	b, strict := local.New(), &atomic.Bool{}
-	s, err := scopes.NewService(t.Context(), scopes.ServiceConfig{
-		Bus: b, Log: log, Linger: linger, Random: rand.Reader, Logger: slog.New(slog.NewTextHandler(lines, nil)),
-		May: func(scope wire.Scope, room string) func(state.Access) *wire.Error {
-			now := strict.Load()
-			return func(a state.Access) *wire.Error {
-				if strings.HasPrefix(a.Name, "looked at ") {
-					_, refused := a.Unfold(a.Old)
-					return refused
-				}
-				if now || a.Name == "forbidden in "+string(scope)+" "+room || a.Name == "only for tea" && a.By.Room != "tea" {
-					return wire.NewError(wire.CodeForbidden, "", "")
-				}
-				return nil
+	config.Bus, config.Random = b, rand.Reader
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	config.May = func(scope wire.Scope, room string) func(state.Access) *wire.Error {
+		now := strict.Load()
+		return func(a state.Access) *wire.Error {
+			if strings.HasPrefix(a.Name, "looked at ") {
+				_, refused := a.Unfold(a.Old)
+				return refused
 			}
-		},
-	})
+			if now || a.Name == "forbidden in "+string(scope)+" "+room || a.Name == "only for tea" && a.By.Room != "tea" {
+				return wire.NewError(wire.CodeForbidden, "", "")
+			}
+			return nil
+		}
+	}
+	s, err := scopes.NewService(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,7 +416,7 @@ func TestScopeIsNotOpenedForEachRequest(t *testing.T) {
 				if _, err := log.Append(t.Context(), "rdGVh", 0, []byte("{")); err != nil {
 					t.Fatal(err)
 				}
-				c := newTownLogging(t, log, linger, log)
+				c := newTownWith(t, scopes.ServiceConfig{Log: log, Linger: linger, Logger: slog.New(slog.NewTextHandler(log, nil))})
 				pause, want := 11*time.Second, "overloaded"
 				if damaged {
 					pause, want = 11*time.Minute, "internal"

@@ -22,6 +22,7 @@ type Shelf struct {
 	// static after construction
 	log    bus.Log
 	max    int64
+	faulty func() bool // the log knows that it takes nothing now
 	logger *slog.Logger
 	ctx    context.Context // ends with the Shelf
 	end    context.CancelFunc
@@ -46,9 +47,12 @@ type known struct {
 	floor uint64 // that it says
 }
 
-// NewShelf measures what is in a log, of which so much may be used; 0: as much as the log takes.
-func NewShelf(ctx context.Context, log bus.Log, bytes int64, logger *slog.Logger) (*Shelf, error) {
-	s := &Shelf{log: log, max: bytes, logger: logger, doubtful: map[string]known{}}
+// NewShelf measures what is in a log, of which so much may be used; 0: as much as the log takes. faulty tells whether the log knows that it takes nothing now; nil: it never does.
+func NewShelf(ctx context.Context, log bus.Log, bytes int64, faulty func() bool, logger *slog.Logger) (*Shelf, error) {
+	if faulty == nil {
+		faulty = func() bool { return false }
+	}
+	s := &Shelf{log: log, max: bytes, faulty: faulty, logger: logger, doubtful: map[string]known{}}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	return s, s.measure(ctx)
 }
@@ -132,7 +136,7 @@ func (s *Shelf) behind(subject string) (k known, doubtful bool) {
 }
 
 // refuses tells whether nothing durable is to be begun.
-func (s *Shelf) refuses() bool { return s != nil && s.shut.Load() }
+func (s *Shelf) refuses() bool { return s != nil && (s.shut.Load() || s.faulty()) }
 
 // probe tries until something is stored, or the Shelf is closed.
 func (s *Shelf) probe() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,6 +185,36 @@ func TestEndedWhileDiskTakesNothing(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := c.value("brief"); got != "" {
 			t.Errorf("read %s", got)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Rule: where a log knows that it takes nothing, no commit has to find out: nobody loses anything.
+func TestLogKnowsItsFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &bustest.FailingLog{Log: local.NewLog(1 << 30), Silent: true}
+		var faulty atomic.Bool
+		c := newTownWith(t, scopes.ServiceConfig{Log: log, Linger: linger, Faulty: faulty.Load})
+		ann := c.come("tea", "ann")
+		c.brief()
+		log.Fail(true)
+		faulty.Store(true)
+		for range 3 {
+			if got := c.put("board", 1); got != "overloaded" || c.Stores() {
+				t.Errorf("a write: %s; stores: %v", got, c.Stores())
+			}
+			time.Sleep(time.Minute)
+		}
+		log.Fail(false)
+		faulty.Store(false)
+		if got := c.put("board", 1); got != "written" || !c.Stores() {
+			t.Errorf("a write: %s; stores: %v", got, c.Stores())
+		}
+		if n := lost(ann); n != 0 || c.Unstored() != 0 {
+			t.Errorf("ann has lost something %d times, %d commits were not stored", n, c.Unstored())
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)

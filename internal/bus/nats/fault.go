@@ -56,8 +56,11 @@ type Stats struct {
 func (n *Node) Stats() Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return Stats{Faulty: n.taking.waits != nil, Faults: n.faults.Load(), Unreadable: n.unreadable.Load(), Damaged: n.damage.Blocks}
+	return Stats{Faulty: n.faulty.Load(), Faults: n.faults.Load(), Unreadable: n.unreadable.Load(), Damaged: n.damage.Blocks}
 }
+
+// Faulty tells whether the disk does not take what is written now. It does not wait.
+func (n *Node) Faulty() bool { return n.faulty.Load() }
 
 // writing waits until the store takes what is written, and returns a context that ends where it does not any more. done is called after the writing.
 func (n *Node) writing(ctx context.Context) (writing context.Context, done func(), err error) {
@@ -126,6 +129,7 @@ func (n *Node) endure(why error, pause *time.Duration) bool {
 	began := time.Now()
 	n.mu.Lock()
 	n.taking.waits = make(chan struct{})
+	n.faulty.Store(true)
 	n.taking.end(fmt.Errorf("%w: %w", ErrFault, why))
 	n.mu.Unlock()
 	n.faults.Add(1)
@@ -151,6 +155,7 @@ func (n *Node) endure(why error, pause *time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.taking.begin()
+	n.faulty.Store(false)
 	return true
 }
 

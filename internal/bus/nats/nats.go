@@ -66,6 +66,7 @@ type Node struct {
 
 	// atomic
 	faults, unreadable atomic.Uint64
+	faulty             atomic.Bool
 }
 
 // ErrInUse: another process has the folder.
