@@ -123,14 +123,15 @@ func (s *State) askListen(p pattern, l *listening) {
 
 func (s *State) listenStarted(e wire.ListenStart) {
 	l := s.patterns[pattern{e.Kind, e.Pattern}]
-	if l == nil { // it has ended meanwhile
-		s.rejectListen(e.Kind, e.Name)
-		return
-	}
-	if l.active[e.Name] == nil {
-		a := &assignment{kind: e.Kind}
-		l.active[e.Name] = a
-		s.take(l, turn{e.Name, a})
+	for _, name := range e.Names {
+		switch {
+		case l == nil: // it has ended meanwhile
+			s.rejectListen(e.Kind, name)
+		case l.active[name] == nil:
+			a := &assignment{kind: e.Kind}
+			l.active[name] = a
+			s.take(l, turn{name, a})
+		}
 	}
 }
 
@@ -184,7 +185,9 @@ func (s *State) rejectListen(kind wire.ListenKind, name string) {
 
 func (s *State) listenStopped(e wire.ListenStop) {
 	if l := s.patterns[pattern{e.Kind, e.Pattern}]; l != nil {
-		s.stop(l, e.Name)
+		for _, name := range e.Names {
+			s.stop(l, name)
+		}
 	}
 }
 

@@ -77,6 +77,7 @@ const (
 	MaxStateSubscriptions  = 2048      // of one session: records, paths, events and identities
 	MaxProvided            = 256       // RPCs that one session provides
 	MaxListens             = 64        // patterns of one session
+	MaxListened            = 8192      // names that one session provides so
 	MaxOpenCalls           = 256       // RPC requests of one session that have no result yet
 	MaxOpenCallBytes       = 1 << 20   // of values of these
 	MaxWritesUnderway      = 256       // writes of one session that have no reply yet
@@ -454,20 +455,20 @@ type RPCResult struct {
 	Error *Error          `json:"error,omitempty"`
 }
 
-// ListenStart tells the provider of a pattern that somebody has subscribed to this name, which is now its to provide.
+// ListenStart tells the provider of a pattern that somebody has subscribed to these names, which are now its to provide.
 type ListenStart struct {
 	Scope   Scope      `json:"scope"`
 	Kind    ListenKind `json:"kind"`
 	Pattern string     `json:"pattern"`
-	Name    string     `json:"name"`
+	Names   []string   `json:"names"`
 }
 
-// ListenStop tells that nobody is subscribed any more.
+// ListenStop tells that nobody is subscribed to these any more.
 type ListenStop struct {
 	Scope   Scope      `json:"scope"`
 	Kind    ListenKind `json:"kind"`
 	Pattern string     `json:"pattern"`
-	Name    string     `json:"name"`
+	Names   []string   `json:"names"`
 }
 
 // PresenceJoined tells that an identity has its first connection.

@@ -73,8 +73,8 @@ func listens(t *testing.T, ann, bob *sharer, name string) {
 		}
 		for _, typ := range []string{wire.TypeListenStart, wire.TypeListenStop} {
 			var told wire.ListenStart
-			if err := json.Unmarshal(ann.event(typ).Body, &told); err != nil || told.Name != name || told.Kind != kind {
-				t.Errorf("%q: %s tells of %s %q", name, typ, told.Kind, told.Name)
+			if err := json.Unmarshal(ann.event(typ).Body, &told); err != nil || !slices.Equal(told.Names, []string{name}) || told.Kind != kind {
+				t.Errorf("%q: %s tells of %s %q", name, typ, told.Kind, told.Names)
 			}
 		}
 		if got := ann.ask(wire.TypeUnlisten, wire.Listen{Kind: kind, Pattern: pattern}); got != "{}" {

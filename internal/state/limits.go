@@ -51,6 +51,8 @@ const (
 	// MaxKnownAnew is about how many identities the new rules are asked for all who are subscribed to the presence of all, where rules differ by
 	// identity. Beyond it, subscriptions end.
 	MaxKnownAnew = 100_000
+	// MaxListeners are the patterns of all sessions of a scope: each new name is compared with all of them.
+	MaxListeners = 1 << 10
 	// MaxSessions of one scope.
 	MaxSessions = 20_000
 	// shutSeconds are told to who would change what is durable where nothing can be stored, and so is when it is looked again at what is due to expire.

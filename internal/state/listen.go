@@ -14,12 +14,29 @@ type listener struct {
 	kind    wire.ListenKind
 	pattern pattern
 	names   map[string]*provision // that it provides
+	telling *telling              // the last one of this Apply
+	ended   bool
+}
+
+// orphan is a name for which a provider is looked for.
+type orphan struct {
+	kind wire.ListenKind
+	name string
+	*provision
+}
+
+// telling is what a listener is told of some names at the end of an Apply.
+type telling struct {
+	to     *listener
+	starts bool
+	names  []string
 }
 
 // provision is who is told of the subscribers of one name.
 type provision struct {
 	by       *listener
 	rejected []*session // since the first subscriber came
+	provided bool       // as far as subscribers of a record know
 }
 
 func linkOf(kind wire.ListenKind, text string) link {
@@ -62,16 +79,27 @@ func (s *Scope) listen(c Listen) *wire.Error {
 		return nil
 	case p.listens == wire.MaxListens:
 		return beyond(wire.MaxListens, "patterns of one session")
+	case len(s.listeners) == MaxListeners:
+		return beyond(MaxListeners, "patterns of all sessions of the scope")
 	}
 	p.links[l] = true
 	p.listens++
 	made := &listener{session: p, kind: c.Kind, pattern: newPattern(c.Pattern), names: map[string]*provision{}}
-	s.listeners = append(s.listeners, made)
+	s.listeners = slices.Insert(s.listeners, s.place(made), made)
 	s.offer(made)
 	return nil
 }
 
-// offer gives a new pattern what nobody provides, in the order of the names.
+// place is where a pattern belongs: behind those that are chosen before it.
+func (s *Scope) place(l *listener) int {
+	i := slices.IndexFunc(s.listeners, func(x *listener) bool { return x.pattern.weight < l.pattern.weight })
+	if i < 0 {
+		return len(s.listeners)
+	}
+	return i
+}
+
+// offer gives a pattern what nobody provides, in the order of the names.
 func (s *Scope) offer(l *listener) {
 	free := map[string]*provision{}
 	for name, v := range s.provisions(l.kind) {
@@ -80,9 +108,31 @@ func (s *Scope) offer(l *listener) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(free)) {
-		s.assign(l.kind, name, free[name])
-		s.tellProvided(l.kind, name, free[name], false)
+		if v := free[name]; s.fits(l, name, v) {
+			s.give(l, name, v)
+			s.tellProvided(l.kind, name, v)
+		}
 	}
+}
+
+// fits tells whether a listener whose pattern matches may have a name, and has room for it.
+func (s *Scope) fits(l *listener, name string, v *provision) bool {
+	switch {
+	case slices.Contains(v.rejected, l.session) || !s.mayProvide(l, name):
+	case l.session.listened == wire.MaxListened:
+		l.session.starved = true
+	default:
+		return true
+	}
+	return false
+}
+
+// give makes it the provider of a name.
+func (s *Scope) give(l *listener, name string, v *provision) {
+	v.by = l
+	l.names[name] = v
+	l.session.listened++
+	s.tellListener(l, true, name)
 }
 
 func (s *Scope) unlisten(c Unlisten) *wire.Error {
@@ -125,18 +175,42 @@ func (s *Scope) provision(kind wire.ListenKind, name string) *provision {
 func (s *Scope) endListener(p *session, l link) {
 	i := slices.IndexFunc(s.listeners, func(x *listener) bool { return x.session == p && x.link() == l })
 	gone := s.listeners[i]
-	s.listeners = slices.Delete(s.listeners, i, i+1)
+	s.listeners, gone.ended = slices.Delete(s.listeners, i, i+1), true
 	for _, name := range slices.Sorted(maps.Keys(gone.names)) {
-		s.replace(gone.kind, name, gone.names[name])
+		v := gone.names[name]
+		v.free(name)
+		s.orphans = append(s.orphans, orphan{gone.kind, name, v})
+	}
+}
+
+// adopt gives names that have lost their providers to others: some, the rest in the next Apply.
+func (s *Scope) adopt() {
+	n := min(len(s.orphans), MaxDue)
+	now := s.orphans[:n]
+	s.orphans = s.orphans[n:]
+	for _, o := range now {
+		if v := o.provision; v.by == nil && s.provision(o.kind, o.name) == v { // and not the name's next one
+			s.assign(o.kind, o.name, v)
+			s.tellProvided(o.kind, o.name, v)
+		}
+	}
+	if len(s.orphans) == 0 {
+		s.orphans = nil
 	}
 }
 
 // replace takes a name from its provider, who knows, and gives it to another one.
 func (s *Scope) replace(kind wire.ListenKind, name string, v *provision) {
-	delete(v.by.names, name)
-	v.by = nil
+	v.free(name)
 	s.assign(kind, name, v)
-	s.tellProvided(kind, name, v, true)
+	s.tellProvided(kind, name, v)
+}
+
+// free takes a name from its provider.
+func (v *provision) free(name string) {
+	delete(v.by.names, name)
+	v.by.session.listened--
+	v.by = nil
 }
 
 // provisions visits every name with subscribers, in any order.
@@ -164,10 +238,9 @@ func (s *Scope) reassign(kind wire.ListenKind) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		switch v := all[name]; {
 		case v.by == nil:
-			s.assign(kind, name, v)
-			s.tellProvided(kind, name, v, false)
+			s.orphans = append(s.orphans, orphan{kind, name, v})
 		case !s.mayProvide(v.by, name):
-			s.tellStop(kind, name, v.by)
+			s.tellListener(v.by, false, name)
 			s.replace(kind, name, v)
 		}
 	}
@@ -177,25 +250,16 @@ func (s *Scope) reassign(kind wire.ListenKind) {
 func (s *Scope) assign(kind wire.ListenKind, name string, v *provision) {
 	var best []*listener
 	for _, l := range s.listeners {
-		if l.kind != kind || l.session.leaving || slices.Contains(v.rejected, l.session) || !l.pattern.matches(name) || !s.mayProvide(l, name) {
-			continue
+		if len(best) > 0 && best[0].pattern.weight > l.pattern.weight {
+			break
 		}
-		if len(best) > 0 && best[0].pattern.weight != l.pattern.weight {
-			if best[0].pattern.weight > l.pattern.weight {
-				continue
-			}
-			best = nil
+		if l.kind == kind && !l.session.leaving && l.pattern.matches(name) && s.fits(l, name, v) {
+			best = append(best, l)
 		}
-		best = append(best, l)
 	}
-	if len(best) == 0 {
-		return
+	if len(best) > 0 {
+		s.give(best[s.random.IntN(len(best))], name, v)
 	}
-	v.by = best[s.random.IntN(len(best))]
-	v.by.names[name] = v
-	s.tellOne(v.by.session, wire.TypeListenStart, wire.ListenStart{
-		Scope: s.config.Scope, Kind: kind, Pattern: v.by.pattern.text, Name: name,
-	})
 }
 
 // mayProvide asks for each name: a pattern is wider than what it may stand for.
@@ -207,21 +271,67 @@ func (s *Scope) mayProvide(l *listener, name string) bool {
 // dismiss tells the provider of a name that its last subscriber has gone.
 func (s *Scope) dismiss(kind wire.ListenKind, name string, v *provision) {
 	if v.by != nil {
-		delete(v.by.names, name)
-		s.tellStop(kind, name, v.by)
+		s.tellListener(v.by, false, name)
+		v.free(name)
 	}
 }
 
-func (s *Scope) tellStop(kind wire.ListenKind, name string, l *listener) {
-	s.tellOne(l.session, wire.TypeListenStop, wire.ListenStop{Scope: s.config.Scope, Kind: kind, Pattern: l.pattern.text, Name: name})
+// tellListener tells it of the beginning or the end of a name when all else is done: of many names at once, so that it has them all before
+// it has got too much to be told.
+func (s *Scope) tellListener(l *listener, starts bool, name string) {
+	if l.session.leaving {
+		return
+	}
+	if t := l.telling; t != nil && t.starts == starts && len(t.names) < wire.MaxBulkNames {
+		t.names = append(t.names, name)
+		return
+	}
+	l.telling = &telling{l, starts, []string{name}}
+	s.tellings = append(s.tellings, l.telling)
+}
+
+// tellListeners ends an Apply.
+func (s *Scope) tellListeners() {
+	s.adopt()
+	for _, l := range slices.Clone(s.listeners) {
+		if p := l.session; p.starved && p.listened <= wire.MaxListened-wire.MaxBulkNames && !l.ended {
+			s.feed(p)
+		}
+	}
+	for _, t := range s.tellings {
+		l := t.to
+		l.telling = nil
+		switch {
+		case l.ended || s.sessions[l.session.id] != l.session:
+		case t.starts:
+			s.tellOne(l.session, wire.TypeListenStart, wire.ListenStart{Scope: s.config.Scope, Kind: l.kind, Pattern: l.pattern.text, Names: t.names})
+		default:
+			s.tellOne(l.session, wire.TypeListenStop, wire.ListenStop{Scope: s.config.Scope, Kind: l.kind, Pattern: l.pattern.text, Names: t.names})
+		}
+	}
+	s.tellings = nil
+}
+
+// feed offers a session what it was passed over for, once it has room for a good part of it: each offer goes over all names.
+func (s *Scope) feed(p *session) {
+	p.starved = false
+	for _, l := range slices.Clone(s.listeners) {
+		if l.session == p && !l.ended {
+			s.offer(l)
+		}
+	}
 }
 
 // tellProvided tells a record's subscribers if it is another thing now whether there is a provider. It comes no sooner than the reply to
 // their subscription.
-func (s *Scope) tellProvided(kind wire.ListenKind, name string, v *provision, before bool) {
-	if now := v.by != nil; kind == wire.ListenRecords && now != before {
-		s.tell(&audience{sessions: s.watches[name].sessions()}, "", wire.TypeRecordProvided, wire.RecordProvided{
-			Scope: s.config.Scope, Name: name, Provided: now,
-		}, s.waits(name))
+func (s *Scope) tellProvided(kind wire.ListenKind, name string, v *provision) {
+	now := v.by != nil
+	if kind != wire.ListenRecords || now == v.provided {
+		return
+	}
+	v.provided = now
+	s.askReaders(name)
+	if w := s.watches[name]; w != nil {
+		s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordProvided, wire.RecordProvided{Scope: s.config.Scope, Name: name, Provided: now}, s.waits(name))
 	}
 }

@@ -271,3 +271,127 @@ func TestPresencePages(t *testing.T) {
 		t.Errorf("%d links after ann was unsubscribed from", n)
 	}
 }
+
+// crowded lets sessions of their own subscribe to events "0", "1", ….
+func crowded(c *scene, first, n int) {
+	for i := first; i < first+n; i += wire.MaxBulkNames {
+		id := fmt.Sprint("sub", i)
+		c.attach(id)
+		var names []string
+		for k := i; k < min(i+wire.MaxBulkNames, first+n); k++ {
+			names = append(names, fmt.Sprint(k))
+		}
+		events(c, id, names...)
+	}
+}
+
+// started counts what a session is told: messages, and names in them.
+func started(c *scene, id string) (messages, names int) {
+	for _, e := range c.events(id) {
+		if b, ok := e.Body.(wire.ListenStart); ok {
+			messages, names = messages+1, names+len(b.Names)
+		}
+	}
+	return messages, names
+}
+
+// Rule: who provides many names is told of them in few messages, and when it goes its names go to others, a part at a time; nobody is told
+// that there is no provider meanwhile.
+func TestManyNames(t *testing.T) {
+	const n = 5000
+	c := room(t, "pro1", "pro2", "ann1")
+	crowded(c, 0, n)
+	listen(c, wire.ListenEvents, "*", "pro1")
+	if messages, names := started(c, "pro1"); names != n || messages != (n+wire.MaxBulkNames-1)/wire.MaxBulkNames {
+		t.Errorf("told of %d names in %d messages", names, messages)
+	}
+	c.subscribe("ann1", "x", "")
+	listen(c, wire.ListenRecords, "*", "pro1")
+	c.events("ann1")
+	listen(c, wire.ListenEvents, "*", "pro2")
+	listen(c, wire.ListenRecords, "*", "pro2")
+	c.apply(Detach{"pro1"})
+	total := 0
+	for steps := 1; ; steps++ {
+		messages, names := started(c, "pro2")
+		if total += names; names > MaxDue || messages > 2 {
+			t.Fatalf("told of %d names in %d messages at once", names, messages)
+		}
+		if c.s.Next().IsZero() {
+			break
+		}
+		if c.s.Next().After(c.now) || steps > n {
+			t.Fatalf("%d names have no provider", n+1-total)
+		}
+		c.apply(Tick{})
+	}
+	if got := c.events("ann1"); total != n+1 || len(got) > 0 {
+		t.Errorf("%d names have one; ann was told %v", total, got)
+	}
+}
+
+// Rule: who provides as many names as it may is passed over, and gets what nobody could provide when it has room.
+func TestStarvedListener(t *testing.T) {
+	c := room(t, "pro1")
+	listen(c, wire.ListenEvents, "*", "pro1")
+	crowded(c, 0, wire.MaxListened+100)
+	if _, names := started(c, "pro1"); names != wire.MaxListened {
+		t.Errorf("told of %d names", names)
+	}
+	crowded(c, wire.MaxListened+100, 100)
+	if _, names := started(c, "pro1"); names != 0 {
+		t.Errorf("told of %d names more", names)
+	}
+	c.apply(Detach{"sub0"}) // the first 256
+	if _, names := started(c, "pro1"); names != 200 {
+		t.Errorf("with room for %d it is told of %d that waited", wire.MaxBulkNames, names)
+	}
+	c.attach("pro2")
+	listen(c, wire.ListenEvents, "8*", "pro2") // all have a provider
+	if _, names := started(c, "pro2"); names != 0 {
+		t.Errorf("told of %d names that another provides", names)
+	}
+}
+
+// Rule: a scope has so many patterns and no more.
+func TestMaxListeners(t *testing.T) {
+	c := room(t)
+	for i := range MaxListeners {
+		id := fmt.Sprint("pro", i/wire.MaxListens)
+		if i%wire.MaxListens == 0 {
+			c.attach(id)
+		}
+		listen(c, wire.ListenEvents, fmt.Sprint(i), id)
+	}
+	c.attach("ann1")
+	one := Listen{c.by("ann1"), wire.Listen{Kind: wire.ListenEvents, Pattern: "*"}}
+	c.refused(wire.CodeLimit, one)
+	c.apply(Detach{"pro3"})
+	must[wire.OK](c, one)
+}
+
+// Rule: who may not read a record any more, because of what records say, is not told of its provider.
+func TestProvidedIsAskedFor(t *testing.T) {
+	c := newScene(t, Config{May: func(a Access) *wire.Error {
+		if a.Kind == Records && a.Action == Read && a.Name == "stock" && a.By.Identity == "ann" {
+			if open, _ := a.Lookup("gate").Get(nil).Any().(map[string]any); open["open"] != true {
+				return wire.NewError(wire.CodeForbidden, "it is shut", "wait")
+			}
+		}
+		return nil
+	}})
+	c.attach("ann1", "bob1")
+	c.write("bob1", "gate", wire.Operation{Op: wire.OperationSet, Path: "open", Value: []byte("true")})
+	c.subscribe("ann1", "stock", "")
+	c.subscribe("bob1", "stock", "")
+	c.write("bob1", "gate", wire.Operation{Op: wire.OperationSet, Path: "open", Value: []byte("false")})
+	listen(c, wire.ListenRecords, "*", "bob1")
+	for _, e := range c.events("ann1") {
+		if _, told := e.Body.(wire.RecordProvided); told {
+			t.Errorf("ann was told %v", e)
+		}
+	}
+	if got := providers(c, wire.ListenRecords, "stock"); len(got) != 1 || c.s.watches["stock"] == nil {
+		t.Errorf("provided by %v", got)
+	}
+}

@@ -102,7 +102,7 @@ func (s *Scope) read(by Caller, item wire.RecordWanted) (*wire.RecordState, Valu
 	}
 	st, document := r.head(item.Name, path), r.value
 	if w := s.watches[item.Name]; w != nil {
-		st.Provided = w.by != nil
+		st.Provided = w.provided
 	}
 	if item.Version > 0 && item.Version != r.version {
 		st.Version, st.Expires = item.Version, nil
@@ -178,7 +178,7 @@ func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
 		asks := s.depends
 		if bulk.add(item.Name, st, value, refused) {
 			s.watch(p, item.Name, path, asks)
-			st.Provided = s.watches[item.Name].by != nil
+			st.Provided = s.watches[item.Name].provided
 		}
 	}
 	bulk.reply()
@@ -229,6 +229,7 @@ func (s *Scope) watch(p *session, name string, path Path, asks bool) {
 		w = &watch{}
 		s.watches[name] = w
 		s.assign(wire.ListenRecords, name, &w.provision)
+		w.provided = w.by != nil
 	}
 	if len(path) == 0 {
 		w.whole.add(p.id, asks)

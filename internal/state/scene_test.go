@@ -287,9 +287,13 @@ func (c *client) take(t tester, e told, late bool) {
 			}
 		}
 	case wire.ListenStart:
-		c.provided[string(b.Kind)+" "+b.Name] = true
+		for _, name := range b.Names {
+			c.provided[string(b.Kind)+" "+name] = true
+		}
 	case wire.ListenStop:
-		delete(c.provided, string(b.Kind)+" "+b.Name)
+		for _, name := range b.Names {
+			delete(c.provided, string(b.Kind)+" "+name)
+		}
 	case wire.PresenceJoined:
 		if c.present[b.Identity] {
 			t.Errorf("%s joined twice", b.Identity)

@@ -17,6 +17,8 @@ type session struct {
 	leaving  bool          // all that is about to end: it is told nothing of it, and gets nothing new
 	provided int           // RPCs among them
 	listens  int           // patterns among them
+	listened int           // names that it provides by them
+	starved  bool          // it was passed over, as these are as many as it may have
 	open     []*call       // calls of its own that have no result
 	asked    []*call       // calls that it was asked to answer
 }

@@ -56,12 +56,13 @@ type Scope struct {
 	gaps         map[string]bool   // of what is being replayed
 	watches      map[string]*watch
 	events       map[string]*topic
+	orphans      []orphan
 	providers    map[string][]*session // of each RPC, in the order in which they came
 	calls        map[uint64]*call
 	callBytes    int // of their values
 	lastCall     uint64
-	strangers    int // calls of callers without a session
-	listeners    []*listener
+	strangers    int             // calls of callers without a session
+	listeners    []*listener     // of a kind, those that have the most characters that are no wildcard are the first
 	present      map[string]int  // connections of each identity
 	there        []string        // all these identities, sorted
 	everybody    audience        // subscribed to the presence of all
@@ -77,6 +78,7 @@ type Scope struct {
 	looked    bool          // rules about a record have looked at others whose changes may not be stored yet
 	depends   bool          // what was asked for last depends on what records say
 	alike     bool          // and is the same for every name
+	tellings  []*telling    // to listeners
 	compared  int           // identities that were asked for since the rules have changed, see MaxKnownAnew
 	unfolded  map[Value]any // what rules have looked at last
 	kept      int           // bytes of it, as in measure.held
@@ -165,6 +167,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	case PresenceRead:
 		s.fail(s.presenceRead(c))
 	}
+	s.tellListeners()
 	out := s.out
 	s.out, s.looked, s.unfolding, s.steps, s.kept, s.compared = nil, false, 0, 0, 0, 0
 	clear(s.unfolded)
@@ -172,7 +175,12 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 }
 
 // Next is when something is due, which any Apply carries out; zero: never.
-func (s *Scope) Next() time.Time { return s.timers.next() }
+func (s *Scope) Next() time.Time {
+	if len(s.orphans) > 0 {
+		return s.now
+	}
+	return s.timers.next()
+}
 
 // Spare says by how many bytes the records may grow for the sake of other scopes, until it is said again.
 func (s *Scope) Spare(bytes int) { s.spare = bytes }

@@ -34,6 +34,9 @@ func BenchmarkWorst(b *testing.B) {
 		{"read-large", (*worst).reads},
 		{"read-under-rules", (*worst).ruled},
 		{"subscribe-same", (*worst).same},
+		{"subscribe-among-listeners", (*worst).listened},
+		{"listen-among-listeners", (*worst).listens},
+		{"leave-listening", (*worst).leaveListening},
 		{"leave-with-paths", (*worst).leave},
 		{"delete-with-paths", (*worst).deletes},
 	} {
@@ -296,4 +299,54 @@ func (w *worst) deletes() Command {
 		}
 	}
 	return RecordDelete{by, wire.RecordDelete{Name: "a"}}
+}
+
+// patterns are as many as a scope may have, and to compare names with them takes long.
+func (w *worst) patterns(but int) {
+	for i := range MaxListeners - but {
+		by := Caller{Session: fmt.Sprint("pro", i/wire.MaxListens), Identity: "pro"}
+		if i%wire.MaxListens == 0 {
+			w.do(Attach{By: by})
+		}
+		w.do(Listen{by, wire.Listen{Kind: wire.ListenEvents, Pattern: fmt.Sprintf("*e*x%d", i)}})
+	}
+}
+
+// names of events to which sessions of their own are subscribed.
+func (w *worst) names(n int) {
+	for i := range n / wire.MaxBulkNames {
+		by := Caller{Session: fmt.Sprint("sub", i), Identity: "sub"}
+		w.do(Attach{By: by})
+		c := w.subscribing(i)
+		c.By = by
+		w.do(c)
+	}
+}
+
+func (w *worst) subscribing(part int) EventSubscribe {
+	names := make([]string, wire.MaxBulkNames)
+	for i := range names {
+		names[i] = fmt.Sprintf("event %d %s", part*wire.MaxBulkNames+i, strings.Repeat("e", 40))
+	}
+	return EventSubscribe{w.by, wire.EventNames{Names: names}}
+}
+
+func (w *worst) listened() Command {
+	w.patterns(0)
+	return w.subscribing(0)
+}
+
+func (w *worst) listens() Command {
+	w.patterns(1)
+	w.names(2 * wire.MaxListened)
+	return Listen{w.by, wire.Listen{Kind: wire.ListenEvents, Pattern: "event*"}}
+}
+
+// leaveListening: all that somebody provides goes to another one.
+func (w *worst) leaveListening() Command {
+	w.do(w.listens())
+	by := Caller{Session: "pro0", Identity: "pro"}
+	w.do(Unlisten{by, wire.Unlisten{Kind: wire.ListenEvents, Pattern: "*e*x0"}})
+	w.do(Listen{by, wire.Listen{Kind: wire.ListenEvents, Pattern: "*"}})
+	return Detach{w.by.Session}
 }

@@ -40,6 +40,8 @@ export const limits = {
   maxProvided: 256,
   /** patterns of one session */
   maxListens: 64,
+  /** names that one session provides so */
+  maxListened: 8192,
   /** RPC requests of one session that have no result yet */
   maxOpenCalls: 256,
   /** of values of these */
@@ -936,22 +938,22 @@ export interface RPCResult {
 }
 
 /**
- * ListenStart tells the provider of a pattern that somebody has subscribed to this name, which is now its to
+ * ListenStart tells the provider of a pattern that somebody has subscribed to these names, which are now its to
  * provide.
  */
 export interface ListenStart {
   scope: Scope;
   kind: ListenKind;
   pattern: string;
-  name: string;
+  names: string[];
 }
 
-/** ListenStop tells that nobody is subscribed any more. */
+/** ListenStop tells that nobody is subscribed to these any more. */
 export interface ListenStop {
   scope: Scope;
   kind: ListenKind;
   pattern: string;
-  name: string;
+  names: string[];
 }
 
 /** PresenceJoined tells that an identity has its first connection. */

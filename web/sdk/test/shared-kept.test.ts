@@ -150,7 +150,7 @@ test("what was closed while its subscription waited is not subscribed to; while 
 
 test("a name of a pattern that has ended is left to others", async () => {
   const all = await open();
-  all.server.send({ type: "listen-start", body: { scope: "room", kind: "record", pattern: "x*", name: "x1" } });
+  all.server.send({ type: "listen-start", body: { scope: "room", kind: "record", pattern: "x*", names: ["x1"] } });
   await settle();
   assert.deepEqual([all.server.last.type, all.server.last.body], ["listen-reject", { kind: "record", name: "x1" }]);
 });

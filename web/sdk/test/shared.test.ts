@@ -414,7 +414,7 @@ for (const lost of [{ type: "state-lost", body: { scope: "room" } }, { type: "re
     all.server.reply("ok", {}, asked(all.server, "listen")[0]);
     all.server.reply("present", { identities: ["ann", "bob"] }, asked(all.server, "presence-subscribe")[0]);
     await settle();
-    all.server.send({ type: "listen-start", body: { scope: "room", kind: "record", pattern: "x*", name: "x1" } });
+    all.server.send({ type: "listen-start", body: { scope: "room", kind: "record", pattern: "x*", names: ["x1"] } });
     const call = code(all.state.rpc("other").request(1));
     const told: string[] = [];
     all.state.presence.addEventListener("join", (e) => told.push(`+${e.identity}`));
@@ -675,13 +675,11 @@ test("listening: names begin and end, and false leaves one to the next provider"
   assert.deepEqual(all.server.last.body, { kind: "record", pattern: "stock/*" });
   all.server.reply("ok", {});
   const end = await listening;
-  const say = (type: string, name: string): void => all.server.send({ type, body: { scope: "room", kind: "record", pattern: "stock/*", name } });
-  say("listen-start", "stock/a");
-  say("listen-start", "stock/bad");
+  const say = (type: string, ...names: string[]): void => all.server.send({ type, body: { scope: "room", kind: "record", pattern: "stock/*", names } });
+  say("listen-start", "stock/a", "stock/bad");
   await settle();
   assert.deepEqual([all.server.last.type, all.server.last.body], ["listen-reject", { kind: "record", name: "stock/bad" }]);
-  say("listen-stop", "stock/bad");
-  say("listen-stop", "stock/a");
+  say("listen-stop", "stock/bad", "stock/a");
   say("listen-start", "stock/b");
   end();
   assert.deepEqual(told, ["+stock/a", "+stock/bad", "-stock/a", "+stock/b", "-stock/b"]);

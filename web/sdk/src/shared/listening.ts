@@ -1,7 +1,7 @@
 // Active providers: who listens to a pattern is told which names of it others are subscribed to, and provides them.
 
 import { asParleyError, type ParleyError, ParleyError as Failure } from "../errors.js";
-import type { ListenKind, ListenStart } from "../wire.gen.js";
+import type { ListenKind, ListenStart, ListenStop } from "../wire.gen.js";
 import { checkName } from "./json.js";
 import { type Asker, type EndHandler, tell } from "./link.js";
 
@@ -43,7 +43,18 @@ export class Listening {
     });
   }
 
-  started({ kind, pattern, name }: ListenStart): void {
+  started({ kind, pattern, names }: ListenStart): void {
+    for (const name of names) this.#start(kind, pattern, name);
+  }
+
+  stopped({ kind, pattern, names }: ListenStop): void {
+    const entry = this.#patterns.get(keyOf(kind, pattern));
+    for (const name of names) {
+      if (entry?.active.delete(name)) tell(() => entry.handlers.stop(name));
+    }
+  }
+
+  #start(kind: ListenKind, pattern: string, name: string): void {
     const entry = this.#patterns.get(keyOf(kind, pattern));
     if (entry?.active.has(name)) return;
     entry?.active.add(name);
@@ -52,11 +63,6 @@ export class Listening {
     if (starts) return;
     entry?.active.delete(name);
     this.#asker.insist("listen-reject", () => ({ kind, name })).catch(() => undefined); // nobody wants it any more
-  }
-
-  stopped({ kind, pattern, name }: ListenStart): void {
-    const entry = this.#patterns.get(keyOf(kind, pattern));
-    if (entry?.active.delete(name)) tell(() => entry.handlers.stop(name));
   }
 
   /** Others provide meanwhile what this client has provided. */
