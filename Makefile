@@ -62,7 +62,8 @@ run: build ## build and start the server; ARGS="--listen :9443" and the like
 
 test: need-root deps ## unit, scenario and browser tests; each suite ends with "N passed, M failed", what failed is told again at the end
 	@failed=; export FAILED=$$(mktemp); trap 'rm -f "$$FAILED"' EXIT; for suite in test-unit test-scenario test-web test-browser; do \
-		$(MAKE) --no-print-directory $$suite || failed="$$failed $$suite"; \
+		told=$$(wc -c <"$$FAILED"); \
+		$(MAKE) --no-print-directory $$suite || { failed="$$failed $$suite"; [ "$$(wc -c <"$$FAILED")" -gt "$$told" ] || echo "$$suite: outside its tests" >>"$$FAILED"; }; \
 	done; if [ -n "$$failed" ]; then echo "failed:$$failed"; cat "$$FAILED"; exit 1; fi
 
 test-unit:

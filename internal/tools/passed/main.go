@@ -19,10 +19,13 @@ import (
 	"time"
 )
 
+// timeout is for what hangs: on a machine that is slow, what does not hang may take five times as long as usual.
+const timeout = "15m"
+
 func main() {
 	suite := flag.String("suite", "tests", "`name` of the suite in the last line")
 	flag.Parse()
-	cmd := exec.Command("go", append([]string{"test", "-json", "-timeout", "5m"}, flag.Args()...)...)
+	cmd := exec.Command("go", append([]string{"test", "-json", "-timeout", timeout}, flag.Args()...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -78,7 +81,8 @@ type report struct {
 	w                       io.Writer
 	passed, failed, skipped int
 	output                  map[string]*strings.Builder // by key: package, test or build
-	parents                 map[string]bool             // tests that have subtests: these count, their parents do not
+	parents                 map[string]bool             // tests that have subtests: these count, their parents only where they fail by themselves
+	blamed                  map[string]bool             // tests of which a subtest has failed
 	counts                  map[string]*count           // by package
 	inShort                 strings.Builder             // what failed: names, and two lines of the reason of each
 }
@@ -86,7 +90,7 @@ type report struct {
 type count struct{ passed, failed int }
 
 func newReport(w io.Writer) *report {
-	return &report{w: w, output: map[string]*strings.Builder{}, parents: map[string]bool{}, counts: map[string]*count{}}
+	return &report{w: w, output: map[string]*strings.Builder{}, parents: map[string]bool{}, blamed: map[string]bool{}, counts: map[string]*count{}}
 }
 
 func (r *report) read(in io.Reader) {
@@ -111,10 +115,7 @@ func (r *report) event(e event) {
 	key := e.Package + e.ImportPath + "\x00" + e.Test
 	switch e.Action {
 	case "run":
-		for name, i := e.Test, strings.LastIndexByte(e.Test, '/'); i > 0; i = strings.LastIndexByte(name, '/') {
-			name = name[:i]
-			r.parents[e.Package+"\x00"+name] = true
-		}
+		r.above(e, r.parents)
 	case "output", "build-output":
 		if r.output[key] == nil {
 			r.output[key] = &strings.Builder{}
@@ -126,6 +127,14 @@ func (r *report) event(e event) {
 		} else {
 			r.testEnds(e, key)
 		}
+	}
+}
+
+// above marks all tests of which one is a subtest.
+func (r *report) above(e event, mark map[string]bool) {
+	for name, i := e.Test, strings.LastIndexByte(e.Test, '/'); i > 0; i = strings.LastIndexByte(name, '/') {
+		name = name[:i]
+		mark[e.Package+"\x00"+name] = true
 	}
 }
 
@@ -141,11 +150,12 @@ func (r *report) testEnds(e event, key string) {
 	case "skip":
 		r.skipped++
 	case "fail":
-		if leaf {
+		if !r.blamed[key] {
 			r.failed++
 			c.failed++
 			r.tell(e.Package+" "+e.Test, key)
 		}
+		r.above(e, r.blamed)
 		r.show(key)
 	}
 	delete(r.output, key)

@@ -22,6 +22,15 @@ func TestReport(t *testing.T) {
 {"Action":"fail","Package":"p"}`, "s: 1 passed, 1 failed", "loud", "quiet",
 		},
 		{
+			"itself, though its subtests passed",
+			`{"Action":"run","Package":"p","Test":"A"}
+{"Action":"run","Package":"p","Test":"A/x"}
+{"Action":"output","Package":"p","Test":"A","Output":"loud\n"}
+{"Action":"pass","Package":"p","Test":"A/x"}
+{"Action":"fail","Package":"p","Test":"A"}
+{"Action":"fail","Package":"p"}`, "s: 1 passed, 1 failed", "loud", "quiet",
+		},
+		{
 			"build",
 			`{"ImportPath":"p","Action":"build-output","Output":"p.go:1: no\n"}
 {"ImportPath":"p","Action":"build-fail"}
