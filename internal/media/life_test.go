@@ -166,8 +166,9 @@ func TestSilentAssociationsCostNoGoroutine(t *testing.T) {
 	})
 }
 
-// associations counts goroutines of DTLS associations.
+// associations counts goroutines of DTLS associations, once nothing is under way at this moment.
 func associations() (n int) {
+	synctest.Wait()
 	b := make([]byte, 1<<20)
 	for g := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
 		if strings.Contains(g, "internal/dtls.") {

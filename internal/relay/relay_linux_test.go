@@ -263,7 +263,8 @@ func listenTCP(t testing.TB, r *relay.Relay, at string) *port.Port {
 // RFC 8656 §7.2 and RFC 6056: relayed ports are of the range that is configured, and when all are taken the client is told 508.
 func TestPortRange(t *testing.T) {
 	cfg := config(t)
-	cfg.FirstPort, cfg.LastPort = 50100, 50103
+	cfg.FirstPort = freePorts(t, 4)
+	cfg.LastPort = cfg.FirstPort + 3
 	r := open(t, cfg)
 	seen := map[string]bool{}
 	for range 4 {
@@ -275,7 +276,7 @@ func TestPortRange(t *testing.T) {
 		defer relayed.Close()
 		seen[relayed.LocalAddr().String()] = true
 	}
-	for port := 50100; port <= 50103; port++ {
+	for port := cfg.FirstPort; port <= cfg.LastPort; port++ {
 		if !seen[fmt.Sprintf("127.0.0.1:%d", port)] {
 			t.Errorf("%v: without %d", seen, port)
 		}
@@ -284,6 +285,28 @@ func TestPortRange(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "508") {
 		t.Errorf("a fifth allocation of four ports: %v", err)
 	}
+}
+
+// freePorts is the first of so many ports in a row that nobody has, of those that nobody is given who does not ask for them: tests that run beside this one
+// have thousands of the others.
+func freePorts(t *testing.T, count int) uint16 {
+	t.Helper()
+	for first := 20000; first < 30000; first += count {
+		free := 0
+		for free < count {
+			c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: first + free})
+			if err != nil {
+				break
+			}
+			c.Close()
+			free++
+		}
+		if free == count {
+			return uint16(first)
+		}
+	}
+	t.Fatalf("no %d ports in a row are free", count)
+	return 0
 }
 
 // A datagram to another relayed address of this process does not go through the kernel, and arrives.

@@ -42,7 +42,7 @@ func TestCoturnClient(t *testing.T) {
 		tcp := listenTCP(t, r, at.String()).Local()
 		servers[at.Addr().String()] = map[string]netip.AddrPort{"": r.UDP()[i], "-t": tcp, "-t -S": tcp, "-T": tcp, "-S": r.DTLS()[i]}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var clients sync.WaitGroup
 	for _, c := range []struct{ at, carrier, flags string }{

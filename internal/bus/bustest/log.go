@@ -56,12 +56,11 @@ func RunLog(t *testing.T, open func(t *testing.T, l bus.Limits) bus.Log) {
 
 // ForgetsByAge is a rule of logs apart from the others, as it takes time: messages of this age are gone, and their writer goes on.
 func ForgetsByAge(t *testing.T, l bus.Log, age time.Duration) {
+	start := time.Now() // so that a machine which stands still afterwards makes nothing look forgotten too soon
 	old := store(t, l, "r.a", 0, "old")
-	WantLog(t, l, "r.a", 0, "old")
-	start := time.Now()
 	for first := old; first != 0; time.Sleep(age / 10) {
 		m, err := l.First(t.Context(), "r.a")
-		if first = m.Number; err != nil || first == 0 && time.Since(start) < age/2 || time.Since(start) > 100*age {
+		if first = m.Number; err != nil || first == 0 && time.Since(start) < age || time.Since(start) > 100*age {
 			t.Fatalf("after %v of %v the first is %d, %v", time.Since(start), age, first, err)
 		}
 	}
