@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/state"
@@ -38,7 +39,7 @@ func (b *book) catchUp(last []state.LastChange) bool {
 }
 
 // missing returns entries of those changes that the log has not, by name and version. What is older than what the log has of changes may have been
-// forgotten.
+// forgotten, unless that is all that it ever had.
 func (b *book) missing(last []state.LastChange) (entries []entry, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
@@ -55,14 +56,15 @@ func (b *book) missing(last []state.LastChange) (entries []entry, err error) {
 			return nil, fmt.Errorf("look for changes in the log of a room: %w", err)
 		}
 	}
-	since := first[changes]
 	b.mu.Lock()
-	if b.volumes[changes].next == 0 { // none was ever there, so none is forgotten
-		since = first[people]
-	}
+	everAny := b.volumes[changes].next > 0
 	b.mu.Unlock()
+	since, err := oldestKnown(first, everAny)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range last {
-		if logged[noted{c.RecordNoted, c.Deleted}] || since.Number == 0 || c.At.Before(since.At) {
+		if logged[noted{c.RecordNoted, c.Deleted}] || since.IsZero() || c.At.Before(since) {
 			continue
 		}
 		typ := wire.TypeRecordChanged
@@ -72,6 +74,36 @@ func (b *book) missing(last []state.LastChange) (entries []entry, err error) {
 		entries = append(entries, entry{At: c.At.UTC(), Type: typ, Body: encode(c.RecordNoted)})
 	}
 	return entries, nil
+}
+
+// oldestKnown is since when no change is forgotten, by the first messages of both volumes, and whether there ever were changes; zero: nothing is known.
+func oldestKnown(first [volumes]bus.Stored, everAny bool) (since time.Time, err error) {
+	if everAny {
+		if first[changes].Number == 0 {
+			return since, nil
+		}
+		m, err := decode(first[changes])
+		if err != nil || m.Before[changes] > 0 {
+			return first[changes].At, err
+		}
+	}
+	for _, stored := range first { // none is forgotten: since the log began, which is before that was stored
+		if stored.Number == 0 {
+			continue
+		}
+		m, err := decode(stored)
+		if err != nil {
+			return since, err
+		}
+		at := stored.At
+		if len(m.Entries) > 0 {
+			at = m.Entries[0].At
+		}
+		if since.IsZero() || at.Before(since) {
+			since = at
+		}
+	}
+	return since, nil
 }
 
 // noted is a change of which the log has an entry.

@@ -86,6 +86,26 @@ func TestCatchUpWithTheFirst(t *testing.T) {
 	})
 }
 
+// Rule: where some of the first changes are logged and others never were, as the process ended between them, those are put there, though they are older than what is
+// stored of changes.
+func TestCatchUpAmongTheFirst(t *testing.T) {
+	log, changes := local.NewLog(1<<30), local.NewLog(1<<30)
+	var written time.Time
+	onBoth(t, log, changes, func(s *shelf) {
+		s.say("tea", 1, 1)
+		synctest.Wait()
+		written = time.Now()
+		time.Sleep(time.Millisecond)
+		s.Note("tea", wire.TypeRecordChanged, []byte(`{"scope":"room","name":"any1","incarnation":7,"version":1}`))
+	})
+	onBoth(t, log, changes, func(s *shelf) {
+		s.CatchUp("tea", []state.LastChange{change("any1", 1, written), change("any2", 1, written), change("any3", 1, written.Add(-time.Minute))})
+		if got := fmt.Sprint(s.entries()); got != "[chat 0 record-changed any11 record-changed any21]" {
+			t.Errorf("the log has %s", got)
+		}
+	})
+}
+
 // Rule: of a room whose log has nothing, as it was forgotten, nothing is put there.
 func TestCatchUpWithForgotten(t *testing.T) {
 	on(t, local.NewLog(1<<30), func(s *shelf) {
