@@ -39,7 +39,7 @@ func TestScenarioDoctorCallsARunningServer(t *testing.T) {
 		t.Errorf("called by %v", paths)
 	}
 	s := n.signal.Stats()
-	for start := time.Now(); s.Sessions+s.Calls > 0 && time.Since(start) < 5*time.Second; s = n.signal.Stats() {
+	for start := time.Now(); s.Sessions+s.Calls > 0 && time.Since(start) < patience; s = n.signal.Stats() {
 		time.Sleep(10 * time.Millisecond) // the last one has left, and its session ends when it has been told so
 	}
 	if s.Sessions+s.Calls > 0 {
@@ -59,6 +59,7 @@ func TestScenarioDoctorCallsARunningServer(t *testing.T) {
 func TestScenarioDoctorStartsAServer(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	data := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir()) // others may be examined at the same time
 	r, exit, stderr := examine(t, nil, "--listen", "127.0.0.1:0", "--data", data)
 	if exit != 0 || !r.OK || len(r.Paths) != len(trialPaths) {
 		t.Errorf("exit %d, %s, %+v", exit, stderr, r)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/auth"
@@ -81,6 +82,36 @@ func TestWatchKeys(t *testing.T) {
 	if n.keys.Load().first != "eve" {
 		t.Error("the file was read although there is --keys")
 	}
+}
+
+// Keys that change at whatever moment between two looks are read within half a second.
+func TestKeysAreReadSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := &Config{Shared: Shared{Data: t.TempDir()}}
+		n := &node{cfg: cfg, log: slog.New(slog.DiscardHandler), signal: signal.New(signal.Config{}), hurry: func() {}}
+		keys, err := loadKeys(&cfg.Shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.keys.Store(&keys)
+		n.keysRead = timeOf(cfg.keysPath())
+		n.startWatch()
+		defer n.stop()
+		for i := range 8 {
+			time.Sleep(time.Duration(i) * 77 * time.Millisecond)
+			name := strings.Repeat("k", i+1) // so that the file has another length: the clock of files does not tell so small times apart
+			if err := writePrivate(cfg.keysPath(), []byte(name+": "+aSecret)); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			for n.keys.Load().first != name && time.Since(start) < time.Minute {
+				time.Sleep(time.Millisecond)
+			}
+			if took := time.Since(start); took > time.Second/2 {
+				t.Errorf("read after %v", took)
+			}
+		}
+	})
 }
 
 // --keys takes YAML and NAME=SECRET, and comes before the file.

@@ -222,7 +222,7 @@ func (l *natLab) start(cmd *exec.Cmd) {
 		_ = cmd.Process.Kill()
 		<-ended
 	})
-	for range 500 {
+	for start := time.Now(); time.Since(start) < patience; {
 		// The namespaces of a process are those of its file in /proc; ip has become the program.
 		udp, _ := os.ReadFile(fmt.Sprintf("/proc/%d/net/udp", cmd.Process.Pid))
 		if strings.Count(string(udp), ":01BB ") >= 2 && strings.Count(string(udp), ":01BC ") >= 2 {
@@ -313,7 +313,7 @@ func TestScenarioNATNamesByParley(t *testing.T) {
 		}
 		for flag, behaviour := range map[string]string{"-m": kind.mapping, "-f": kind.filtering} {
 			work.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 				defer cancel()
 				out, err := exec.CommandContext(ctx, "ip", "netns", "exec", l.clientName(1+i), program, flag, "-p", natPort, natServer).CombinedOutput()
 				if want := coturnWords[flag+behaviour]; !strings.Contains(string(out), want) {

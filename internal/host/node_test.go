@@ -25,6 +25,19 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
+// patience is for what comes at once where the machine is not busy.
+const patience = 30 * time.Second
+
+// until waits for something that a machine does sooner or later.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for start := time.Now(); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(start) > patience {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 // startNode runs a whole server on a free port of the loopback interface.
 func startNode(t testing.TB, args ...string) *node {
 	t.Helper()
@@ -81,7 +94,7 @@ type session struct {
 
 func dial(t *testing.T, n *node) *session {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	t.Cleanup(cancel)
 	conn, _, err := websocket.Dial(ctx, fmt.Sprintf("ws://127.0.0.1:%d/v1/session", n.port.Local().Port()), nil)
 	if err != nil {
@@ -288,7 +301,7 @@ func TestSecondSignal(t *testing.T) {
 		start := time.Now()
 		signals <- syscall.SIGTERM
 		err = <-ended
-		if took := time.Since(start); took > 2*exitTimeout {
+		if took := time.Since(start); took > stopTimeout/2 { // exitTimeout where the machine is not busy; told once it would wait for stopTimeout
 			t.Errorf("drained %v: ended after %v, %v", drained, took, err)
 		}
 		_, _ = slow.Close(), s.conn.CloseNow()
@@ -296,7 +309,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// Keys that change in the data folder count within a second: tokens of new ones let in, sessions of old ones end.
+// Keys that change in the data folder count: tokens of new ones let in, sessions of old ones end. TestKeysAreReadSoon tells how soon.
 func TestKeysAreReadAgain(t *testing.T) {
 	n := startNode(t, "--auth", "token")
 	defer n.stop()
@@ -316,13 +329,9 @@ func TestKeysAreReadAgain(t *testing.T) {
 	if err := writePrivate(n.cfg.keysPath(), []byte("APInew: "+aSecret)); err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
 	var ended wire.Ended
 	if err := json.Unmarshal(ann.await(wire.TypeEnded).Body, &ended); err != nil || ended.Code != wire.CodeUnauthorized {
 		t.Errorf("%+v, %v", ended, err)
-	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("ended after %v", took)
 	}
 	ann.readToEnd()
 	bob := join(*n.keys.Load())

@@ -46,16 +46,13 @@ func TestScenarioStateRevoked(t *testing.T) {
 	n := startNode(t, "--state", "--state-rules", path)
 	defer n.stop()
 	ann, bob := share(t, n, "tea", "ann"), share(t, n, "tea", "bob")
-	var fastest time.Duration
-	for round := range 3 { // a busy machine takes longer at times
+	fastest := time.Minute
+	for round := 0; round < 3 || fastest > revokeTime && round < 20; round++ { // a busy machine takes longer at times
 		useAll(ann, bob)
 		start := time.Now()
 		put(everybodyBut("ann"))
 		ended := ann.endsOf(7)
-		took := time.Since(start)
-		if fastest == 0 || took < fastest {
-			fastest = took
-		}
+		fastest = min(fastest, time.Since(start))
 		want := "[event x forbidden, listen-event * forbidden, listen-record * forbidden, presence  forbidden, record x forbidden, result forbidden, rpc x forbidden]"
 		if got := "[" + strings.Join(ended, ", ") + "]"; got != want {
 			t.Errorf("ended: %s, want %s", got, want)
@@ -63,7 +60,7 @@ func TestScenarioStateRevoked(t *testing.T) {
 		useRest(t, n, ann, bob, fmt.Sprint("cid", round))
 		put(everybodyBut("nobody"))
 		for start := time.Now(); ann.ask(wire.TypeEventPublish, wire.EventPublish{Name: "x"}) != "{}"; time.Sleep(20 * time.Millisecond) {
-			if time.Since(start) > 5*time.Second {
+			if time.Since(start) > patience {
 				t.Fatal("the node did not see that its rules have changed")
 			}
 		}

@@ -28,7 +28,7 @@ func TestScenarioStateNamesEverywhere(t *testing.T) {
 		}
 	}
 	var found []string
-	for start := time.Now(); len(found) < len(names) && time.Since(start) < 5*time.Second; time.Sleep(20 * time.Millisecond) {
+	for start := time.Now(); len(found) < len(names) && time.Since(start) < patience; time.Sleep(20 * time.Millisecond) {
 		found = inLog(t, bob)
 	}
 	if !slices.Equal(found, names) {

@@ -23,6 +23,8 @@ import (
 	"github.com/pion/turn/v5"
 	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
+
+	"github.com/parley-rtc/parley/internal/port"
 )
 
 // startTurn runs `parley turn` on a free port of the loopback interface.
@@ -261,12 +263,13 @@ func TestUsualPortIsTaken(t *testing.T) {
 	start := func(args ...string) (*node, error) {
 		var cli program
 		p := process{env: func(string) (string, bool) { return "", false }}
-		free, err := net.Listen("tcp", "127.0.0.1:0")
+		free, err := port.Open(port.Config{Listen: "127.0.0.1:0"}) // by UDP and TCP
 		if err != nil {
 			t.Fatal(err)
 		}
-		free.Close()
-		args = append([]string{"serve", "--data", t.TempDir(), "--listen", free.Addr().String()}, args...)
+		at := free.Local().String()
+		_ = free.Close()
+		args = append([]string{"serve", "--data", t.TempDir(), "--listen", at}, args...)
 		if _, _, _, err := p.parse(&cli, args); err != nil {
 			t.Fatal(err)
 		}
