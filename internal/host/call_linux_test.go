@@ -146,7 +146,7 @@ func (x *quietCall) arrive(at time.Time, b []byte) {
 
 // talk sends media until stop, and returns how many packets.
 func (x *quietCall) talk(stop chan struct{}) int {
-	ticker := time.NewTicker(time.Second / callRate)
+	ticker := time.NewTicker(callInterval)
 	defer ticker.Stop()
 	for i := 0; ; i++ {
 		select {
@@ -166,16 +166,48 @@ func (x *quietCall) talk(stop chan struct{}) int {
 // reception is what came of the packets that were sent.
 type reception struct {
 	Media, Lost int
-	// Gap is the longest time that the listener's socket waited for media. Where the talker was late it was not waiting; Late is
-	// the most that happened.
+	// Gap is the longest time that the listener's socket waited for media. Where the talker was late it was not waiting, and time in which the
+	// talker stood still counts as none: it goes before the server, so that this machine had none for anybody. Late is the most that happened.
 	Gap, Late time.Duration
+}
+
+const callInterval = time.Second / callRate
+
+// standstill is a time for which the talker stood still.
+type standstill struct{ from, until time.Time }
+
+// standstills are those of so many packets from first on, where at least one packet was due and not sent. The caller holds mu.
+func (x *quietCall) standstills(first uint16, sent int) (all []standstill) {
+	for i := 1; i < sent; i++ {
+		due, at := x.sent[first+uint16(i-1)].Add(callInterval), x.sent[first+uint16(i)]
+		if at.Sub(due) > callInterval {
+			all = append(all, standstill{due, at})
+		}
+	}
+	return all
+}
+
+// running is how much of a time there was but for standstills.
+func running(from, until time.Time, without []standstill) time.Duration {
+	d := until.Sub(from)
+	for _, s := range without {
+		begin, end := s.from, s.until
+		if begin.Before(from) {
+			begin = from
+		}
+		if end.After(until) {
+			end = until
+		}
+		d -= max(0, end.Sub(begin))
+	}
+	return d
 }
 
 // received tells what became of so many packets from first on.
 func (x *quietCall) received(first uint16, sent int) (r reception) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	const interval = time.Second / callRate
+	still := x.standstills(first, sent)
 	var (
 		waits time.Time // since when the listener waits for a packet
 		last  time.Time // when the last packet was sent
@@ -187,10 +219,10 @@ func (x *quietCall) received(first uint16, sent int) (r reception) {
 		number := first + uint16(i)
 		at := x.sent[number]
 		if i > 0 {
-			r.Late = max(r.Late, at.Sub(last)-interval)
+			r.Late = max(r.Late, at.Sub(last)-callInterval)
 		}
 		last = at
-		if due := at.Add(-interval); fresh && due.After(waits) {
+		if due := at.Add(-callInterval); fresh && due.After(waits) {
 			waits = due
 		}
 		arrived := x.arrivals[stream{x.ssrc, number}]
@@ -198,10 +230,10 @@ func (x *quietCall) received(first uint16, sent int) (r reception) {
 			r.Lost++
 			continue
 		}
-		r.Gap = max(r.Gap, arrived.Sub(waits))
+		r.Gap = max(r.Gap, running(waits, arrived, still))
 		waits = arrived
 	}
-	r.Gap = max(r.Gap, last.Sub(waits))
+	r.Gap = max(r.Gap, running(waits, last, still))
 	return r
 }
 
@@ -218,7 +250,10 @@ func newStamped(conn *net.UDPConn, arrived func(time.Time, []byte)) (*stamped, e
 	if err != nil {
 		return nil, err
 	}
-	if cerr := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) }); cerr != nil {
+	if cerr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20) // nor does he lose what he is late for
+	}); cerr != nil {
 		return nil, cerr
 	}
 	return &stamped{PacketConn: conn, conn: conn, arrived: arrived}, err
@@ -280,7 +315,7 @@ func TestStampedSocket(t *testing.T) {
 	}
 }
 
-// A gap is what the listener waited, by the rule of received: lost packets make one longer, a talker who is late does not, and
+// A gap is what the listener waited, by the rule of received: lost packets make one longer, a talker who is late or stands still does not, and
 // what is lost at the end counts too.
 func TestGaps(t *testing.T) {
 	const ms = time.Millisecond
@@ -293,7 +328,19 @@ func TestGaps(t *testing.T) {
 		{"one late", []time.Duration{5 * ms, 10 * ms, 15 * ms}, []time.Duration{6 * ms, 41 * ms, 41 * ms}, reception{Media: 3, Gap: 35 * ms}},
 		{"lost", []time.Duration{5 * ms, 10 * ms, 15 * ms, 20 * ms}, []time.Duration{6 * ms, 0, 0, 21 * ms}, reception{Media: 4, Lost: 2, Gap: 15 * ms}},
 		{"late talker", []time.Duration{5 * ms, 50 * ms, 55 * ms}, []time.Duration{6 * ms, 51 * ms, 56 * ms}, reception{Media: 3, Gap: 6 * ms, Late: 40 * ms}},
-		{"the end lost", []time.Duration{5 * ms, 10 * ms, 40 * ms}, []time.Duration{6 * ms, 0, 0}, reception{Media: 3, Lost: 2, Gap: 34 * ms, Late: 25 * ms}},
+		{"the end lost", []time.Duration{5 * ms, 10 * ms, 40 * ms}, []time.Duration{6 * ms, 0, 0}, reception{Media: 3, Lost: 2, Gap: 9 * ms, Late: 25 * ms}},
+		{
+			"machine stands still",
+			[]time.Duration{5 * ms, 10 * ms, 108 * ms, 113 * ms},
+			[]time.Duration{6 * ms, 109 * ms, 110 * ms, 114 * ms},
+			reception{Media: 4, Gap: 10 * ms, Late: 93 * ms},
+		},
+		{
+			"server late, then talker",
+			[]time.Duration{5 * ms, 10 * ms, 15 * ms, 20 * ms, 60 * ms},
+			[]time.Duration{6 * ms, 11 * ms, 0, 0, 61 * ms},
+			reception{Media: 5, Lost: 2, Gap: 15 * ms, Late: 35 * ms},
+		},
 	} {
 		x := &quietCall{ssrc: 7}
 		x.forget()

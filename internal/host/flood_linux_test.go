@@ -55,7 +55,7 @@ type flood struct {
 
 	// what came of it
 	sent          int
-	took          time.Duration // that the sending took
+	took          time.Duration // that the sending took, without what this machine kept it from
 	before, after tally
 	reception     reception
 }
@@ -78,25 +78,42 @@ func (f *flood) run() error {
 	if err := errors.Join(err, <-own); err != nil {
 		return err
 	}
-	time.Sleep(500 * time.Millisecond)
-	f.after = f.tally()
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(100 * time.Millisecond) {
+		if f.after = f.tally(); f.accounted() >= uint64(f.sent+floodOwn) {
+			break
+		}
+	}
 	a, err := f.call.ask("stop")
 	f.reception = a.Reception
 	return err
 }
 
-// judge tells what went wrong.
-func (f *flood) judge(t *testing.T) {
-	dropped, kernel := uint64(0), f.after.kernel-f.before.kernel
-	var drops drop.Counts
+// drops are those of the trial by their reasons.
+func (f *flood) drops() (drops drop.Counts) {
 	for r := range drops {
 		drops[r] = f.after.drops[r] - f.before.drops[r]
-		dropped += drops[r]
 	}
-	r := f.reception
+	return drops
+}
+
+// kernel is how many the kernel has dropped.
+func (f *flood) kernel() uint64 { return f.after.kernel - f.before.kernel }
+
+// accounted is how many have been dropped, for whatever reason.
+func (f *flood) accounted() uint64 {
+	sum := f.kernel()
+	for _, n := range f.drops() {
+		sum += n
+	}
+	return sum
+}
+
+// judge tells what went wrong.
+func (f *flood) judge(t *testing.T) {
+	kernel, r := f.kernel(), f.reception
 	t.Logf("rate %d: %d + %d datagrams in %v; %d of %d media packets lost, longest gap %v (talker late %v); kernel dropped %d; heap %+d KiB; %v",
 		f.rate, f.sent, floodOwn, f.took.Round(time.Millisecond), r.Lost, r.Media, r.Gap.Round(time.Millisecond), r.Late.Round(time.Millisecond),
-		kernel, (int64(f.after.heap)-int64(f.before.heap))>>10, drops)
+		kernel, (int64(f.after.heap)-int64(f.before.heap))>>10, f.drops())
 	if f.rate > 0 && (r.Lost > 0 || kernel > 0) {
 		t.Errorf("rate %d: %d media packets lost, the kernel dropped %d datagrams", f.rate, r.Lost, kernel)
 	}
@@ -106,8 +123,8 @@ func (f *flood) judge(t *testing.T) {
 	if r.Gap > maxGap || r.Lost > r.Media/10 {
 		t.Errorf("rate %d: a gap of %v, %d media packets lost", f.rate, r.Gap, r.Lost)
 	}
-	if all := uint64(f.sent + floodOwn); dropped+kernel < all || dropped+kernel > all+uint64(r.Lost)+floodSlack {
-		t.Errorf("rate %d: %d datagrams came, %d are accounted for and %d by the kernel", f.rate, all, dropped, kernel)
+	if all, accounted := uint64(f.sent+floodOwn), f.accounted(); accounted < all || accounted > all+uint64(r.Lost)+floodSlack {
+		t.Errorf("rate %d: %d datagrams came, %d are accounted for, %d of them by the kernel", f.rate, all, accounted, kernel)
 	}
 	if f.after.heap > f.before.heap+maxHeapRise {
 		t.Errorf("rate %d: the heap has grown by %d bytes", f.rate, f.after.heap-f.before.heap)
@@ -182,10 +199,9 @@ func (o floodOrder) send() (sent int, took time.Duration) {
 	}
 	const burst = 50
 	start := time.Now()
+	pace := steady{rate: o.Rate, due: start}
 	for i := 0; i < floodSize; i += burst {
-		if o.Rate > 0 {
-			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(o.Rate))))
-		}
+		pace.wait(burst)
 		for rest := messages[i : i+burst]; len(rest) > 0; {
 			n, err := conns[i/burst%len(conns)].WriteBatch(rest, 0)
 			if err != nil {
@@ -194,7 +210,28 @@ func (o floodOrder) send() (sent int, took time.Duration) {
 			sent, rest = sent+n, rest[n:]
 		}
 	}
-	return sent, time.Since(start)
+	return sent, time.Since(start) - pace.lost
+}
+
+// steady keeps to a rate. What this machine keeps it from is not made up for beyond maxLate: that would be another rate.
+type steady struct {
+	rate int // a second; 0: none
+	due  time.Time
+	lost time.Duration // that was not made up for
+}
+
+const maxLate = 20 * time.Millisecond
+
+// wait waits until so many more are due.
+func (s *steady) wait(count int) {
+	if s.rate == 0 {
+		return
+	}
+	time.Sleep(time.Until(s.due))
+	if late := time.Since(s.due) - maxLate; late > 0 {
+		s.due, s.lost = s.due.Add(late), s.lost+late
+	}
+	s.due = s.due.Add(time.Duration(count) * time.Second / time.Duration(s.rate))
 }
 
 // datagram is one that a server must not like.

@@ -20,6 +20,7 @@ import (
 const (
 	stateSubscribers = 9   // beside one that stops reading
 	stateRate        = 150 // events a second
+	stateAhead       = 16  // of these, that not all who read have heard; more wait until they have
 )
 
 // watcher is subscribed to an event, and notes which numbers it hears and how late.
@@ -80,6 +81,7 @@ type stateCrowd struct {
 	publisher *visit
 	watchers  []*watcher
 	said      atomic.Int64
+	pace      pace
 }
 
 func newStateCrowd(t testing.TB, n *node) *stateCrowd {
@@ -88,6 +90,12 @@ func newStateCrowd(t testing.TB, n *node) *stateCrowd {
 	t.Cleanup(cancel)
 	c := &stateCrowd{
 		churn: &churn{node: n, address: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.port.Local().Port())}, node: n, ctx: ctx,
+	}
+	c.pace.behind = func() (most int64) {
+		for _, w := range c.watchers {
+			most = max(most, c.said.Load()-w.heard.Load())
+		}
+		return most
 	}
 	c.publisher = &visit{churn: c.churn, ctx: ctx, room: "ticks"}
 	if err := c.publisher.joinAndCut(); err != nil {
@@ -136,19 +144,20 @@ func (c *stateCrowd) publish(stop chan struct{}, size int) {
 			return
 		case <-ticker.C:
 		}
-		n := c.said.Load()
-		value, _ := json.Marshal(timed{Number: n, At: time.Now().UnixNano(), Pad: strings.Repeat("x", size)})
-		if put(c.ctx, c.publisher.socket, uint64(100+n), wire.TypeEventPublish, wire.EventPublish{Name: "tick", Value: value}) != nil {
+		if c.pace.say(stateAhead, func() error {
+			n := c.said.Add(1) - 1
+			value, _ := json.Marshal(timed{Number: n, At: time.Now().UnixNano(), Pad: strings.Repeat("x", size)})
+			return put(c.ctx, c.publisher.socket, uint64(100+n), wire.TypeEventPublish, wire.EventPublish{Name: "tick", Value: value})
+		}) != nil {
 			return
 		}
-		c.said.Store(n + 1)
 	}
 }
 
 // finish waits until all have heard what was said, and ends them.
 func (c *stateCrowd) finish(t testing.TB) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(patience)
 	for _, w := range c.watchers {
 		for w.heard.Load() < c.said.Load() && time.Now().Before(deadline) {
 			time.Sleep(10 * time.Millisecond)
@@ -162,36 +171,27 @@ func (c *stateCrowd) finish(t testing.TB) {
 	_ = c.publisher.socket.CloseNow()
 }
 
-// Of ten subscribers one stops reading for good and is dropped as a slow reader within ten seconds, at a cost of at most 4 MiB; another one stops for
-// a while, finds a resync in place of what it missed, and begins anew. The others hear every event, in order.
+// Of ten subscribers one stops reading for good. When more waits for it than may, it is sent a resync in place of that, and is dropped as a slow
+// reader within ten seconds, at a cost of at most 4 MiB; another one stops for a while, finds a resync in place of what it missed, and begins anew.
+// The others hear every event, in order.
 func TestScenarioStateSlowSubscriber(t *testing.T) {
+	const size = 16 << 10
 	n := startNode(t, "--state")
 	defer n.stop()
 	c := newStateCrowd(t, n)
 	stop, published := make(chan struct{}), make(chan struct{})
-	go func() { defer close(published); c.publish(stop, 16<<10) }()
-	time.Sleep(2 * time.Second) // queues and what is kept for a resume fill up
-	before := heap()
+	go func() { defer close(published); c.publish(stop, size) }()
+	until(t, "queues, and what is kept for a resume, to fill up", func() bool { return c.said.Load() > 256 })
+	before := c.pace.heap(c.ctx)
 	dead := c.stalled(t, true)
-	start, most := time.Now(), uint64(0)
-	told := time.Duration(0)
-	for n.signal.Stats().SlowReaders == 0 && time.Since(start) < 2*maxSlowTime {
-		time.Sleep(100 * time.Millisecond)
-		if told == 0 && n.signal.Stats().Resyncs > 0 {
-			told = time.Since(start)
-		}
-		most = max(most, heap())
-	}
-	gone := time.Since(start)
-	if told == 0 || gone > maxSlowTime || most > before+maxSlowHeap {
-		t.Errorf("a resync was made after %v, it was dropped after %v, and cost %d bytes", told, gone, int64(most)-int64(before))
-	}
+	cost := c.dropping(t, size, before)
 	_ = dead.socket.CloseNow()
 
 	late := c.stalled(t, false)
-	for resyncs := n.signal.Stats().Resyncs; n.signal.Stats().Resyncs == resyncs; time.Sleep(50 * time.Millisecond) {
-		if time.Since(start) > 4*maxSlowTime {
-			t.Fatal("no resync")
+	resyncs, begun := n.signal.Stats().Resyncs, c.said.Load()
+	for ; n.signal.Stats().Resyncs == resyncs; time.Sleep(50 * time.Millisecond) {
+		if c.ctx.Err() != nil || (c.said.Load()-begun)*size > maxUnread {
+			t.Fatalf("no resync after %d events", c.said.Load()-begun)
 		}
 	}
 	if err := late.begun(); err != nil {
@@ -199,12 +199,19 @@ func TestScenarioStateSlowSubscriber(t *testing.T) {
 	}
 	close(stop)
 	<-published
-	t.Logf("%d events of 16 KiB; told after %v, gone after %v; heap %+d KiB", c.said.Load(), told.Round(time.Millisecond), gone.Round(time.Millisecond), (int64(most)-int64(before))>>10)
+	t.Logf("%d events of %d KiB; heap %+d KiB", c.said.Load(), size>>10, cost>>10)
 	if s := n.signal.Stats(); s.SlowReaders != 1 {
 		t.Errorf("%d slow readers", s.SlowReaders)
 	}
 	_ = late.socket.CloseNow()
 	c.finish(t)
+}
+
+// dropping waits until somebody is dropped as a slow reader, and returns what that cost of the heap.
+func (c *stateCrowd) dropping(t *testing.T, size int64, before uint64) (cost int64) {
+	t.Helper()
+	d := slowDrop{stats: c.node.signal.Stats, size: size, said: c.said.Load, heap: func() uint64 { return c.pace.heap(c.ctx) }}
+	return d.wait(t, before)
 }
 
 // begun reads until the resync, hears nothing for a while, and subscribes anew.

@@ -119,9 +119,9 @@ func (s *strangers) flood() error {
 	const burst = 64
 	to := net.UDPAddrFromAddrPort(s.to)
 	messages := make([]ipv4.Message, burst)
-	began := time.Now()
+	pace := steady{rate: strangersRate, due: time.Now()}
 	for i := 0; i < strangerSources*strangerRounds; i += burst {
-		time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / strangersRate)))
+		pace.wait(burst)
 		for j := range messages {
 			n := (i + j) % strangerSources
 			source := ipv4.ControlMessage{Src: net.IPv4(20, 5, byte(n>>8), byte(n))}
