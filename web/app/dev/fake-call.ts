@@ -2,6 +2,7 @@
 
 import type { MediaPath } from "@parley-rtc/sdk";
 import { type ReadonlySignal, signal } from "@preact/signals";
+import type { Advice } from "../src/pure/advice.js";
 import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "../src/state/call.js";
 import type { Capture } from "../src/state/capture.js";
 import type { Statistics } from "../src/state/statistics.js";
@@ -20,7 +21,7 @@ export class FakeCall implements Call {
   readonly chat;
   readonly hasOlderChat = signal(true);
   readonly connection: ReadonlySignal<Connection>;
-  readonly trouble = signal(undefined);
+  readonly trouble = signal<Advice | undefined>(undefined);
   readonly restart = signal(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);

@@ -1,16 +1,16 @@
 // Every screen without a server: go run ./internal/tools/webbuild -fixture localhost:8099, then open
 //
 //	/?scene=call&people=5&share=1&panel=chat&connection=reconnecting
-//	/?scene=call&panel=statistics&path=turn/tls
+//	/?scene=call&panel=statistics&path=turn/tls   /?scene=call&menu=1&toast=long   /?scene=call&connection=connecting&trouble=no-media&toast=1
 //	/?scene=call&board=1   /?scene=call&panel=notes&blank=1   /?scene=call&board=1&connection=reconnecting&unsent=1   /?scene=call&board=1&looks=1
-//	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=left   /?scene=ended&code=kicked
+//	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=lobby&code=foreign   /?scene=left   /?scene=ended&code=kicked
 //	/?scene=doctor   /?scene=doctor&at=work   /?scene=doctor&at=end
 //
 // It is for development and is not part of what is shipped.
 
 import type { MediaPath } from "@parley-rtc/sdk";
 import { render } from "preact";
-import { endAdvice, leftAdvice, type FailureCause } from "../src/pure/advice.js";
+import { accessAdvice, deviceAdvice, endAdvice, joinAdvice, leftAdvice, troubleAdvice, type FailureCause } from "../src/pure/advice.js";
 import { bandwidthFinding, codecFinding, type Finding, natFinding, relayFinding, wayFinding } from "../src/pure/examination.js";
 import { camera, microphone, ownName, screen } from "../src/state/app.js";
 import type { Connection } from "../src/state/call.js";
@@ -49,7 +49,10 @@ function showScene(): void {
   }
 }
 
-const problemOf = (code: string | null): ReturnType<typeof endAdvice> | undefined => (code ? endAdvice(code, "refused", undefined) : undefined);
+function problemOf(code: string | null): ReturnType<typeof joinAdvice> | undefined {
+  if (code === null) return undefined;
+  return code === "foreign" || code === "expired" ? accessAdvice(code) : joinAdvice(code, "refused", undefined);
+}
 
 function showExamination(): void {
   const found = [
@@ -85,15 +88,26 @@ function showCall(): void {
   boardOpen.value = query.has("board");
   pinned.value = query.get("pinned") ?? "";
   speakingWhileMuted.value = query.has("hint");
-  if (query.has("toast")) {
-    say("Mia Rossi joined");
-    say("Nothing was chosen to share", "Share again and choose a tab, a window or a screen.");
-  }
+  call.trouble.value = troubleAdvice(query.get("trouble") ?? "", "A firewall or a VPN may block UDP and TCP port 8443. Let them through, or use another network.");
+  sayThings(query.get("toast"));
   const which = query.get("dialog");
   if (which === "devices" || which === "shortcuts") dialog.value = { is: which };
   const second = call.people.value[1];
   if (which === "wipe") dialog.value = { is: "wipe", board: call.board.value };
   if (which === "remove" && second) dialog.value = { is: "remove", person: second };
+}
+
+/** Two messages: short ones, or those that take most room. */
+function sayThings(which: string | null): void {
+  if (which === null) return;
+  if (which === "long") {
+    const { title, next } = deviceAdvice({ device: "microphone", cause: "denied", detail: "" }, true);
+    say(title, next, { label: "Try again", does: () => undefined });
+    say("Bartholomew Featherstonehaugh-Cholmondeley has drawn on the whiteboard", "", { label: "Look", does: () => (boardOpen.value = true) });
+    return;
+  }
+  say("Mia Rossi joined");
+  say("Nothing was chosen to share", "Share again and choose a tab, a window or a screen.");
 }
 
 const root = document.getElementById("app");

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deviceAdvice, endAdvice, type DeviceKind, failureOf, type FailureCause, mergeFailures, type Refusal, troubleAdvice } from "../src/pure/advice.js";
+import { deviceAdvice, endAdvice, type DeviceKind, failureOf, type FailureCause, joinAdvice, mergeFailures, type Refusal, troubleAdvice } from "../src/pure/advice.js";
 
 const refusal = (changes: Partial<Refusal>): Refusal => ({
   device: "camera",
@@ -74,8 +74,16 @@ test("ends have a cause and a next step; a kicked participant is not offered to 
   assert.ok(endAdvice("draining", "", undefined).actions.includes("rejoin"));
 });
 
-test("the server's own next step is told where there is no better one", () => {
+test("the server's own next step is told where there is no better one, as a sentence", () => {
   assert.equal(endAdvice("internal", "message", "Do this.").next, "Do this.");
+  assert.equal(joinAdvice("new-code", "message", "try again once somebody has left").next, "Try again once somebody has left.");
+});
+
+test("who cannot join is told what is full, or does not answer, and not of a call that was lost", () => {
+  assert.equal(joinAdvice("limit", "this room is full", "try again").title, "This room is full");
+  assert.equal(joinAdvice("connection", "no answer", undefined).title, "The server does not answer");
+  assert.equal(endAdvice("connection", "no answer", undefined).title, "The connection to the server was lost");
+  assert.equal(joinAdvice("overloaded", "message", undefined).title, endAdvice("overloaded", "message", undefined).title);
 });
 
 test("trouble is told where its cause is known, with the SDK's next step", () => {

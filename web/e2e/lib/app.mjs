@@ -9,8 +9,8 @@ const slides = 'Slides';
 /** A name that leads to this machine, and that the server does not know. */
 export const foreignName = 'parley.example';
 const phoneScreen = { width: 390, height: 844, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
-/** Other phones: a small one, and one on its side. */
-const otherPhones = [{ width: 360, height: 640 }, { width: 740, height: 360 }];
+/** Other phones: small ones, and one on its side. */
+const otherPhones = [{ width: 320, height: 640 }, { width: 360, height: 640 }, { width: 740, height: 360 }];
 
 const answers = [`--auto-select-tab-capture-source-by-title=${slides}`, `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`];
 
@@ -141,14 +141,14 @@ export class App {
       .catch(({ message }) => { throw new Error(`${message} at “${name}”: ${document.activeElement.outerHTML.slice(0, 120)}`); }), name);
   }
 
-  /** On a phone, and on others, fingers can hit all that the screen shows. */
+  /** On a phone, and on others, fingers can hit all that the screen shows, and no message covers what is open. */
   async fitsFingers(what) {
     for (const size of [...otherPhones, phoneScreen]) {
       await this.page.setViewport({ ...phoneScreen, ...size });
       await this.evaluate(async ({ width, height }, what) => {
-        let cramped;
-        await e2e.until(() => innerWidth === width && (cramped = e2e.cramped()).length === 0, what, 5000).catch((error) => {
-          throw new Error(`${error.message}, ${width} x ${height}: ${cramped?.join('; ')}`);
+        let wrong;
+        await e2e.until(() => innerWidth === width && (wrong = [...e2e.cramped(), ...e2e.covering()]).length === 0, what, 5000).catch((error) => {
+          throw new Error(`${error.message}, ${width} x ${height}: ${wrong?.join('; ')}`);
         });
       }, size, what);
     }

@@ -56,6 +56,24 @@
     ];
   };
 
+  /** Messages that lie over something that is open, where what is open can be seen: "“Ann joined” over .menu". */
+  e2e.covering = () => {
+    const style = Object.assign(document.createElement('style'), { textContent: '.toast { pointer-events: auto !important }' }); // those without buttons are no target
+    document.head.append(style);
+    const found = new Set();
+    for (const open of document.querySelectorAll('.panel, .menu')) {
+      const { left, top, right, bottom } = open.getBoundingClientRect();
+      for (let x = left + 2; x < right; x += 8) {
+        for (let y = top + 2; y < bottom; y += 8) {
+          const toast = document.elementFromPoint(x, y)?.closest('.toast');
+          if (toast) found.add(`“${toast.innerText}” over ${open.className}`);
+        }
+      }
+    }
+    style.remove();
+    return [...found];
+  };
+
   /** Streams that the app plays aloud. */
   const played = () => [...document.querySelectorAll('audio')]
     .filter((audio) => !audio.paused && !audio.muted && audio.volume > 0 && audio.srcObject?.getAudioTracks().length > 0)

@@ -153,6 +153,17 @@ describe('the app', () => {
     await bob.page.keyboard.press('Backspace');
     await bob.fitsFingers('the chat');
     await bob.press('Close');
+    await bob.press('More');
+    await bob.press('Copy the link', 'menuitem');
+    await ann.press('Raise your hand');
+    await bob.read('Ann raised a hand');
+    await ann.press('Lower your hand');
+    await bob.press('Chat');
+    await bob.fitsFingers('the chat, and messages');
+    await bob.press('Close');
+    await bob.press('More');
+    await bob.fitsFingers('the menu, and messages');
+    await bob.page.keyboard.press('Escape');
     await ann.press('Close');
     await ann.hasFocus('Chat');
   });
@@ -328,6 +339,13 @@ describe('the app', () => {
     await bob.press('Try again');
     await ann.seesMuted('Bob', false);
     await bob.readNoMore('This page may not use the microphone');
+  });
+
+  test('a message that a finger has touched goes by itself all the same', { timeout }, async () => {
+    await bob.press('Try the camera again');
+    const message = await bob.page.waitForSelector('.toast small');
+    await message.tap();
+    await bob.readNoMore('This page may not use the camera');
   });
 });
 

@@ -82,6 +82,7 @@ export function mergeFailures(failures: readonly Failure[]): readonly Failure[] 
 
 export function deviceAdvice({ device, cause, detail }: Failure, isInCall = false): Advice {
   const the = `the ${device}`;
+  const orJoin = isInCall || device === "screen" ? "" : " You can join without.";
   switch (cause) {
     case "denied":
       return {
@@ -89,29 +90,29 @@ export function deviceAdvice({ device, cause, detail }: Failure, isInCall = fals
         next:
           device === "screen"
             ? "Allow screen sharing for this page in the browser's settings, then share again."
-            : `Click the symbol left of the address, allow ${the}, then try again.`,
+            : `Click the symbol left of the address, allow ${the}, then try again.${orJoin}`,
         actions: ["retry"],
       };
     case "denied-by-system":
       return {
         title: `The system keeps ${the} from this browser`,
-        next: `Open the system's privacy settings, allow ${device === "screen" ? "screen recording" : the} for this browser, then try again.`,
+        next: `Open the system's privacy settings, allow ${device === "screen" ? "screen recording" : the} for this browser, then try again.${orJoin}`,
         actions: ["retry"],
       };
     case "dismissed":
       return device === "screen"
         ? { title: "Nothing was chosen to share", next: "Share again and choose a tab, a window or a screen.", actions: [] }
-        : { title: `The question about ${the} was closed`, next: "Ask again, and choose “Allow” this time.", actions: ["retry"] };
+        : { title: `The question about ${the} was closed`, next: `Ask again, and choose “Allow” this time.${orJoin}`, actions: ["retry"] };
     case "busy":
       return {
         title: `Another program uses ${the}`,
-        next: `Close other calls and programs that use ${the}, then try again.`,
+        next: `Close other calls and programs that use ${the}, then try again.${orJoin}`,
         actions: ["retry"],
       };
     case "missing":
       return {
         title: device === "screen" ? "There is no screen to share" : `No ${device} was found`,
-        next: device === "screen" ? "Use a browser on a computer to share a screen." : `Plug one in or switch it on, then try again.${isInCall ? "" : " You can join without."}`,
+        next: device === "screen" ? "Use a browser on a computer to share a screen." : `Plug one in or switch it on, then try again.${orJoin}`,
         actions: device === "screen" ? [] : ["retry"],
       };
     case "insecure":
@@ -188,8 +189,22 @@ export function accessAdvice(fault: InvitationFault): Advice {
   }
 }
 
-/** Why a call could not begin, or is over; code is the server's, or the SDK's own. */
-export function endAdvice(code: string, message: string, next: string | undefined): Advice {
+/** Why a call could not begin; code is the server's, or the SDK's own. */
+export function joinAdvice(code: string, message: string, next: string | undefined): Advice {
+  switch (code) {
+    case "connection":
+    case "timeout":
+      return { title: "The server does not answer", next: "Check that this device is online, then join again. If it is, tell whoever runs the server.", actions: ["rejoin", "start"] };
+    case "limit":
+      return { title: "This room is full", next: "Join again once somebody has left.", actions: ["rejoin", "start"] };
+    default:
+      return endAdvice(code, message, next);
+  }
+}
+
+/** Why a call is over; code is the server's, or the SDK's own. */
+export function endAdvice(code: string, message: string, step: string | undefined): Advice {
+  const next = step === undefined ? undefined : sentence(step);
   switch (code) {
     case "kicked":
       return { title: "You were removed from the room", next: "Ask whoever runs the meeting if that was not meant.", actions: ["start"] };
@@ -225,4 +240,10 @@ export function endAdvice(code: string, message: string, next: string | undefine
     default:
       return { title: "The call could not go on", next: next ?? `Try again. The server says: ${message}`, actions: ["rejoin", "start"] };
   }
+}
+
+/** The server's texts are made for logs too, and are no sentences there. */
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

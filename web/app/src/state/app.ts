@@ -2,7 +2,7 @@
 
 import { join, ParleyError } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
-import { accessAdvice, type Advice, endAdvice, leftAdvice, roomProblem } from "../pure/advice.js";
+import { accessAdvice, type Advice, endAdvice, joinAdvice, leftAdvice, roomProblem } from "../pure/advice.js";
 import { faultOf, type Invitation, readInvitation } from "../pure/invitation.js";
 import { camerasAtOnce } from "../pure/many.js";
 import { pathOfRoom, roomOfPath } from "../pure/room-name.js";
@@ -78,21 +78,21 @@ export async function enterRoom(room: string, name: string): Promise<void> {
     screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, token !== undefined, (reason, others) => callEnded(room, reason, others)) };
   } catch (reason) {
     if (cancel.signal.aborted) return;
-    screen.value = { at: "lobby", room, joining: false, problem: adviceOf(reason) };
+    screen.value = { at: "lobby", room, joining: false, problem: adviceOf(reason, joinAdvice) };
   }
 }
 
 function callEnded(room: string, reason: ParleyError | undefined, areOthersThere: boolean): void {
   closeDevices();
   if (screen.value.at !== "call") return; // another page was opened meanwhile
-  const advice = !reason || reason.code === "left" ? leftAdvice(room, areOthersThere) : adviceOf(reason);
+  const advice = !reason || reason.code === "left" ? leftAdvice(room, areOthersThere) : adviceOf(reason, endAdvice);
   screen.value = { at: "ended", room, advice };
 }
 
-function adviceOf(reason: unknown): Advice {
+function adviceOf(reason: unknown, about: typeof endAdvice): Advice {
   if (reason instanceof ParleyError && reason.code === "unauthorized") return accessAdvice(faultOf(invitation.value, Date.now()));
-  if (reason instanceof ParleyError) return endAdvice(reason.code, reason.message, reason.next);
-  return endAdvice("internal", reason instanceof Error ? reason.message : String(reason), undefined);
+  if (reason instanceof ParleyError) return about(reason.code, reason.message, reason.next);
+  return about("internal", reason instanceof Error ? reason.message : String(reason), undefined);
 }
 
 function endWhatGoesOn(): void {

@@ -4,29 +4,50 @@ import { signal } from "@preact/signals";
 import { lifeMs, type Step, type Toast, withToast } from "../pure/toasts.js";
 
 export const toasts = signal<readonly Toast[]>([]);
-const timers = new Map<number, number>();
+const timers = new Map<number, ReturnType<typeof setTimeout>>();
+const holders = new Map<number, Set<Holder>>();
 let lastId = 0;
+
+/** What is at a message: it stays while any of them is. */
+export type Holder = "pointer" | "focus";
 
 /** Says something, what to do about it, and perhaps the step that does it. */
 export function say(text: string, next = "", step?: Step): void {
   const toast: Toast = { id: ++lastId, text, next, step };
   toasts.value = withToast(toasts.value, toast);
-  release(toast);
+  goesSoon(toast);
 }
 
 export function dismiss(id: number): void {
-  hold(id);
+  stays(id);
+  holders.delete(id);
   toasts.value = toasts.value.filter((t) => t.id !== id);
 }
 
-/** It stays: somebody is at it. */
-export function hold(id: number): void {
+/** What was said in a call ends with it. */
+export function dismissAll(): void {
+  for (const { id } of toasts.peek()) dismiss(id);
+}
+
+/** It stays. */
+export function hold(id: number, by: Holder): void {
+  holders.set(id, (holders.get(id) ?? new Set()).add(by));
+  stays(id);
+}
+
+/** It goes a while after the last has let go of it. */
+export function release(toast: Toast, by: Holder): void {
+  const left = holders.get(toast.id);
+  left?.delete(by);
+  if (!left?.size) goesSoon(toast);
+}
+
+function stays(id: number): void {
   clearTimeout(timers.get(id));
   timers.delete(id);
 }
 
-/** It goes by itself, a while from now. */
-export function release(toast: Toast): void {
-  hold(toast.id);
-  timers.set(toast.id, window.setTimeout(() => dismiss(toast.id), lifeMs(toast)));
+function goesSoon(toast: Toast): void {
+  stays(toast.id);
+  timers.set(toast.id, setTimeout(() => dismiss(toast.id), lifeMs(toast)));
 }

@@ -7,7 +7,6 @@ import { Lobby } from "./lobby.js";
 import { RoomScreen } from "./room.js";
 import { Sprite } from "./sprite.gen.js";
 import { StartScreen } from "./start.js";
-import { Toasts } from "./toasts.js";
 
 export function App(): JSX.Element {
   useSignalEffect(() => {
@@ -17,7 +16,6 @@ export function App(): JSX.Element {
     <>
       <Sprite />
       {screenOf(screen.value)}
-      <Toasts />
     </>
   );
 }

@@ -70,7 +70,7 @@ function DevicesDialog({ call }: { readonly call: Call }): JSX.Element {
       {captures.map((capture) => {
         const state = capture.state.value;
         return state.is === "failed" ? (
-          <AdviceNote key={capture.device} advice={deviceAdvice(state.failure)} onRetry={() => void capture.switchOn().then(findDevices)} />
+          <AdviceNote key={capture.device} advice={deviceAdvice(state.failure, true)} onRetry={() => void capture.switchOn().then(findDevices)} />
         ) : null;
       })}
       <DeviceChoices microphone={call.microphone} camera={call.camera} />

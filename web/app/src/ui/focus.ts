@@ -16,7 +16,7 @@ export function useFocusWhileOpen(opened: RefObject<HTMLElement | null>, choose:
     const before = document.activeElement;
     if (it) focus(choose(it) ?? it);
     return () => {
-      if (hasFocus(it)) focus(isThere(before) ? before : stage());
+      if (hasFocus(it)) focus(isThere(before) ? before : (again(before) ?? stage()));
     };
   }, []);
 }
@@ -50,6 +50,9 @@ function around(element: Element): Element[] {
 }
 
 const isThere = (element: Element | null): element is HTMLElement => element instanceof HTMLElement && element !== document.body && element.isConnected;
+
+/** The same control made anew: a phone was turned, and a button left the bar and came back. */
+const again = (element: Element | null): HTMLElement | null => (element?.id ? document.getElementById(element.id) : null);
 
 /** It is always there, and no control: the shortcuts work. */
 const stage = (): HTMLElement | null => document.querySelector("main");

@@ -43,7 +43,7 @@ function Row({ person, call }: { readonly person: Person; readonly call: Call })
         <span>{name}</span>
         {isLocal && <small>you</small>}
         {hand > 0 && (
-          <small>
+          <small class={mayRaise(call) ? "hidden" : ""}>
             hand raised<span class="hidden">, number {hand}</span>
           </small>
         )}

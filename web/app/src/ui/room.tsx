@@ -7,6 +7,7 @@ import type { Call, Sharing } from "../state/call.js";
 import { watchDevices } from "../state/devices.js";
 import { speakingWhileMuted, watchMutedSpeech } from "../state/muted-hint.js";
 import { listenForShortcuts, talking } from "../state/shortcuts.js";
+import { dismissAll } from "../state/toasts.js";
 import { panel } from "../state/view.js";
 import { keepAwake } from "../state/wake-lock.js";
 import { Bar } from "./bar.js";
@@ -17,10 +18,11 @@ import { Icon } from "./icon.js";
 import { SidePanel } from "./panel.js";
 import { Sounds } from "./sounds.js";
 import { isTouch } from "./tile.js";
+import { Toasts } from "./toasts.js";
 
 export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
   useEffect(() => {
-    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake(), announceTogether(call), keepFocus()];
+    const ends = [listenForShortcuts(call), watchMutedSpeech(call.microphone), watchDevices(), keepAwake(), announceTogether(call), keepFocus(), dismissAll];
     return () => {
       for (const end of ends) end();
     };
@@ -28,42 +30,52 @@ export function RoomScreen({ call }: { readonly call: Call }): JSX.Element {
 
   return (
     <div class={`room${panel.value === "none" ? "" : " with-panel"}`}>
-      <div class="banners">
-        <ConnectionBanner call={call} />
-        {call.restart.value !== undefined && (
-          <div class="banner" role="status">
-            <Icon name="warning" />
-            {`The server restarts within ${call.restart.value} s. You come back by yourself.`}
-          </div>
-        )}
-        <SharingBanner call={call} sharing={call.sharing.value} />
-        {call.soundBlocked.value && (
-          <div class="banner" role="alert">
-            <Icon name="sound" />
-            The browser holds back the sound.
-            <button type="button" class="primary small" onClick={() => void call.playSound()}>
-              Hear the others
-            </button>
-          </div>
-        )}
-        {speakingWhileMuted.value && !talking.value && (
-          <div class="banner" role="alert">
-            <Icon name="mic-off" />
-            {isTouch() ? "You are muted. Tap the microphone to talk." : "You are muted. Press M to talk, or hold Space."}
-          </div>
-        )}
-        {talking.value && (
-          <div class="banner lit">
-            <Icon name="mic" />
-            You can be heard while you hold Space.
-          </div>
-        )}
+      <div class="notices">
+        <Banners call={call} />
+        <Toasts />
       </div>
       <Gallery call={call} />
       <SidePanel call={call} />
       <Bar call={call} />
       <Sounds call={call} />
       <Dialogs call={call} />
+    </div>
+  );
+}
+
+/** How the call is, and what one is in. */
+function Banners({ call }: { readonly call: Call }): JSX.Element {
+  return (
+    <div class="banners">
+      <ConnectionBanner call={call} />
+      {call.restart.value !== undefined && (
+        <div class="banner" role="status">
+          <Icon name="warning" />
+          {`The server restarts within ${call.restart.value} s. You come back by yourself.`}
+        </div>
+      )}
+      <SharingBanner call={call} sharing={call.sharing.value} />
+      {call.soundBlocked.value && (
+        <div class="banner" role="alert">
+          <Icon name="sound" />
+          The browser holds back the sound.
+          <button type="button" class="primary small" onClick={() => void call.playSound()}>
+            Hear the others
+          </button>
+        </div>
+      )}
+      {speakingWhileMuted.value && !talking.value && (
+        <div class="banner" role="alert">
+          <Icon name="mic-off" />
+          {isTouch() ? "You are muted. Tap the microphone to talk." : "You are muted. Press M to talk, or hold Space."}
+        </div>
+      )}
+      {talking.value && (
+        <div class="banner lit">
+          <Icon name="mic" />
+          You can be heard while you hold Space.
+        </div>
+      )}
     </div>
   );
 }

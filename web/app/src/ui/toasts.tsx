@@ -4,11 +4,11 @@ import { dismiss, hold, release, toasts } from "../state/toasts.js";
 import { moreButton } from "./focus.js";
 import { Icon } from "./icon.js";
 
-/** The list is always there, so that screen readers watch it. */
+/** The list is there as long as the call, so that screen readers watch it. The newest comes first: where they do not all have room, it is seen. */
 export function Toasts(): JSX.Element {
   return (
     <div class="toasts" role="status" aria-live="polite" aria-relevant="additions">
-      {toasts.value.map((toast) => (
+      {[...toasts.value].reverse().map((toast) => (
         <Message key={toast.id} toast={toast} />
       ))}
     </div>
@@ -22,12 +22,19 @@ function Message({ toast }: { readonly toast: Toast }): JSX.Element {
     document.getElementById(moreButton)?.focus();
     dismiss(id);
   };
-  const stays = (): void => hold(id);
-  const goes = ({ currentTarget }: { readonly currentTarget: EventTarget & Element }): void => {
-    if (!currentTarget.matches(":hover, :focus-within")) release(toast);
-  };
   return (
-    <div class="toast" onFocusIn={stays} onFocusOut={goes} onPointerEnter={stays} onPointerLeave={goes}>
+    <div
+      class="toast"
+      onFocusIn={() => hold(id, "focus")}
+      onFocusOut={() => release(toast, "focus")}
+      onPointerEnter={() => hold(id, "pointer")}
+      onPointerLeave={() => release(toast, "pointer")}
+      onKeyDown={(e) => {
+        if (e.key !== "Escape") return;
+        e.stopPropagation(); // what is open stays
+        leave();
+      }}
+    >
       <div class="toast-says">
         <span>
           {text}
