@@ -203,6 +203,21 @@ describe('a whiteboard and notes', () => {
     t.diagnostic(`written ${writtenAt - cutAt} ms after the cut; all had the same ${Date.now() - writtenAt} ms later`);
   });
 
+  test('what is no drawing and no notes gives way to what is drawn, written or wiped', { timeout }, async () => {
+    const spoil = (which) => cid.evaluate((which) => e2e.records[which].set(['left by another program']), which);
+    await spoil(0);
+    await ann.read('Nothing is drawn yet');
+    await ann.press('Wipe the whiteboard');
+    await ann.press('Wipe');
+    await cid.evaluate(() => e2e.until(() => !Array.isArray(e2e.records[0].get()), 'an empty board'));
+    await spoil(0);
+    await spoil(1);
+    await ann.until(() => document.querySelector('textarea.notes').value === '', 'no notes');
+    await ann.draw([0.4, 0.8], [0.5, 0.9]);
+    await ann.writeNotes('Begun anew');
+    await converged(({ strokes, notes }) => strokes.length === 1 && notes === 'Begun anew', 'what Ann has done');
+  });
+
   test('who leaves takes a raised hand along', { timeout }, async () => {
     const hands = (wanted) => cid.evaluate(async (wanted) => {
       e2e.hands ??= await e2e.room.state.list('parley.hands');

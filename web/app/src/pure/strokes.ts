@@ -34,9 +34,8 @@ export interface Stroke extends Piece {
 const read = new WeakMap<object, Stroke | null>();
 
 /** The paths of all that a document has, strokes or not. */
-export function pathsOf(document: unknown): readonly string[] {
-  const keys = typeof document === "object" && document !== null ? Object.keys(document) : [];
-  return keys.map((key) => (key === "" || /[.[\]]/.test(key) ? `[${JSON.stringify(key)}]` : key));
+export function pathsOf(document: object): readonly string[] {
+  return Object.keys(document).map((key) => (key === "" || /[.[\]]/.test(key) ? `[${JSON.stringify(key)}]` : key));
 }
 
 /** What of a document is a stroke, the oldest first. */

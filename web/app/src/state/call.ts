@@ -68,6 +68,8 @@ export interface Board {
   erase(keys: readonly string[]): void;
   /** Takes away the newest of one's own strokes. */
   undo(): void;
+  /** There is something, a stroke or not. */
+  readonly canWipe: boolean;
   wipe(): void;
 }
 

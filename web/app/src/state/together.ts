@@ -31,9 +31,9 @@ export function united(remote: Json | undefined, local: Json | undefined): Json 
   return Object.keys(mine).length > 0 ? { ...membersOf(remote), ...mine } : undefined;
 }
 
-function membersOf(document: Json | undefined): Members {
-  return typeof document === "object" && document !== null && !Array.isArray(document) ? (document as Members) : {};
-}
+const hasMembers = (document: Json | undefined): document is Members => typeof document === "object" && document !== null && !Array.isArray(document);
+
+const membersOf = (document: Json | undefined): Members => (hasMembers(document) ? document : {});
 
 /** A document that several write. */
 class Together {
@@ -50,10 +50,11 @@ class Together {
     this.#last = membersOf(source.get());
   }
 
-  /** Writes, in parts where it is much. */
+  /** Writes, in parts where it is much. An array, which another program has left, has no members and makes room for them. */
   protected async write(changes: Changes): Promise<void> {
     const all = Object.entries(changes);
-    const parts: Promise<void>[] = [];
+    const there = this.source.get();
+    const parts = there === undefined || hasMembers(there) ? [] : [this.source.set({})];
     for (let i = 0; i < all.length; i += limits.maxWriteOperations) {
       parts.push(this.source.patch(Object.fromEntries(all.slice(i, i + limits.maxWriteOperations))));
     }
@@ -122,7 +123,7 @@ export class SharedBoard extends Together implements Board {
   }
 
   erase(keys: readonly string[]): void {
-    if (keys.length > 0) void this.write(Object.fromEntries(keys.map((key) => [key, undefined])));
+    if (keys.length > 0) this.#takeAway(keys);
   }
 
   undo(): void {
@@ -133,8 +134,17 @@ export class SharedBoard extends Together implements Board {
     return this.strokes.value.some((s) => s.by === this.#self);
   }
 
+  get canWipe(): boolean {
+    const there = this.source.get();
+    return this.strokes.value.length > 0 || (there !== undefined && (!hasMembers(there) || Object.keys(there).length > 0));
+  }
+
   wipe(): void {
-    this.erase(pathsOf(this.source.get())); // not the whole: what others draw at this moment stays
+    this.#takeAway(pathsOf(membersOf(this.source.get()))); // not the whole: what others draw at this moment stays
+  }
+
+  #takeAway(paths: readonly string[]): void {
+    void this.write(Object.fromEntries(paths.map((path) => [path, undefined])));
   }
 
   #show(): void {

@@ -101,7 +101,6 @@ function describe(strokes: readonly Stroke[], call: Call): string {
 }
 
 function Tools({ call, board }: { readonly call: Call; readonly board: Board }): JSX.Element {
-  const isEmpty = board.strokes.value.length === 0;
   return (
     <div class="board-tools" role="group" aria-label="Tools">
       {!call.mayShare && <p>You can look, but not draw.</p>}
@@ -113,7 +112,7 @@ function Tools({ call, board }: { readonly call: Call; readonly board: Board }):
           <button type="button" class="quiet" aria-label="Undo" data-tip="Undo your last stroke" aria-disabled={!board.canUndo} onClick={() => board.undo()}>
             <Icon name="undo" />
           </button>
-          <button type="button" class="quiet" aria-label="Wipe the whiteboard" data-tip="Wipe all of it" aria-disabled={isEmpty} onClick={() => !isEmpty && (dialog.value = { is: "wipe", board })}>
+          <button type="button" class="quiet" aria-label="Wipe the whiteboard" data-tip="Wipe all of it" aria-disabled={!board.canWipe} onClick={() => board.canWipe && (dialog.value = { is: "wipe", board })}>
             <Icon name="wipe" />
           </button>
         </>
