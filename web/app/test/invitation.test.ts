@@ -1,4 +1,4 @@
-// Rule: of an invitation's claims its name and room are read, and from anything else nothing.
+// Rule: of an invitation's claims its name, its room and whether one only watches are read, and from anything else nothing.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,13 +8,18 @@ import { faultOf, invitationCommand, readInvitation } from "../src/pure/invitati
 const token = (claims: unknown): string => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
 
 test("name and room are read, in any script", () => {
-  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea", expires: undefined });
-  assert.deepEqual(readInvitation(token({ sub: "guest", exp: 1800 })), { name: "", room: "", expires: 1_800_000 });
+  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea", expires: undefined, mayPublish: true });
+  assert.deepEqual(readInvitation(token({ sub: "guest", exp: 1800 })), { name: "", room: "", expires: 1_800_000, mayPublish: true });
+});
+
+test("who may only watch is known from it", () => {
+  assert.equal(readInvitation(token({ video: { room: "tea", canPublish: false } })).mayPublish, false);
+  assert.equal(readInvitation(token({ video: { room: "tea", canPublish: true } })).mayPublish, true);
 });
 
 test("what is no invitation says nothing", () => {
   for (const bad of ["", "a.b.c", "a.!.c", token(null), token([1]), token({ name: 7, video: "tea", exp: "1800" }), token({ video: { room: ["tea"] } })]) {
-    assert.deepEqual(readInvitation(bad), { name: "", room: "", expires: undefined }, bad);
+    assert.deepEqual(readInvitation(bad), { name: "", room: "", expires: undefined, mayPublish: true }, bad);
   }
 });
 

@@ -459,6 +459,19 @@ describe('the app with invitations', () => {
     await zoe.page.close();
   });
 
+  test('who may only watch is told so before joining, is not asked for a camera, and does not see a picture that nobody else sees', { timeout }, async () => {
+    const dan = await ann.another('Dan');
+    await dan.open(`/r/tea?4#token=${call.server.token('--room', 'tea', '--name', 'Dan', '--no-publish')}`);
+    await dan.read('With this invitation you watch and listen: nobody sees or hears you.');
+    await dan.press('Join');
+    await dan.connected();
+    await dan.seesTile('Dan (you)');
+    assert.equal(await dan.evaluate(() => document.querySelector('.tile video')), null);
+    await dan.openFromMenu('Devices');
+    await dan.read('no camera or microphone is used');
+    await dan.page.close();
+  });
+
   test('an invitation to another room says which one it opens', { timeout }, async () => {
     await ann.page.bringToFront();
     await ann.open(`/r/coffee#token=${call.server.token('--room', 'tea')}`);

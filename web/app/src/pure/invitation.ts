@@ -7,6 +7,8 @@ export interface Invitation {
   readonly room: string;
   /** In ms since 1970; undefined: it does not say. */
   readonly expires: number | undefined;
+  /** Its holder is seen and heard, and does not only watch. */
+  readonly mayPublish: boolean;
 }
 
 export function readInvitation(token: string): Invitation {
@@ -16,6 +18,7 @@ export function readInvitation(token: string): Invitation {
     name: text(claims, "name"),
     room: text(member(claims, "video"), "room"),
     expires: typeof expires === "number" ? expires * 1000 : undefined,
+    mayPublish: member(member(claims, "video"), "canPublish") !== false,
   };
 }
 

@@ -58,6 +58,7 @@ export class RoomCall implements Call {
     this.byInvitation = byInvitation;
     this.#ended = ended;
     this.#listen();
+    if (!this.mayPublish) for (const capture of [microphone, camera]) capture.close(); // nobody gets what they give
     this.#publishers = this.mayPublish ? [new Publisher(room, microphone), new Publisher(room, camera)] : [];
     this.#dispose = effect(() => {
       for (const capture of [microphone, camera]) void [capture.on.value, capture.state.value];

@@ -34,12 +34,18 @@ export function SoundMeter({ microphone }: { readonly microphone: Capture }): JS
   );
 }
 
-export function DeviceChoices({ microphone, camera }: { readonly microphone: Capture; readonly camera: Capture }): JSX.Element | null {
+interface ChoicesProps {
+  /** Without them one only hears. */
+  readonly microphone?: Capture;
+  readonly camera?: Capture;
+}
+
+export function DeviceChoices({ microphone, camera }: ChoicesProps): JSX.Element {
   const { cameras, microphones, speakers } = devices.value;
   return (
     <div class="choices">
-      <Choice icon="mic" label="Microphone" devices={microphones} chosen={idOf(microphone)} onChoose={(id) => void microphone.choose(id)} />
-      <Choice icon="camera" label="Camera" devices={cameras} chosen={idOf(camera)} onChoose={(id) => void camera.choose(id)} />
+      {microphone && <Choice icon="mic" label="Microphone" devices={microphones} chosen={idOf(microphone)} onChoose={(id) => void microphone.choose(id)} />}
+      {camera && <Choice icon="camera" label="Camera" devices={cameras} chosen={idOf(camera)} onChoose={(id) => void camera.choose(id)} />}
       {canChooseSpeaker() && <Choice icon="sound" label="Speaker" devices={speakers} chosen={speakerId.value} onChoose={chooseSpeaker} />}
     </div>
   );

@@ -65,6 +65,14 @@ function Dialog({ title, children }: { readonly title: string; readonly children
 function DevicesDialog({ call }: { readonly call: Call }): JSX.Element {
   const captures = [call.camera, call.microphone];
   useEffect(() => void findDevices(), []);
+  if (!call.mayPublish) {
+    return (
+      <Dialog title="Devices">
+        <p>You watch and listen: nobody sees or hears you, and no camera or microphone is used.</p>
+        <DeviceChoices />
+      </Dialog>
+    );
+  }
   return (
     <Dialog title="Devices">
       {captures.map((capture) => {

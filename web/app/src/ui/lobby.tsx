@@ -23,12 +23,13 @@ interface Props {
 
 export function Lobby({ room, joining, problem }: Props): JSX.Element {
   const invited = invitation.value?.name ?? "";
+  const isSeen = invitation.value?.mayPublish ?? true;
   const name = useSignal(invited || ownName.value);
   const isMissing = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     if (name.value === "" && matchMedia("(pointer: fine)").matches) field.current?.focus();
-    void openTogether(microphone, camera).then(findDevices);
+    if (isSeen) void openTogether(microphone, camera).then(findDevices);
     return watchDevices();
   }, []);
 
@@ -46,7 +47,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
         <Brand />
       </button>
       <div class="lobby-body">
-        <Preview name={name.value} />
+        {isSeen ? <Preview name={name.value} /> : <OnlyWatching />}
         <form class="lobby-form" onSubmit={enter} noValidate>
           <h1>
             <span class="eyebrow">You are about to join</span> {room}
@@ -80,7 +81,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
               Type the name that others will see.
             </p>
           )}
-          <DeviceChoices microphone={microphone} camera={camera} />
+          {isSeen && <DeviceChoices microphone={microphone} camera={camera} />}
           <button type="submit" class="primary" disabled={joining}>
             {joining ? "Joining…" : "Join"}
           </button>
@@ -108,6 +109,16 @@ function Preview({ name }: { readonly name: string }): JSX.Element {
       {mergeFailures(failures).map((failure) => (
         <AdviceNote key={failure.device + failure.cause} advice={deviceAdvice(failure)} onRetry={() => void retry(failure)} />
       ))}
+    </section>
+  );
+}
+
+function OnlyWatching(): JSX.Element {
+  return (
+    <section class="preview" aria-label="Preview">
+      <div class="preview-picture">
+        <p class="preview-note">With this invitation you watch and listen: nobody sees or hears you.</p>
+      </div>
     </section>
   );
 }
