@@ -11,11 +11,12 @@ let lastId = 0;
 /** What is at a message: it stays while any of them is. */
 export type Holder = "pointer" | "focus";
 
-/** Says something, what to do about it, and perhaps the step that does it. */
-export function say(text: string, next = "", step?: Step): void {
+/** Says something, what to do about it, and perhaps the step that does it. Gives the message's id. */
+export function say(text: string, next = "", step?: Step): number {
   const toast: Toast = { id: ++lastId, text, next, step };
   toasts.value = withToast(toasts.value, toast);
   goesSoon(toast);
+  return toast.id;
 }
 
 export function dismiss(id: number): void {

@@ -1,0 +1,387 @@
+// A session with the server: joins, asks and is answered, and goes on over a new connection when the old one is lost.
+import { bytesOf } from "./bytes.js";
+import { asParleyError, ConnectionError, EndedError, fromWire, LimitError, ParleyError, TimeoutError } from "./errors.js";
+import { Ledger } from "./ledger.js";
+import { limits } from "./wire.gen.js";
+const requestTimeoutMs = 10_000;
+/** What a request has around its body. */
+const envelopeBytes = 256;
+/** Requests that wait for a reply, or for a connection. Beyond it those are refused that an application asks as often as it likes. */
+export const maxWaiting = 512;
+const limited = new Set([
+    "chat", "update", "kick", "mute", "event-publish", "rpc-request", "record-read", "presence-read", "log-read",
+]);
+/** The close status for a message that is too large: docs/protocol.md, section 2.1. */
+const tooLargeStatus = 1009;
+/** How long a lost session tries to come back before it gives up. */
+const giveUpMs = 5 * 60_000;
+const backoffMs = { first: 300, most: 5_000 };
+/** How long the server may take to answer when the network seems to have changed. */
+const checkMs = 500;
+export class Session {
+    #carrier;
+    #join;
+    #observer;
+    #ledger = new Ledger();
+    #waiting = new Map();
+    #ending = new AbortController();
+    #state = { at: "new" };
+    #connection;
+    #joined;
+    #pingTimer;
+    #wake;
+    #gapAfter;
+    #replay;
+    constructor(carrier, join, observer) {
+        this.#carrier = carrier;
+        this.#join = { ...join, protocol: limits.protocol };
+        this.#observer = observer;
+    }
+    get state() {
+        return this.#state;
+    }
+    /** Joins for the first time: one try, so that a wrong address or token is told at once. */
+    async open(signal) {
+        const abort = () => this.#end(asParleyError(signal?.reason, "left"), false);
+        signal?.throwIfAborted();
+        signal?.addEventListener("abort", abort);
+        try {
+            const joined = await this.#attach("join", this.#join);
+            this.#joined = joined;
+            this.#schedulePing();
+            this.#opened();
+            return joined;
+        }
+        catch (reason) {
+            this.#end(asParleyError(reason, "connection"), false);
+            signal?.throwIfAborted();
+            throw asParleyError(reason, "connection");
+        }
+        finally {
+            signal?.removeEventListener("abort", abort);
+        }
+    }
+    /** Asks the server. While the connection is lost the request waits; its time limit runs while there is one. */
+    request(type, body) {
+        if (this.#state.at === "ended")
+            return Promise.reject(this.#state.error);
+        if (this.#waiting.size >= maxWaiting && limited.has(type)) {
+            return Promise.reject(new LimitError("limit", "Too many requests wait for the server.", { next: "Slow down." }));
+        }
+        const bytes = bytesOf(JSON.stringify(body)) + envelopeBytes;
+        if (bytes > limits.maxMessageBytes)
+            return Promise.reject(tooLarge(type));
+        return this.#ask(type, body, bytes, this.#state.at === "open");
+    }
+    /** Ends the session, telling the server where it can still be told. */
+    leave() {
+        if (this.#state.at === "ended")
+            return;
+        if (this.#connection && this.#state.at === "open")
+            this.#connection.send(this.#ledger.ask("leave", {}));
+        this.#end(new EndedError("left", "You have left the room."), true);
+    }
+    /** The network may be back: try again now instead of after the pause. */
+    wake() {
+        this.#wake?.();
+    }
+    /**
+     * The network may have changed: a connection over which the server does not answer soon is given up, and another one is tried at once.
+     * Resolves with whether it answers.
+     */
+    async check() {
+        this.wake();
+        const connection = this.#connection;
+        if (this.#state.at !== "open")
+            return false;
+        const timer = setTimeout(() => {
+            if (this.#connection === connection)
+                this.#lost(true);
+        }, checkMs);
+        try {
+            await this.request("ping", {});
+            return true;
+        }
+        catch {
+            return false;
+        }
+        finally {
+            clearTimeout(timer);
+        }
+    }
+    #ask(type, body, bytes, send) {
+        const request = this.#ledger.ask(type, body);
+        return new Promise((resolve, reject) => {
+            const waiting = { request, bytes, resolve: (b) => resolve(b), reject, timer: undefined };
+            this.#waiting.set(request.id, waiting);
+            if (send)
+                this.#send(waiting);
+        });
+    }
+    #send(waiting) {
+        const { request } = waiting;
+        clearTimeout(waiting.timer);
+        waiting.timer = setTimeout(() => {
+            this.#drop(request.id, new TimeoutError(`The server did not answer "${request.type}" in time.`));
+        }, requestTimeoutMs);
+        waiting.sentOver = this.#connection;
+        this.#connection?.send(request);
+    }
+    #drop(id, error) {
+        this.#ledger.forget(id);
+        const waiting = this.#waiting.get(id);
+        if (!waiting)
+            return;
+        clearTimeout(waiting.timer);
+        this.#waiting.delete(id);
+        waiting.reject(error);
+    }
+    /** Opens a connection and asks the first request on it. */
+    async #attach(type, body) {
+        this.#detach();
+        const connection = await this.#carrier.open({
+            received: (m) => {
+                if (this.#connection === connection)
+                    this.#received(m);
+            },
+            closed: (status) => {
+                if (this.#connection !== connection)
+                    return;
+                if (status === tooLargeStatus)
+                    this.#dropLargest();
+                this.#lost();
+            },
+        }, this.#ending.signal);
+        if (this.#state.at === "ended") {
+            connection.close();
+            throw this.#state.error;
+        }
+        this.#connection = connection;
+        return this.#ask(type, body, bytesOf(JSON.stringify(body)), true);
+    }
+    /** Something that was sent is larger than the server takes. It does not say what; the same again would close the next connection too. */
+    #dropLargest() {
+        const sent = [...this.#waiting.values()].filter((w) => w.sentOver === this.#connection);
+        const [largest] = sent.sort((a, b) => b.bytes - a.bytes);
+        if (largest)
+            this.#drop(largest.request.id, tooLarge(largest.request.type));
+    }
+    #detach() {
+        clearTimeout(this.#pingTimer);
+        this.#connection?.close();
+        this.#connection = undefined;
+        this.#replay?.reject(new ConnectionError("The connection was lost."));
+        this.#replay = undefined;
+        for (const { request, timer } of [...this.#waiting.values()]) {
+            clearTimeout(timer);
+            if (request.type === "join" || request.type === "resume" || request.type === "ping") {
+                this.#drop(request.id, new ConnectionError("The connection was lost."));
+            }
+        }
+    }
+    /** From now on requests are sent at once: behind those that waited, as the server carries them out in the order in which they come. */
+    #opened() {
+        if (!this.#connection)
+            throw new ConnectionError("The connection was lost at once.");
+        this.#repeat();
+        this.#become({ at: "open" });
+    }
+    /** Sends what has no reply yet. What the server had got before it answers once more, and does once. */
+    #repeat() {
+        for (const request of this.#ledger.unanswered()) {
+            const waiting = this.#waiting.get(request.id);
+            if (waiting && waiting.sentOver !== this.#connection)
+                this.#send(waiting);
+        }
+    }
+    #schedulePing() {
+        const seconds = this.#joined?.pingSeconds || 20;
+        this.#pingTimer = setTimeout(() => {
+            const connection = this.#connection;
+            this.#ask("ping", {}, 0, true).then(() => {
+                if (this.#connection === connection)
+                    this.#schedulePing();
+            }, () => {
+                if (this.#connection === connection)
+                    this.#lost();
+            });
+        }, seconds * 1000);
+    }
+    #received(message) {
+        try {
+            this.#take(this.#ledger.read(message));
+        }
+        finally {
+            if (this.#replay && this.#ledger.seen >= this.#replay.end) {
+                this.#replay.resolve();
+                this.#replay = undefined;
+            }
+        }
+    }
+    /** Resolves with the last message of a replay: only after it is asked again what has no reply. */
+    #replayed(end) {
+        return new Promise((resolve, reject) => {
+            if (!this.#connection)
+                throw new ConnectionError("The connection was lost at once.");
+            if (this.#ledger.seen >= end)
+                resolve();
+            else
+                this.#replay = { end, resolve, reject };
+        });
+    }
+    #take(reading) {
+        switch (reading.is) {
+            case "known":
+                return;
+            case "gap":
+                // The same hole after a resume: the server no longer has what is missing.
+                if (this.#gapAfter === this.#ledger.seen)
+                    this.#joined = undefined;
+                this.#gapAfter = this.#ledger.seen;
+                return this.#lost();
+            case "event":
+                return this.#event(reading.message);
+            case "reply": {
+                const waiting = this.#waiting.get(reading.request.id);
+                if (!waiting)
+                    return;
+                clearTimeout(waiting.timer);
+                this.#waiting.delete(reading.request.id);
+                if (reading.message.type === "error")
+                    waiting.reject(fromWire(reading.message.body));
+                else
+                    waiting.resolve(reading.message.body);
+            }
+        }
+    }
+    #event(message) {
+        if (message.type === "ended") {
+            const { code, message: text, rejoin } = message.body;
+            if (!rejoin)
+                return this.#end(fromWire({ code, message: text }), true);
+            this.#joined = undefined;
+            return this.#lost(false, fromWire({ code, message: text }));
+        }
+        this.#observer.event(message);
+    }
+    /** The connection is gone, or of no more use. */
+    #lost(atOnce = false, reason) {
+        if (this.#state.at !== "open")
+            return this.#detach(); // whoever attaches hears it by the rejected request
+        this.#detach();
+        void this.#comeBack(atOnce, reason);
+    }
+    async #comeBack(atOnce, reason) {
+        const lostAt = Date.now();
+        this.#become({ at: "resuming", ...(reason && { reason }) });
+        for (let attempt = 0; !this.#ending.signal.aborted; attempt++) {
+            const expired = Date.now() - lostAt >= (this.#joined?.resumeSeconds ?? 0) * 1000;
+            if (expired && this.#state.at === "resuming")
+                this.#startRejoining();
+            try {
+                if (!atOnce || attempt > 0)
+                    await this.#pause(backoff(attempt, Math.random()));
+                if (this.#state.at === "resuming")
+                    return await this.#resume();
+                return await this.#rejoin();
+            }
+            catch (reason) {
+                if (this.#ending.signal.aborted)
+                    return;
+                const error = asParleyError(reason, "connection");
+                if (this.#state.at === "resuming" && !isPassing(error)) {
+                    attempt = -1;
+                    this.#startRejoining();
+                }
+                else if (!isPassing(error) || Date.now() - lostAt > giveUpMs) {
+                    return this.#end(error, true);
+                }
+                if (error.retrySeconds)
+                    await this.#pause(error.retrySeconds * 1000).catch(() => undefined);
+            }
+        }
+    }
+    #startRejoining() {
+        this.#joined = undefined;
+        for (const id of [...this.#waiting.keys()]) {
+            this.#drop(id, new ConnectionError("The connection was lost before the server answered."));
+        }
+        this.#ledger.restart();
+        this.#become({ at: "rejoining" });
+    }
+    async #resume() {
+        if (!this.#joined)
+            throw new ParleyError("session-expired", "The session cannot be resumed.");
+        const { session, resumeToken } = this.#joined;
+        const seq = this.#ledger.seen;
+        const { replayed } = await this.#attach("resume", { protocol: limits.protocol, session, token: resumeToken, seq });
+        this.#schedulePing();
+        await this.#replayed(seq + replayed);
+        this.#opened();
+    }
+    async #rejoin() {
+        const joined = await this.#attach("join", this.#join);
+        this.#joined = joined;
+        this.#schedulePing();
+        this.#opened();
+        this.#observer.rejoined(joined);
+    }
+    /** A lost session joins again as this participant. */
+    remember(identity) {
+        this.#join.identity = identity;
+    }
+    #pause(ms) {
+        return new Promise((resolve, reject) => {
+            const { signal } = this.#ending;
+            const done = (act) => () => {
+                clearTimeout(timer);
+                signal.removeEventListener("abort", aborted);
+                this.#wake = undefined;
+                act();
+            };
+            const aborted = done(() => reject(signal.reason));
+            const timer = setTimeout(done(resolve), ms);
+            this.#wake = done(resolve);
+            signal.addEventListener("abort", aborted);
+        });
+    }
+    #end(error, tell) {
+        if (this.#state.at === "ended")
+            return;
+        this.#state = { at: "ended", error };
+        this.#ending.abort(error);
+        for (const id of [...this.#waiting.keys()])
+            this.#drop(id, error);
+        this.#detach();
+        if (tell)
+            this.#observer.stateChanged(this.#state);
+    }
+    #become(state) {
+        if (this.#state.at === state.at || this.#state.at === "ended")
+            return;
+        this.#state = state;
+        this.#observer.stateChanged(state);
+    }
+}
+/** The pause before a try: 0.3 s, doubling up to 5 s, ± a quarter so that clients of a restarted server do not come at once. */
+export function backoff(attempt, random) {
+    return Math.min(backoffMs.first * 2 ** Math.min(attempt, 16), backoffMs.most) * (0.75 + random / 2);
+}
+function tooLarge(type) {
+    return new LimitError("too-large", `The request "${type}" is too large.`, { next: "Send less at once." });
+}
+/** Whether trying again can help. */
+function isPassing(error) {
+    switch (error.code) {
+        case "connection":
+        case "timeout":
+        case "overloaded":
+        case "draining":
+        case "rate":
+        case "internal":
+            return true;
+        default:
+            return false;
+    }
+}
+//# sourceMappingURL=session.js.map

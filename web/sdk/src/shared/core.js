@@ -1,0 +1,475 @@
+// One record that is subscribed to: its replica, its writes on their way to the server, and who is told what has changed. Records and lists
+// are two views of it.
+import { asParleyError, ConnectionError, fromWire, LimitError } from "../errors.js";
+import { limits } from "../wire.gen.js";
+import { badRequest, equal, take } from "./json.js";
+import { maxHeard } from "./limits.js";
+import { pause, tell } from "./link.js";
+import { get } from "./path.js";
+import { Replica } from "./replica.js";
+import { conflict, fateOf, isRepeatable, meet, merged, missing, newWrite, nextBatch } from "./write.js";
+export class Core {
+    name;
+    #owner;
+    #options;
+    #replica = new Replica();
+    #watchers = new Set();
+    #observers = new Set();
+    /** What was told and is not dealt with: a subscription's changes may come before its reply. */
+    #heard = [];
+    subscribed;
+    #settleSubscribed;
+    #asks = 0;
+    #isSending = false;
+    /** It is being found out whether writes without a reply were carried out: nothing is sent. */
+    #isInDoubt = false;
+    #isTelling = false;
+    #isProvided = false;
+    #ended;
+    constructor(name, options, owner) {
+        this.name = name;
+        this.#options = options;
+        this.#owner = owner;
+        this.subscribed = new Promise((resolve, reject) => (this.#settleSubscribed = { resolve, reject }));
+        this.subscribed.catch(() => undefined); // views of what was kept are told that it has ended
+    }
+    get view() {
+        return this.#replica.view;
+    }
+    get version() {
+        return this.#replica.version;
+    }
+    get isProvided() {
+        return this.#isProvided;
+    }
+    /** Whether the server tells each change. */
+    get isLive() {
+        return this.#replica.isLive;
+    }
+    /** What is worth keeping in this browser. Operations on lists are not: to repeat them may do them twice. */
+    get kept() {
+        const { document, have, writes } = this.#replica;
+        const isSent = ({ isUnderway, isUncertain }) => isUnderway || isUncertain;
+        const isKept = ({ operations = [], options }) => operations.length > 0 && options.version === undefined && operations.every(({ op }) => op === "set" || op === "erase");
+        const unconfirmed = writes.filter((w) => !w.written);
+        const isWhole = unconfirmed.every((w) => !isSent(w) || isKept(w)); // what was sent as one can be judged as one alone
+        const kept = (w) => ({ operations: w.operations ?? [], isSent: isSent(w), ...(isSent(w) && isWhole && { since: w.since }) });
+        return {
+            name: this.name,
+            ...(have ?? { incarnation: 0, version: 0 }),
+            ...(document !== undefined && { value: document }),
+            writes: unconfirmed.filter(isKept).map(kept),
+        };
+    }
+    /** Whether there are writes whose version is not here. */
+    get isPending() {
+        return this.#replica.writes.length > 0;
+    }
+    /** What is named when subscribing again. */
+    get have() {
+        return { name: this.name, ...this.#replica.have };
+    }
+    observe(observer) {
+        this.#observers.add(observer);
+        return () => void this.#observers.delete(observer);
+    }
+    /** Calls with what is at a path when that is another value, deeply compared, and with the one that it was called with before. */
+    watch(path, fn) {
+        const value = get(this.view, path);
+        const watcher = { path, last: value, next: value, by: undefined, fn };
+        this.#watchers.add(watcher);
+        return () => void this.#watchers.delete(watcher);
+    }
+    /** Writes, at once as it is seen here; resolves when the server has carried it out, and its version is here. */
+    write(operations, options = {}) {
+        return new Promise((resolve, reject) => this.#begin([newWrite(operations, options, { resolve, reject })]));
+    }
+    /** Writes the whole document: where it is said how to merge, only in place of what was seen. */
+    replace(operation, options = {}) {
+        return new Promise((resolve, reject) => {
+            const write = newWrite([operation], options, { resolve, reject });
+            if (this.#options.merge !== undefined && options.version === undefined)
+                write.seen = 0;
+            this.#begin([write]);
+        });
+    }
+    /** Writes in parts. What is behind one that is not carried out is not written; the promise then rejects as that one. */
+    writeParts(parts) {
+        return new Promise((resolve, reject) => {
+            const before = { resolve: () => undefined, reject: () => undefined }; // the last one ends with whichever does
+            const writes = parts.map((operations, i) => newWrite(operations, {}, i < parts.length - 1 ? before : { resolve, reject }));
+            for (const [i, write] of writes.entries())
+                write.next = writes[i + 1];
+            this.#begin(writes);
+        });
+    }
+    /** Shows writes, all of them or none. */
+    #begin(writes) {
+        if (this.#ended)
+            throw this.#ended;
+        for (const { operations } of writes) {
+            if (operations?.length === 0)
+                throw badRequest("The write has no operation.");
+            if ((operations?.length ?? 0) > limits.maxWriteOperations) {
+                throw new LimitError("limit", `More than ${limits.maxWriteOperations} operations in one write.`, { next: "Write in parts." });
+            }
+        }
+        this.#change(() => {
+            const admitted = [];
+            try {
+                for (const write of writes) {
+                    this.#owner.admit(write.bytes);
+                    admitted.push(write);
+                    this.#replica.add(write);
+                }
+            }
+            catch (reason) {
+                for (const { bytes } of admitted)
+                    this.#owner.settled(bytes);
+                this.#replica.drop(admitted);
+                throw reason;
+            }
+        }, this.#owner.asker.identity);
+        this.#owner.ready(this);
+    }
+    /** What this browser has kept. Its writes may have been carried out: they meet the record when the server has told it. */
+    known({ incarnation, version, value, writes }) {
+        this.#change(() => {
+            if (value !== undefined)
+                this.#replica.known(incarnation, version, take(value));
+            for (const write of writes)
+                this.#again(write);
+        });
+    }
+    #again({ operations, isSent, since }) {
+        const discarded = (error) => {
+            if (this.#ended)
+                return; // it is kept further
+            this.#tellObservers((observer) => observer.discarded?.(operations, error));
+        };
+        const write = newWrite(operations, {}, { resolve: () => undefined, reject: discarded }); // whoever made it is not there any more
+        write.isUncertain = isSent;
+        write.since = since ?? NaN;
+        try {
+            this.#replica.add(write);
+        }
+        catch {
+            return; // it does not fit what was kept
+        }
+        try {
+            this.#owner.admit(write.bytes);
+        }
+        catch {
+            this.#replica.drop([write]);
+        }
+    }
+    // What the server tells.
+    /** How often it was subscribed to: only the newest result counts. */
+    get asks() {
+        return this.#asks;
+    }
+    /** It is subscribed to. */
+    asked() {
+        this.#replica.asked();
+        return ++this.#asks;
+    }
+    /** The result of subscribing. */
+    taken({ record, error }) {
+        if (!record)
+            return this.end(error ? fromWire(error) : new ConnectionError("The server did not say what the record is."));
+        const { isLive, document, have, writes } = this.#replica;
+        this.#change(() => {
+            this.#replica.take(record);
+            if (!isLive)
+                this.#meetAgain({ document, have, writes: [...writes] });
+            this.#provide(record.provided ?? false);
+            this.#catchUp();
+        });
+        this.#settleSubscribed?.resolve();
+        this.#settleSubscribed = undefined;
+        this.#owner.ready(this);
+    }
+    told(event) {
+        this.#heard.push(event);
+        if (this.#heard.length > maxHeard)
+            this.#heard.shift(); // what follows it does not follow what will be here: it is read anew
+        this.#change(() => this.#catchUp(), this.isLive && "by" in event ? event.by : undefined); // else it is one of several
+    }
+    #catchUp() {
+        while (this.#replica.isLive) {
+            const event = this.#heard.shift();
+            if (!event)
+                return;
+            if ("provided" in event)
+                this.#provide(event.provided);
+            else if (!("operations" in event))
+                this.#replica.deleted(event);
+            else if (this.#replica.changed(event) === "lost") {
+                this.#replica.lose();
+                this.#owner.resubscribe(this);
+            }
+        }
+    }
+    /** The server tells no more of it, until it is subscribed to again. */
+    lose() {
+        this.#replica.lose();
+        this.#heard.length = 0;
+    }
+    /** It is over: not allowed any more, closed, or the session has ended. */
+    end(error) {
+        if (this.#ended)
+            return;
+        this.#ended = error;
+        this.lose();
+        this.#change(() => this.#giveUp(this.#replica.writes, error));
+        this.#settleSubscribed?.reject(error);
+        this.#settleSubscribed = undefined;
+        this.#tellObservers((observer) => observer.ended(error));
+    }
+    /** Sends what is next; undefined: nothing can be sent now. */
+    send() {
+        if (this.#isSending || this.#isInDoubt || this.#ended || !this.#replica.isLive)
+            return undefined;
+        const batch = nextBatch(this.#replica.writes);
+        return batch.length > 0 ? this.#send(batch) : undefined;
+    }
+    async #send(batch) {
+        this.#isSending = true;
+        for (const write of batch)
+            [write.isUnderway, write.since] = [true, this.#replica.newest(write.target)];
+        this.#owner.keep(this);
+        try {
+            const written = await this.#ask(batch);
+            if (!this.#ended)
+                this.#change(() => this.#done(batch, written));
+        }
+        catch (reason) {
+            const error = asParleyError(reason);
+            if (this.#ended)
+                return;
+            this.#change(() => this.#refused(batch, error));
+            if (this.#owner.asker.isCrowded(error))
+                await pause(error);
+        }
+        finally {
+            this.#isSending = false;
+        }
+    }
+    async #ask(batch) {
+        const { asker } = this.#owner;
+        const { options = {}, seen, target = 0, operations } = batch[0] ?? {};
+        const { version = seen } = options;
+        const base = { name: this.name, ...(version !== undefined && { version }), ...(target > 0 && version !== 0 && { incarnation: target }) };
+        if (!operations) {
+            await asker.ask("record-delete", base);
+            return undefined;
+        }
+        const { durable, ttlSeconds, history } = this.#options;
+        const initial = { ...(ttlSeconds !== undefined && { ttlSeconds }), ...(history !== undefined && { history }) };
+        const creating = { ...(durable !== undefined && { durable }), ...(Object.keys(initial).length > 0 && { initial }) };
+        const all = batch.flatMap((w) => w.operations ?? []);
+        return asker.ask("record-write", { ...base, operations: all, ...(target === 0 && creating), ...options });
+    }
+    #done(batch, written) {
+        for (const { bytes } of batch)
+            this.#owner.settled(bytes);
+        if (written)
+            return this.#replica.acknowledge(batch, written);
+        this.#replica.drop(batch);
+        const target = batch[0]?.target ?? 0;
+        if (target > 0)
+            this.#replica.deleted({ incarnation: target, version: Infinity });
+        for (const { resolve } of batch)
+            resolve({ incarnation: target, version: 0 });
+    }
+    #refused(batch, error) {
+        const isLost = error.code === "connection";
+        for (const write of batch) {
+            write.isUnderway = false;
+            write.isUncertain ||= isLost;
+            write.isHidden &&= isLost; // else it is not in the record, whatever was read
+        }
+        this.#replica.see();
+        if (isLost || this.#owner.asker.isCrowded(error))
+            return;
+        switch (error.code) {
+            case "conflict":
+                return this.#conflict(batch, "current" in error ? error.current : undefined);
+            case "not-found":
+                if (batch[0]?.isUncertain && !batch[0].operations)
+                    return this.#done(batch, undefined);
+                break;
+            case "internal":
+            case "timeout": // perhaps it was carried out
+                this.#replica.lose();
+                this.#owner.resubscribe(this);
+                return this.#giveUp(batch, error);
+        }
+        // Those without operations were merged into the one before.
+        if (batch.filter((w) => w.operations?.length !== 0).length === 1)
+            return this.#giveUp(batch, error);
+        for (const write of batch)
+            write.isAlone = true;
+    }
+    #conflict(batch, current) {
+        if (!current)
+            return this.#giveUp(batch, conflict(current));
+        if (!this.#replica.isLive)
+            return; // it meets the record when that is read anew
+        const target = batch[0]?.target ?? 0;
+        if (current.version === 0)
+            this.#replica.deleted({ incarnation: target, version: Infinity });
+        else
+            this.#replica.take(current);
+        const { incarnation, version } = this.#replica; // perhaps newer than what was told
+        this.#merge(batch, this.#now, version > 0 && incarnation === target);
+        this.#replica.see();
+    }
+    /** Writes that waited meet the record, once it is known of those without a reply whether they were carried out. */
+    #meetAgain(before) {
+        this.#isInDoubt = false;
+        const { incarnation, version, document } = this.#replica;
+        const doubtful = before.writes.filter((w) => w.isUncertain && !w.isUnderway && !w.written && w.operations && (w.target || incarnation) === incarnation);
+        const since = doubtful[0]?.since ?? version;
+        const documents = new Map([[0, undefined], [version, document]]);
+        if (before.have?.incarnation === incarnation)
+            documents.set(before.have.version, before.document);
+        const isNear = version - since <= limits.maxHistory + 1;
+        const versions = isNear ? Array.from({ length: version - since + 1 }, (_, i) => since + i) : [NaN, version];
+        const judge = () => {
+            const fate = fateOf(doubtful, versions.map((v) => (documents.has(v) ? documents.get(v) : missing)));
+            this.#judge(doubtful, typeof fate === "number" ? { incarnation, version: versions[fate] ?? 0 } : fate);
+            this.#meet(before);
+        };
+        const wanted = versions.filter((v) => v > 0 && !documents.has(v));
+        if (wanted.length === 0)
+            return judge();
+        this.#isInDoubt = true;
+        for (const write of doubtful)
+            write.isHidden ||= !isRepeatable(write); // perhaps it is in there, and would be seen twice
+        this.#replica.see();
+        void this.#look(wanted, incarnation, documents).then((isKnown) => isKnown && this.#change(judge)).then(() => this.#owner.ready(this));
+    }
+    /** Reads earlier versions; false: the record is read anew by then, or has ended. */
+    async #look(versions, incarnation, documents) {
+        const asks = this.#asks;
+        const results = await this.#owner.read(versions.map((version) => ({ name: this.name, version }))).catch(() => []);
+        if (this.#ended || !this.#replica.isLive || asks !== this.#asks)
+            return false;
+        for (const { record, value } of results)
+            if (record?.incarnation === incarnation)
+                documents.set(record.version, value);
+        this.#isInDoubt = false;
+        return true;
+    }
+    /** Writes that were sent as one and have no reply end, or wait like others. */
+    #judge(doubtful, fate) {
+        if (doubtful.length === 0)
+            return;
+        switch (fate) {
+            case "lost":
+                for (const write of doubtful)
+                    write.isUncertain = write.isHidden = false;
+                return;
+            case "unknown":
+                return this.#giveUp(doubtful, new ConnectionError("The connection was lost before the server answered: it is not known whether it was written.", {
+                    next: "Look at what is there, and write again if it is missing.",
+                }));
+            default:
+                return this.#done(doubtful, fate);
+        }
+    }
+    /** Writes that waited meet the record as it is now. Those that are underway have a reply to come. */
+    #meet({ document: before, have, writes }) {
+        const { incarnation, version, document } = this.#replica;
+        const isSameRecord = have ? incarnation === have.incarnation : before === undefined && version === 0;
+        const isSameVersion = isSameRecord && (have?.version ?? 0) === version;
+        const created = !have && version > 0; // meanwhile, where nothing was
+        const known = [before, ...writes.map((w) => w.after)];
+        for (const write of writes) {
+            if (write.written || write.isUnderway || !this.#replica.writes.includes(write))
+                continue; // or it was given up with one before it
+            const meeting = meet(write, known, document, isSameRecord || created, isSameVersion);
+            write.isHidden = false;
+            if (write.operations)
+                write.isUncertain = false; // else, where the record is gone, it was deleted
+            if (meeting === "conflict")
+                this.#merge([write], this.#now, isSameRecord || created);
+        }
+        this.#replica.retarget(writes);
+        this.#replica.see();
+    }
+    get #now() {
+        const { incarnation, version, document } = this.#replica;
+        return { name: this.name, incarnation, version, ...(document !== undefined && { value: document }) };
+    }
+    /** The application's merge may throw, or return what is no document. */
+    #merge(writes, remote, isSameRecord) {
+        try {
+            if (!merged(writes, this.#options.merge ?? "remote", remote, isSameRecord))
+                this.#giveUp(writes, conflict(remote));
+        }
+        catch (reason) {
+            this.#giveUp(writes, asParleyError(reason));
+        }
+    }
+    /** Ends writes, and with each that was not carried out those that follow it. */
+    #giveUp(writes, error) {
+        const ends = [...writes];
+        for (const write of this.#replica.writes)
+            if (write.next && !write.written && ends.includes(write))
+                ends.push(write.next);
+        for (const { written, bytes, resolve, reject } of this.#replica.drop(ends)) {
+            if (written)
+                resolve(written);
+            else {
+                this.#owner.settled(bytes);
+                reject(error);
+            }
+        }
+    }
+    #provide(provided) {
+        if (provided === this.#isProvided)
+            return;
+        this.#isProvided = provided;
+        this.#tellObservers((observer) => observer.provided?.(provided));
+    }
+    /** What one of them does may end another. */
+    #tellObservers(tellOne) {
+        for (const observer of [...this.#observers])
+            if (this.#observers.has(observer))
+                tellOne(observer);
+    }
+    /** Changes the replica, and tells what has come of it. What is changed by whom that tells is told afterwards, to everybody. */
+    #change(act, by) {
+        act();
+        if (!this.#ended)
+            this.#owner.keep(this);
+        for (const watcher of this.#watchers) {
+            const value = get(this.view, watcher.path);
+            if (equal(watcher.next, value))
+                continue;
+            watcher.by = watcher.next === watcher.last || watcher.by === by ? by : undefined;
+            watcher.next = value;
+        }
+        if (this.#isTelling)
+            return;
+        this.#isTelling = true;
+        while (this.#tellOnce())
+            ;
+        this.#isTelling = false;
+    }
+    #tellOnce() {
+        let told = false;
+        for (const watcher of [...this.#watchers]) {
+            const { last, next, by } = watcher;
+            watcher.last = next;
+            if (!this.#watchers.has(watcher) || equal(last, next))
+                continue;
+            told = true;
+            tell(() => watcher.fn(next, last, { by, version: this.version }));
+        }
+        return told;
+    }
+}
+//# sourceMappingURL=core.js.map

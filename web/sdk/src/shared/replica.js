@@ -1,0 +1,181 @@
+// A record as the server has it, and as it is seen here: with the writes that are not in there yet. It knows no time and no network.
+import { take } from "./json.js";
+import { applyAll } from "./patch.js";
+import { isRepeatable } from "./write.js";
+export class Replica {
+    #document;
+    #incarnation = 0;
+    #version = 0;
+    #isLive = false;
+    #view;
+    #writes = [];
+    /** As the server has it. */
+    get document() {
+        return this.#document;
+    }
+    /** The document with the writes that are on their way. */
+    get view() {
+        return this.#view;
+    }
+    /** 0: there is no such record. */
+    get version() {
+        return this.#document === undefined ? 0 : this.#version;
+    }
+    get incarnation() {
+        return this.#document === undefined ? 0 : this.#incarnation;
+    }
+    /** Whether the server tells each change. */
+    get isLive() {
+        return this.#isLive;
+    }
+    /** Those that are not part of the document, oldest first. */
+    get writes() {
+        return this.#writes;
+    }
+    /** What is named when subscribing again. */
+    get have() {
+        return this.#document === undefined ? undefined : { incarnation: this.#incarnation, version: this.#version };
+    }
+    /** The server tells no more what changes. */
+    lose() {
+        this.#isLive = false;
+    }
+    /** What was known before there was a connection. */
+    known(incarnation, version, document) {
+        this.#have(incarnation, version, document);
+    }
+    /** It is asked what the record is. What the server has carried out before will be in there. */
+    asked() {
+        for (const write of this.#writes)
+            write.isRead ||= write.written !== undefined;
+    }
+    /** The record as it is, from the reply to the newest subscription, or from a conflict. */
+    take({ incarnation, version, same, value }) {
+        if (this.#isLive && (same || this.#isKnown(incarnation, version)))
+            return;
+        if (!this.#isLive) {
+            this.#settle((w) => w.isRead);
+            if (!same)
+                [this.#incarnation, this.#version] = [0, 0]; // what is read anew counts, also where a scope began anew
+        }
+        this.#isLive = true;
+        if (same)
+            return;
+        for (const write of this.#writes)
+            write.isHidden ||= write.isUnderway && !isRepeatable(write);
+        this.#have(incarnation, version, version === 0 ? undefined : take(value));
+    }
+    /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */
+    changed({ incarnation, version, operations }) {
+        if (this.#isKnown(incarnation, version))
+            return "known";
+        const follows = this.#document === undefined ? version === 1 : incarnation === this.#incarnation && version === this.#version + 1;
+        if (!follows)
+            return "lost";
+        try {
+            this.#have(incarnation, version, applyAll(this.#document, operations));
+            return "applied";
+        }
+        catch {
+            return "lost";
+        }
+    }
+    deleted({ incarnation, version }) {
+        if (incarnation < this.#incarnation || this.#document === undefined)
+            return "known";
+        this.#have(incarnation, version, undefined);
+        return "applied";
+    }
+    /** The newest version that is known of an incarnation. */
+    newest(incarnation) {
+        const version = incarnation === this.incarnation ? this.version : 0;
+        return this.#writes.reduce((newest, { written }) => (written && written.incarnation === incarnation ? Math.max(newest, written.version) : newest), version);
+    }
+    add(write) {
+        const after = write.operations ? applyAll(this.#view, write.operations) : undefined;
+        write.target = this.#target();
+        if (write.seen !== undefined)
+            write.seen = this.#writes.reduce(behind, this.version);
+        write.after = this.#view = after;
+        this.#writes.push(write);
+    }
+    /** Takes writes out; returns those that were in. */
+    drop(gone) {
+        const there = this.#writes.filter((w) => gone.includes(w));
+        this.#writes = this.#writes.filter((w) => !there.includes(w));
+        this.see();
+        return there;
+    }
+    /** The server has carried out writes, as one. What was made behind their creation of the record is for that. */
+    acknowledge(batch, written) {
+        for (const write of batch)
+            [write.written, write.isHidden, write.isUnderway] = [written, false, false];
+        const last = this.#writes.findLastIndex((w) => batch.includes(w));
+        for (const write of this.#writes.slice(last + 1)) {
+            write.target ||= written.incarnation;
+            if (written.version === (write.seen ?? NaN) + 1)
+                write.seen = written.version;
+            if (!write.operations)
+                break;
+        }
+        this.see();
+    }
+    /** Those of these writes that are not underway have met the record that is here now, and are for that. */
+    retarget(met) {
+        let [target, version] = [this.incarnation, this.version];
+        for (const write of this.#writes) {
+            if (!write.isUnderway && met.includes(write))
+                [write.target, write.seen] = [target, write.seen === undefined ? undefined : version];
+            if (!write.operations)
+                target = 0;
+            version = behind(version, write);
+        }
+    }
+    /** Makes the view anew. Writes are out when the document has them. */
+    see() {
+        this.#settle(({ written }) => written !== undefined && this.#isKnown(written.incarnation, written.version));
+        this.#view = this.#writes.reduce((view, w) => (w.isHidden ? view : seen(view, w.operations)), this.#document);
+    }
+    #settle(isOver) {
+        const over = this.#writes.filter(isOver);
+        if (over.length === 0)
+            return;
+        this.#writes = this.#writes.filter((w) => !over.includes(w));
+        for (const { resolve, written } of over)
+            if (written)
+                resolve(written);
+    }
+    /** Which incarnation a write is for that is made now; 0: none is known, or it will be another. */
+    #target() {
+        return this.#writes.reduce((target, w) => (w.operations ? Math.max(target, w.written?.incarnation ?? 0) : 0), this.incarnation);
+    }
+    #isKnown(incarnation, version) {
+        return incarnation < this.#incarnation || (incarnation === this.#incarnation && version <= this.#version);
+    }
+    #have(incarnation, version, document) {
+        this.#document = document;
+        this.#version = version;
+        // What does not exist has no incarnation of its own; the one before tells late events from new ones.
+        if (incarnation > 0)
+            this.#incarnation = incarnation;
+        this.see();
+    }
+}
+/** The version that is seen behind a write, where the one before it was seen: the next one, if nobody else has written in between. */
+function behind(version, { operations, written }) {
+    if (!operations)
+        return 0;
+    return written?.version === version + 1 ? written.version : version;
+}
+/** A write on its way that no longer fits what others have made of the document is the server's to refuse. */
+function seen(view, operations) {
+    if (!operations)
+        return undefined;
+    try {
+        return applyAll(view, operations);
+    }
+    catch {
+        return view;
+    }
+}
+//# sourceMappingURL=replica.js.map
