@@ -122,3 +122,58 @@ func inLog(t *testing.T, s *sharer) (names []string) {
 	}
 	return names
 }
+
+// A listener is told of all of five thousand names, and when it goes the next one is, and neither has got too much to be told.
+func TestScenarioListensToThousands(t *testing.T) {
+	const sessions, each = 10, 500
+	n := startNode(t)
+	defer n.stop()
+	for i := range sessions {
+		s := share(t, n, "tea", fmt.Sprint("ann", i))
+		for first := 0; first < each; first += each / 2 {
+			names := make([]string, each/2)
+			for k := range names {
+				names[k] = fmt.Sprintf("stock/%d/%d", i, first+k)
+			}
+			if got := s.items(wire.TypeEventSubscribe, wire.EventNames{Names: names}); len(got) != len(names) {
+				t.Fatal(got)
+			}
+		}
+		go s.readToEnd()
+	}
+	first, second := share(t, n, "tea", "pro1"), share(t, n, "tea", "pro2")
+	for _, s := range []*sharer{first, second} {
+		if got := s.ask(wire.TypeListen, wire.Listen{Kind: wire.ListenEvents, Pattern: "stock/*"}); got != "{}" {
+			t.Fatal(got)
+		}
+	}
+	first.hears(sessions * each)
+	first.ask(wire.TypeLeave, struct{}{})
+	go first.readToEnd()
+	second.hears(sessions * each)
+	go second.readToEnd()
+}
+
+// hears reads until the session was told of so many names that are its to provide.
+func (s *sharer) hears(names int) {
+	s.t.Helper()
+	told := slices.Clone(s.told)
+	for got := 0; ; {
+		for _, m := range told {
+			var b wire.ListenStart
+			switch m.Type {
+			case wire.TypeResync, wire.TypeStateLost, wire.TypeEnded:
+				s.t.Fatalf("after %d names: %s %s", got, m.Type, m.Body)
+			case wire.TypeListenStart:
+				if err := json.Unmarshal(m.Body, &b); err != nil {
+					s.t.Fatal(err)
+				}
+				got += len(b.Names)
+			}
+		}
+		if got >= names {
+			return
+		}
+		told = []wire.Message{s.next()}
+	}
+}
