@@ -141,6 +141,14 @@ func stateFinding(data string) doctor.Finding {
 	if err := nats.Check(folder, stateLog); err != nil {
 		f.Level, f.Text, f.Cause = doctor.Fault, "durable records are refused", err.Error()
 		f.Next = restoreState + ": " + folder
+		return f
+	}
+	for _, log := range []string{roomLog, changesLog} {
+		if err := nats.Check(folder, log); err != nil {
+			f.Level, f.Text, f.Cause = doctor.Warning, "some of the rooms' logs is damaged", err.Error()
+			f.Next = "nothing, for the server sets aside what is damaged when it starts, and the rest is there; but look into the system's log for faults of the disk"
+			return f
+		}
 	}
 	return f
 }

@@ -150,6 +150,15 @@ func (n *node) reportSessions(s *obs.Samples) {
 			{"state_unstored_total", "Commits of durable records that could not be stored: writes that were refused, or of which nobody knows.", n.scopes.Unstored()},
 		})
 	}
+	if n.store != nil {
+		c := n.store.Stats()
+		s.Gauge("store_faulty", "1 while the disk of the data folder does not take what is written, and it is tried again.", boolean(c.Faulty))
+		s.Gauge("store_damaged_blocks", "Files of rooms' logs that were found damaged, and set aside, since the server started.", float64(c.Damaged))
+		counters(s, []counter{
+			{"store_faults_total", "Times that the disk of the data folder did not take what was written.", c.Faults},
+			{"store_unreadable_total", "Readings that failed, as the disk of the data folder did not give what it has.", c.Unreadable},
+		})
+	}
 	if n.journal != nil {
 		counters(s, []counter{{"room_log_dropped_entries_total", "Entries of rooms' logs that were not stored, as the disk did not keep up.", n.journal.Dropped()}})
 	}

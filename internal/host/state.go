@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -20,8 +21,8 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
-// stateLog is where durable records are in the store; nothing of it may be lost.
-const stateLog = "STATE"
+// stateLog is where durable records are in the store; nothing of it may be lost. Of rooms' logs, roomLog and changesLog, what is whole is served where some is damaged.
+const stateLog, roomLog, changesLog = "STATE", "LOG", "CHANGES"
 
 // stateFolder is where the store is in a data folder.
 func stateFolder(data string) string { return filepath.Join(data, "state") }
@@ -38,7 +39,7 @@ func (n *node) openStore() {
 		return
 	}
 	folder := stateFolder(n.cfg.Data)
-	store, err := nats.Open(folder, stateLog)
+	store, err := nats.Start(nats.Config{Dir: folder, Whole: []string{stateLog}, Mended: []string{roomLog, changesLog}, Logger: n.log})
 	if errors.Is(err, nats.ErrDamaged) {
 		n.log.Error("shared state: durable records are refused, and rooms have no logs, because what is stored is damaged. It was left as it is; all else works. "+
 			"What to do: "+restoreState, "folder", folder, "err", err)
@@ -65,14 +66,14 @@ func (n *node) buildJournal(b bus.Bus) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stateTime)
 	defer cancel()
 	half := bus.Limits{MaxBytes: n.cfg.RoomLogBytes / 2, MaxAge: n.cfg.RoomLogAge, Forget: true}
-	log, err := n.store.Log(ctx, "LOG", half)
-	changes, changesErr := n.store.Log(ctx, "CHANGES", half)
+	log, err := n.store.Log(ctx, roomLog, half)
+	changes, changesErr := n.store.Log(ctx, changesLog, half)
 	if err := errors.Join(err, changesErr); err != nil {
 		n.log.Error("the logs of rooms cannot be opened in the data folder: rooms have none; all else works", "err", err)
 		return nil
 	}
 	n.journal, err = journal.New(journal.Config{
-		Bus: b, Log: log, Changes: changes, Logger: n.log,
+		Bus: b, Log: log, Changes: changes, Logger: n.log, Mended: func() time.Time { return n.store.Damage().At },
 		ReadsAny: func(room string, by state.Caller, record string) bool {
 			return state.ReadsAny(n.mayState(wire.ScopeRoom, room), by, record)
 		},
