@@ -2,15 +2,18 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -127,8 +130,38 @@ func (l *kept) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-// While the disk is full a room goes on: chat is told, and what is not durable is written. Of durable records the first write that meets it is uncertain, and the others are refused before they begin: nobody's
-// subscription ends again and again. When there is room, all of it is stored, what was said meanwhile too, without a restart, and nothing that was acknowledged is lost.
+// durable is what /metrics says of durable records.
+func (n *node) durableGauge() string {
+	w := httptest.NewRecorder()
+	n.metrics.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	_, value, _ := strings.Cut(w.Body.String(), "\nparley_state_durable ")
+	value, _, _ = strings.Cut(value, "\n")
+	return value
+}
+
+// counted counts what a session is told, by type.
+func (s *session) counted(of string) (count func() int, stop func()) {
+	var told atomic.Int64
+	ctx, cancel := context.WithCancel(s.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			var m wire.Message
+			_, b, err := s.conn.Read(ctx)
+			if err != nil {
+				return
+			}
+			if err := json.Unmarshal(b, &m); err == nil && m.Type == of {
+				told.Add(1)
+			}
+		}
+	}()
+	return func() int { return int(told.Load()) }, func() { cancel(); <-done }
+}
+
+// While the disk is full a room goes on: chat is told, and what is not durable is written. Of durable records the first write that meets it is uncertain, and the others are refused before they begin: its scope's
+// subscriptions end once, and not again. When there is room, all of it is stored, what was said meanwhile too, without a restart, and nothing that was acknowledged is lost. /metrics has it.
 func TestScenarioFullDisk(t *testing.T) {
 	if inMounts(t) {
 		return
@@ -140,7 +173,7 @@ func TestScenarioFullDisk(t *testing.T) {
 	t.Cleanup(func() { _ = unix.Unmount(data, 0) })
 	var log kept
 	n := startLogging(t, slog.NewTextHandler(&log, nil), "--data", data)
-	defer n.stop()
+	defer func() { n.stop() }()
 	c := dial(t, n)
 	id := uint64(0)
 	ask := func(kind, body string) wire.Message {
@@ -155,6 +188,10 @@ func TestScenarioFullDisk(t *testing.T) {
 	if refused := write(1); refused != nil {
 		t.Fatal(refused)
 	}
+	bob := dial(t, n)
+	bob.request(1, wire.TypeJoin, `{"protocol":1,"room":"tea","identity":"bob"}`)
+	lost, stop := bob.counted(wire.TypeStateLost)
+	defer stop()
 	filler, err := os.Create(filepath.Join(data, "filler"))
 	for err == nil {
 		_, err = filler.Write(make([]byte, 4096))
@@ -177,13 +214,17 @@ func TestScenarioFullDisk(t *testing.T) {
 			t.Errorf("what is not durable: %v", refused)
 		}
 	}
-	if took := time.Since(began); took > 5*time.Second || !n.store.Stats().Faulty || n.scopes.Unstored() != 1 {
-		t.Errorf("it took %v; %+v, %d commits were not stored", took, n.store.Stats(), n.scopes.Unstored())
+	if took := time.Since(began); took > 5*time.Second || !n.store.Stats().Faulty || n.scopes.Unstored() != 1 || lost() != 1 || n.durableGauge() != "0" {
+		t.Errorf("it took %v; %+v, %d commits were not stored, bob has lost his subscriptions %d times; durable: %s", took, n.store.Stats(), n.scopes.Unstored(), lost(), n.durableGauge())
+	}
+	kept := ask(wire.TypeRecordRead, `{"scope":"server","records":[{"name":"board"}]}`)
+	if !bytes.Contains(kept.Body, []byte(`"n":"1x`)) {
+		t.Errorf("what is stored: %.200s", kept.Body)
 	}
 	if err := errors.Join(filler.Close(), os.Remove(filler.Name())); err != nil {
 		t.Fatal(err)
 	}
-	for n.store.Stats().Faulty {
+	for n.durableGauge() != "1" {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if refused := write(4); refused != nil {
@@ -192,7 +233,18 @@ func TestScenarioFullDisk(t *testing.T) {
 	for !bytes.Contains(ask(wire.TypeLogRead, `{}`).Body, []byte("number 19.")) {
 		time.Sleep(10 * time.Millisecond)
 	}
+	if lost() != 1 {
+		t.Errorf("when there is room bob has lost his subscriptions %d times", lost())
+	}
 	if n.journal.Dropped() != 0 || log.count("nothing can be stored") != 1 || log.count("level=ERROR") > 3 {
 		t.Errorf("%d entries were dropped; the log says %s", n.journal.Dropped(), &log.text)
+	}
+	n.stop()
+	n = startNode(t, "--data", data)
+	c, id = dial(t, n), 0
+	ask(wire.TypeJoin, `{"protocol":1,"room":"tea","identity":"ann"}`)
+	there := ask(wire.TypeRecordRead, `{"scope":"server","records":[{"name":"board"}]}`)
+	if !bytes.Contains(there.Body, []byte(`"n":"4x`)) || !bytes.Contains(there.Body, []byte(`"version":2`)) {
+		t.Errorf("after a start: %.200s", there.Body)
 	}
 }
