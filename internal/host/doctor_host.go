@@ -157,8 +157,8 @@ func stateFinding(data string) doctor.Finding {
 func unstoredFinding(data string) doctor.Finding {
 	return doctor.Finding{
 		Area: "shared state", Level: doctor.Fault, Text: "the running server refuses durable records, and its rooms have no logs",
-		Cause: "when it started it could not use " + fullPath(stateFolder(data)) + ": another server had it, or it may not write there; its log says which",
-		Next:  ownFolder + ", where it may write, and start it again",
+		Cause: "it cannot use " + fullPath(stateFolder(data)) + ": another server had it at the start, it may not write there, or the disk is full or fails; its log says which",
+		Next:  ownFolder + ", and start it again; make room, or mend the disk",
 	}
 }
 

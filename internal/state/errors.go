@@ -47,10 +47,11 @@ func checkName(name string) *wire.Error {
 	return nil
 }
 
-func checkCount(n int) *wire.Error {
+// checkCount is the rule for how many a bulk request may list, as the member of this name.
+func checkCount(n int, member string) *wire.Error {
 	switch {
 	case n == 0:
-		return badRequest("the request names nothing", "")
+		return badRequest("the request names nothing", "list in "+member+" what it is about")
 	case n > wire.MaxBulkNames:
 		return beyond(wire.MaxBulkNames, "items in one request")
 	}

@@ -16,7 +16,7 @@ type topic struct {
 
 // names carries out one request for several names, and replies item by item.
 func (s *Scope) names(names []string, one func(name string) *wire.Error) *wire.Error {
-	if refused := checkCount(len(names)); refused != nil {
+	if refused := checkCount(len(names), "names"); refused != nil {
 		return refused
 	}
 	body := wire.Subscribed{Results: make([]wire.NameResult, len(names))}
@@ -65,7 +65,7 @@ func (s *Scope) eventUnsubscribe(c EventUnsubscribe) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	if refused := checkCount(len(c.Names)); refused != nil {
+	if refused := checkCount(len(c.Names), "names"); refused != nil {
 		return refused
 	}
 	for _, name := range c.Names {

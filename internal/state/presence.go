@@ -143,7 +143,7 @@ func (s *Scope) follow(p *session, identity string, asks bool) *wire.Error {
 
 // identities carries out one request for several identities, item by item, and replies who of those that were not refused is there.
 func (s *Scope) identities(identities []string, one func(identity string) *wire.Error) *wire.Error {
-	if refused := checkCount(len(identities)); refused != nil {
+	if refused := checkCount(len(identities), "identities"); refused != nil {
 		return refused
 	}
 	body := wire.Present{Identities: []string{}}
@@ -220,7 +220,7 @@ func (s *Scope) presenceUnsubscribe(c PresenceUnsubscribe) *wire.Error {
 		s.unlink(p, ofEverybody)
 		return nil
 	}
-	if refused := checkCount(len(c.Identities)); refused != nil {
+	if refused := checkCount(len(c.Identities), "identities"); refused != nil {
 		return refused
 	}
 	for _, identity := range c.Identities {

@@ -79,7 +79,7 @@ func (s *Scope) recordRead(c RecordRead) *wire.Error {
 	if _, refused := s.asker(&c.By, false); refused != nil {
 		return refused
 	}
-	if refused := checkCount(len(c.Records)); refused != nil {
+	if refused := checkCount(len(c.Records), "records"); refused != nil {
 		return refused
 	}
 	bulk := s.newBulk(len(c.Records))
@@ -169,7 +169,7 @@ func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	if refused := checkCount(len(c.Records)); refused != nil {
+	if refused := checkCount(len(c.Records), "records"); refused != nil {
 		return refused
 	}
 	bulk := s.newBulk(len(c.Records))
@@ -284,7 +284,7 @@ func (s *Scope) recordUnsubscribe(c RecordUnsubscribe) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	if refused := checkCount(len(c.Records)); refused != nil {
+	if refused := checkCount(len(c.Records), "records"); refused != nil {
 		return refused
 	}
 	for _, item := range c.Records {

@@ -52,7 +52,7 @@ func (s *Scope) rpcUnprovide(c RPCUnprovide) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	if refused := checkCount(len(c.Names)); refused != nil {
+	if refused := checkCount(len(c.Names), "names"); refused != nil {
 		return refused
 	}
 	for _, name := range c.Names {
