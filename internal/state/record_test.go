@@ -529,3 +529,31 @@ func TestRepliesWait(t *testing.T) {
 		t.Error("when all is stored what is not there waits still")
 	}
 }
+
+// Rule: what is told of a record that is not stored, and had to wait once, is not overtaken by what is told of it next, however much is appended meanwhile.
+func TestNothingOfANameOvertakes(t *testing.T) {
+	c := room(t, "ann1", "bob1")
+	durable := func(name string) {
+		w, yes := c.writing("bob1", name, set("a", `1`)), true
+		w.Durable = &yes
+		must[wire.Written](c, w)
+	}
+	waits := func(value string) bool {
+		c.write("bob1", "cursor", set("a", value))
+		return c.heard[len(c.heard)-1].Waits
+	}
+	durable("board")
+	both := wire.RecordSubscribe{Records: []wire.RecordHave{{Name: "board"}, {Name: "cursor"}}}
+	must[wire.Records](c, RecordSubscribe{c.by("ann1"), both}) // its reply waits for the first entry
+	c.clients["ann1"].replicas["cursor"] = &replica{value: nothing{}}
+	durable("other")
+	first := waits(`1`) // for the second
+	c.apply(Settle{UpTo: 1})
+	if second := waits(`2`); !first || !second {
+		t.Errorf("the first change waits: %v, the second: %v", first, second)
+	}
+	c.apply(Settle{UpTo: 2})
+	if waits(`3`) {
+		t.Error("when all is stored, a change waits")
+	}
+}

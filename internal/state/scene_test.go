@@ -430,7 +430,7 @@ func (c *scene) check() {
 	}
 	for id, x := range c.clients {
 		for name, have := range x.replicas {
-			if len(c.store.held) > 0 && c.s.waits(name) {
+			if len(c.store.held) > 0 && c.s.unstored(name) {
 				continue // it is told later
 			}
 			r := c.s.records[name]
@@ -442,7 +442,7 @@ func (c *scene) check() {
 			}
 		}
 		for key, have := range x.parts {
-			if len(c.store.held) > 0 && c.s.waits(key.Name) {
+			if len(c.store.held) > 0 && c.s.unstored(key.Name) {
 				continue
 			}
 			var now Value

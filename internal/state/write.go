@@ -389,9 +389,18 @@ func (s *Scope) remove(r *record, by string, expired bool) {
 	s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordDeleted, body, s.waits(r.name))
 }
 
-// waits tells whether what shows this record has to wait for what was appended. So does what shows the successor of a durable record,
-// or that there is none any more, until the deletion is stored.
+// waits tells whether an effect that shows this record has to wait for what was appended. It does so for all of that, hence what follows it has to wait for
+// no less, or it would overtake it.
 func (s *Scope) waits(name string) bool {
+	if s.unsettled[name] > 0 {
+		s.unsettle(name)
+	}
+	return s.unstored(name)
+}
+
+// unstored tells whether what a record is may not be stored yet. So it is with a successor of a durable record, and where there is none any more, until
+// the deletion is stored.
+func (s *Scope) unstored(name string) bool {
 	r := s.records[name]
 	return r != nil && r.durable || s.unsettled[name] > 0
 }
