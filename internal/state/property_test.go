@@ -1,8 +1,11 @@
 package state
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -21,14 +24,11 @@ import (
 // checks it.
 func TestAnyInterleaving(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		durable := rapid.Bool().Draw(t, "durable")
-		c := &crowd{scene: newScene(t, Config{Durable: durable, MaxRecords: 3, MaxBytes: 6000}), t: t}
-		c.store.byHand = true
-		c.come(t)
+		c := newCrowd(t, Config{Durable: rapid.Bool().Draw(t, "durable"), MaxRecords: 3, MaxBytes: 6000}, "a", "a", "b", "*", "a/b")
 		t.Repeat(map[string]func(*rapid.T){
-			"come": c.come, "go": c.goAway, "subscribe": c.subscribes, "write": c.writes, "list": c.lists, "delete": c.deletes, "wait": c.waits,
+			"come": c.come, "again": c.comesAgain, "go": c.goAway, "subscribe": c.subscribes, "write": c.writes, "list": c.lists, "delete": c.deletes, "wait": c.waits,
 			"events": c.eventful, "provide": c.provides, "call": c.calls, "answer": c.answers, "listen": c.listens, "presence": c.presences, "copy": c.copies,
-			"sync": c.syncs, "crash": c.crashes, "rules": c.rules, "read": c.reads,
+			"sync": c.syncs, "crash": c.crashes, "rules": c.rules, "read": c.reads, "spare": c.spares, "": c.checkCrowd,
 		})
 		c.checkStored(c.stored)
 		c.sync(len(c.stored) - c.store.synced)
@@ -44,14 +44,55 @@ func TestAnyInterleaving(t *testing.T) {
 // Rule: the same of records alone, with more crashes and more of what clients remember.
 func TestAnyCrash(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := &crowd{scene: newScene(t, Config{Durable: rapid.Bool().Draw(t, "durable")}), t: t}
-		c.store.byHand = true
-		c.come(t)
+		c := newCrowd(t, Config{Durable: rapid.Bool().Draw(t, "durable")}, "a", "a", "b")
 		t.Repeat(map[string]func(*rapid.T){
 			"subscribe": c.subscribes, "write": c.writes, "list": c.lists, "delete": c.deletes, "wait": c.waits, "sync": c.syncs, "crash": c.crashes,
-			"read": c.reads, "rules": c.rules, "copy": c.copies,
+			"read": c.reads, "rules": c.rules, "copy": c.copies, "": c.checkCrowd,
 		})
 		c.checkStored(c.stored)
+	})
+}
+
+// Rule: the same of what is written, read, deleted and subscribed to, by few and under few names, so that much meets.
+func TestAnyWrites(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCrowd(t, Config{Durable: rapid.Bool().Draw(t, "durable"), MaxRecords: 2, MaxBytes: 5000}, "a", "a", "a", "b", "c")
+		t.Repeat(map[string]func(*rapid.T){
+			"subscribe": c.subscribes, "write": c.writes, "write more": c.writes, "list": c.lists, "list more": c.lists, "delete": c.deletes, "wait": c.waits,
+			"sync": c.syncs, "read": c.reads, "spare": c.spares, "": c.checkCrowd,
+		})
+		c.checkStored(c.stored)
+	})
+}
+
+// Rule: the same of who provides what.
+func TestAnyProviders(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCrowd(t, Config{}, "a", "a", "*")
+		t.Repeat(map[string]func(*rapid.T){
+			"come": c.come, "again": c.comesAgain, "go": c.goAway, "subscribe": c.subscribes, "events": c.eventful, "listen": c.listens, "listen more": c.listens,
+			"": c.checkCrowd,
+		})
+	})
+}
+
+// Rule: the same of calls.
+func TestAnyCalls(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCrowd(t, Config{}, "a", "a", "b")
+		t.Repeat(map[string]func(*rapid.T){
+			"come": c.come, "go": c.goAway, "provide": c.provides, "call": c.calls, "answer": c.answers, "answer more": c.answers, "wait": c.waits, "": c.checkCrowd,
+		})
+	})
+}
+
+// Rule: the same of who is there.
+func TestAnyPresence(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCrowd(t, Config{}, "a")
+		t.Repeat(map[string]func(*rapid.T){
+			"come": c.come, "again": c.comesAgain, "go": c.goAway, "presence": c.presences, "": c.checkCrowd,
+		})
 	})
 }
 
@@ -59,12 +100,28 @@ func TestAnyCrash(t *testing.T) {
 type crowd struct {
 	*scene
 	t      *rapid.T
+	names  *rapid.Generator[string]
 	came   int
 	asked  uint64
 	denied map[denial]bool
+	spare  int             // as the scope was told
+	born   uint64          // the last incarnation
+	was    map[edition]any // the documents that there were
 }
 
-var names = rapid.SampledFrom([]string{"a", "b", "*", "a/b"})
+// edition is a version of a record.
+type edition struct {
+	name                 string
+	incarnation, version uint64
+}
+
+// newCrowd is one of one, who uses these names, those most that are there several times.
+func newCrowd(t *rapid.T, config Config, names ...string) *crowd {
+	c := &crowd{scene: newScene(t, config), t: t, names: rapid.SampledFrom(names), spare: math.MaxInt, was: map[edition]any{}}
+	c.store.byHand = true
+	c.come(t)
+	return c
+}
 
 func (c *crowd) ids() []string {
 	var ids []string
@@ -87,18 +144,29 @@ func (c *crowd) come(t *rapid.T) {
 		t.Skip("enough")
 	}
 	c.came++
-	c.attachAs(Caller{
-		Session: fmt.Sprint("s", c.came), Identity: rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "identity"),
+	by, node := c.somebody(t, fmt.Sprint("s", c.came))
+	c.attachAs(by, node)
+}
+
+func (c *crowd) somebody(t *rapid.T, session string) (by Caller, node string) {
+	by = Caller{
+		Session: session, Identity: rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "identity"),
 		Grants: wire.Grants{Hidden: rapid.IntRange(0, 4).Draw(t, "hidden") == 0},
-	}, rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node"))
+	}
+	return by, rapid.SampledFrom([]string{"n1", "n2"}).Draw(t, "node")
+}
+
+// comesAgain attaches a session that is there, perhaps as somebody else.
+func (c *crowd) comesAgain(t *rapid.T) {
+	x := c.clients[c.some(t)]
+	x.caller, x.node = c.somebody(t, x.caller.Session)
+	c.apply(Attach{By: x.caller, Node: x.node})
 }
 
 func (c *crowd) leave(id string) {
 	c.t.Helper()
-	// Others may be told because of it, but nobody who is gone.
-	c.clients[id].clear()
+	delete(c.clients, id) // others may be told because of it, but nobody who is gone
 	c.apply(Detach{id})
-	delete(c.clients, id)
 	c.checkProviders()
 }
 
@@ -117,33 +185,34 @@ func (c *crowd) goAway(t *rapid.T) {
 }
 
 func (c *crowd) subscribes(t *rapid.T) {
-	id, name := c.some(t), names.Draw(t, "name")
+	id, name := c.some(t), c.names.Draw(t, "name")
 	path := rapid.SampledFrom([]string{"", "", "a", "a.b", "[0]", "[1].a"}).Draw(t, "path")
+	if rapid.IntRange(0, 3).Draw(t, "end") == 0 {
+		c.unwatch(id, wire.RecordName{Name: c.names.Draw(t, "other")}, wire.RecordName{Name: name, Path: path})
+		return
+	}
 	have := wire.RecordHave{Name: name, Path: path}
 	if known, ok := c.clients[id].memory[name]; ok && path == "" && rapid.Bool().Draw(t, "have") {
 		have.Incarnation, have.Version = known.incarnation, known.version
 	}
-	if rapid.IntRange(0, 3).Draw(t, "end") > 0 {
-		refused := c.subscribeHaving(id, have)
-		if denied := c.denies(c.clients[id].caller.Identity, Read, name); denied != (refused != nil) {
-			t.Fatalf("%s subscribes to %s: %v", id, name, refused)
+	refused := c.subscribeHaving(id, have)
+	if denied := c.denies(c.clients[id].caller.Identity, Read, name); denied != (refused != nil) {
+		t.Fatalf("%s subscribes to %s: %v", id, name, refused)
+	}
+}
+
+func (c *crowd) unwatch(id string, all ...wire.RecordName) {
+	must[wire.OK](c.scene, RecordUnsubscribe{c.by(id), wire.RecordUnsubscribe{Records: all}})
+	for _, one := range all {
+		if one.Path == "" {
+			delete(c.clients[id].replicas, one.Name)
+		} else {
+			delete(c.clients[id].parts, one)
 		}
-	} else {
-		c.unwatch(id, name, path)
-	}
-	c.checkProviders()
-}
-
-func (c *crowd) unwatch(id, name, path string) {
-	must[wire.OK](c.scene, RecordUnsubscribe{c.by(id), wire.RecordUnsubscribe{Records: []wire.RecordName{{Name: name, Path: path}}}})
-	if path == "" {
-		delete(c.clients[id].replicas, name)
-	} else {
-		delete(c.clients[id].parts, wire.RecordName{Name: name, Path: path})
 	}
 }
 
-// send writes, with or without a version and an incarnation, and checks what comes of it.
+// send writes, for what is there, what was, or anything, and checks what comes of it.
 func (c *crowd) send(t *rapid.T, name string, operations []wire.Operation) {
 	id := c.some(t)
 	w := c.writing(id, name, operations...)
@@ -153,75 +222,169 @@ func (c *crowd) send(t *rapid.T, name string, operations []wire.Operation) {
 		was = *before
 		was.past = slices.Clone(was.past) // the record takes from its own
 	}
-	known, remembers := c.clients[id].memory[name]
-	if remembers = remembers && rapid.Bool().Draw(t, "remember"); remembers {
-		w.Version, w.Incarnation = version(known.version), known.incarnation
-	} else if rapid.Bool().Draw(t, "versioned") {
-		w.Version = version(max(0, was.version-uint64(rapid.IntRange(0, int(min(1, was.version))).Draw(t, "older"))))
-	}
-	if rapid.IntRange(0, 3).Draw(t, "incarnate") == 0 && !remembers {
-		w.Incarnation = max(1, was.incarnation) - uint64(rapid.IntRange(0, 1).Draw(t, "former"))
-	}
-	if rapid.IntRange(0, 5).Draw(t, "mortal") == 0 {
-		ttl := rapid.IntRange(0, 3).Draw(t, "ttl")
-		w.TTLSeconds = &ttl
-	}
-	if rapid.IntRange(0, 5).Draw(t, "remembered") == 0 {
-		history := rapid.IntRange(0, 3).Draw(t, "history")
-		w.History = &history
+	known, knows := c.clients[id].memory[name]
+	w.Version, w.Incarnation = c.aim(t, was, known, knows)
+	w.TTLSeconds, w.History = settings(t)
+	if rapid.IntRange(0, 3).Draw(t, "initially") == 0 {
+		w.Initial = &wire.RecordSettings{}
+		w.Initial.TTLSeconds, w.Initial.History = settings(t)
 	}
 	if rapid.Bool().Draw(t, "says") {
 		durable := rapid.Bool().Draw(t, "durable")
 		w.Durable = &durable
 	}
 	body, refused := c.do(w)
-	if refused == nil && remembers && known.version > 0 && !reflect.DeepEqual(known.value, plain(was.value.JSON())) {
+	if refused == nil && knows && known.version > 0 && w.Version != nil && *w.Version == known.version && w.Incarnation == known.incarnation &&
+		!reflect.DeepEqual(known.value, plain(was.value.JSON())) {
 		t.Fatalf("what was made for %v was written to %s", known.value, was.value.JSON())
 	}
 	c.checkSent(w, before, was, body, refused)
 }
 
+// aim chooses for which version and incarnation of a record something is meant, which somebody perhaps knows.
+func (c *crowd) aim(t *rapid.T, was record, known replica, knows bool) (of *uint64, incarnation uint64) {
+	switch aim := rapid.SampledFrom([]string{"any", "any", "remembered", "remembered", "present", "former", "none"}).Draw(t, "aim"); {
+	case aim == "remembered" && knows:
+		return version(known.version), known.incarnation
+	case aim == "present":
+		of = version(was.version)
+	case aim == "former":
+		of = version(was.version - min(1, was.version))
+	case aim == "none":
+		of = version(0)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "incarnate") == 0 {
+		incarnation = max(1, was.incarnation) - uint64(rapid.IntRange(0, 1).Draw(t, "predecessor"))
+	}
+	return of, incarnation
+}
+
+// settings are what a write may say beside its operations.
+func settings(t *rapid.T) (ttlSeconds, history *int) {
+	if rapid.IntRange(0, 4).Draw(t, "mortal") == 0 {
+		n := rapid.IntRange(0, 3).Draw(t, "ttl")
+		ttlSeconds = &n
+	}
+	if rapid.IntRange(0, 4).Draw(t, "remembered") == 0 {
+		n := rapid.IntRange(0, 3).Draw(t, "history")
+		history = &n
+	}
+	return ttlSeconds, history
+}
+
+// checkSent: a write does what the protocol says, or is refused for the reason that it gives, and changes nothing then.
 func (c *crowd) checkSent(w RecordWrite, before *record, was record, body any, refused *wire.Error) {
 	c.t.Helper()
+	now := c.s.records[w.Name]
+	if refused != nil {
+		if now != before || now != nil && !same(*now, was) {
+			c.t.Fatalf("a refused write changed the record")
+		}
+		c.checkRefused(w, was, refused)
+		return
+	}
+	want, code := plainWrite(was.value, w.Operations)
+	if by := c.reason(w, was, code); by != "" {
+		c.t.Fatalf("%+v of %d/%d was written, and is to be refused with %s", w.RecordWrite, was.incarnation, was.version, by)
+	}
+	b, got := body.(wire.Written), plain(now.value.JSON())
+	if b.Version != was.version+1 || b.Version != now.version || b.Incarnation != now.incarnation || before != nil && b.Incarnation != was.incarnation {
+		c.t.Fatalf("%+v of %d/%d was written as %+v", w.RecordWrite, was.incarnation, was.version, b)
+	}
+	if before == nil && b.Incarnation <= c.born {
+		c.t.Fatalf("incarnation %d comes after %d", b.Incarnation, c.born)
+	}
+	if want != (unknown{}) && !reflect.DeepEqual(got, want) {
+		c.t.Fatalf("%+v makes %s of %s, want %v", w.Operations, now.value.JSON(), was.value.JSON(), want)
+	}
+	c.born = max(c.born, b.Incarnation)
+	c.was[edition{w.Name, b.Incarnation, b.Version}] = got
+	c.checkSettings(w, was)
+	if then, list := readList(was.value); list && len(w.Operations) == 1 && w.Operations[0].Op == wire.OperationEntries {
+		got, _ := readList(now.value)
+		c.checkEntries(w.Operations[0], was, then, got)
+	}
+	for i := range now.past {
+		former := edition{w.Name, now.incarnation, now.version - uint64(i) - 1}
+		if is := plain(now.at(former.version).JSON()); !reflect.DeepEqual(is, c.was[former]) {
+			c.t.Fatalf("%+v is remembered as %v, it was %v", former, is, c.was[former])
+		}
+	}
+}
+
+func same(a, b record) bool {
+	return a.incarnation == b.incarnation && a.version == b.version && a.value.Equal(b.value) && a.ttl == b.ttl && a.expires.Equal(b.expires) &&
+		a.history == b.history && len(a.past) == len(b.past)
+}
+
+// reason is why a write is to be refused that its operations alone have refused with a code, beside want of room; "": it is not.
+func (c *crowd) reason(w RecordWrite, was record, code wire.Code) wire.Code {
 	current := w.Version == nil || *w.Version == was.version
 	current = current && (w.Incarnation == 0 || w.Incarnation == was.incarnation)
-	action := Create
-	if before != nil {
-		action = Write
-	}
-	mayRead, may := !c.denies(w.By.Identity, Read, w.Name), !c.denies(w.By.Identity, action, w.Name)
-	if before != nil && (w.TTLSeconds != nil && *w.TTLSeconds > 0 && (was.ttl == 0 || time.Duration(*w.TTLSeconds)*time.Second < was.ttl) ||
-		w.History != nil && *w.History < was.history) { // it takes something away
-		may = may && !c.denies(w.By.Identity, Delete, w.Name)
-	}
-	if now := c.s.records[w.Name]; refused != nil && (now != before || now != nil && (now.version != was.version || !now.value.Equal(was.value))) {
-		c.t.Fatalf("a refused write changed the record")
-	}
+	mayRead := !c.denies(w.By.Identity, Read, w.Name)
 	switch {
-	case refused != nil && refused.Code == wire.CodeConflict:
-		if current || !mayRead && !may || mayRead != (refused.Current != nil) || mayRead && refused.Current.Version != was.version {
-			c.t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
-		}
-	case refused != nil && refused.Code == wire.CodeForbidden:
-		if may || !current && mayRead {
-			c.t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
-		}
-	case refused != nil:
-		if !current && mayRead {
-			c.t.Fatalf("%+v of %d/%d is refused with %+v", w.RecordWrite, was.incarnation, was.version, refused)
-		}
-	default:
-		if b := body.(wire.Written); !may || !current || b.Version != was.version+1 {
-			c.t.Fatalf("%+v of %d/%d was written as %+v", w.RecordWrite, was.incarnation, was.version, b)
-		}
-		c.checkSettings(w, was)
-		if len(w.Operations) == 1 {
-			c.checkList(w.Name, w.Operations[0], was)
-		}
-		if now := c.s.records[w.Name]; was.version > 0 && len(now.past) > 0 && !now.at(was.version).Equal(was.value) {
-			c.t.Fatalf("version %d is remembered as %s, it was %s", was.version, now.at(was.version).JSON(), was.value.JSON())
-		}
+	case !current && mayRead:
+		return wire.CodeConflict
+	case code != "" && mayRead:
+		return code
+	case !c.mayWrite(w, was):
+		return wire.CodeForbidden
+	case !current:
+		return wire.CodeConflict
 	}
+	return code
+}
+
+func (c *crowd) mayWrite(w RecordWrite, was record) bool {
+	if was.version == 0 {
+		return !c.denies(w.By.Identity, Create, w.Name)
+	}
+	takes := w.TTLSeconds != nil && *w.TTLSeconds > 0 && (was.ttl == 0 || time.Duration(*w.TTLSeconds)*time.Second < was.ttl) ||
+		w.History != nil && *w.History < was.history
+	return !c.denies(w.By.Identity, Write, w.Name) && !(takes && c.denies(w.By.Identity, Delete, w.Name))
+}
+
+func (c *crowd) checkRefused(w RecordWrite, was record, refused *wire.Error) {
+	c.t.Helper()
+	made, code := plainWrite(was.value, w.Operations)
+	want := c.reason(w, was, code)
+	if want == "" && c.cramped(w, was, made) {
+		want = wire.CodeLimit
+	}
+	if refused.Code != want {
+		c.t.Fatalf("%+v of %d/%d is refused with %+v, want %q", w.RecordWrite, was.incarnation, was.version, refused, want)
+	}
+	if want == wire.CodeConflict {
+		c.checkConflict(w.By, w.Name, was, refused)
+	}
+}
+
+// checkConflict: a conflict tells what is there, to whom may read it.
+func (c *crowd) checkConflict(by Caller, name string, was record, refused *wire.Error) {
+	c.t.Helper()
+	is := refused.Current
+	if mayRead := !c.denies(by.Identity, Read, name); mayRead != (is != nil) {
+		c.t.Fatalf("%s, who may read: %v, is told %+v", by.Identity, mayRead, refused)
+	}
+	if is != nil && (is.Version != was.version || is.Incarnation != was.incarnation || string(is.Value) != string(was.value.JSON())) {
+		c.t.Fatalf("in conflict with %d/%d %s is told %+v", was.incarnation, was.version, was.value.JSON(), is)
+	}
+}
+
+// cramped tells whether there may be no room for a write by which a document becomes that one.
+func (c *crowd) cramped(w RecordWrite, was record, made any) bool {
+	if was.version == 0 && len(c.s.records) == c.s.config.MaxRecords || made == (unknown{}) {
+		return true
+	}
+	history, held, holds := was.history, was.value.measured().held(), valueOf(c.t, made).measured().held()
+	if w.History != nil {
+		history = *w.History
+	}
+	if was.version > 0 && history == 0 && holds <= held {
+		return false
+	}
+	most := holds + held + newPast(nil).size + recordBytes + len(w.Name)
+	return c.s.bytes+most > c.s.config.MaxBytes || most > c.spare
 }
 
 // checkSettings: a record lives for its TTL from its last write, and keeps as many earlier versions as it was told.
@@ -230,6 +393,9 @@ func (c *crowd) checkSettings(w RecordWrite, was record) {
 	now, ttl, history, ends := c.s.records[w.Name], was.ttl, was.history, time.Time{}
 	if was.version == 0 {
 		ttl, history = 0, DefaultHistory
+		if w.Initial != nil {
+			w.TTLSeconds, w.History = cmp.Or(w.TTLSeconds, w.Initial.TTLSeconds), cmp.Or(w.History, w.Initial.History)
+		}
 	}
 	if w.TTLSeconds != nil {
 		ttl = time.Duration(*w.TTLSeconds) * time.Second
@@ -249,46 +415,8 @@ func (c *crowd) checkSettings(w RecordWrite, was record) {
 	}
 }
 
-// checkList: an operation of a list does what the protocol says to the list that is there, whatever it was made for; what others have added since
-// the version from which entries were made stays.
-func (c *crowd) checkList(name string, o wire.Operation, was record) {
-	c.t.Helper()
-	then, list := plainList(was.value)
-	got, _ := plainList(c.s.records[name].value)
-	value, _ := plain(o.Value).(string)
-	want := slices.Clone(then)
-	at := func(place *int, most int) int {
-		if place == nil {
-			return most
-		}
-		return min(*place, most)
-	}
-	nearest := -1
-	for i, x := range then {
-		if d := at(o.At, len(then)) - i; x == value && (nearest < 0 || max(d, -d) < max(at(o.At, len(then))-nearest, nearest-at(o.At, len(then)))) {
-			nearest = i
-		}
-	}
-	switch {
-	case o.Op == wire.OperationEntries && list:
-		c.checkEntries(o, was, then, got)
-		return
-	case o.Op == wire.OperationInsert:
-		want = slices.Insert(want, at(o.At, len(then)), value)
-	case o.Op != wire.OperationRemove && o.Op != wire.OperationMove:
-		return
-	case nearest >= 0:
-		want = slices.Delete(want, nearest, nearest+1)
-		if o.Op == wire.OperationMove {
-			want = slices.Insert(want, at(o.To, len(want)), value)
-		}
-	}
-	if !slices.Equal(got, want) {
-		c.t.Fatalf("%s of %s at %v to %v makes %v of %v, want %v", o.Op, value, o.At, o.To, got, then, want)
-	}
-}
-
-// checkEntries: of each entry there are as many more, or fewer, as the writer has made it since the version that it knew.
+// checkEntries: what others have done since the version from which entries were made stays, so of each entry there are as many more, or fewer, as the writer has made it
+// since that; where there is nothing of others, the list is what the writer wants.
 func (c *crowd) checkEntries(o wire.Operation, was record, then, got []string) {
 	c.t.Helper()
 	var wanted []string
@@ -296,9 +424,12 @@ func (c *crowd) checkEntries(o wire.Operation, was record, then, got []string) {
 	base := then
 	if _, kept := was.back(o.Base); o.Base > 0 && kept {
 		var list bool
-		if base, list = plainList(was.at(o.Base)); !list {
+		if base, list = readList(was.at(o.Base)); !list {
 			base = then // there was no list: it is replaced
 		}
+	}
+	if slices.Equal(base, then) && !slices.Equal(got, wanted) {
+		c.t.Fatalf("entries %v from %v make %v", wanted, base, got)
 	}
 	count := func(all []string, x string) (n int) {
 		for _, y := range all {
@@ -315,8 +446,8 @@ func (c *crowd) checkEntries(o wire.Operation, was record, then, got []string) {
 	}
 }
 
-// plainList reads a list.
-func plainList(v Value) (entries []string, list bool) {
+// readList reads a list.
+func readList(v Value) (entries []string, list bool) {
 	list = v.Exists() && json.Unmarshal(v.JSON(), &entries) == nil
 	return entries, list
 }
@@ -334,21 +465,29 @@ func (c *crowd) writes(t *rapid.T) {
 		}
 		operations = append(operations, o)
 	}
-	c.send(t, names.Draw(t, "name"), operations)
+	c.send(t, c.names.Draw(t, "name"), operations)
 }
 
 func (c *crowd) lists(t *rapid.T) {
-	letter := rapid.SampledFrom([]string{"x", "y", "z"})
+	letter, name := rapid.SampledFrom([]string{"x", "y", "z"}), c.names.Draw(t, "name")
 	place := rapid.IntRange(0, 4)
-	kind := rapid.SampledFrom([]wire.OperationKind{wire.OperationInsert, wire.OperationRemove, wire.OperationMove, wire.OperationEntries}).Draw(t, "kind")
-	o := entry(kind, letter.Draw(t, "entry"), place.Draw(t, "at"), place.Draw(t, "to"))
-	if kind == wire.OperationEntries {
-		o = entries(uint64(rapid.IntRange(0, 5).Draw(t, "base")), rapid.SliceOfN(letter, 0, 5).Draw(t, "entries")...)
-		if string(o.Value) == "null" {
-			o.Value = json.RawMessage("[]")
+	kind := rapid.SampledFrom([]wire.OperationKind{wire.OperationInsert, wire.OperationRemove, wire.OperationMove, wire.OperationEntries})
+	var operations []wire.Operation
+	for range rapid.IntRange(1, 2).Draw(t, "operations") {
+		o := entry(kind.Draw(t, "kind"), letter.Draw(t, "entry"), place.Draw(t, "at"), place.Draw(t, "to"))
+		if o.Op == wire.OperationEntries {
+			base := uint64(0)
+			if r := c.s.records[name]; r != nil {
+				base = r.version - min(r.version, uint64(rapid.IntRange(0, 3).Draw(t, "back")))
+			}
+			o = entries(base, rapid.SliceOfN(letter, 0, 5).Draw(t, "entries")...)
+			if string(o.Value) == "null" {
+				o.Value = json.RawMessage("[]")
+			}
 		}
+		operations = append(operations, o)
 	}
-	c.send(t, names.Draw(t, "name"), []wire.Operation{o})
+	c.send(t, name, operations)
 }
 
 // checkTold: nobody is told of a record that it may not read.
@@ -375,12 +514,39 @@ func (c *scene) checkTold(e Tell) {
 }
 
 func (c *crowd) deletes(t *rapid.T) {
-	id, name := c.some(t), names.Draw(t, "name")
-	before := c.s.records[name]
-	_, refused := c.do(RecordDelete{c.by(id), wire.RecordDelete{Name: name}})
-	denied := c.denies(c.clients[id].caller.Identity, Delete, name)
-	if denied != (refused != nil && refused.Code == wire.CodeForbidden) || denied && c.s.records[name] != before {
-		t.Fatalf("%s deletes %s: %v", id, name, refused)
+	id, name := c.some(t), c.names.Draw(t, "name")
+	before, d := c.s.records[name], wire.RecordDelete{Name: name}
+	var was record
+	if before != nil {
+		was = *before
+	}
+	known, knows := c.clients[id].memory[name]
+	if of, incarnation := c.aim(t, was, known, knows); of != nil && rapid.Bool().Draw(t, "versioned") {
+		d.Version, d.Incarnation = *of, incarnation
+	}
+	_, refused := c.do(RecordDelete{c.by(id), d})
+	by := c.clients[id].caller
+	conflicts := before != nil && (d.Version != 0 && d.Version != was.version || d.Incarnation != 0 && d.Incarnation != was.incarnation)
+	want := wire.Code("")
+	switch {
+	case conflicts && !c.denies(by.Identity, Read, name):
+		want = wire.CodeConflict
+	case c.denies(by.Identity, Delete, name):
+		want = wire.CodeForbidden
+	case before == nil:
+		want = wire.CodeNotFound
+	case conflicts:
+		want = wire.CodeConflict
+	}
+	switch now := c.s.records[name]; {
+	case want == "":
+		if refused != nil || now != nil {
+			t.Fatalf("%s deletes %s: %v", id, name, refused)
+		}
+	case refused == nil || refused.Code != want || now != before || now != nil && !same(*now, was):
+		t.Fatalf("%s deletes %s, which is %d/%d, as %+v: %v, want %s", id, name, was.incarnation, was.version, d, refused, want)
+	case want == wire.CodeConflict:
+		c.checkConflict(by, name, was, refused)
 	}
 }
 
@@ -392,55 +558,70 @@ func (c *crowd) waits(t *rapid.T) {
 }
 
 func (c *crowd) eventful(t *rapid.T) {
-	id, name := c.some(t), names.Draw(t, "name")
-	switch rapid.IntRange(0, 2).Draw(t, "what") {
+	id, name := c.some(t), c.names.Draw(t, "name")
+	x := c.clients[id]
+	switch rapid.IntRange(0, 3).Draw(t, "what") {
 	case 0:
 		events(c.scene, id, name)
+		x.topics[name] = true
 	case 1:
-		must[wire.OK](c.scene, EventUnsubscribe{c.by(id), wire.EventNames{Names: []string{name}}})
-	case 2:
-		subscribed := map[string]int{}
-		for other, p := range c.s.sessions {
-			if p.links[link{kind: wire.SubscribedEvent, name: name}] && other != id {
-				subscribed[other] = len(c.clients[other].inbox)
-			}
+		both := []string{c.names.Draw(t, "other"), name}
+		must[wire.OK](c.scene, EventUnsubscribe{c.by(id), wire.EventNames{Names: both}})
+		delete(x.topics, both[0])
+		delete(x.topics, name)
+	default:
+		before := map[string]int{}
+		for other, y := range c.clients {
+			before[other] = len(y.inbox)
 		}
-		before := len(c.clients[id].inbox)
 		must[wire.OK](c.scene, publish(c.scene, id, name, `1`))
-		for other, n := range subscribed {
-			if len(c.clients[other].inbox) != n+1 {
-				t.Fatalf("%s was not told", other)
+		for other, y := range c.clients {
+			if told := len(y.inbox) > before[other]; told != (y.topics[name] && other != id) {
+				t.Fatalf("%s publishes %s, and %s is told: %v", id, name, other, told)
 			}
-		}
-		if len(c.clients[id].inbox) != before {
-			t.Fatalf("the publisher was told")
 		}
 	}
-	c.checkProviders()
 }
 
 func (c *crowd) provides(t *rapid.T) {
-	id, name := c.some(t), names.Draw(t, "name")
+	id, name := c.some(t), c.names.Draw(t, "name")
+	x := c.clients[id]
 	if rapid.IntRange(0, 3).Draw(t, "end") > 0 {
 		provide(c.scene, name, id)
-	} else {
-		must[wire.OK](c.scene, RPCUnprovide{c.by(id), wire.RPCNames{Names: []string{name}}})
+		x.rpcs[name] = true
+		return
 	}
+	both := []string{c.names.Draw(t, "other"), name}
+	must[wire.OK](c.scene, RPCUnprovide{c.by(id), wire.RPCNames{Names: both}})
+	delete(x.rpcs, both[0])
+	delete(x.rpcs, name)
 }
 
 func (c *crowd) calls(t *rapid.T) {
 	c.asked++
-	request(c.scene, c.some(t), names.Draw(t, "name"), c.asked)
+	request(c.scene, c.some(t), c.names.Draw(t, "name"), c.asked)
 }
 
+// answers does something about a call, mostly one that is open and as who is asked. What somebody else does is refused, or an answer before the call is accepted.
 func (c *crowd) answers(t *rapid.T) {
 	id, call := c.some(t), c.s.lastCall-uint64(rapid.IntRange(0, 3).Draw(t, "call"))
-	if open := c.s.calls[call]; open != nil && rapid.IntRange(0, 3).Draw(t, "stranger") > 0 {
+	open := c.s.calls[call]
+	if open != nil && rapid.IntRange(0, 3).Draw(t, "stranger") > 0 {
 		id = open.provider.id
 	}
-	_, _ = c.do(rapid.SampledFrom([]Command{
+	mine := open != nil && open.provider.id == id
+	command := rapid.SampledFrom([]Command{
 		accept(c.scene, id, call), accept(c.scene, id, call), answer(c.scene, id, call, `1`), RPCReject{c.by(id), wire.RPCReject{Call: call}},
-	}).Draw(t, "command"))
+	}).Draw(t, "command")
+	want := wire.Code("")
+	if _, answers := command.(RPCAnswer); !mine {
+		want = wire.CodeNotFound
+	} else if answers && !open.accepted {
+		want = wire.CodeBadRequest
+	}
+	if _, refused := c.do(command); (want != "") != (refused != nil) || refused != nil && refused.Code != want {
+		t.Fatalf("%T of a call of which %s is the provider: %v, is refused with %v, want %q", command, id, mine, refused, want)
+	}
 	for _, open := range c.s.calls {
 		if open.provider == nil {
 			t.Fatalf("a call waits for nobody")
@@ -462,7 +643,7 @@ func (c *crowd) listens(t *rapid.T) {
 			}
 		}
 	case 1:
-		name := names.Draw(t, "name")
+		name := c.names.Draw(t, "name")
 		if _, refused := c.do(ListenReject{c.by(id), wire.ListenReject{Kind: kind, Name: name}}); refused == nil {
 			delete(c.clients[id].provided, string(kind)+" "+name)
 		}
@@ -516,18 +697,94 @@ func (c *crowd) checkProviders() {
 func (c *crowd) presences(t *rapid.T) {
 	id := c.some(t)
 	identities := rapid.SampledFrom([][]string{nil, {"ann"}, {"ann", "bob"}}).Draw(t, "identities")
+	x := c.clients[id]
 	if rapid.IntRange(0, 3).Draw(t, "end") == 0 {
 		must[wire.OK](c.scene, PresenceUnsubscribe{c.by(id), wire.PresenceUnsubscribe{Identities: identities}})
+		x.everybody = x.everybody && len(identities) > 0
+		for _, name := range identities {
+			delete(x.follows, name)
+		}
+		x.forget()
 		return
 	}
 	body := must[wire.Present](c.scene, PresenceSubscribe{c.by(id), wire.PresenceSubscribe{Identities: identities}})
+	x.everybody = x.everybody || len(identities) == 0
+	for _, name := range identities {
+		x.follows[name] = true
+	}
 	for _, name := range []string{"ann", "bob"} {
 		if len(identities) == 0 || slices.Contains(identities, name) {
-			delete(c.clients[id].present, name)
+			delete(x.present, name)
 		}
 	}
 	for _, name := range body.Identities {
-		c.clients[id].present[name] = true
+		x.present[name] = true
+	}
+}
+
+// forget forgets who is there of those about whom it does not ask any more.
+func (x *client) forget() {
+	for name := range x.present {
+		if !x.everybody && !x.follows[name] {
+			delete(x.present, name)
+		}
+	}
+}
+
+// spares says how much the records may grow for the sake of other scopes.
+func (c *crowd) spares(t *rapid.T) {
+	c.spare = rapid.SampledFrom([]int{math.MaxInt, math.MaxInt, 0, 300}).Draw(t, "spare")
+	c.s.Spare(c.spare)
+}
+
+// checkCrowd is what holds between any two things that are done.
+func (c *crowd) checkCrowd(t *rapid.T) {
+	c.checkProviders()
+	there := map[string]bool{}
+	for _, x := range c.clients {
+		if !x.caller.Grants.Hidden {
+			there[x.caller.Identity] = true
+		}
+	}
+	for id, x := range c.clients {
+		for _, name := range []string{"ann", "bob"} {
+			if asks := x.everybody || x.follows[name]; x.present[name] != (asks && there[name]) {
+				t.Fatalf("%s, who asks about %s: %v, has been told that it is there: %v, and it is: %v", id, name, asks, x.present[name], there[name])
+			}
+		}
+		c.checkSubscriptions(id, x)
+	}
+}
+
+// checkSubscriptions: the scope has those that the client has, and each says whether somebody provides the record.
+func (c *crowd) checkSubscriptions(id string, x *client) {
+	c.t.Helper()
+	want := map[link]bool{}
+	for name := range x.topics {
+		want[link{kind: wire.SubscribedEvent, name: name}] = true
+	}
+	for name := range x.rpcs {
+		want[link{kind: wire.ProvidedRPC, name: name}] = true
+	}
+	got := maps.Clone(c.s.sessions[id].links)
+	maps.DeleteFunc(got, func(l link, _ bool) bool {
+		return l.kind != wire.SubscribedEvent && l.kind != wire.ProvidedRPC && (l.kind != wire.SubscribedRecord || len(c.store.held) > 0)
+	})
+	if len(c.store.held) == 0 {
+		for name := range x.replicas {
+			want[link{kind: wire.SubscribedRecord, name: name}] = true
+		}
+		for part := range x.parts {
+			want[link{wire.SubscribedRecord, part.Name, part.Path}] = true
+		}
+	}
+	if !maps.Equal(got, want) {
+		c.t.Fatalf("%s has %v, the scope says %v", id, want, got)
+	}
+	for l := range want {
+		if l.kind == wire.SubscribedRecord && x.served[l.name] != (c.s.watches[l.name].by != nil) {
+			c.t.Fatalf("%s has been told that somebody provides %s: %v, which is wrong", id, l.name, x.served[l.name])
+		}
 	}
 }
 

@@ -67,9 +67,15 @@ type client struct {
 	replicas map[string]*replica // of whole records
 	parts    map[wire.RecordName]any
 	provided map[string]bool // names of listen-start without listen-stop, with their kind
+	served   map[string]bool // records to which it is subscribed and that somebody provides
 	present  map[string]bool
 	results  map[uint64]wire.RPCResult
+	asked    map[uint64]bool    // calls
 	memory   map[string]replica // the last that it knew of each record, whatever became of its subscription
+
+	// What a crowd has it ask for.
+	topics, rpcs, follows map[string]bool
+	everybody             bool
 }
 
 type told struct {
@@ -101,14 +107,15 @@ func (c *scene) attach(ids ...string) {
 }
 
 func (c *scene) attachAs(by Caller, node string) {
-	c.clients[by.Session] = &client{caller: by, node: node, memory: map[string]replica{}}
+	c.clients[by.Session] = &client{caller: by, node: node, memory: map[string]replica{}, asked: map[uint64]bool{}}
 	c.clients[by.Session].clear()
 	c.apply(Attach{By: by, Node: node})
 }
 
 func (c *client) clear() {
 	c.replicas, c.parts, c.provided = map[string]*replica{}, map[wire.RecordName]any{}, map[string]bool{}
-	c.present, c.results = map[string]bool{}, map[uint64]wire.RPCResult{}
+	c.served, c.present, c.results = map[string]bool{}, map[string]bool{}, map[uint64]wire.RPCResult{}
+	c.topics, c.rpcs, c.follows, c.everybody = map[string]bool{}, map[string]bool{}, map[string]bool{}, false
 }
 
 func (c *scene) by(id string) Caller {
@@ -286,6 +293,16 @@ func (c *client) take(t tester, e told, late bool) {
 				delete(c.replicas, b.Name)
 			}
 		}
+	case wire.RecordProvided:
+		if c.served[b.Name] == b.Provided && !late {
+			t.Errorf("%s was told again that somebody provides %s: %v", c.caller.Session, b.Name, b.Provided)
+		}
+		c.served[b.Name] = b.Provided
+	case wire.RPCCall:
+		if c.asked[b.Call] {
+			t.Errorf("%s was asked for call %d twice", c.caller.Session, b.Call)
+		}
+		c.asked[b.Call] = true
 	case wire.ListenStart:
 		for _, name := range b.Names {
 			c.provided[string(b.Kind)+" "+name] = true
@@ -331,6 +348,7 @@ func (c *scene) subscribeHaving(id string, have wire.RecordHave) *wire.Error {
 		if p := c.s.sessions[id]; p == nil || c.clients[id] != x || !p.links[link{wire.SubscribedRecord, r.Name, r.Path}] {
 			return // it has gone meanwhile, or unsubscribed
 		}
+		x.served[r.Name] = r.Provided
 		switch {
 		case r.Path != "":
 			x.parts[wire.RecordName{Name: r.Name, Path: r.Path}] = plain(r.Value)
@@ -384,6 +402,9 @@ func (c *scene) events(id string) []told {
 func (c *scene) check() {
 	c.t.Helper()
 	bytes, timers := 0, 0
+	if len(c.s.records) > c.s.config.MaxRecords {
+		c.t.Fatalf("%d records are more than %d", len(c.s.records), c.s.config.MaxRecords)
+	}
 	for name, r := range c.s.records {
 		if !r.value.root() || r.value.Size() > wire.MaxRecordBytes || r.value.depth() > wire.MaxRecordDepth {
 			c.t.Fatalf("%s is no document", name)
@@ -588,6 +609,137 @@ func plainApply(v any, o wire.Operation) any {
 		return l
 	}
 	panic("a client was told " + string(o.Op))
+}
+
+// unknown is a document of which the plain description says nothing.
+type unknown struct{}
+
+// plainWrite is what the protocol says that the operations of a write make of a document, and with which code they are refused.
+func plainWrite(was Value, operations []wire.Operation) (v any, code wire.Code) {
+	v = plain(was.JSON())
+	for _, o := range operations {
+		path, _ := ParsePath(o.Path)
+		switch o.Op {
+		case wire.OperationSet:
+			value := plain(o.Value)
+			if len(path) == 0 && !isRoot(value) || !plainLeads(v, path) {
+				return nil, wire.CodeBadRequest
+			}
+			v = plainSet(v, path, value)
+		case wire.OperationErase:
+			if len(path) == 0 {
+				return nil, wire.CodeBadRequest
+			}
+			if plainHas(v, path) {
+				v = plainErase(v, path)
+			}
+		default:
+			if v == (nothing{}) {
+				v = []any{}
+			}
+			l, ok := v.([]any)
+			if !ok || slices.ContainsFunc(l, func(x any) bool { _, text := x.(string); return !text }) {
+				return nil, wire.CodeBadRequest
+			}
+			v = plainEntry(slices.Clone(l), o)
+		}
+		if v == (unknown{}) {
+			return v, ""
+		}
+	}
+	if v == (nothing{}) {
+		return nil, wire.CodeNotFound
+	}
+	return v, ""
+}
+
+func isRoot(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return true
+	}
+	return false
+}
+
+// plainLeads tells whether nothing on the way along a path is of another kind.
+func plainLeads(v any, path Path) bool {
+	for _, step := range path {
+		switch c := v.(type) {
+		case nil, nothing:
+			return true
+		case map[string]any:
+			if step.InArray {
+				return false
+			}
+			v = c[step.Key]
+		case []any:
+			if !step.InArray {
+				return false
+			}
+			if v = nil; step.Place < len(c) {
+				v = c[step.Place]
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// plainHas tells whether something is at a path.
+func plainHas(v any, path Path) bool {
+	for _, step := range path {
+		switch c := v.(type) {
+		case map[string]any:
+			x, ok := c[step.Key]
+			if !ok || step.InArray {
+				return false
+			}
+			v = x
+		case []any:
+			if !step.InArray || step.Place >= len(c) {
+				return false
+			}
+			v = c[step.Place]
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// plainEntry is what an operation of lists makes of one.
+func plainEntry(l []any, o wire.Operation) any {
+	value := plain(o.Value)
+	place := func(at *int, most int) int {
+		if at == nil {
+			return most
+		}
+		return min(*at, most)
+	}
+	at := place(o.At, len(l))
+	if o.Op == wire.OperationInsert {
+		return slices.Insert(l, at, value)
+	}
+	if o.Op == wire.OperationEntries {
+		return unknown{}
+	}
+	if o.At == nil {
+		at = 0
+	}
+	nearest := -1
+	for i, x := range l {
+		if x == value && (nearest < 0 || max(at-i, i-at) < max(at-nearest, nearest-at)) {
+			nearest = i
+		}
+	}
+	if nearest < 0 {
+		return l
+	}
+	if l = slices.Delete(l, nearest, nearest+1); o.Op == wire.OperationMove {
+		l = slices.Insert(l, place(o.To, len(l)), value)
+	}
+	return l
 }
 
 func plainSet(v any, path Path, value any) any {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"reflect"
 	"slices"
 	"time"
@@ -190,7 +191,7 @@ func (c *crowd) rules(t *rapid.T) {
 	for range rapid.IntRange(0, 4).Draw(t, "denied") {
 		denied[denial{
 			rapid.SampledFrom([]string{"ann", "bob"}).Draw(t, "identity"),
-			rapid.SampledFrom([]Action{Create, Read, Read, Write, Delete}).Draw(t, "action"), names.Draw(t, "name"),
+			rapid.SampledFrom([]Action{Create, Read, Read, Write, Delete}).Draw(t, "action"), c.names.Draw(t, "name"),
 		}] = true
 	}
 	c.denied = denied
@@ -211,24 +212,40 @@ func (c *crowd) syncs(t *rapid.T) {
 
 func (c *crowd) crashes(t *rapid.T) {
 	c.crash(rapid.IntRange(0, len(c.stored)-c.store.synced).Draw(t, "more"))
+	c.spare = math.MaxInt
 }
 
 // reads reads a record, or a former version of it.
 func (c *crowd) reads(t *rapid.T) {
-	id, name := c.some(t), names.Draw(t, "name")
-	item := wire.RecordWanted{Name: name, Version: uint64(rapid.IntRange(0, 3).Draw(t, "version")), Head: rapid.Bool().Draw(t, "head")}
+	id, name := c.some(t), c.names.Draw(t, "name")
+	r, item := c.s.records[name], wire.RecordWanted{Name: name, Head: rapid.IntRange(0, 3).Draw(t, "head") == 0}
+	var is edition
+	if r != nil {
+		is = edition{name, r.incarnation, r.version}
+	}
+	if rapid.Bool().Draw(t, "former") {
+		item.Version = max(1, is.version) - uint64(rapid.IntRange(-1, min(3, int(max(1, is.version)))).Draw(t, "back"))
+	}
 	result := must[wire.Records](c.scene, RecordRead{c.by(id), wire.RecordRead{Records: []wire.RecordWanted{item}}}).Results[0]
-	r, denied := c.s.records[name], c.denies(c.clients[id].caller.Identity, Read, name)
+	want := wire.Code("")
 	switch {
-	case denied != (result.Error != nil && result.Error.Code == wire.CodeForbidden):
-		t.Fatalf("%s reads %s: %+v", id, name, result.Error)
-	case result.Record == nil:
-		if !denied && r != nil && item.Version == 0 {
-			t.Fatalf("%s is there and cannot be read: %v", name, result.Error)
-		}
+	case c.denies(c.clients[id].caller.Identity, Read, name):
+		want = wire.CodeForbidden
+	case r == nil || item.Version > 0 && (item.Version > r.version || r.version-item.Version > uint64(len(r.past))):
+		want = wire.CodeNotFound
+	}
+	switch {
+	case (want != "") != (result.Error != nil) || want != "" && result.Error.Code != want:
+		t.Fatalf("%s reads %+v of %+v: %+v, want %q", id, item, is, result.Error, want)
+	case want != "":
 	case item.Head != (result.Record.Value == nil):
 		t.Fatalf("head %v, and the value is %s", item.Head, result.Record.Value)
-	case item.Version == 0 && !item.Head && string(result.Record.Value) != string(r.value.JSON()):
-		t.Fatalf("%s is read as %s, it is %s", name, result.Record.Value, r.value.JSON())
+	case !item.Head:
+		if item.Version > 0 {
+			is.version = item.Version
+		}
+		if got := plain(result.Record.Value); !reflect.DeepEqual(got, c.was[is]) || result.Record.Version != is.version || result.Record.Incarnation != is.incarnation {
+			t.Fatalf("%+v is read as %+v, it was %v", is, result.Record, c.was[is])
+		}
 	}
 }
