@@ -3,8 +3,11 @@ package scopes
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -15,17 +18,25 @@ type commits struct {
 	openBytes int
 	running   bool        // a commit is being stored
 	result    chan result // of it; capacity 1
-	last      uint64      // number of the last one that is stored
+	last      uint64      // number of the last one that is known to be stored
+	doubted   bool        // one of the floor alone may be behind it
 	ledger    *state.Ledger
 	floor     uint64     // commits with lower numbers are not needed any more, which the next commit says
 	said      uint64     // floor of what is stored
+	later     time.Time  // when it is tried again to store the floor alone; zero: it has not failed
 	cleared   uint64     // floor below which it was purged
 	purging   bool       // it is being purged
-	purged    chan error // the end of that; capacity 1
+	purged    chan purge // the end of that; capacity 1
 	appended  uint64     // entries so far
 	safe      uint64     // of these are stored
 	held      []held     // in the order in which they leave
 	heldBytes int        // of the values in them
+}
+
+// purge is how one ended.
+type purge struct {
+	below uint64 // nothing is left below this number
+	err   error
 }
 
 // entry is to be stored.
@@ -46,8 +57,9 @@ type held struct {
 // result is how storing a commit ended.
 type result struct {
 	number  uint64
+	behind  uint64 // number of the commit before it
 	size    int
-	entries uint64
+	entries uint64 // 0: it has the floor alone
 	notes   []state.Note
 	upTo    uint64 // number of the last state.Append among them; 0: none
 	floor   uint64
@@ -55,7 +67,7 @@ type result struct {
 }
 
 func newCommits() commits {
-	return commits{result: make(chan result, 1), purged: make(chan error, 1), ledger: state.NewLedger(logSlack, purgeWorth)}
+	return commits{result: make(chan result, 1), purged: make(chan purge, 1), ledger: state.NewLedger(logSlack, purgeWorth)}
 }
 
 // loaded notes a commit that is there.
@@ -108,12 +120,12 @@ func (c *commits) full() bool {
 
 // start begins to store what is open, or just what is not needed any more, unless something is being stored.
 func (c *commits) start(o *Owner) {
-	if c.running || len(c.open) == 0 && (c.floor == c.said || o.refuses()) {
+	if c.running || len(c.open) == 0 && !c.mayStart(o) {
 		return
 	}
 	c.ledger.Slack(o.config.Shelf.slack())
 	c.copy(o.scope)
-	r, size := result{floor: c.floor}, 0
+	r, size := result{behind: c.last, floor: c.floor}, 0
 	var all [][]byte
 	for _, e := range c.open {
 		if len(all) > 0 && size+len(e.bytes) >= maxCommitBytes {
@@ -122,22 +134,89 @@ func (c *commits) start(o *Owner) {
 		size += len(e.bytes) + 1
 		all, r.notes, r.upTo = append(all, e.bytes), append(r.notes, e.note), max(r.upTo, e.number)
 	}
-	// It is a state.Commit, whose entries are encoded already.
-	b := fmt.Appendf(make([]byte, 0, size+96), `{"c":%d,"p":%d,"f":%d,"e":[%s]}`, o.scope.Incarnations(), c.last, c.floor, bytes.Join(all, []byte(",")))
-	r.size, r.entries = len(b), uint64(len(all))
+	r.entries = uint64(len(all))
+	clear(c.open[:len(all)])
 	c.open, c.openBytes, c.running = c.open[len(all):], c.openBytes-size, true
-	log, subject, last, done := o.config.Log, o.config.Subject, c.last, c.result
+	// It is a state.Commit, whose entries are encoded already.
+	incarnations, entries := o.scope.Incarnations(), bytes.Join(all, []byte(","))
+	encode := func(last uint64) []byte {
+		return fmt.Appendf(make([]byte, 0, size+96), `{"c":%d,"p":%d,"f":%d,"e":[%s]}`, incarnations, last, r.floor, entries)
+	}
+	log, subject, doubted, done := o.config.Log, o.config.Subject, c.doubted, c.result
 	go func() { // ends with the result, for which there is a place
 		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()
-		r.number, r.err = log.Append(ctx, subject, last, b)
+		r.store(ctx, log, subject, doubted, encode)
 		done <- r
 	}()
 }
 
+// mayStart tells whether it is time to say what is not needed any more.
+func (c *commits) mayStart(o *Owner) bool {
+	now := time.Now()
+	if c.floor == c.said || now.Before(c.later) {
+		return false
+	}
+	if o.refuses() {
+		c.later = now.Add(floorPause)
+		return false
+	}
+	return true
+}
+
+// store appends a commit behind the last one. doubted: one of the floor alone may be behind that, and is the last one then.
+func (r *result) store(ctx context.Context, log bus.Log, subject string, doubted bool, encode func(last uint64) []byte) {
+	b := encode(r.behind)
+	r.size = len(b)
+	r.number, r.err = log.Append(ctx, subject, r.behind, b)
+	if !doubted || !errors.Is(r.err, bus.ErrSequence) {
+		return
+	}
+	last, err := log.Last(ctx, subject)
+	if err != nil {
+		r.err = err
+		return
+	}
+	if floorBehind(r.behind, last) {
+		r.behind = last.Number
+		r.store(ctx, log, subject, false, encode)
+	}
+}
+
+// floorBehind tells whether what is stored is of the floor alone, and the next one behind that commit.
+func floorBehind(behind uint64, m bus.Stored) bool {
+	c, err := readCommit(m)
+	return err == nil && c.Previous != nil && *c.Previous == behind && len(c.Entries) == 0
+}
+
+// waitedFor tells whether somebody may wait for a commit that failed. Nobody does for one of the floor alone, unless others write to the scope as well.
+func (r result) waitedFor() bool { return r.entries > 0 || errors.Is(r.err, bus.ErrSequence) }
+
+// postpone puts a commit of the floor alone off that failed. Whether it is stored all the same is found out with the next one.
+func (c *commits) postpone(o *Owner, r result) {
+	c.running, c.last, c.later = false, r.behind, time.Now().Add(floorPause)
+	if errors.Is(r.err, bus.ErrFull) {
+		c.makeRoom(o)
+		return
+	}
+	c.doubted = true
+	o.warn(r.err)
+	if unknown(r.err) {
+		o.doubt(r.err)
+	}
+}
+
+// due is when there is something to be stored again; zero: not before something else happens.
+func (c *commits) due() time.Time {
+	if c.running || c.floor == c.said {
+		return time.Time{}
+	}
+	return c.later
+}
+
 // stored lets out what has waited for this commit.
 func (c *commits) stored(r result) {
-	c.running, c.last, c.said = false, r.number, r.floor
+	c.running, c.last, c.doubted, c.said, c.later = false, r.number, false, r.floor, time.Time{}
 	c.ledger.Stored(r.number, r.size, r.notes)
 	c.safe += r.entries
 	n := 0
@@ -159,20 +238,57 @@ func (c *commits) raise(o *Owner) {
 // purge begins to purge what is not needed any more, once that is stored: of a purge that a crash has cut short, any commits may be left, and it has to be
 // known then that they say nothing.
 func (c *commits) purge(o *Owner) {
-	if c.purging || c.said == c.cleared {
+	if c.purging || c.said <= c.cleared {
 		return
 	}
-	c.purging, c.cleared = true, c.said
-	log, subject, shelf, below, done := o.config.Log, o.config.Subject, o.config.Shelf, c.said, c.purged
+	c.cleared = c.said
+	below := c.said
+	c.remove(o, func(context.Context) (uint64, error) { return below, nil })
+}
+
+// makeRoom purges the oldest commit, where it is not needed any more and the log has no room to say so. It is one alone, as there is no hole then in what a
+// crash leaves.
+func (c *commits) makeRoom(o *Owner) {
+	if c.purging { // that makes room as well
+		return
+	}
+	log, subject, floor := o.config.Log, o.config.Subject, c.floor
+	c.remove(o, func(ctx context.Context) (uint64, error) {
+		first, err := log.First(ctx, subject)
+		if first.Number == 0 {
+			return floor, err
+		}
+		return min(first.Number+1, floor), err
+	})
+}
+
+// remove purges below a number that is found out beside the loop.
+func (c *commits) remove(o *Owner, find func(context.Context) (uint64, error)) {
+	c.purging = true
+	log, subject, shelf, done := o.config.Log, o.config.Subject, o.config.Shelf, c.purged
 	go func() { // ends with the result, for which there is a place
 		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()
-		err := log.Purge(ctx, subject, below)
+		below, err := find(ctx)
+		if err == nil {
+			err = log.Purge(ctx, subject, below)
+		}
 		if err == nil {
 			err = shelf.measure(ctx)
 		}
-		done <- err
+		done <- purge{below, err}
 	}()
+}
+
+// ended deals with the end of a purge. Where nothing is left below the floor, it needs no commit that says so.
+func (c *commits) ended(o *Owner, p purge) {
+	c.purging = false
+	if p.err != nil {
+		o.warn(p.err)
+	} else if c.later = (time.Time{}); p.below >= c.floor {
+		c.said, c.cleared = c.floor, c.floor
+	}
+	c.purge(o)
 }
 
 // fail fails all that waits.

@@ -110,3 +110,14 @@ func TestCommitSize(t *testing.T) {
 		t.Errorf("commits of %v entries, %d left, %d bytes open", sizes, left, o.commits.openBytes)
 	}
 }
+
+// Rule: what is stored is not kept.
+func TestStoredIsNotKept(t *testing.T) {
+	o := &Owner{config: Config{Log: local.NewLog(1 << 30), Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits()}
+	o.commits.append(state.Entry{Name: "a"}, 1)
+	all := o.commits.open
+	o.commits.start(o)
+	if r := <-o.commits.result; r.err != nil || all[0].bytes != nil {
+		t.Errorf("%d bytes are kept, %v", len(all[0].bytes), r.err)
+	}
+}

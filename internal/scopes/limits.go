@@ -49,6 +49,8 @@ const (
 	maxCopyBytes = 256 << 10
 	// logSlack is how much longer a scope's log may be than it must, and purgeWorth how much is purged at once.
 	logSlack, purgeWorth = 4 << 20, 1 << 20
+	// floorPause is when it is tried again to store what is not needed any more.
+	floorPause = 10 * time.Second
 	// maxHeld replies and events may wait for commits, and maxHeldBytes of the values in them. Beyond it no commands are taken.
 	maxHeld      = 8192
 	maxHeldBytes = 16 << 20

@@ -25,7 +25,7 @@ func (o *Owner) begin(why error, before *state.Scope) {
 	}
 	clear(o.calls)
 	if o.commits.purging {
-		o.warn(<-o.commits.purged)
+		o.warn((<-o.commits.purged).err)
 	}
 	o.commits = newCommits()
 	if time.Since(o.failed) < loadPause { // again: do not spend all time on it

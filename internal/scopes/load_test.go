@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -200,50 +199,4 @@ func TestCommitsOfBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// brimful is a log in which there is no room for a commit without entries; it says below what it was purged.
-type brimful struct {
-	bus.Log
-	below chan uint64 // capacity enough
-}
-
-func (l *brimful) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
-	if strings.HasSuffix(string(b), `"e":[]}`) {
-		return 0, bus.ErrFull
-	}
-	return l.Log.Append(ctx, subject, after, b)
-}
-
-func (l *brimful) Purge(ctx context.Context, subject string, below uint64) error {
-	l.below <- below
-	return l.Log.Purge(ctx, subject, below)
-}
-
-// Rule: where there is no room even to say what is not needed any more, it is purged all the same, and nobody is disturbed.
-func TestPurgeOfFullLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &brimful{local.NewLog(1 << 30), make(chan uint64, 100)}
-		h := open(t, log)
-		h.attach("ann1")
-		for i := range 8 {
-			w := set("a", strings.Repeat("x", 200<<10))
-			w.Name = fmt.Sprint("a", i)
-			h.now(w)
-		}
-		for i := range 24 {
-			w := set(fmt.Sprint("a", i%8), strings.Repeat("y", 200<<10))
-			h.now(w)
-		}
-		for i := range 8 {
-			h.now(state.RecordDelete{RecordDelete: wire.RecordDelete{Name: fmt.Sprint("a", i)}})
-		}
-		synctest.Wait()
-		if len(log.below) == 0 || len(h.heard()) > 0 {
-			t.Errorf("purged %d times", len(log.below))
-		}
-		if left := numbers(t, log); len(left) > 8 {
-			t.Errorf("%d commits are left", len(left))
-		}
-	})
 }

@@ -287,10 +287,8 @@ func (o *Owner) run() {
 			}
 		case r := <-o.commits.result:
 			o.settle(r)
-		case err := <-o.commits.purged:
-			o.commits.purging = false
-			o.warn(err)
-			o.commits.purge(o)
+		case p := <-o.commits.purged:
+			o.commits.ended(o, p)
 		case <-o.decided:
 			o.decide()
 		case <-o.hurry:
@@ -304,9 +302,13 @@ func (o *Owner) run() {
 	}
 }
 
-// arm sets the timer to what the scope waits for.
+// arm sets the timer to what the scope, or the log, waits for.
 func (o *Owner) arm() {
-	if next := o.scope.Next(); next.IsZero() {
+	next, due := o.scope.Next(), o.commits.due()
+	if next.IsZero() || !due.IsZero() && due.Before(next) {
+		next = due
+	}
+	if next.IsZero() {
 		o.timer.Stop()
 	} else {
 		o.timer.Reset(time.Until(next))
@@ -324,23 +326,26 @@ func (o *Owner) warn(err error) {
 func (o *Owner) finish() {
 	defer func() {
 		if o.commits.purging {
-			o.warn(<-o.commits.purged)
+			o.warn((<-o.commits.purged).err)
 		}
 	}()
 	for o.commits.start(o); o.commits.running; o.commits.start(o) {
 		r := <-o.commits.result
-		o.config.Shelf.put(r)
-		if r.err != nil {
-			if r.entries > 0 {
-				o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
-			}
+		switch {
+		case r.err == nil:
+			o.config.Shelf.put(r)
+			o.release(r)
+		case !r.waitedFor():
+			o.commits.postpone(o, r)
+		default:
+			o.config.Shelf.put(r)
+			o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
 			o.commits.fail(notStored(r.err))
 			if unknown(r.err) {
 				o.doubt(r.err) // for the next owner of the scope
 			}
 			return
 		}
-		o.release(r)
 	}
 }
 
@@ -446,9 +451,8 @@ func (o *Owner) carryOut(c call, effects []state.Effect) {
 
 // settle deals with the end of a commit.
 func (o *Owner) settle(r result) {
-	if r.entries == 0 && errors.Is(r.err, bus.ErrFull) { // there is no room even to say what is not needed any more: it goes all the same
-		o.commits.running, o.commits.said = false, r.floor
-		o.commits.purge(o)
+	if r.err != nil && !r.waitedFor() {
+		o.commits.postpone(o, r)
 		return
 	}
 	o.config.Shelf.put(r)
@@ -482,12 +486,17 @@ func (o *Owner) doubt(why error) {
 // decide looks whether the commit is stored that was in doubt. The scope has what was stored before it, so that it is loaded again only where it is.
 func (o *Owner) decide() {
 	o.decided = nil
+	if o.commits.running { // the end of that says as much
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), loadTime)
 	defer cancel()
 	last, err := o.config.Log.Last(ctx, o.config.Subject)
 	switch {
 	case err != nil:
 		o.doubt(err)
+	case floorBehind(o.commits.last, last):
+		o.commits.last = last.Number
 	case last.Number != o.commits.last:
 		o.begin(nil, o.scope)
 	}
