@@ -104,7 +104,7 @@ func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) 
 	if err != nil || newest.last == 0 {
 		return nil, err
 	}
-	changes := map[string]state.LastChange{}
+	changes, created := map[string]state.LastChange{}, uint64(0)
 	there.cleared = newest.floor
 	err = o.config.Log.Read(ctx, o.config.Subject, 0, func(m bus.Stored) error {
 		switch {
@@ -126,8 +126,9 @@ func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) 
 		}
 		there.loaded(m.Number, len(m.Bytes), c)
 		if o.config.Loaded != nil {
-			o.note(changes, c, m.At)
+			o.note(changes, c, created, m.At)
 		}
+		created = c.Incarnations
 		return nil
 	})
 	switch {
@@ -156,16 +157,28 @@ func (o *Owner) newest(ctx context.Context) (known, error) {
 	return known{last.Number, c.Floor}, err
 }
 
-// note adds what a commit has changed. Of a record that was only copied since, the change was long ago.
-func (o *Owner) note(changes map[string]state.LastChange, c state.Commit, at time.Time) {
+// note adds what a commit has changed, behind one by which that incarnation was the last. Of a record that was only copied since, the change was long ago.
+func (o *Owner) note(changes map[string]state.LastChange, c state.Commit, created uint64, at time.Time) {
 	for _, e := range c.Entries {
-		if !e.Copy {
+		if !copies(c, e, created) {
 			changes[e.Name] = state.LastChange{
 				RecordNoted: wire.RecordNoted{Scope: o.config.State.Scope, Name: e.Name, Incarnation: e.Incarnation, Version: e.Version},
 				Deleted:     e.Deleted, At: at,
 			}
 		}
 	}
+}
+
+// copies tells whether an entry is a copy, which commits did not say before they named the one before them. Whole are then, beside copies, only records
+// that were created since the commit before, which is not known of the first one.
+func copies(c state.Commit, e state.Entry, created uint64) bool {
+	switch {
+	case e.Copy || e.Whole == nil:
+		return e.Copy
+	case e.Version > 1:
+		return true
+	}
+	return c.Previous == nil && (created == 0 || e.Incarnation <= created)
 }
 
 func readCommit(m bus.Stored) (c state.Commit, err error) {

@@ -69,3 +69,37 @@ func TestLoaded(t *testing.T) {
 		t.Errorf("told %s, want %s; %v", got, want, err)
 	}
 }
+
+// Rule: of what was stored before commits said what is a copy, what may be one is told as no change.
+func TestLoadedOfBefore(t *testing.T) {
+	log := local.NewLog(1 << 30)
+	last := uint64(0)
+	for _, commit := range []string{
+		`{"c":9,"e":[{"n":"unknown","i":7,"v":1,"w":{"d":{}}}]}`,
+		`{"c":9,"e":[{"n":"copied","i":8,"v":1,"w":{"d":{}}},{"n":"written","i":9,"v":4,"w":{"d":{}}}]}`,
+		`{"c":10,"e":[{"n":"created","i":10,"v":1,"w":{"d":{}}},{"n":"written","i":9,"v":5,"o":[{"op":"set","path":"n","value":2}]}]}`,
+		`{"c":10,"e":[{"n":"written","i":9,"v":5,"w":{"d":{"n":2}}},{"n":"created","i":10,"v":1,"w":{"d":{}}}]}`,
+		`{"c":11,"p":4,"f":1,"e":[{"n":"later","i":11,"v":1,"w":{"d":{}}},{"n":"copied","i":8,"v":1,"w":{"d":{}},"k":true}]}`,
+	} {
+		var err error
+		if last, err = log.Append(t.Context(), "room", last, []byte(commit)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	o, err := scopes.Open(t.Context(), scopes.Config{
+		State: state.Config{Scope: wire.ScopeRoom}, Log: log, Subject: "room", Tell: func(state.Tell, []byte) {}, Logger: slog.New(slog.DiscardHandler),
+		Loaded: func(changes []state.LastChange) {
+			for _, c := range changes {
+				got = append(got, fmt.Sprint(c.Name, " ", c.Version))
+			}
+		},
+	})
+	if err == nil {
+		err = o.Close()
+	}
+	slices.Sort(got)
+	if want := "[created 1 later 1 written 5]"; err != nil || fmt.Sprint(got) != want {
+		t.Errorf("told %s, want %s; %v", got, want, err)
+	}
+}
