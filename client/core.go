@@ -105,7 +105,6 @@ func (c *core) begin(w *write) error {
 
 // asked: it is subscribed to.
 func (c *core) asked() int {
-	c.replica.asked()
 	c.asks++
 	return c.asks
 }
@@ -189,7 +188,7 @@ func (c *core) send() bool {
 	}
 	c.sending = true
 	for _, w := range batch {
-		w.underway, w.since = true, c.replica.newest(w.target)
+		w.underway, w.gone, w.since = true, false, c.replica.newest(w.target)
 	}
 	typ, body := c.request(batch)
 	c.records.state.ask(typ, body, func(m wire.Message, err error) {

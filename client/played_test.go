@@ -108,7 +108,10 @@ func (p *played) answer(request, typ string, body any) {
 
 // board is a record at a version.
 func board(incarnation, version uint64, value string) wire.Records {
-	st := &wire.RecordState{Name: "board", Incarnation: incarnation, Version: version, Value: json.RawMessage(value)}
+	st := &wire.RecordState{Name: "board", Incarnation: incarnation, Version: version}
+	if value != "" {
+		st.Value = json.RawMessage(value)
+	}
 	return wire.Records{Results: []wire.RecordResult{{Record: st}}}
 }
 
@@ -191,6 +194,31 @@ func TestDeletedWhileOthersAreJudged(t *testing.T) {
 			p.Errorf("it is written to incarnation %d", ask.Incarnation)
 		}
 	})
+}
+
+// Rule: what was written is not seen any more where its record, which was deleted before its change came, is read anew, whenever it is answered.
+func TestDeletedBeforeItIsTold(t *testing.T) {
+	for _, when := range []string{"before", "while it is read", "after"} {
+		t.Run(when, func(t *testing.T) {
+			play(t, func(p *played) {
+				r := p.record(RecordOptions{})
+				result := r.Send(set("a", "2"), WriteOptions{})
+				written := func(now string) {
+					if now == when {
+						p.answer(wire.TypeRecordWrite, wire.TypeWritten, wire.Written{Incarnation: 3, Version: 6})
+					}
+				}
+				written("before")
+				p.tell(0, wire.TypeStateLost, wire.StateLost{Scope: wire.ScopeRoom})
+				written("while it is read")
+				p.answer(wire.TypeRecordSubscribe, wire.TypeRecords, board(0, 0, ""))
+				written("after")
+				if err := <-result; err != nil || r.Exists() || r.Version() != 0 {
+					t.Errorf("%v, and it is %s of version %d", err, r.JSON(""), r.Version())
+				}
+			})
+		})
+	}
 }
 
 // Rule: nothing is called once what was returned to end it has returned: neither that a pattern has ended, nor what answers a call that the server

@@ -86,20 +86,15 @@ func (r *replica) has() have {
 	return have{r.incarnation, r.version}
 }
 
-// asked: it is asked what the record is. What the server has carried out before will be in there.
-func (r *replica) asked() {
-	for _, w := range r.writes {
-		w.read = w.read || w.written != nil
-	}
-}
-
 // take takes the record as it is, from the reply to the newest subscription or from a conflict.
 func (r *replica) take(st *wire.RecordState, value state.Value) {
 	if r.live && (st.Same || r.knows(st.Incarnation, st.Version)) {
 		return
 	}
 	if !r.live {
-		r.writes = slices.DeleteFunc(r.writes, func(w *write) bool { return w.read })
+		for _, w := range r.writes { // those that were sent were sent before that was asked
+			w.gone = w.gone || st.Version == 0 && (w.underway || w.written != nil)
+		}
 		if !st.Same {
 			r.incarnation, r.version = 0, 0 // what is read anew counts, also where a scope began anew
 		}
@@ -212,7 +207,7 @@ func (r *replica) retarget(met []*write) {
 // settle makes the view anew. Writes are out when the document has them.
 func (r *replica) settle() {
 	r.writes = slices.DeleteFunc(r.writes, func(w *write) bool {
-		return w.written != nil && r.knows(w.written.incarnation, w.written.version)
+		return w.written != nil && (w.gone || r.knows(w.written.incarnation, w.written.version))
 	})
 	r.view = r.document
 	for _, w := range r.writes {

@@ -66,7 +66,7 @@ type write struct {
 	since      uint64      // the newest version that was known when it was sent: it is not in there
 	hidden     bool        // the record was read anew while it was underway: perhaps it is in there, and would be seen twice; its reply tells
 	written    *have       // the server has carried it out: it is part of the view until the record has that version here
-	read       bool        // the record is read anew after that
+	gone       bool        // the record was read anew since it was sent, and was not there: what it has made, if it has, is deleted
 	merges     int
 }
 

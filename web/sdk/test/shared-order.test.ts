@@ -349,6 +349,27 @@ test("what was meant for a record that was deleted while the write waited does n
   void behind;
 });
 
+test("a write ends when its record, which was deleted before its change came, is read anew, whenever it is answered", async () => {
+  for (const when of ["before", "while it is read", "after"]) {
+    const all = await open();
+    const rec = await record(all, { a: 1 });
+    let ended: string | undefined;
+    void code(rec.set("a", 2)).then((c) => (ended = c));
+    await settle();
+    const [request] = asked(all.server, "record-write");
+    const reply = async (now: string): Promise<void> => {
+      if (now === when) all.server.reply("written", { incarnation: 3, version: 6 }, request);
+      await settle();
+    };
+    await reply("before");
+    stateLost(all.server);
+    await reply("while it is read");
+    await answer(all.server, board(0));
+    await reply("after");
+    assert.deepEqual([ended, rec.get(), rec.isPending], ["", undefined, false], when);
+  }
+});
+
 test("the reply to a deletion takes away what was deleted, not what was made since", async () => {
   const all = await open();
   const rec = await record(all, { a: 1 });

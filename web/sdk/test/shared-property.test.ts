@@ -176,6 +176,7 @@ test("records: all end with the server's document; each change is told once, to 
       }
     }
     await finish(scope);
+    if (weather.forgets && random(3) === 0) await vanish(scope, records, random(records.length));
     const { document, version = 0 } = scope.records.get("board") ?? {};
     for (const record of records) {
       assert.ok(equal(record.get(), document), `seed ${seed}: ${JSON.stringify(record.get())}, and the server has ${JSON.stringify(document)}`);
@@ -202,6 +203,18 @@ test("records: all end with the server's document; each change is told once, to 
     await fill(scope.clients[last] as ModelClient, records[last] as SharedRecord, `seed ${seed}`);
   }
 });
+
+/** One is answered that it has written, and told nothing more before another deletes the record. */
+async function vanish(scope: ModelScope, records: readonly SharedRecord[], which: number): Promise<void> {
+  const [mine, theirs] = [which, (which + 1) % records.length].map((n) => scope.clients[n] as ModelClient) as [ModelClient, ModelClient];
+  const written = outcomeOf((records[which] as SharedRecord).set("last", 1));
+  mine.up();
+  mine.forget(false);
+  void (records[(which + 1) % records.length] as SharedRecord).delete().catch(() => undefined);
+  theirs.up();
+  await drain(scope);
+  assert.equal(await written, "");
+}
 
 /** What has ended does not count any more: as many writes may wait as at first, and no more. */
 async function fill(client: ModelClient, record: SharedRecord, message: string): Promise<void> {

@@ -247,7 +247,6 @@ export class Core {
 
   /** It is subscribed to. */
   asked(): number {
-    this.#replica.asked();
     return ++this.#asks;
   }
 
@@ -311,7 +310,7 @@ export class Core {
 
   async #send(batch: Write[]): Promise<void> {
     this.#isSending = true;
-    for (const write of batch) [write.isUnderway, write.since] = [true, this.#replica.newest(write.target)];
+    for (const write of batch) [write.isUnderway, write.isGone, write.since] = [true, false, this.#replica.newest(write.target)];
     this.#owner.keep(this);
     try {
       const written = await this.#ask(batch);

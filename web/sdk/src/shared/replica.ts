@@ -63,16 +63,11 @@ export class Replica {
     this.#have(incarnation, version, document);
   }
 
-  /** It is asked what the record is. What the server has carried out before will be in there. */
-  asked(): void {
-    for (const write of this.#writes) write.isRead ||= write.written !== undefined;
-  }
-
   /** The record as it is, from the reply to the newest subscription, or from a conflict. */
   take({ incarnation, version, same, value }: RecordState): void {
     if (this.#isLive && (same || this.#isKnown(incarnation, version))) return;
     if (!this.#isLive) {
-      this.#settle((w) => w.isRead);
+      for (const write of this.#writes) write.isGone ||= version === 0 && (write.isUnderway || write.written !== undefined); // it was sent before that was asked
       if (!same) [this.#incarnation, this.#version] = [0, 0]; // what is read anew counts, also where a scope began anew
     }
     this.#isLive = true;
@@ -146,7 +141,7 @@ export class Replica {
 
   /** Makes the view anew. Writes are out when the document has them. */
   see(): void {
-    this.#settle(({ written }) => written !== undefined && this.#isKnown(written.incarnation, written.version));
+    this.#settle(({ written, isGone }) => written !== undefined && (isGone || this.#isKnown(written.incarnation, written.version)));
     this.#view = this.#writes.reduce((view, w) => (w.isHidden ? view : seen(view, w.operations)), this.#document);
   }
 

@@ -44,8 +44,8 @@ export interface Write {
   isHidden: boolean;
   /** The server has carried it out. It is part of the view until the record has that version here. */
   written?: Written;
-  /** The record is read anew after that. */
-  isRead: boolean;
+  /** The record was read anew since it was sent, and was not there: what it has made, if it has, is deleted. */
+  isGone: boolean;
   /** How often its conflicts were merged. */
   merges: number;
   /** Is not made unless this one is. */
@@ -61,7 +61,7 @@ export function newWrite(
   { resolve, reject }: Pick<Write, "resolve" | "reject">,
 ): Write {
   const bytes = sizeOf(operations);
-  return { operations, options, seen: undefined, after: undefined, target: 0, isAlone: false, isUncertain: false, since: 0, isUnderway: false, isHidden: false, isRead: false, merges: 0, next: undefined, bytes, resolve, reject };
+  return { operations, options, seen: undefined, after: undefined, target: 0, isAlone: false, isUncertain: false, since: 0, isUnderway: false, isHidden: false, isGone: false, merges: 0, next: undefined, bytes, resolve, reject };
 }
 
 /** The bytes of what is written, about. Throws where no document has room for it. */

@@ -25,8 +25,6 @@ export declare class Replica {
     lose(): void;
     /** What was known before there was a connection. */
     known(incarnation: number, version: number, document: Document): void;
-    /** It is asked what the record is. What the server has carried out before will be in there. */
-    asked(): void;
     /** The record as it is, from the reply to the newest subscription, or from a conflict. */
     take({ incarnation, version, same, value }: RecordState): void;
     /** Docs/protocol.md, section 18.2: applied iff it is the next version, or the first and there is nothing. */

@@ -37,8 +37,8 @@ export interface Write {
     isHidden: boolean;
     /** The server has carried it out. It is part of the view until the record has that version here. */
     written?: Written;
-    /** The record is read anew after that. */
-    isRead: boolean;
+    /** The record was read anew since it was sent, and was not there: what it has made, if it has, is deleted. */
+    isGone: boolean;
     /** How often its conflicts were merged. */
     merges: number;
     /** Is not made unless this one is. */
