@@ -193,17 +193,13 @@ func (b *book) load() error {
 // readBook reads what is stored of a room.
 func (s *Service) readBook(ctx context.Context, room string) (there *book, err error) {
 	there = &book{}
-	var behind [volumes]uint64
+	var runs [volumes][]run
 	for i := range there.volumes {
-		if behind[i], err = there.loadVolume(ctx, s.logs[i], i, subject(room)); err != nil {
+		if runs[i], err = there.loadVolume(ctx, s.logs[i], i, subject(room)); err != nil {
 			return nil, err
 		}
 	}
-	for i := range there.volumes {
-		if v := &there.volumes[i]; behind[i] < v.next { // the other one tells of more
-			v.whole = v.next
-		}
-	}
+	there.volumes[people].whole = gapless(runs, max(there.volumes[people].next, there.volumes[changes].next))
 	var mended time.Time
 	if s.config.Mended != nil {
 		mended = s.config.Mended()
@@ -212,21 +208,18 @@ func (s *Service) readBook(ctx context.Context, room string) (there *book, err e
 	return there, nil
 }
 
-// loadVolume reads what is stored of one volume, and returns the cursor behind it.
-func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject string) (behind uint64, err error) {
+// loadVolume reads what is stored of one volume, and returns the cursors of its entries.
+func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject string) (runs []run, err error) {
 	err = log.Read(ctx, subject, 0, func(m bus.Stored) error {
 		stored, err := decode(m)
 		if err != nil {
 			return err
 		}
-		v := &b.volumes[volume]
-		if before := stored.Before[volume]; behind > 0 && before > behind {
-			v.whole = before
-		}
-		v.append(m.Number, len(m.Bytes), stored)
-		if behind = max(behind, stored.Before[volume]); len(stored.Entries) > 0 {
-			behind = max(behind, stored.end())
-		}
+		b.volumes[volume].append(m.Number, len(m.Bytes), stored)
+		stored.each(func(cursor uint64, _ entry) bool {
+			runs = extend(runs, cursor)
+			return true
+		})
 		if volume == people {
 			b.promised, b.told = stored.Promised, stored.Before[changes] > 0
 		}
@@ -238,7 +231,7 @@ func (b *book) loadVolume(ctx context.Context, log bus.Log, volume int, subject 
 		}
 		return nil
 	})
-	return behind, err
+	return runs, err
 }
 
 // goOn chooses the next cursor behind what is stored: behind all that were given out, also where what had the last ones is gone. A volume forgets its oldest messages first, so

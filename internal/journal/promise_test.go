@@ -347,3 +347,33 @@ func (l *unreadable) Read(context.Context, string, uint64, func(bus.Stored) erro
 	l.reads.Add(1)
 	return errors.New("input/output error")
 }
+
+// Rule: where the process is killed when what people did is stored, and changes that happened before it are not, the log is complete only from behind these.
+func TestKilledBetweenTheTwo(t *testing.T) {
+	people, changes := local.NewLog(1<<30), local.NewLog(1<<30)
+	synctest.Test(t, func(t *testing.T) {
+		s := openBoth(t, people, changes)
+		s.record("tea", "list")
+		s.Close()
+		first, never := bustest.NewSlowLog(people), bustest.NewSlowLog(changes)
+		before := openBoth(t, first, never)
+		before.say("tea", 1, 1)
+		synctest.Wait() // it is being stored
+		before.record("tea", "board")
+		before.say("tea", 2, 2)
+		before.record("tea", "note")
+		before.say("tea", 3, 4)
+		close(first.Stores)
+		synctest.Wait()
+		for range 2 {
+			s := openBoth(t, people, changes)
+			l := s.read("tea", "ann", wire.LogRead{})
+			if s.want(l, "list", "<1>", "<2>", "<3>", "<4>"); l.Complete != l.Entries[3].Cursor {
+				t.Errorf("from %d to %d, complete from %d on", l.First, l.Last, l.Complete)
+			}
+			s.Close()
+		}
+		close(never.Stores)
+		before.Close()
+	})
+}

@@ -122,7 +122,7 @@ type stored struct {
 	// written by the book's loop, guarded by its mu
 	last   uint64 // number of the last message
 	next   uint64 // the cursor behind it, also where it is gone; 0: there never was any
-	whole  uint64 // from this cursor on nothing is gone from between its messages, or from behind them
+	whole  uint64 // from this cursor on nothing is gone that it had
 	points []point
 }
 
@@ -183,4 +183,29 @@ func (s *stored) shorten() (below uint64) {
 	}
 	s.points = slices.Delete(s.points, 0, n)
 	return s.points[0].number
+}
+
+// run is cursors that follow each other.
+type run struct{ first, next uint64 }
+
+// extend adds the cursor of the next entry.
+func extend(runs []run, cursor uint64) []run {
+	if n := len(runs); n > 0 && runs[n-1].next == cursor {
+		runs[n-1].next++
+		return runs
+	}
+	return append(runs, run{cursor, cursor + 1})
+}
+
+// gapless returns the cursor from which on, up to the next one, each is that of an entry of one of the volumes. What is missing was forgotten, or lost with a disk, or was not stored when the process was
+// killed, where what was said after it was.
+func gapless(runs [volumes][]run, next uint64) uint64 {
+	for {
+		i := slices.IndexFunc(runs[:], func(r []run) bool { return len(r) > 0 && r[len(r)-1].next == next })
+		if i < 0 {
+			return next
+		}
+		last := len(runs[i]) - 1
+		next, runs[i] = runs[i][last].first, runs[i][:last]
+	}
 }
