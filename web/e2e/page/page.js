@@ -210,8 +210,9 @@
   };
 
   /**
-   * Notes every new picture of a video element until stop(), which gives { rate, longestGapMs }: pictures a second, of the 15
-   * that a camera here gives at least. The time since the last picture counts too, so that one that is frozen at the end is seen.
+   * Notes every new picture of a video element until stop(), which gives { rate, longestGapMs, stoodStillMs }: pictures a second, of the 15
+   * that a camera here gives at least. The time since the last picture counts too, so that one that is frozen at the end is seen. So long
+   * this page itself stood still at most: a machine that has no time for its clock has none for pictures.
    */
   e2e.watchGaps = (video) => {
     let frames = 0;
@@ -224,6 +225,15 @@
       longest = Math.max(longest, now - last);
       last = now;
     };
+    const tickMs = 20;
+    let ticked = begin;
+    let stoodStill = 0;
+    const tick = () => {
+      const now = performance.now();
+      stoodStill = Math.max(stoodStill, now - ticked - tickMs);
+      ticked = now;
+    };
+    const clock = setInterval(tick, tickMs);
     const onFrame = () => {
       if (!watching) return;
       note();
@@ -233,8 +243,10 @@
     video.requestVideoFrameCallback(onFrame);
     return () => {
       watching = false;
+      clearInterval(clock);
       note();
-      return { rate: Math.round((10_000 * frames) / (last - begin)) / 10, longestGapMs: Math.round(longest) };
+      tick();
+      return { rate: Math.round((10_000 * frames) / (last - begin)) / 10, longestGapMs: Math.round(longest), stoodStillMs: Math.round(stoodStill) };
     };
   };
 

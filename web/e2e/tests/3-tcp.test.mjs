@@ -59,9 +59,11 @@ describe('a call without UDP', () => {
     call.bob.freeze(false);
     t.diagnostic(`${unsent} bytes waited for the window to open`);
     assert.ok(unsent > 1000, 'the window was never closed');
+    const stoodStillMs = seen.reduce((sum, [, gap]) => sum + gap.stoodStillMs, 0); // who sends a picture may be as late as who shows it
+    t.diagnostic(`both pages together stood still for ${stoodStillMs} ms at most`);
     for (const [name, { rate, longestGapMs }] of seen) {
       t.diagnostic(`${name} saw ${rate} pictures a second, the longest gap was ${longestGapMs} ms`);
-      assert.ok(rate > 10 && longestGapMs < 500, name);
+      assert.ok(rate > 10 && longestGapMs < 500 + stoodStillMs, name);
     }
     for (const other of others) {
       await call.bob.evaluate((name, looks) => e2e.see(name, looks, { ms: 60_000 }), other.name, other.looks);
