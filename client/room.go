@@ -242,6 +242,7 @@ func (r *Room) connection(c Connection, why error) {
 func (r *Room) event(m wire.Message) {
 	if m.Type == wire.TypeResync {
 		if resync, err := decode[wire.Resync](m); err == nil {
+			r.grants = resync.Grants
 			r.replace(resync.Room)
 		}
 		r.room.restore()
@@ -302,6 +303,8 @@ func (r *Room) roomEvent(m wire.Message) bool {
 		})
 	case wire.TypeChatReceived:
 		told(r, m, r.says)
+	case wire.TypeGrantsChanged:
+		told(r, m, func(e wire.GrantsChanged) { r.grants = e.Grants })
 	default:
 		return false
 	}

@@ -18,6 +18,7 @@ const (
 	TypeSpeakers           = "speakers"            // Speakers
 	TypeEncodings          = "encodings"           // Encodings
 	TypeTransport          = "transport"           // Transport
+	TypeGrantsChanged      = "grants-changed"      // GrantsChanged
 	TypeDraining           = "draining"            // Draining
 	TypeResync             = "resync"              // Resync
 	TypeEnded              = "ended"               // Ended
@@ -210,6 +211,13 @@ type Transport struct {
 	State string `json:"state"` // "connected", "disconnected" (consent is late), "failed" (offer again with an ICE restart)
 }
 
+// GrantsChanged tells a participant what it may do from now on. What it may not do any more has ended, or is about to.
+type GrantsChanged struct {
+	Grants Grants `json:"grants"`
+	// Sources that it may publish; absent: all, with the publish grant.
+	Sources []Source `json:"sources,omitempty"`
+}
+
 // Draining tells that the server is going down. The session goes on for so long, then it ends with the code draining.
 type Draining struct {
 	Seconds int `json:"seconds"` // at most
@@ -221,6 +229,8 @@ type Resync struct {
 	Slots         []Slot         `json:"slots"`
 	Subscriptions []Subscription `json:"subscriptions"`
 	Encodings     []Encodings    `json:"encodings"` // of the receiver's publications of video
+	Grants        Grants         `json:"grants"`
+	Sources       []Source       `json:"sources,omitempty"` // as in GrantsChanged
 }
 
 // Ended is the last message of a session.

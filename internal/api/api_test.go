@@ -91,6 +91,7 @@ func open(t *testing.T, c signal.Config) *office {
 	mux := http.NewServeMux()
 	mux.Handle(ws.Path, ws.New(sessions, origins))
 	mux.Handle(api.StatePath, api.NewState(sessions, origins, o))
+	mux.Handle(api.GrantsPath, api.NewGrants(sessions, origins, o))
 	mux.Handle(api.DocumentPath, api.ServeDocument())
 	server := httptest.NewServer(mux)
 	o.url, o.handler = server.URL, mux
@@ -119,7 +120,12 @@ func (o *office) Owe(_ *http.Request, cost int) { o.spent += cost }
 // post sends a body and returns status and answer.
 func (o *office) post(body string, headers ...string) (int, string) {
 	o.Helper()
-	r, err := http.NewRequest(http.MethodPost, o.url+api.StatePath, strings.NewReader(body))
+	return o.postTo(api.StatePath, body, headers...)
+}
+
+func (o *office) postTo(path, body string, headers ...string) (int, string) {
+	o.Helper()
+	r, err := http.NewRequest(http.MethodPost, o.url+path, strings.NewReader(body))
 	if err != nil {
 		o.Fatal(err)
 	}

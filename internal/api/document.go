@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-rtc/parley/internal/rooms"
 	"github.com/parley-rtc/parley/internal/signal"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -34,6 +35,9 @@ var items = []struct {
 // enums are the types of text with few values.
 var enums = map[reflect.Type][]string{
 	reflect.TypeFor[wire.Scope](): {string(wire.ScopeRoom), string(wire.ScopeServer)},
+	reflect.TypeFor[wire.Source](): {
+		string(wire.SourceMicrophone), string(wire.SourceCamera), string(wire.SourceScreen), string(wire.SourceScreenAudio), string(wire.SourceOther),
+	},
 	reflect.TypeFor[wire.OperationKind](): {
 		string(wire.OperationSet), string(wire.OperationErase), string(wire.OperationInsert), string(wire.OperationRemove),
 		string(wire.OperationMove), string(wire.OperationEntries),
@@ -57,7 +61,7 @@ func Document() []byte {
 	failed := object{"title": "refused", "type": "object", "required": []string{"error"}, "properties": object{"error": s.of(reflect.TypeFor[wire.Error]())}}
 	s["Item"] = object{"oneOf": requests}
 	s["Result"] = object{"oneOf": append(unique(replies), failed)}
-	problem := object{"description": "what was wrong with the whole batch (RFC 9457)", "content": object{"application/problem+json": object{"schema": object{
+	problem := object{"description": "what was wrong with the whole request (RFC 9457)", "content": object{"application/problem+json": object{"schema": object{
 		"type": "object", "required": []string{"title", "status", "detail", "code"},
 		"properties": object{
 			"title": object{"type": "string"}, "status": object{"type": "integer"}, "detail": object{"type": "string"},
@@ -68,20 +72,32 @@ func Document() []byte {
 		"description": "one result for each item, in the order of the request",
 		"content":     object{"application/json": object{"schema": s.of(reflect.TypeFor[Results]())}},
 	}}
+	granted := object{"200": object{
+		"description": "what the participant may do now",
+		"content":     object{"application/json": object{"schema": s.of(reflect.TypeFor[wire.GrantsChanged]())}},
+	}}
 	for _, status := range []string{"400", "401", "403", "405", "413", "415", "422", "503"} {
 		answers[status] = problem
+	}
+	for _, status := range []string{"400", "401", "403", "404", "405", "413", "415", "429", "503"} {
+		granted[status] = problem
 	}
 	return encode(object{
 		"openapi": "3.1.0",
 		"info": object{
-			"title": "Parley: shared state for programs without a session", "version": "1",
-			"description": "Items are the requests of docs/protocol.md, section 18, which says what their members mean.",
+			"title": "Parley: for programs without a session", "version": "1",
+			"description": "Items of a batch are the requests of docs/protocol.md, section 18, which says what their members mean.",
 		},
 		"paths": object{StatePath: object{"post": object{
 			"operationId": "batch", "summary": "Carries out requests about shared state, one after the other, each by itself.",
 			"security":    []any{object{}, object{"token": []string{}}},
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[Batch]())}}},
 			"responses":   answers,
+		}}, GrantsPath: object{"post": object{
+			"operationId": "grant", "summary": "Changes what a participant may do: docs/protocol.md, section 13.2. What is absent stays.",
+			"security":    []any{object{"token": []string{}}},
+			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[rooms.Grant]())}}},
+			"responses":   granted,
 		}}},
 		"components": object{
 			"schemas":         s,

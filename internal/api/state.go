@@ -1,5 +1,5 @@
-// Package api serves programs that have no session: POST /v1/state, a batch of requests about shared state, and GET /v1/openapi.json, which
-// says how that is used. Each item of a batch is a request as sessions send it (docs/protocol.md, section 18), and is carried out and
+// Package api serves programs that have no session: POST /v1/state, a batch of requests about shared state, POST /v1/grants, by which an admin
+// rules what a participant may do, and GET /v1/openapi.json, which says how these are used. Each item of a batch is a request as sessions send it (docs/protocol.md, section 18), and is carried out and
 // answered by itself.
 //
 // It translates HTTP and owns nothing. The document is made from the Go types, so it says what they are.
@@ -73,15 +73,26 @@ func NewState(s *signal.Service, o signal.Origins, a Allowance) *State { return 
 
 // ServeHTTP implements http.Handler.
 func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.origins.Serves(w, r, http.MethodPost, "Authorization, Content-Type") {
-		return
+	if serves(w, r, s.origins) {
+		s.answer(w, r)
+	}
+}
+
+// serves reports whether a request is a POST of JSON that may be answered; others it has answered.
+func serves(w http.ResponseWriter, r *http.Request, o signal.Origins) bool {
+	if !o.Serves(w, r, http.MethodPost, "Authorization, Content-Type") {
+		return false
 	}
 	if !isJSON(r) {
 		w.Header().Set("Accept-Post", "application/json")
 		signal.WriteProblem(w, http.StatusUnsupportedMediaType, wire.NewError(wire.CodeBadRequest, "the body is not said to be JSON", "send Content-Type: application/json"))
-		return
+		return false
 	}
-	s.answer(w, r)
+	return true
+}
+
+func noToken() *wire.Error {
+	return wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer TOKEN")
 }
 
 func isJSON(r *http.Request) bool {
@@ -92,7 +103,7 @@ func isJSON(r *http.Request) bool {
 func (s *State) answer(w http.ResponseWriter, r *http.Request) {
 	token, _ := signal.BearerToken(r)
 	if s.service.TokenMode() && token == "" {
-		signal.Refuse(w, wire.NewError(wire.CodeUnauthorized, "there is no token", "send Authorization: Bearer TOKEN"))
+		signal.Refuse(w, noToken())
 		return
 	}
 	_, _, _, refused := s.service.Bearer(token)
@@ -155,15 +166,23 @@ func (s *State) carryOut(r *http.Request, v *signal.Visitor, items []Item) Resul
 
 // read reads the body of a request.
 func read(w http.ResponseWriter, r *http.Request) (Batch, *wire.Error) {
+	b, refused := readAll(w, r)
+	if refused != nil {
+		return Batch{}, refused
+	}
+	return Decode(b)
+}
+
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, *wire.Error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBodyBytes))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return Batch{}, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("a batch is at most %d bytes", MaxBodyBytes), "send less at once")
+		return nil, wire.NewError(wire.CodeTooLarge, fmt.Sprintf("a body is at most %d bytes", MaxBodyBytes), "send less at once")
 	case err != nil:
-		return Batch{}, wire.NewError(wire.CodeBadRequest, "the body ended too early", "send all of it")
+		return nil, wire.NewError(wire.CodeBadRequest, "the body ended too early", "send all of it")
 	}
-	return Decode(b)
+	return b, nil
 }
 
 // Decode reads a Batch.

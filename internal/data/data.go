@@ -48,10 +48,12 @@ type Member struct {
 	room     uint64
 	group    *group
 	identity string
-	maySend  bool
 
 	// static once it has joined
 	queue Queue
+
+	// atomic
+	maySend atomic.Bool
 
 	// guarded by their own locks
 	allowances [dtls.NumChannels]allowance
@@ -68,8 +70,13 @@ func (h *Hub) Member(room uint64, identity string, maySend bool) *Member {
 		h.rooms[room] = g
 	}
 	g.members++
-	return &Member{hub: h, room: room, group: g, identity: identity, maySend: maySend}
+	m := &Member{hub: h, room: room, group: g, identity: identity}
+	m.maySend.Store(maySend)
+	return m
 }
+
+// Allow rules whether what the member sends from now on is passed on.
+func (m *Member) Allow(maySend bool) { m.maySend.Store(maySend) }
 
 // Queue holds what waits for one client, as its dtls.Association does. Send does not block; what it returns is told there.
 type Queue interface {

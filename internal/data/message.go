@@ -17,7 +17,7 @@ const headerBytes = 2
 
 // parse takes a message of the member apart.
 func (m *Member) parse(b []byte) (to string, payload []byte, r drop.Reason) {
-	if !m.maySend {
+	if !m.maySend.Load() {
 		return "", nil, drop.DataForbidden
 	}
 	if len(b) < headerBytes || len(b) < headerBytes+int(b[1]) {

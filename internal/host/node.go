@@ -363,6 +363,7 @@ func (n *node) routes() (http.Handler, error) {
 	mux.Handle("/v1/ice-servers", newICEHandler(n, origins))
 	asked := newSourceLimit(wire.MaxStateBurst, time.Second/wire.StateRequestsPerSecond)
 	mux.Handle(api.StatePath, api.NewState(n.signal, origins, &asked))
+	mux.Handle(api.GrantsPath, api.NewGrants(n.signal, origins, &asked))
 	mux.Handle(api.DocumentPath, api.ServeDocument())
 	calls := whip.New(n.signal, origins, n.currentCandidates)
 	for _, path := range whip.Paths {

@@ -21,7 +21,7 @@ type tokenCommand struct {
 	Metadata string        `help:"Text that applications attach to the participant."`
 	TTL      time.Duration `name:"ttl" default:"6h" help:"How long the token can be used; at most 24h."`
 	KeyName  string        `name:"key-name" help:"Key pair that signs. Default: the first."`
-	Admin    bool          `help:"May remove others."`
+	Admin    bool          `help:"May remove others, and rule what they may do."`
 	Hidden   bool          `help:"Is not shown to others."`
 
 	NoPublish   bool `name:"no-publish" help:"May not send sound or pictures."`

@@ -99,6 +99,12 @@ type SlotReady struct {
 	Generation uint64
 }
 
+// AllowData lets the client send data messages, or not any more.
+type AllowData struct {
+	Transport   TransportID
+	PublishData bool
+}
+
 // CloseTransport ends a Transport and all its Producers. No Event follows.
 type CloseTransport struct{ Transport TransportID }
 
@@ -114,6 +120,7 @@ func (Unpublish) about() TransportID        { return 0 }
 func (c Assign) about() TransportID         { return c.Transport }
 func (c Prefer) about() TransportID         { return c.Transport }
 func (c SlotReady) about() TransportID      { return c.Transport }
+func (c AllowData) about() TransportID      { return c.Transport }
 func (c CloseTransport) about() TransportID { return c.Transport }
 
 // Sink takes a Transport's events. Post never blocks; it reports false when the event could not be taken, and the shard then

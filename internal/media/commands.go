@@ -97,6 +97,10 @@ func (s *Shard) command(now time.Time, c Command) {
 		if e := s.transports[c.Transport]; e != nil {
 			e.transport.SlotReady(now, c.Mid, c.Generation)
 		}
+	case AllowData:
+		if e := s.transports[c.Transport]; e != nil {
+			e.allowData(c.PublishData)
+		}
 	case CloseTransport:
 		if e := s.transports[c.Transport]; e != nil {
 			s.drop(e)

@@ -374,6 +374,14 @@ func (e *endpoint) receiveData() {
 	}
 }
 
+// allowData rules whether what the client sends is passed on.
+func (e *endpoint) allowData(may bool) {
+	e.spec.PublishData = may
+	if e.member != nil {
+		e.member.Allow(may)
+	}
+}
+
 // sink takes what associations send and tell, on their goroutines.
 type sink struct{ mail *mail }
 

@@ -110,6 +110,20 @@ type Chat struct{ Session, Text, To string }
 // Kick ends the session of another participant.
 type Kick struct{ Session, Identity, Reason string }
 
+// Grant rules what the participant of an identity may do, where it is not nil. It is nobody's session that asks, and it is answered by a Reply.
+type Grant struct {
+	Identity                        string
+	Publish, Subscribe, PublishData *bool
+	Sources                         *[]wire.Source // that it may publish; empty: all
+}
+
+// Granted asks what somebody may do in the room who has these grants where nothing else is ruled. It is answered by a Reply.
+type Granted struct {
+	Identity string
+	Grants   wire.Grants
+	Sources  []wire.Source
+}
+
 // Resync asks for all that the session may know.
 type Resync struct{ Session string }
 
@@ -150,6 +164,8 @@ func (Mute) command()           {}
 func (Update) command()         {}
 func (Chat) command()           {}
 func (Kick) command()           {}
+func (Grant) command()          {}
+func (Granted) command()        {}
 func (Resync) command()         {}
 func (TransportState) command() {}
 func (Speakers) command()       {}

@@ -91,6 +91,11 @@ type (
 		Mid        string
 		Generation uint64
 	}
+	// AllowData lets a client send data messages, or not.
+	AllowData struct {
+		Transport   uint64
+		PublishData bool
+	}
 	// CloseTransport ends a Transport and its Producers.
 	CloseTransport struct{ Transport uint64 }
 )
@@ -106,4 +111,5 @@ func (StopProducer) effect()   {}
 func (Assign) effect()         {}
 func (Prefer) effect()         {}
 func (OpenSlot) effect()       {}
+func (AllowData) effect()      {}
 func (CloseTransport) effect() {}

@@ -14,6 +14,8 @@ const (
 	MaxRoomMetadataBytes = 1 << 20
 	// MaxVideoSlots of one participant that are not part of a pair.
 	MaxVideoSlots = 8
+	// MaxRulings are the identities of which it can be ruled what they may do.
+	MaxRulings = 1024
 	// MaxSubscribe is the number of publications in one request.
 	MaxSubscribe = 512
 	// MaxReasonBytes of a kick.

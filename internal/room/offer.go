@@ -175,7 +175,7 @@ func (r *Room) openTransport(n *negotiation) {
 	r.lastID = n.t.id
 	r.transports[n.t.id] = p
 	r.emit(OpenTransport{
-		Transport: n.t.id, Shard: n.t.shard, Identity: p.identity, PublishData: p.grants.PublishData && !p.grants.Hidden,
+		Transport: n.t.id, Shard: n.t.shard, Identity: p.identity, PublishData: p.maySendData(),
 		Local: n.t.local, Remote: n.t.remote, Fingerprints: n.t.fingerprints,
 	})
 }

@@ -61,7 +61,7 @@ func (r *Room) checkTracks(n *negotiation) *wire.Error {
 		if !ofKind(t.Source, s.Kind) {
 			return badTrack(t.Mid, "has a source that does not fit its kind")
 		}
-		if len(n.p.sources) > 0 && !slices.Contains(n.p.sources, t.Source) {
+		if !n.p.mayPublish(t.Source) {
 			return wire.NewError(wire.CodeForbidden, "this participant may not publish "+string(t.Source),
 				"join with a token that has it in canPublishSources")
 		}

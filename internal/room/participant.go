@@ -17,8 +17,6 @@ type participant struct {
 	session  string
 	carrier  Carrier
 	identity string
-	grants   wire.Grants
-	sources  []wire.Source // that it may publish; empty: all
 	manual   bool
 	lastN    int    // cameras at once; 0: any number
 	follow   string // of WHEP
@@ -26,6 +24,8 @@ type participant struct {
 
 	// owned by the room
 	name, metadata string
+	grants         wire.Grants
+	sources        []wire.Source  // that it may publish; empty: all
 	publications   []*publication // by time
 	transport      *transport     // nil before the first offer
 	slots          []*slot        // of the transport, in the order of the offers
@@ -61,6 +61,7 @@ func (r *Room) join(now time.Time, c Join) *wire.Error {
 		}
 		c.Follow = followed.identity
 	}
+	c.Grants, c.Sources = r.rulings[c.Identity].of(c.Grants, c.Sources)
 	older := r.identities[c.Identity]
 	if refused := r.admit(c, older); refused != nil {
 		return refused

@@ -20,6 +20,7 @@ type planeTransport struct {
 	assigned   map[string]uint64
 	generation map[string]uint64
 	wants      map[string]route.Want
+	data       bool
 }
 
 // command carries out a command as the media plane does, and refuses what makes no sense.
@@ -33,7 +34,7 @@ func (p *plane) command(t fataler, e Effect) {
 		}
 		p.transports[e.Transport] = &planeTransport{
 			shard: e.Local.Ufrag[0], producing: map[string]uint64{}, assigned: map[string]uint64{}, generation: map[string]uint64{},
-			wants: map[string]route.Want{},
+			wants: map[string]route.Want{}, data: e.PublishData,
 		}
 	case RestartICE:
 		if x := p.transport(t, e.Transport); e.Local.Ufrag[0] != x.shard {
@@ -81,6 +82,12 @@ func (p *plane) command(t fataler, e Effect) {
 			t.Fatalf("useless %+v", e)
 		}
 		x.wants[e.Mid] = e.Want
+	case AllowData:
+		if x := p.transport(t, e.Transport); x.data == e.PublishData {
+			t.Fatalf("useless %+v", e)
+		} else {
+			x.data = e.PublishData
+		}
 	case CloseTransport:
 		p.transport(t, e.Transport)
 		delete(p.transports, e.Transport)

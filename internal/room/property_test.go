@@ -19,7 +19,7 @@ func TestAnyInterleaving(t *testing.T) {
 		c := &crowd{scene: newScene(t), t: t}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": c.join, "leave": c.leave, "offer": c.offer, "publish": c.publish, "receive": c.receive, "connection": c.connection,
-			"codecs": c.codecs, "garble": c.garble, "request": c.request, "subscribe": c.subscribe, "transport": c.transport, "speak": c.speak,
+			"codecs": c.codecs, "garble": c.garble, "request": c.request, "subscribe": c.subscribe, "transport": c.transport, "speak": c.speak, "grant": c.grant,
 		})
 		c.do(End{Code: wire.CodeDraining})
 		if !c.r.Empty() || len(c.plane.transports) != 0 || len(c.r.publications) != 0 || c.r.metadata != 0 {
@@ -47,6 +47,18 @@ func (c *crowd) join(t *rapid.T) {
 		Metadata: rapid.StringN(0, 3, 9).Draw(t, "metadata"), Grants: grants,
 		ManualSubscribe: rapid.IntRange(0, 4).Draw(t, "manual") == 0,
 		LastN:           rapid.SampledFrom([]int{0, 0, 1, 2, -1}).Draw(t, "last n"),
+	})
+}
+
+// grant rules what somebody may do, or another identity.
+func (c *crowd) grant(t *rapid.T) {
+	ruled := func(name string) *bool {
+		return rapid.SampledFrom([]*bool{nil, new(true), new(true), new(false)}).Draw(t, name)
+	}
+	c.do(Grant{
+		Identity: rapid.SampledFrom([]string{"ann", "bob", "cid", "dan", "eve"}).Draw(t, "identity"),
+		Publish:  ruled("publish"), Subscribe: ruled("subscribe"), PublishData: ruled("data"),
+		Sources: rapid.SampledFrom([]*[]wire.Source{nil, nil, {}, {wire.SourceMicrophone}, {"window"}}).Draw(t, "sources"),
 	})
 }
 

@@ -40,7 +40,8 @@ type Room struct {
 	identities   map[string]*participant
 	sessions     map[string]*participant
 	transports   map[uint64]*participant
-	publications []*publication // by time
+	publications []*publication   // by time
+	rulings      map[string]Grant // by identity
 	chat         []wire.ChatMessage
 	codecs       wire.Codecs
 	speakers     wire.Speakers
@@ -60,7 +61,7 @@ type Room struct {
 func New(c Config) *Room {
 	r := &Room{
 		name: c.Name, random: rand.NewChaCha8(c.Seed), lastID: c.ID << 32, codecs: allCodecs(), speakers: wire.Speakers{Speaking: []string{}},
-		identities: map[string]*participant{}, sessions: map[string]*participant{}, transports: map[uint64]*participant{},
+		identities: map[string]*participant{}, sessions: map[string]*participant{}, transports: map[uint64]*participant{}, rulings: map[string]Grant{},
 		chat: slices.Clone(c.Chat[max(0, len(c.Chat)-wire.MaxChatKept):]),
 	}
 	for _, m := range r.chat {
@@ -96,6 +97,10 @@ func (r *Room) Apply(now time.Time, c Command) []Effect {
 		r.done(r.say(now, c))
 	case Kick:
 		r.done(r.kick(c))
+	case Grant:
+		r.fail(r.grant(c))
+	case Granted:
+		r.granted(c)
 	case TransportState:
 		r.transportState(c)
 	case Starved:
@@ -152,7 +157,7 @@ func (r *Room) resync(c Resync) *wire.Error {
 		return refused
 	}
 	r.emit(Reply{Type: wire.TypeResync, Body: wire.Resync{
-		Room: r.Snapshot(), Slots: p.shownSlots(), Subscriptions: p.shownSubscriptions(r.publications), Encodings: p.shownWishes(),
+		Room: r.Snapshot(), Slots: p.shownSlots(), Subscriptions: p.shownSubscriptions(r.publications), Encodings: p.shownWishes(), Grants: p.grants, Sources: p.sources,
 	}})
 	p.asked = wire.GrowSlots{} // the session may have lost it: ask again
 	r.unsettle(p)

@@ -45,6 +45,7 @@ type client struct {
 	grow              wire.GrowSlots
 	transport         string
 	whispers          []wire.ChatMessage
+	granted           []wire.GrantsChanged
 	ended             *wire.Ended
 	pc                pc
 }
@@ -101,8 +102,12 @@ func (s *scene) do(c Command) (any, *wire.Error) {
 		}
 	}
 	s.check()
-	_, fromSession := reflect.TypeOf(c).FieldByName("Session")
-	if fromSession != (reply != nil) {
+	_, asks := reflect.TypeOf(c).FieldByName("Session")
+	switch c.(type) {
+	case Grant, Granted:
+		asks = true
+	}
+	if asks != (reply != nil) {
 		s.t.Fatalf("%T: replied %v", c, reply != nil)
 	}
 	if reply == nil {
@@ -209,6 +214,8 @@ func (s *scene) told(c *client, e Tell) {
 		c.encodings[b.Publication] = b
 	case wire.GrowSlots:
 		c.grow = b
+	case wire.GrantsChanged:
+		c.granted, c.subscribes = append(c.granted, b), b.Grants.Subscribe
 	case wire.Transport:
 		c.transport = b.State
 	case wire.ChatMessage:

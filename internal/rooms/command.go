@@ -11,6 +11,14 @@ import (
 
 // command decodes a request. SDP is parsed here already, so that a large offer keeps only its own session waiting.
 func (s *Service) command(r Request) (room.Command, *wire.Error) {
+	switch r.Type {
+	case TypeGrant:
+		b, refused := body[Grant](r)
+		return room.Grant(b), refused
+	case TypeGranted:
+		b, refused := body[Granted](r)
+		return room.Granted(b), refused
+	}
 	if r.Session == "" {
 		return nil, badRequest("the request names no session")
 	}

@@ -207,6 +207,8 @@ func (a *actor) translate(e room.Effect) media.Command {
 		return media.Prefer{Transport: media.TransportID(e.Transport), Mid: e.Mid, Want: e.Want}
 	case room.OpenSlot:
 		return media.SlotReady{Transport: media.TransportID(e.Transport), Mid: e.Mid, Generation: e.Generation}
+	case room.AllowData:
+		return media.AllowData{Transport: media.TransportID(e.Transport), PublishData: e.PublishData}
 	case room.CloseTransport:
 		return media.CloseTransport{Transport: media.TransportID(e.Transport)}
 	}

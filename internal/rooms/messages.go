@@ -25,6 +25,9 @@ const (
 	TypeGone     = "gone"     // Gone → ok: the session is over, whatever the reason
 	TypeSnapshot = "snapshot" // no body → resync: wire.Resync
 	TypeRestart  = "restart"  // Restart → restarted: Restarted; the ICE restart of WHIP and WHEP
+	// Of nobody's session:
+	TypeGrant   = "grant"   // Grant → grants-changed: wire.GrantsChanged
+	TypeGranted = "granted" // Granted → grants-changed: wire.GrantsChanged
 )
 
 // Reply types beside those of wire.
@@ -45,7 +48,7 @@ const OpenSubject = "rooms.open"
 
 // Request is what a session asks of its room.
 type Request struct {
-	// Session is chosen by signalling: unique on all nodes, and never used again.
+	// Session is chosen by signalling: unique on all nodes, and never used again. Empty where nobody's session asks.
 	Session string  `json:"session"`
 	Carrier Carrier `json:"carrier,omitempty"` // of a join
 	// Source is the client's address, of a join or an offer: what one source may hold is limited.
@@ -104,6 +107,22 @@ type Event struct {
 type Gone struct {
 	// Reason is told to the others: left, timeout, slow-reader, …; empty: left.
 	Reason wire.Code `json:"reason,omitempty"`
+}
+
+// Grant rules what the participant of an identity may do in the room, where it says so.
+type Grant struct {
+	Identity    string         `json:"identity"`
+	Publish     *bool          `json:"publish,omitempty"`
+	Subscribe   *bool          `json:"subscribe,omitempty"`
+	PublishData *bool          `json:"publishData,omitempty"`
+	Sources     *[]wire.Source `json:"sources,omitempty"` // that it may publish; empty: all
+}
+
+// Granted asks what somebody may do in the room who has these grants where nothing else is ruled.
+type Granted struct {
+	Identity string        `json:"identity"`
+	Grants   wire.Grants   `json:"grants"`
+	Sources  []wire.Source `json:"sources,omitempty"`
 }
 
 // Restart asks for new ICE credentials (RFC 9725 §4.3.2).

@@ -207,6 +207,9 @@ func (s *Session) event(b []byte) {
 	}
 	hole := e.Seq != s.after+1 || lost != s.lost
 	s.after, s.lost = e.Seq, lost
+	if e.Type == wire.TypeGrantsChanged {
+		s.regrantBy(e.Body)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision = max(s.revision, e.Rev)
@@ -260,6 +263,7 @@ func (s *Session) snapshot() {
 		return
 	}
 	s.service.counts.resyncs.Add(1)
+	s.regrantBy(reply.Body)
 	s.after, s.lost = reply.After, lost
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -23,9 +24,11 @@ var bothScopes = []wire.Scope{wire.ScopeRoom, wire.ScopeServer}
 // share is a session's part in shared state. Without one, the node keeps none.
 type share struct {
 	// static after construction
-	caller state.Caller
 	events bus.Subscription
 	doors  map[wire.Scope]*door // one for each of bothScopes
+
+	// atomic
+	caller atomic.Pointer[state.Caller] // replaced where its grants change
 
 	// owned by the session's loop
 	lost uint64 // events.Lost() at the last event
@@ -80,11 +83,33 @@ func (s *Service) newShare(p *seat, source netip.Addr, identity string, grants w
 		return nil
 	}
 	by := state.Caller{Session: p.id, Identity: identity, Room: p.room, Grants: grants, Source: datagram.Source(source)}
-	h := &share{caller: by, events: events, doors: map[wire.Scope]*door{}}
+	h := &share{events: events, doors: map[wire.Scope]*door{}}
+	h.caller.Store(&by)
 	for _, scope := range bothScopes {
 		h.doors[scope] = newDoor()
 	}
 	return h
+}
+
+// by is who asks.
+func (h *share) by() state.Caller { return *h.caller.Load() }
+
+// regrant makes the session what it may do now in both scopes, which end what it may not do any more.
+func (s *Session) regrant(g wire.Grants) {
+	if s.share == nil || s.share.by().Grants == g {
+		return
+	}
+	by := s.share.by()
+	by.Grants = g
+	s.share.caller.Store(&by)
+	for _, scope := range bothScopes {
+		s.service.running.Add(1) // the loop is counted too
+		go func() {              // ends when the scope has answered, or not in requestTime
+			defer s.service.running.Done()
+			defer s.surviveAside()
+			_, _ = s.service.letIn(&s.seat, s.share, scope) // where it does not answer, it does this before all else
+		}()
+	}
 }
 
 // enterState makes the session present in both scopes, without waiting for them. The session is among those that Service.Close waits for.
@@ -237,7 +262,7 @@ func (s *Service) scopeRequest(p *seat, h *share, r scopes.Request) *wire.Error 
 
 // askScope sends a request to a scope. Like ask, it does not end with a socket.
 func (s *Service) askScope(p *seat, h *share, r scopes.Request) (scopes.Answer, *wire.Error) {
-	r.Room, r.By = p.room, h.caller
+	r.Room, r.By = p.room, h.by()
 	return s.askScopeIn(context.Background(), r)
 }
 
@@ -304,7 +329,7 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 	if s.share == nil {
 		return noState()
 	}
-	scope, command, refused := state.Decode(s.share.caller, r.Type, r.Body)
+	scope, command, refused := state.Decode(s.share.by(), r.Type, r.Body)
 	if refused == nil {
 		refused = s.paceState(state.Cost(command) - 1)
 	}
@@ -330,7 +355,7 @@ func (s *Session) begin(a *Attachment, r wire.Request) *wire.Error {
 
 // request sends a request that is noted to its scope. It reports busy where the scope takes nothing now; a patient one waits for that.
 func (s *Session) request(id uint64, a *asked, patient bool) (busy bool, refused *wire.Error) {
-	r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: id, Patient: patient}
+	r := scopes.Request{Room: s.seat.room, By: s.share.by(), Type: a.typ, Body: a.body, Reply: id, Patient: patient}
 	ctx := scopes.WithDecoded(context.Background(), r, a.scope, a.command)
 	if busy, refused = s.send(ctx, a.scope, r); busy && !patient {
 		return busy, refused
@@ -450,7 +475,7 @@ func (s *Session) stateReply(e scopes.Event) {
 		again, _ = s.service.letIn(&s.seat, s.share, a.scope)
 	}
 	if again {
-		r := scopes.Request{Room: s.seat.room, By: s.share.caller, Type: a.typ, Body: a.body, Reply: e.Reply}
+		r := scopes.Request{Room: s.seat.room, By: s.share.by(), Type: a.typ, Body: a.body, Reply: e.Reply}
 		if _, refused = s.send(context.Background(), a.scope, r); refused == nil {
 			return
 		}
@@ -515,7 +540,8 @@ func (s *Session) logged(r wire.Request) (entry, *wire.Error) {
 	if refused == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), requestTime)
 		defer cancel()
-		by := state.Caller{Identity: s.share.caller.Identity, Grants: s.share.caller.Grants, Source: s.share.caller.Source}
+		by := s.share.by()
+		by.Session = ""
 		typ, body, refused = s.service.readLog(ctx, s.seat.room, by, r.Body)
 	}
 	if refused != nil {

@@ -42,20 +42,25 @@ func withSlowState(t *testing.T, run func(n *node, disk *bustest.SlowLog)) {
 
 func withStateIn(t *testing.T, open func() bus.Log, run func(n *node)) {
 	t.Helper()
-	scenarioWith(t, signal.Config{State: true}, func(n *node) (rooms.Keeper, func()) {
+	scenarioWith(t, signal.Config{State: true}, func(n *node) (rooms.Keeper, func()) { return withScopes(open(), true)(n) }, run)
+}
+
+// withScopes starts what keeps shared state, with a log, in open or in token mode.
+func withScopes(log bus.Log, open bool) func(n *node) (rooms.Keeper, func()) {
+	return func(n *node) (rooms.Keeper, func()) {
 		s, err := scopes.NewService(n.Context(), scopes.ServiceConfig{
-			Bus: n.bus, Log: open(), Linger: 30 * time.Second, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
-			May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, true) },
+			Bus: n.bus, Log: log, Linger: 30 * time.Second, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
+			May: func(scope wire.Scope, _ string) func(state.Access) *wire.Error { return permit.Default(scope, open) },
 		})
 		if err != nil {
-			t.Fatal(err)
+			n.Fatal(err)
 		}
 		return s, func() {
 			if err := s.Close(); err != nil {
-				t.Error(err)
+				n.Error(err)
 			}
 		}
-	}, run)
+	}
 }
 
 func setTo(name, value string) wire.RecordWrite {

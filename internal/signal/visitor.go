@@ -37,6 +37,9 @@ func (s *Service) Visit(source netip.Addr, token, room, identity string) (*Visit
 		return nil, noState()
 	}
 	p, refused := s.admit(time.Now(), wish{token: token, room: room, identity: identity})
+	if refused == nil && s.TokenMode() {
+		p.Grants, refused = s.ruled(p)
+	}
 	if refused != nil {
 		return nil, refused
 	}
@@ -59,7 +62,7 @@ func (s *Service) present(room, identity string) (here, elsewhere bool) {
 	var found []*Session
 	s.mu.Lock()
 	for _, v := range s.sessions {
-		if v.share != nil && v.share.caller.Identity == identity {
+		if v.share != nil && v.share.by().Identity == identity {
 			found = append(found, v)
 		}
 	}

@@ -2,7 +2,7 @@
 
 import { BlockedElements } from "./blocked.js";
 import { type DataMessage, encode, type Payload } from "./channels.js";
-import { forbidden, type Grant, NotFoundError, type ParleyError } from "./errors.js";
+import { forbidden, type Grant, grantNames, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
 import { ChatHistory } from "./history.js";
 import { Media, type MediaOwner } from "./media.js";
@@ -22,7 +22,18 @@ import { Speakers } from "./speakers.js";
 import { type Change, maxMessages, RoomState } from "./state.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
-import { type ChatMessage, type Code, type Codecs, type EventMessage, type Joined, type Scope, SubscriptionActive, type Subscription as SubscriptionState } from "./wire.gen.js";
+import {
+  type ChatMessage,
+  type Code,
+  type Codecs,
+  type EventMessage,
+  type GrantsChanged,
+  type Joined,
+  type Scope,
+  type Source,
+  SubscriptionActive,
+  type Subscription as SubscriptionState,
+} from "./wire.gen.js";
 
 /** How often is listened for who speaks. */
 const listenMs = 100;
@@ -192,10 +203,13 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
         return this.#media.wanted(message.body);
       case "transport":
         return this.#media.serverSays(message.body.state);
+      case "grants-changed":
+        return this.#granted(message.body);
       case "draining":
         emit(this.#room, "draining", { seconds: message.body.seconds });
         return;
       case "resync":
+        this.#granted(message.body);
         for (const change of this.#slots.replace(message.body.slots ?? [])) this.#fill(change);
         for (const s of message.body.subscriptions ?? []) this.#subscriptionIs(s);
         for (const e of message.body.encodings ?? []) this.#media.wanted(e);
@@ -386,6 +400,17 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       case "speakers":
         this.speakers.told(change.speakers);
     }
+  }
+
+  /** The participant may do something else: what it may not publish any more the server has withdrawn. */
+  #granted({ grants, sources = [] }: GrantsChanged): void {
+    const before = this.localParticipant.grants;
+    this.localParticipant.granted(grants);
+    const mayPublish = (source: Source): boolean => grants.publish && (sources.length === 0 || sources.includes(source));
+    for (const publication of this.localParticipant.publications.values()) {
+      if (!mayPublish(publication.source)) void this.unpublish(publication).catch(() => undefined);
+    }
+    if (grantNames.some((name) => grants[name] !== before[name])) emit(this.#room, "grantschanged", { grants });
   }
 
   #participantJoined(facts: ConstructorParameters<typeof RemoteParticipant>[0]): void {

@@ -62,7 +62,8 @@ export class AccessError extends ParleyError {
 }
 
 /** What a token can grant. */
-export type Grant = "publish" | "subscribe" | "publishData" | "admin";
+export const grantNames = ["publish", "subscribe", "publishData", "admin"] as const;
+export type Grant = (typeof grantNames)[number];
 
 /** The participant's grants do not allow it. */
 export class PermissionError extends ParleyError {

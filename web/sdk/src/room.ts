@@ -9,7 +9,7 @@ import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
 import type { SharedState } from "./shared/state.js";
 import type { Subscription } from "./subscription.js";
-import type { ChatMessage, Code } from "./wire.gen.js";
+import type { ChatMessage, Code, Grants } from "./wire.gen.js";
 
 export type ConnectionState =
   | "connecting" // joined; media has not been connected yet
@@ -22,6 +22,8 @@ export interface RoomEvents {
   participantleft: { readonly participant: RemoteParticipant; readonly reason: Code };
   /** Name or metadata changed. */
   participantupdated: { readonly participant: Participant };
+  /** localParticipant.grants changed: an admin has ruled so. What may not be published any more is withdrawn. */
+  grantschanged: { readonly grants: Grants };
   trackpublished: { readonly participant: Participant; readonly publication: Publication };
   trackunpublished: { readonly participant: Participant; readonly publication: Publication };
   mutechanged: { readonly participant: Participant; readonly publication: Publication; readonly muted: boolean };

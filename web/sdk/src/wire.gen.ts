@@ -351,6 +351,16 @@ export interface Transport {
 }
 
 /**
+ * GrantsChanged tells a participant what it may do from now on. What it may not do any more has ended, or is about
+ * to.
+ */
+export interface GrantsChanged {
+  grants: Grants;
+  /** sources that it may publish; absent: all, with the publish grant. */
+  sources?: Source[];
+}
+
+/**
  * Draining tells that the server is going down. The session goes on for so long, then it ends with the code
  * draining.
  */
@@ -366,6 +376,9 @@ export interface Resync {
   subscriptions: Subscription[];
   /** of the receiver's publications of video */
   encodings: Encodings[];
+  grants: Grants;
+  /** as in GrantsChanged */
+  sources?: Source[];
 }
 
 /** Ended is the last message of a session. */
@@ -1052,6 +1065,7 @@ export interface Events {
   speakers: Speakers;
   encodings: Encodings;
   transport: Transport;
+  "grants-changed": GrantsChanged;
   draining: Draining;
   resync: Resync;
   ended: Ended;

@@ -21,6 +21,8 @@ const snapshot = (revision: number, participants: Participant[], chat: ChatMessa
   speakers: { speaking: [] },
 });
 
+const grants = { publish: true, subscribe: true, publishData: true, admin: false, hidden: false };
+
 function event<T extends keyof Events>(rev: number | undefined, type: T, body: Events[T]): EventMessage {
   return { seq: 1, type, body, ...(rev !== undefined && { rev }) } as EventMessage;
 }
@@ -104,7 +106,7 @@ test("a resync tells only the difference", () => {
     ...snapshot(9, [someone("bob", camera("p1", { muted: true }), camera("p3", { source: "screen" })), someone("dan")], [said(1, "hello"), said(2, "again")]),
     speakers: { dominant: "dan", speaking: [] },
   };
-  const changes = room.apply(event(undefined, "resync", { room: now, slots: [], subscriptions: [], encodings: [] }));
+  const changes = room.apply(event(undefined, "resync", { room: now, slots: [], subscriptions: [], encodings: [], grants }));
   assert.deepEqual(short(changes), ["left eve left", "muted p1", "published bob p3", "joined dan", "message again", "speakers dan: "]);
   assert.equal(room.revision, 9);
 });

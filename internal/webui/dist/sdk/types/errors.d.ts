@@ -31,7 +31,8 @@ export declare class AccessError extends ParleyError {
     readonly name = "AccessError";
 }
 /** What a token can grant. */
-export type Grant = "publish" | "subscribe" | "publishData" | "admin";
+export declare const grantNames: readonly ["publish", "subscribe", "publishData", "admin"];
+export type Grant = (typeof grantNames)[number];
 /** The participant's grants do not allow it. */
 export declare class PermissionError extends ParleyError {
     readonly name = "PermissionError";

@@ -6,7 +6,7 @@ import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
 import type { SharedState } from "./shared/state.js";
 import type { Subscription } from "./subscription.js";
-import type { ChatMessage, Code } from "./wire.gen.js";
+import type { ChatMessage, Code, Grants } from "./wire.gen.js";
 export type ConnectionState = "connecting" | "connected" | "reconnecting" | "disconnected";
 export interface RoomEvents {
     participantjoined: {
@@ -19,6 +19,10 @@ export interface RoomEvents {
     /** Name or metadata changed. */
     participantupdated: {
         readonly participant: Participant;
+    };
+    /** localParticipant.grants changed: an admin has ruled so. What may not be published any more is withdrawn. */
+    grantschanged: {
+        readonly grants: Grants;
     };
     trackpublished: {
         readonly participant: Participant;

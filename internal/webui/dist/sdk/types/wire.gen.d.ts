@@ -266,6 +266,15 @@ export interface Transport {
     state: string;
 }
 /**
+ * GrantsChanged tells a participant what it may do from now on. What it may not do any more has ended, or is about
+ * to.
+ */
+export interface GrantsChanged {
+    grants: Grants;
+    /** sources that it may publish; absent: all, with the publish grant. */
+    sources?: Source[];
+}
+/**
  * Draining tells that the server is going down. The session goes on for so long, then it ends with the code
  * draining.
  */
@@ -280,6 +289,9 @@ export interface Resync {
     subscriptions: Subscription[];
     /** of the receiver's publications of video */
     encodings: Encodings[];
+    grants: Grants;
+    /** as in GrantsChanged */
+    sources?: Source[];
 }
 /** Ended is the last message of a session. */
 export interface Ended {
@@ -1025,6 +1037,7 @@ export interface Events {
     speakers: Speakers;
     encodings: Encodings;
     transport: Transport;
+    "grants-changed": GrantsChanged;
     draining: Draining;
     resync: Resync;
     ended: Ended;
