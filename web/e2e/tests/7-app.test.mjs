@@ -340,13 +340,6 @@ describe('the app', () => {
     await ann.seesMuted('Bob', false);
     await bob.readNoMore('This page may not use the microphone');
   });
-
-  test('a message that a finger has touched goes by itself all the same', { timeout }, async () => {
-    await bob.press('Try the camera again');
-    const message = await bob.page.waitForSelector('.toast small');
-    await message.tap();
-    await bob.readNoMore('This page may not use the camera');
-  });
 });
 
 describe('the app under a name that is not the server’s', () => {
