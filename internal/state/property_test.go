@@ -65,6 +65,14 @@ func TestAnyWrites(t *testing.T) {
 	})
 }
 
+// Rule: the same of one list.
+func TestAnyLists(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCrowd(t, Config{}, "a")
+		t.Repeat(map[string]func(*rapid.T){"list": c.lists, "more": c.lists, "subscribe": c.subscribes, "read": c.reads, "": c.checkCrowd})
+	})
+}
+
 // Rule: the same of who provides what.
 func TestAnyProviders(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -194,6 +202,8 @@ func (c *crowd) subscribes(t *rapid.T) {
 	have := wire.RecordHave{Name: name, Path: path}
 	if known, ok := c.clients[id].memory[name]; ok && path == "" && rapid.Bool().Draw(t, "have") {
 		have.Incarnation, have.Version = known.incarnation, known.version
+	} else if r := c.s.records[name]; r != nil && rapid.IntRange(0, 3).Draw(t, "predecessor") == 0 {
+		have.Incarnation, have.Version = r.incarnation-1, r.version // which is not the same
 	}
 	refused := c.subscribeHaving(id, have)
 	if denied := c.denies(c.clients[id].caller.Identity, Read, name); denied != (refused != nil) {
@@ -606,8 +616,15 @@ func (c *crowd) calls(t *rapid.T) {
 func (c *crowd) answers(t *rapid.T) {
 	id, call := c.some(t), c.s.lastCall-uint64(rapid.IntRange(0, 3).Draw(t, "call"))
 	open := c.s.calls[call]
-	if open != nil && rapid.IntRange(0, 3).Draw(t, "stranger") > 0 {
-		id = open.provider.id
+	if open != nil {
+		switch rapid.IntRange(0, 3).Draw(t, "stranger") {
+		case 0, 1:
+			id = open.provider.id
+		case 2: // who was asked before
+			if former := open.tried[0].id; c.clients[former] != nil {
+				id = former
+			}
+		}
 	}
 	mine := open != nil && open.provider.id == id
 	command := rapid.SampledFrom([]Command{
