@@ -214,6 +214,7 @@ func (c *crowd) subscribes(t *rapid.T) {
 func (c *crowd) unwatch(id string, all ...wire.RecordName) {
 	must[wire.OK](c.scene, RecordUnsubscribe{c.by(id), wire.RecordUnsubscribe{Records: all}})
 	for _, one := range all {
+		c.clients[id].ended[one]++
 		if one.Path == "" {
 			delete(c.clients[id].replicas, one.Name)
 		} else {

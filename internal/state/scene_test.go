@@ -70,8 +70,9 @@ type client struct {
 	served   map[string]bool // records to which it is subscribed and that somebody provides
 	present  map[string]bool
 	results  map[uint64]wire.RPCResult
-	asked    map[uint64]bool    // calls
-	memory   map[string]replica // the last that it knew of each record, whatever became of its subscription
+	asked    map[uint64]bool         // calls
+	ended    map[wire.RecordName]int // how often it has unsubscribed
+	memory   map[string]replica      // the last that it knew of each record, whatever became of its subscription
 
 	// What a crowd has it ask for.
 	topics, rpcs, follows map[string]bool
@@ -107,7 +108,7 @@ func (c *scene) attach(ids ...string) {
 }
 
 func (c *scene) attachAs(by Caller, node string) {
-	c.clients[by.Session] = &client{caller: by, node: node, memory: map[string]replica{}, asked: map[uint64]bool{}}
+	c.clients[by.Session] = &client{caller: by, node: node, memory: map[string]replica{}, asked: map[uint64]bool{}, ended: map[wire.RecordName]int{}}
 	c.clients[by.Session].clear()
 	c.apply(Attach{By: by, Node: node})
 }
@@ -343,9 +344,9 @@ func (c *scene) subscribeHaving(id string, have wire.RecordHave) *wire.Error {
 	if result.Error != nil {
 		return result.Error
 	}
-	r := result.Record
+	r, ended := result.Record, x.ended[wire.RecordName{Name: result.Record.Name, Path: result.Record.Path}]
 	c.let(replies[0].Waits, len(c.stored), func() {
-		if p := c.s.sessions[id]; p == nil || c.clients[id] != x || !p.links[link{wire.SubscribedRecord, r.Name, r.Path}] {
+		if p := c.s.sessions[id]; p == nil || c.clients[id] != x || x.ended[wire.RecordName{Name: r.Name, Path: r.Path}] > ended || !p.links[link{wire.SubscribedRecord, r.Name, r.Path}] {
 			return // it has gone meanwhile, or unsubscribed
 		}
 		x.served[r.Name] = r.Provided
