@@ -51,6 +51,8 @@ const (
 	// MaxKnownAnew is about how many identities the new rules are asked for all who are subscribed to the presence of all, where rules differ by
 	// identity. Beyond it, subscriptions end.
 	MaxKnownAnew = 100_000
+	// MaxAdopted is for how many names that have lost their providers one Apply looks for others.
+	MaxAdopted = 64
 	// MaxListeners are the patterns of all sessions of a scope: each new name is compared with all of them.
 	MaxListeners = 1 << 10
 	// MaxSessions of one scope.

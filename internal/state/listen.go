@@ -36,6 +36,7 @@ type telling struct {
 type provision struct {
 	by       *listener
 	rejected []*session // since the first subscriber came
+	orphaned bool       // it is among the orphans of the scope
 	provided bool       // as far as subscribers of a record know
 }
 
@@ -99,13 +100,18 @@ func (s *Scope) place(l *listener) int {
 	return i
 }
 
-// offer gives a pattern what nobody provides, in the order of the names.
+// offer gives a pattern what nobody provides, as much as its session has room for, in the order of the names.
 func (s *Scope) offer(l *listener) {
-	free := map[string]*provision{}
+	free, room := map[string]*provision{}, wire.MaxListened-l.session.listened
 	for name, v := range s.provisions(l.kind) {
-		if v.by == nil && l.pattern.matches(name) {
-			free[name] = v
+		if v.by != nil || !l.pattern.matches(name) {
+			continue
 		}
+		if len(free) == room {
+			s.starve(l.session)
+			break
+		}
+		free[name] = v
 	}
 	for _, name := range slices.Sorted(maps.Keys(free)) {
 		if v := free[name]; s.fits(l, name, v) {
@@ -117,14 +123,19 @@ func (s *Scope) offer(l *listener) {
 
 // fits tells whether a listener whose pattern matches may have a name, and has room for it.
 func (s *Scope) fits(l *listener, name string, v *provision) bool {
-	switch {
-	case slices.Contains(v.rejected, l.session) || !s.mayProvide(l, name):
-	case l.session.listened == wire.MaxListened:
-		l.session.starved = true
-	default:
-		return true
+	if l.session.listened == wire.MaxListened {
+		s.starve(l.session)
+		return false
 	}
-	return false
+	return !slices.Contains(v.rejected, l.session) && s.mayProvide(l, name)
+}
+
+// starve notes that a session was passed over, as it has no room.
+func (s *Scope) starve(p *session) {
+	if !p.starved {
+		p.starved = true
+		s.starved = append(s.starved, p)
+	}
 }
 
 // give makes it the provider of a name.
@@ -179,16 +190,25 @@ func (s *Scope) endListener(p *session, l link) {
 	for _, name := range slices.Sorted(maps.Keys(gone.names)) {
 		v := gone.names[name]
 		v.free(name)
-		s.orphans = append(s.orphans, orphan{gone.kind, name, v})
+		s.orphan(gone.kind, name, v)
+	}
+}
+
+// orphan has a provider looked for, soon.
+func (s *Scope) orphan(kind wire.ListenKind, name string, v *provision) {
+	if !v.orphaned {
+		v.orphaned = true
+		s.orphans = append(s.orphans, orphan{kind, name, v})
 	}
 }
 
 // adopt gives names that have lost their providers to others: some, the rest in the next Apply.
 func (s *Scope) adopt() {
-	n := min(len(s.orphans), MaxDue)
+	n := min(len(s.orphans), MaxAdopted)
 	now := s.orphans[:n]
 	s.orphans = s.orphans[n:]
 	for _, o := range now {
+		o.orphaned = false
 		if v := o.provision; v.by == nil && s.provision(o.kind, o.name) == v { // and not the name's next one
 			s.assign(o.kind, o.name, v)
 			s.tellProvided(o.kind, o.name, v)
@@ -234,11 +254,14 @@ func (s *Scope) provisions(kind wire.ListenKind) iter.Seq2[string, *provision] {
 
 // reassign asks for every name anew who may provide it.
 func (s *Scope) reassign(kind wire.ListenKind) {
+	if len(s.listeners) == 0 {
+		return
+	}
 	all := maps.Collect(s.provisions(kind))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		switch v := all[name]; {
 		case v.by == nil:
-			s.orphans = append(s.orphans, orphan{kind, name, v})
+			s.orphan(kind, name, v)
 		case !s.mayProvide(v.by, name):
 			s.tellListener(v.by, false, name)
 			s.replace(kind, name, v)
@@ -293,11 +316,7 @@ func (s *Scope) tellListener(l *listener, starts bool, name string) {
 // tellListeners ends an Apply.
 func (s *Scope) tellListeners() {
 	s.adopt()
-	for _, l := range slices.Clone(s.listeners) {
-		if p := l.session; p.starved && p.listened <= wire.MaxListened-wire.MaxBulkNames && !l.ended {
-			s.feed(p)
-		}
-	}
+	s.feed()
 	for _, t := range s.tellings {
 		l := t.to
 		l.telling = nil
@@ -312,12 +331,26 @@ func (s *Scope) tellListeners() {
 	s.tellings = nil
 }
 
-// feed offers a session what it was passed over for, once it has room for a good part of it: each offer goes over all names.
-func (s *Scope) feed(p *session) {
-	p.starved = false
-	for _, l := range slices.Clone(s.listeners) {
-		if l.session == p && !l.ended {
-			s.offer(l)
+// feed offers sessions what they were passed over for, once they have room for a good part of what they may have: each offer goes over all
+// names.
+func (s *Scope) feed() {
+	var hungry []*session
+	s.starved = slices.DeleteFunc(s.starved, func(p *session) bool {
+		switch {
+		case s.sessions[p.id] != p:
+			return true
+		case p.listened > wire.MaxListened*3/4:
+			return false
+		}
+		p.starved = false
+		hungry = append(hungry, p)
+		return true
+	})
+	for _, p := range hungry {
+		for _, l := range slices.Clone(s.listeners) {
+			if l.session == p && !l.ended && p.listened < wire.MaxListened {
+				s.offer(l)
+			}
 		}
 	}
 }

@@ -314,7 +314,7 @@ func TestManyNames(t *testing.T) {
 	total := 0
 	for steps := 1; ; steps++ {
 		messages, names := started(c, "pro2")
-		if total += names; names > MaxDue || messages > 2 {
+		if total += names; names > MaxAdopted || messages > 2 {
 			t.Fatalf("told of %d names in %d messages at once", names, messages)
 		}
 		if c.s.Next().IsZero() {
@@ -342,9 +342,14 @@ func TestStarvedListener(t *testing.T) {
 	if _, names := started(c, "pro1"); names != 0 {
 		t.Errorf("told of %d names more", names)
 	}
-	c.apply(Detach{"sub0"}) // the first 256
+	for n := range wire.MaxListened / 4 / wire.MaxBulkNames {
+		if _, names := started(c, "pro1"); names != 0 {
+			t.Fatalf("without %d names it is told of %d that waited", n*wire.MaxBulkNames, names)
+		}
+		c.apply(Detach{fmt.Sprint("sub", n*wire.MaxBulkNames)})
+	}
 	if _, names := started(c, "pro1"); names != 200 {
-		t.Errorf("with room for %d it is told of %d that waited", wire.MaxBulkNames, names)
+		t.Errorf("with room for a quarter it is told of %d that waited", names)
 	}
 	c.attach("pro2")
 	listen(c, wire.ListenEvents, "8*", "pro2") // all have a provider

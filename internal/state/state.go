@@ -57,6 +57,7 @@ type Scope struct {
 	watches      map[string]*watch
 	events       map[string]*topic
 	orphans      []orphan
+	starved      []*session            // listeners without room
 	providers    map[string][]*session // of each RPC, in the order in which they came
 	calls        map[uint64]*call
 	callBytes    int // of their values
