@@ -454,7 +454,8 @@ func (s *Session) weigh(a *asked, n int) {
 	}
 }
 
-// stateReply passes on the reply to a request. Who is not attached, as the scope has been opened anew, is attached, and asks again.
+// stateReply passes on the reply to a request. Who is not attached, as the scope has been opened anew, is attached, and asks again, behind whoever asks
+// meanwhile.
 func (s *Session) stateReply(e scopes.Event) {
 	var refused *wire.Error
 	if e.Type == wire.TypeError {
@@ -475,7 +476,7 @@ func (s *Session) stateReply(e scopes.Event) {
 		again, _ = s.service.letIn(&s.seat, s.share, a.scope)
 	}
 	if again {
-		r := scopes.Request{Room: s.seat.room, By: s.share.by(), Type: a.typ, Body: a.body, Reply: e.Reply}
+		r := scopes.Request{Room: s.seat.room, By: s.share.by(), Type: a.typ, Body: a.body, Reply: e.Reply, Patient: true}
 		if _, refused = s.send(context.Background(), a.scope, r); refused == nil {
 			return
 		}

@@ -317,6 +317,33 @@ func TestStateAttachesAgain(t *testing.T) {
 	})
 }
 
+// Rule: what is asked once more, as the scope did not know the session, waits for what the session asks of the scope at that moment.
+func TestStateAsksAgainBesideOthers(t *testing.T) {
+	withState(t, func(n *node) {
+		ann := n.connect()
+		j := ann.join("ann")
+		r := scopes.Request{Scope: wire.ScopeServer, Room: "tea", By: state.Caller{Session: j.Session}, Type: scopes.TypeDetach}
+		if _, err := n.bus.Request(n.Context(), scopes.Subject, r.Encode()); err != nil {
+			t.Fatal(err)
+		}
+		attach := n.bus.hold(scopes.TypeAttach)
+		_ = ann.send(2, wire.TypePresenceSubscribe, wire.PresenceSubscribe{Scope: wire.ScopeServer})
+		synctest.Wait() // it is refused, and ann is about to be attached again
+		_ = ann.send(3, wire.TypePresenceRead, wire.PresenceRead{Scope: wire.ScopeServer})
+		synctest.Wait()
+		read := n.bus.hold(wire.TypePresenceRead)
+		attach()
+		pass(scopes.BusyTime / 2)
+		read()
+		synctest.Wait()
+		for id := range uint64(2) {
+			if got := ann.answers(2 + id); len(got) != 1 || string(got[0].Body) != `{"identities":["ann"]}` {
+				t.Errorf("request %d: %+v", 2+id, got)
+			}
+		}
+	})
+}
+
 // stuckLog cannot be read on behalf of rooms until it is told so.
 type stuckLog struct {
 	bus.Log
