@@ -144,9 +144,10 @@ func (o *Owner) replay(ctx context.Context, scope *state.Scope, there *commits) 
 }
 
 // newest is the last commit that is there, or, where it is not known whether that is stored, the last one of which it is: a log whose disk has failed may show what it has in
-// memory alone.
+// memory alone. Of that scope the owner looks again when it is decided.
 func (o *Owner) newest(ctx context.Context) (known, error) {
-	if k, doubtful := o.config.Shelf.behind(o.config.Subject); doubtful {
+	if k, decided, doubtful := o.config.Shelf.behind(o.config.Subject); doubtful {
+		o.decided = decided
 		return k, nil
 	}
 	last, err := o.config.Log.Last(ctx, o.config.Subject)

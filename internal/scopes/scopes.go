@@ -79,6 +79,7 @@ type Owner struct {
 	commits  commits
 	timer    *time.Timer
 	decided  <-chan struct{}              // closed when it is known what is stored behind the last commit; nil: it is
+	unread   bool                         // it could not be read last time, which was said
 	over     bool                         // closed before it was loaded again: nothing in memory can be shown
 	failed   time.Time                    // when it was loaded again last
 	held     int                          // bytes of the budget that are its own
@@ -333,12 +334,12 @@ func (o *Owner) finish() {
 		r := <-o.commits.result
 		switch {
 		case r.err == nil:
-			o.config.Shelf.put(r)
+			o.config.Shelf.put(o.config.Subject, r)
 			o.release(r)
 		case !r.waitedFor():
 			o.commits.postpone(o, r)
 		default:
-			o.config.Shelf.put(r)
+			o.config.Shelf.put(o.config.Subject, r)
 			o.config.Logger.Error("the last changes of a scope were not stored", "subject", o.config.Subject, "error", r.err)
 			o.commits.fail(notStored(r.err))
 			if unknown(r.err) {
@@ -414,7 +415,7 @@ func (o *Owner) survive(c call) {
 	var why error
 	if o.commits.running { // whether it is stored is seen when the scope is loaded
 		r := <-o.commits.result
-		o.config.Shelf.put(r)
+		o.config.Shelf.put(o.config.Subject, r)
 		why = r.err
 	}
 	o.begin(why, nil) // what failed is not trusted
@@ -455,7 +456,7 @@ func (o *Owner) settle(r result) {
 		o.commits.postpone(o, r)
 		return
 	}
-	o.config.Shelf.put(r)
+	o.config.Shelf.put(o.config.Subject, r)
 	if r.err == nil {
 		o.release(r)
 		return
@@ -485,7 +486,8 @@ func (o *Owner) doubt(why error) {
 
 // decide looks whether the commit is stored that was in doubt. The scope has what was stored before it, so that it is loaded again only where it is.
 func (o *Owner) decide() {
-	o.decided = nil
+	unread := o.unread
+	o.decided, o.unread = nil, false
 	if o.commits.running { // the end of that says as much
 		return
 	}
@@ -494,12 +496,23 @@ func (o *Owner) decide() {
 	last, err := o.config.Log.Last(ctx, o.config.Subject)
 	switch {
 	case err != nil:
-		o.doubt(err)
+		o.lookAgain(err, unread)
 	case floorBehind(o.commits.last, last):
 		o.commits.last = last.Number
 	case last.Number != o.commits.last:
 		o.begin(nil, o.scope)
 	}
+}
+
+// lookAgain has the owner decide a little later, as it cannot read what is stored. Until then it refuses what is durable, alone: the log has
+// taken something since, so that others need not.
+func (o *Owner) lookAgain(why error, said bool) {
+	if !said {
+		o.config.Logger.Error("it cannot be read how the last commit of a scope ended: its writes of durable records are refused until it can, which is tried each second", "subject", o.config.Subject, "error", why)
+	}
+	decided := make(chan struct{})
+	time.AfterFunc(loadPause, func() { close(decided) })
+	o.decided, o.unread = decided, true
 }
 
 func notStored(why error) *wire.Error {

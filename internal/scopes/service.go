@@ -149,6 +149,7 @@ func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
 		return nil, err
 	}
 	if s.server, err = s.open(ctx, wire.ScopeServer, ""); err != nil {
+		s.shelf.Close()
 		return nil, err
 	}
 	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {

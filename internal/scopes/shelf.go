@@ -32,6 +32,7 @@ type Shelf struct {
 	decided  chan struct{}    // closed when it is open again; nil: it is
 	doubtful map[string]known // subjects behind whose last known commit there may be another one
 	doubts   int              // so far
+	opened   time.Time        // last
 
 	// atomic
 	shut     atomic.Bool // nothing durable is to be begun
@@ -85,14 +86,19 @@ func (s *Shelf) slack() (slack, worth int) {
 	return logSlack, purgeWorth
 }
 
-// put notes the end of a commit.
-func (s *Shelf) put(r result) {
+// put notes the end of a commit of a subject. One that is stored is known to be, also where the one before it is in doubt.
+func (s *Shelf) put(subject string, r result) {
 	switch {
 	case s == nil:
 	case r.err != nil:
 		s.unstored.Add(1)
 	default:
 		s.used.Add(int64(r.size) + storedOverhead)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if _, doubtful := s.doubtful[subject]; doubtful {
+			s.doubtful[subject] = known{r.number, r.floor}
+		}
 	}
 }
 
@@ -119,29 +125,38 @@ func (s *Shelf) doubt(subject string, k known, why error) (decided <-chan struct
 		s.decided = make(chan struct{})
 		s.shut.Store(true)
 		s.logger.Error("nothing durable is stored at present: writes of durable records are refused until the log takes them again; all else goes on", "error", why)
-		s.probes.Go(s.probe)
+		pause := time.Duration(0)
+		if time.Since(s.opened) < probePause { // it takes probes, and something else fails again and again
+			pause = probePause
+		}
+		s.probes.Go(func() { s.probe(pause) })
 	}
 	return s.decided
 }
 
-// behind tells up to which commit a subject is to be believed; false: all that is there is.
-func (s *Shelf) behind(subject string) (k known, doubtful bool) {
+// behind tells up to which commit a subject is to be believed, and what is closed when it is decided what is behind that; false: all that is there is.
+func (s *Shelf) behind(subject string) (k known, decided <-chan struct{}, doubtful bool) {
 	if s == nil {
-		return known{}, false
+		return known{}, nil, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k, doubtful = s.doubtful[subject]
-	return k, doubtful
+	return k, s.decided, doubtful
 }
 
 // refuses tells whether nothing durable is to be begun.
 func (s *Shelf) refuses() bool { return s != nil && (s.shut.Load() || s.faulty()) }
 
-// probe tries until something is stored, or the Shelf is closed.
-func (s *Shelf) probe() {
+// probe tries, after a pause, until something is stored, or the Shelf is closed.
+func (s *Shelf) probe(pause time.Duration) {
 	began := time.Now()
-	for {
+	for ; ; pause = probePause {
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+			return
+		}
 		s.mu.Lock()
 		before := s.doubts
 		s.mu.Unlock()
@@ -151,11 +166,6 @@ func (s *Shelf) probe() {
 			return
 		}
 		s.logger.Debug("nothing durable is stored yet", "error", err)
-		select {
-		case <-time.After(probePause):
-		case <-s.ctx.Done():
-			return
-		}
 	}
 }
 
@@ -167,7 +177,7 @@ func (s *Shelf) open(doubts int) bool {
 		return false
 	}
 	close(s.decided)
-	s.decided = nil
+	s.decided, s.opened = nil, time.Now()
 	clear(s.doubtful)
 	s.shut.Store(false)
 	return true

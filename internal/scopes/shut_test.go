@@ -1,7 +1,11 @@
 package scopes_test
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -74,21 +78,26 @@ func (c *town) goesOn(events bus.Subscription, n int) {
 	}
 }
 
-// Rule: where a disk takes nothing, be it that it says so or that it does not answer, a commit that is under way fails, and its scope tells its sessions once. From then on durable writes of all scopes
-// are refused at once, none is begun, and all else goes on, also what is stored can be read, as it was stored, whatever the log shows. When the disk takes something again, so do the scopes, soon and by themselves: nothing that was
-// acknowledged is lost, and nobody is told anything, unless what had failed is stored all the same.
-func TestDiskTakesNothing(t *testing.T) {
+// eachFault runs a test with a log for each way in which a disk may take nothing.
+func eachFault(t *testing.T, test func(t *testing.T, log *bustest.FailingLog)) {
 	for _, log := range []*bustest.FailingLog{
 		{}, {Silent: true}, {Keeps: true}, {Keeps: true, Silent: true}, {Shows: true}, {Shows: true, Silent: true},
 	} {
 		t.Run(fmt.Sprintf("silent %t, keeps %t, shows %t", log.Silent, log.Keeps, log.Shows), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { diskTakesNothing(t, log) })
+			synctest.Test(t, func(t *testing.T) {
+				log.Log = local.NewLog(1 << 30)
+				test(t, log)
+			})
 		})
 	}
 }
 
+// Rule: where a disk takes nothing, be it that it says so or that it does not answer, a commit that is under way fails, and its scope tells its sessions once. From then on durable writes of all scopes
+// are refused at once, none is begun, and all else goes on, also what is stored can be read, as it was stored, whatever the log shows. When the disk takes something again, so do the scopes, soon and by themselves: nothing that was
+// acknowledged is lost, and nobody is told anything, unless what had failed is stored all the same.
+func TestDiskTakesNothing(t *testing.T) { eachFault(t, diskTakesNothing) }
+
 func diskTakesNothing(t *testing.T, log *bustest.FailingLog) {
-	log.Log = local.NewLog(1 << 30)
 	c := newTown(t, log)
 	ann, bob := c.come("tea", "ann"), c.come("milk", "bob")
 	subscribe := func() { c.ask("tea", "ann", "event-subscribe", `{"names":["wave"]}`) }
@@ -170,14 +179,15 @@ func diskTakesNothing(t *testing.T, log *bustest.FailingLog) {
 	}
 }
 
-// Rule: what is not known to be stored is not shown either by a scope that is opened anew meanwhile, also where the last commit of the one before was under way when it ended.
+// Rule: what is not known to be stored is not shown either by a scope that is opened anew meanwhile, also where the last commit of the one before was under way when it ended. When
+// it is decided, whoever has come to that scope has what was stored, and is told only where that is more than it was shown.
 func TestEndedWhileDiskTakesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &bustest.FailingLog{Log: local.NewLog(1 << 30), Shows: true, Silent: true}
+	eachFault(t, func(t *testing.T, log *bustest.FailingLog) {
 		c := newTownOf(t, log, 6*time.Second)
 		c.brief()
 		log.Fail(true)
 		time.Sleep(time.Minute)
+		ann := c.come("tea", "ann")
 		if got := c.value("brief"); got != `{"n":1` {
 			t.Errorf("read %s", got)
 		}
@@ -186,10 +196,28 @@ func TestEndedWhileDiskTakesNothing(t *testing.T) {
 		if got := c.value("brief"); got != "" {
 			t.Errorf("read %s", got)
 		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		c.came(ann, log.Keeps)
 	})
+}
+
+// came ends a test: ann, who has come to tea while it was not known what is stored there, was told that there was more than she was shown, or nothing, and tea goes on.
+func (c *town) came(ann bus.Subscription, more bool) {
+	c.t.Helper()
+	if n := lost(ann); (n == 1) != more || n > 1 {
+		c.t.Errorf("ann was told %d times that she has lost something; there was more: %t", n, more)
+	}
+	if got := c.put("board", 3); got != "written" {
+		c.t.Error(got)
+	}
+	if got := c.value("board"); got != `{"n":3` {
+		c.t.Errorf("read %s", got)
+	}
+	if n := lost(ann); n != 0 {
+		c.t.Errorf("ann has lost something %d times by a write", n)
+	}
+	if err := c.Close(); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // Rule: where a log knows that it takes nothing, no commit has to find out: nobody loses anything.
@@ -222,10 +250,9 @@ func TestLogKnowsItsFault(t *testing.T) {
 	})
 }
 
-// Rule: what is not known to be stored is not shown either by a scope that is opened anew meanwhile.
+// Rule: what is not known to be stored is not shown either by a scope that is opened anew meanwhile. When it is decided, whoever has come to that scope has what was stored.
 func TestOpenedWhileDiskTakesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &bustest.FailingLog{Log: local.NewLog(1 << 30), Shows: true}
+	eachFault(t, func(t *testing.T, log *bustest.FailingLog) {
 		c := newTownOf(t, log, time.Second)
 		if got := c.put("board", 1); got != "written" {
 			t.Fatal(got)
@@ -235,19 +262,168 @@ func TestOpenedWhileDiskTakesNothing(t *testing.T) {
 			t.Error(got)
 		}
 		time.Sleep(time.Minute)
+		ann := c.come("tea", "ann")
 		if got := c.value("board"); got != `{"n":1` {
 			t.Errorf("read %s", got)
 		}
 		log.Fail(false)
 		time.Sleep(time.Minute)
-		if got := c.put("board", 3); got != "written" {
-			t.Error(got)
+		want := `{"n":1`
+		if log.Keeps {
+			want = `{"n":2`
 		}
-		if got := c.value("board"); got != `{"n":3` {
-			t.Errorf("read %s", got)
+		if got := c.value("board"); got != want {
+			t.Errorf("read %s, want %s", got, want)
+		}
+		c.came(ann, log.Keeps)
+	})
+}
+
+// sore is a log in which one subject's last message cannot be read for a while, and that counts the probes.
+type sore struct {
+	bus.Log
+	subject string
+	bad     atomic.Bool
+	probes  atomic.Int64
+}
+
+func (l *sore) Last(ctx context.Context, subject string) (bus.Stored, error) {
+	if l.bad.Load() && subject == l.subject {
+		return bus.Stored{}, errors.New("a bad sector")
+	}
+	return l.Log.Last(ctx, subject)
+}
+
+func (l *sore) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	if subject == "probe" {
+		l.probes.Add(1)
+		time.Sleep(10 * time.Millisecond) // as a disk does
+	}
+	return l.Log.Append(ctx, subject, after, b)
+}
+
+// Rule: where it cannot be read how a commit of one scope ended, that scope alone takes nothing durable until it can, and the operator is told once.
+func TestEndOfCommitIsUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &bustest.FailingLog{Log: local.NewLog(1 << 30)}
+		log, said := &sore{Log: disk, subject: "rdGVh"}, &bytes.Buffer{}
+		c := newTownWith(t, scopes.ServiceConfig{Log: log, Linger: linger, Logger: slog.New(slog.NewTextHandler(said, nil))})
+		ann := c.come("tea", "ann")
+		c.ask("tea", "ann", "event-subscribe", `{"names":["wave"]}`)
+		if got := c.put("board", 1); got != "written" {
+			t.Fatal(got)
+		}
+		disk.Fail(true)
+		if got := c.put("board", 2); got != "internal" || lost(ann) != 1 {
+			t.Errorf("the write under way: %s", got)
+		}
+		c.ask("tea", "ann", "event-subscribe", `{"names":["wave"]}`)
+		log.bad.Store(true)
+		disk.Fail(false)
+		time.Sleep(10 * time.Second)
+		before := log.probes.Load()
+		for n := range 60 {
+			if got := c.ask("milk", "", "record-write", writeA+`,"durable":true}`); got[:7] != "written" || !c.Stores() {
+				t.Errorf("in another room: %s; stores: %t", got, c.Stores())
+			}
+			if got := c.put("board", 3); got != "overloaded" {
+				t.Errorf("where it is not known what is stored: %s", got)
+			}
+			c.goesOn(ann, n)
+			time.Sleep(time.Second + time.Millisecond)
+		}
+		if n := log.probes.Load() - before; n != 0 {
+			t.Errorf("%d probes though all else is stored", n)
+		}
+		log.bad.Store(false)
+		time.Sleep(2 * time.Second)
+		if n := strings.Count(said.String(), "cannot be read"); n != 1 {
+			t.Errorf("said %d times:\n%s", n, said)
+		}
+		c.came(ann, false)
+	})
+}
+
+// broken is a log that takes nothing but probes.
+type broken struct{ sore }
+
+func (l *broken) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	if subject != "probe" {
+		return 0, errors.New("no commit today")
+	}
+	return l.sore.Append(ctx, subject, after, b)
+}
+
+// Rule: where probes are taken, and commits fail all the same, there is a pause between the probes.
+func TestProbesPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &broken{sore{Log: local.NewLog(1 << 30)}}
+		c := newTown(t, log)
+		for range 200 {
+			for i := range 10 {
+				_ = c.ask(fmt.Sprint("room", i), "", "record-write", writeA+`,"durable":true}`)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := log.probes.Load(); n < 2 || n > 20 {
+			t.Errorf("%d probes", n)
 		}
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
 	})
+}
+
+// floorless is a log that does not answer to commits of the floor alone, nor takes probes, for a while.
+type floorless struct {
+	bus.Log
+	keeps bool // the commits are stored all the same
+	bad   atomic.Bool
+}
+
+func (l *floorless) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	switch {
+	case l.bad.Load() && subject == "probe":
+		return 0, errors.New("no probe today")
+	case !l.bad.Load() || !floorAlone(b):
+		return l.Log.Append(ctx, subject, after, b)
+	case l.keeps:
+		_, _ = l.Log.Append(ctx, subject, after, b)
+	}
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+// Rule: what was acknowledged behind a commit that is in doubt is there, also in a scope that is opened before that is decided.
+func TestAcknowledgedBehindDoubt(t *testing.T) {
+	for _, keeps := range []bool{false, true} {
+		t.Run(fmt.Sprintf("keeps %t", keeps), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := &floorless{Log: local.NewLog(1 << 30), keeps: keeps}
+				log.bad.Store(true)
+				c := newTownOf(t, log, time.Second)
+				c.come("tea", "ann")
+				for i := range 8 {
+					if got := c.write(fmt.Sprint("litter", i), 200<<10, true); got != "written" {
+						t.Fatal(got)
+					}
+				}
+				for i := range 8 {
+					c.ask("tea", "", "record-delete", fmt.Sprintf(`{"name":"litter%d"}`, 7-i))
+				}
+				if got := c.put("board", 1); got != "written" || c.Stores() {
+					t.Errorf("a write behind: %s; stores: %t", got, c.Stores())
+				}
+				c.ask("tea", "ann", scopes.TypeDetach, "")
+				time.Sleep(time.Minute)
+				ann := c.come("tea", "ann")
+				if got := c.value("board"); got != `{"n":1` {
+					t.Errorf("what was acknowledged: %q", got)
+				}
+				log.bad.Store(false)
+				time.Sleep(time.Minute)
+				c.came(ann, false)
+			})
+		})
+	}
 }
