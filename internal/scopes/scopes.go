@@ -359,6 +359,9 @@ func (o *Owner) handle(c call) {
 		return
 	}
 	defer o.survive(c)
+	o.scope.Spare(o.config.Budget.left())
+	o.scope.Full(o.config.Shelf.full())
+	o.scope.Shut(o.refuses())
 	if may := o.rules.Swap(nil); may != nil {
 		o.config.State.May = *may // also for the scope that is loaded again
 		o.carryOut(call{}, o.scope.Apply(time.Now(), state.Recheck{May: *may}))
@@ -378,9 +381,6 @@ func (o *Owner) handle(c call) {
 		o.calls[r.Ticket] = c.answer
 		c.command, c.answer = r, nil
 	}
-	o.scope.Spare(o.config.Budget.left())
-	o.scope.Full(o.config.Shelf.full())
-	o.scope.Shut(o.refuses())
 	o.carryOut(c, o.scope.Apply(time.Now(), c.command))
 	o.account()
 }

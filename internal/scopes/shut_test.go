@@ -17,6 +17,8 @@ import (
 	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/scopes"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
 )
 
 // put writes a durable record of tea, and returns the code of the answer.
@@ -426,4 +428,45 @@ func TestAcknowledgedBehindDoubt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Rule: nor does one begin by what an owner does before all else: what is due is not deleted by other rules either, where the log knows that it takes nothing.
+func TestRecheckWhileLogIsFaulty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &bustest.FailingLog{Log: local.NewLog(1 << 30)}
+		var faulty atomic.Bool
+		shelf, err := scopes.NewShelf(t.Context(), log, 0, faulty.Load, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer shelf.Close()
+		goesOn := make(chan struct{})
+		o, err := scopes.Open(t.Context(), scopes.Config{
+			State: state.Config{Scope: wire.ScopeServer, Durable: true}, Log: log, Subject: "server", Shelf: shelf,
+			Tell: func(state.Tell, []byte) { <-goesOn }, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer o.Close()
+		h := &house{t: t, Owner: o}
+		h.now(state.EventSubscribe{By: h.attach("ann"), EventNames: wire.EventNames{Names: []string{"wave"}}})
+		brief, ttl := set("brief", 1), 5
+		brief.TTLSeconds = &ttl
+		if r := h.now(brief); r.Error != nil {
+			t.Fatal(r.Error)
+		}
+		h.later(state.EventPublish{EventPublish: wire.EventPublish{Name: "wave"}})
+		time.Sleep(6 * time.Second) // the owner is held up while it tells ann
+		log.Fail(true)
+		faulty.Store(true)
+		o.Recheck(func(state.Access) *wire.Error { return nil })
+		close(goesOn)
+		time.Sleep(time.Minute)
+		if failed := log.Failed("server"); failed != 0 {
+			t.Errorf("%d commits were begun", failed)
+		}
+		log.Fail(false)
+		faulty.Store(false)
+	})
 }
