@@ -28,6 +28,7 @@ type commits struct {
 	purging   bool       // it is being purged
 	purged    chan purge // the end of that; capacity 1
 	appended  uint64     // entries so far
+	changed   uint64     // of these up to the last that is no copy
 	safe      uint64     // of these are stored
 	held      []held     // in the order in which they leave
 	heldBytes int        // of the values in them
@@ -88,6 +89,9 @@ func (c *commits) append(e state.Entry, number uint64) {
 	b := encode(e)
 	c.open, c.openBytes = append(c.open, entry{b, e.Note(len(b)), number}), c.openBytes+len(b)+1
 	c.appended++
+	if number > 0 {
+		c.changed = c.appended
+	}
 }
 
 // copy appends whole records beside what is open, so that older messages are not needed any more.
@@ -103,13 +107,13 @@ func (c *commits) copy(scope *state.Scope) {
 	})
 }
 
-// let lets something out that has values of so many bytes: at once, or when all that was appended is stored.
+// let lets something out that has values of so many bytes: at once, or when all changes that were appended are stored.
 func (c *commits) let(waits bool, size int, leave func(), fail func(why *wire.Error)) {
-	if !waits || c.safe == c.appended {
+	if !waits || c.safe >= c.changed {
 		leave()
 		return
 	}
-	c.held = append(c.held, held{c.appended, size, leave, fail})
+	c.held = append(c.held, held{c.changed, size, leave, fail})
 	c.heldBytes += size
 }
 

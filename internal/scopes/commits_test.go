@@ -111,6 +111,37 @@ func TestCommitSize(t *testing.T) {
 	}
 }
 
+// Rule: whole copies keep nothing waiting: what shows a change leaves with the commit that has it, as the scope lets out all that comes after it from then on.
+func TestCopiesKeepNothing(t *testing.T) {
+	o := &Owner{config: Config{Log: local.NewLog(1 << 30), Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits()}
+	c := &o.commits
+	c.append(state.Entry{Name: "a"}, 1)
+	for range 2 { // more than the commit takes along
+		c.append(state.Entry{Name: strings.Repeat("x", maxCommitBytes/2)}, 0)
+	}
+	left := 0
+	leave := func() { left++ }
+	c.let(true, 0, leave, nil)
+	c.start(o)
+	c.let(true, 0, leave, nil)
+	c.stored(<-c.result)
+	if left != 2 || len(c.open) == 0 {
+		t.Errorf("%d of 2 have left, with %d copies behind", left, len(c.open))
+	}
+	if c.let(true, 0, leave, nil); left != 3 {
+		t.Error("what comes now waits for copies")
+	}
+	c.append(state.Entry{Name: "a"}, 2)
+	if c.let(true, 0, leave, nil); left != 3 {
+		t.Error("what shows a change leaves before it is stored")
+	}
+	c.start(o)
+	c.stored(<-c.result)
+	if left != 4 {
+		t.Errorf("%d of 4 have left", left)
+	}
+}
+
 // Rule: what is stored is not kept.
 func TestStoredIsNotKept(t *testing.T) {
 	o := &Owner{config: Config{Log: local.NewLog(1 << 30), Subject: "a"}, scope: state.New(state.Config{}), commits: newCommits()}
