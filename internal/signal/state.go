@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -616,17 +617,22 @@ func (s *Session) resetState() {
 	s.giveUp((*asked).subscribes) // a reply that waits for a disk would come after what says that they have ended
 }
 
-// resetScopes asks the scopes, while nothing else does, and returns the replies among what they have told until then, and whether some of that
-// was lost.
+// resetScopes asks both scopes at once, while nothing else does, and returns the replies among what they have told until then, and whether
+// some of that was lost.
 func (s *Session) resetScopes() (replies []scopes.Event, lost bool) {
 	for _, scope := range bothScopes {
 		d := s.share.doors[scope]
 		d.lock()
 		defer d.unlock()
 	}
+	var asking sync.WaitGroup
 	for _, scope := range bothScopes {
-		s.service.scopeRequest(&s.seat, s.share, scopes.Request{Scope: scope, Type: scopes.TypeReset})
+		asking.Go(func() { // ends when the scope has answered, or not in requestTime
+			defer s.surviveAside()
+			s.service.scopeRequest(&s.seat, s.share, scopes.Request{Scope: scope, Type: scopes.TypeReset})
+		})
 	}
+	asking.Wait()
 	for b, ok := s.share.events.Next(); ok; b, ok = s.share.events.Next() {
 		if e, err := scopes.DecodeEvent(b); err == nil && e.Reply != 0 {
 			replies = append(replies, e)

@@ -821,6 +821,25 @@ func TestSubscriptionDuringReset(t *testing.T) {
 	})
 }
 
+// Rule: a session that has lost what its scopes told stands still for the slower of them alone, where they do not answer.
+func TestResetOfBothAtOnce(t *testing.T) {
+	withState(t, func(n *node) {
+		ann, bob := n.connect(), n.connect()
+		ann.join("ann")
+		bob.join("bob")
+		ann.reply(2, wire.TypeEventSubscribe, wire.EventNames{Names: []string{"wave"}})
+		goOn := n.bus.hold(scopes.TypeReset)
+		defer goOn()
+		n.bus.gone.Add(1)
+		bob.reply(2, wire.TypeEventPublish, wire.EventPublish{Name: "wave"}) // ann finds out that something was lost
+		bob.reply(3, wire.TypeChat, wire.Chat{Text: "hello"})
+		pass(scopes.StoreTime)
+		if got := ann.messages(); types(got) != "state-lost state-lost" || len(chats(got)) != 1 {
+			t.Errorf("ann was told %s, and %q by bob", types(got), chats(got))
+		}
+	})
+}
+
 // Rule: requests of state that are refused, or repeated, take of the allowance too.
 func TestRefusedRequestsCount(t *testing.T) {
 	withState(t, func(n *node) {
