@@ -9,17 +9,16 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/parley-rtc/parley/internal/bus/bustest"
 	"github.com/parley-rtc/parley/internal/doctor"
 	"github.com/parley-rtc/parley/wire"
 )
@@ -88,30 +87,6 @@ func refusal(m wire.Message) *wire.Error {
 	return &e
 }
 
-// inMounts runs a test in a process with mounts of its own, and reports false there.
-func inMounts(t *testing.T) bool {
-	t.Helper()
-	const variable = "PARLEY_TEST_MOUNTS"
-	if os.Getenv(variable) != "" {
-		return false
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), variable+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, os.ErrPermission) {
-		t.Skip("this machine gives nobody namespaces: ", err)
-	}
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return true
-}
-
 // kept is a log that may be written and read at once.
 type kept struct {
 	mu   sync.Mutex
@@ -163,7 +138,7 @@ func (s *session) counted(of string) (count func() int, stop func()) {
 // While the disk is full a room goes on: chat is told, and what is not durable is written. Of durable records the first write that meets it is uncertain, and the others are refused before they begin: its scope's
 // subscriptions end once, and not again. When there is room, all of it is stored, what was said meanwhile too, without a restart, and nothing that was acknowledged is lost. /metrics has it.
 func TestScenarioFullDisk(t *testing.T) {
-	if inMounts(t) {
+	if bustest.Apart(t) {
 		return
 	}
 	data := t.TempDir()

@@ -72,7 +72,7 @@ func TestDataIsTakenAway(t *testing.T) {
 	s.must(Grant{Identity: "ann", PublishData: new(false)}) // the scene holds it against the plane
 	s.refused(Chat{Session: "ann", Text: "hello"}, wire.CodeForbidden)
 	s.must(Leave{Session: "ann"})
-	if ann = s.join("ann"); s.r.identities["ann"].grants.PublishData {
+	if s.join("ann"); s.r.identities["ann"].grants.PublishData {
 		t.Error("it may again when it has joined again")
 	}
 	for identity, may := range map[string]bool{"ann": false, "bob": true} {

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,34 +18,10 @@ import (
 	"github.com/parley-rtc/parley/internal/bus/nats"
 )
 
-// apart runs a test in a process that has mounts and limits of its own, and reports false there.
-func apart(t *testing.T) bool {
-	t.Helper()
-	const variable = "PARLEY_TEST_APART"
-	if os.Getenv(variable) != "" {
-		return false
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), variable+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, os.ErrPermission) {
-		t.Skip("this machine gives nobody namespaces: ", err)
-	}
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return true
-}
-
 // Rule: where the disk does not take what is written, the writer is told within seconds, and the operator once; what was acknowledged can be read; nothing new is begun, but what waits is
 // written when the disk takes it again, without a restart. Nothing that was acknowledged is lost, also for the next start.
 func TestDiskTakesNothing(t *testing.T) {
-	if apart(t) {
+	if bustest.Apart(t) {
 		return
 	}
 	dir := t.TempDir()
