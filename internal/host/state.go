@@ -51,7 +51,8 @@ func (n *node) openStore() {
 		return
 	}
 	if err != nil {
-		n.log.Warn("shared state: durable records are refused, and rooms have no logs, because nothing can be stored in the data folder; all else works", "err", err)
+		n.log.Warn("shared state: durable records are refused, and rooms have no logs, because nothing can be stored in the data folder; all else works. "+
+			"What to do: make room there, and see that the server may write to it, then start it again", "folder", folder, "err", err)
 		return
 	}
 	n.store = store

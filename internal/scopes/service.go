@@ -447,6 +447,11 @@ func closedTo(err error) *wire.Error {
 	if errors.Is(err, ErrDamaged) {
 		return wire.NewError(wire.CodeInternal, "what is stored of the room's state is damaged, so that there is none", "tell whoever runs the server: its log says more")
 	}
+	if errors.Is(err, errCrowded) {
+		return &wire.Error{
+			Code: wire.CodeOverloaded, Message: "too many rooms have shared state on this server", Next: "try again when others have ended", RetrySeconds: retryAfter,
+		}
+	}
 	return overloaded()
 }
 
@@ -557,7 +562,7 @@ func (r *roomScope) opened(ctx context.Context, by Request) error {
 	}
 }
 
-var errCrowded = fmt.Errorf("there are %d scopes, and none has to make way", MaxScopes)
+var errCrowded = errors.New("there are MaxScopes, and none has to make way")
 
 // makeRoom makes place for the scope of one more room, and reports whether there is some. Of scopes that nobody uses, whose rooms are not there, the
 // one makes way that has not been used for longest, of the source that has most of them; not for the sake of that source, or of one that has as
@@ -601,11 +606,12 @@ func (s *Service) openRoom(room string, r *roomScope, before chan struct{}, rule
 // fail keeps why a scope could not be opened, for whoever asks meanwhile: it takes long to read as much again, to find the same. The caller holds mu.
 func (s *Service) fail(r *roomScope) {
 	s.keep(r)
-	s.config.Logger.Error("the state of a room cannot be opened; whoever asks for it is refused", "room", r.name, "error", r.err)
-	pause := openPause
+	pause, next := openPause, "see that the disk of the data folder can be read"
 	if errors.Is(r.err, ErrDamaged) {
-		pause = damagedPause
+		pause, next = damagedPause, "stop the server and put back a copy of the data folder"
 	}
+	s.config.Logger.Error("the state of a room cannot be opened; whoever asks for it is refused, and it is tried again after a while. What to do: "+next,
+		"room", r.name, "after", pause, "error", r.err)
 	r.linger = time.AfterFunc(pause, func() { s.forget(r) })
 }
 

@@ -29,7 +29,7 @@ func (s *Service) Grant(token string, g rooms.Grant) (wire.GrantsChanged, *wire.
 	}
 	granted, refused := s.askGrants(p.Room, rooms.TypeGrant, g)
 	if refused != nil && refused.Code == wire.CodeSessionExpired {
-		refused = wire.NewError(wire.CodeNotFound, "nobody is in this room", "")
+		refused = wire.NewError(wire.CodeNotFound, "nobody is in this room", "wait until the participant has joined")
 	}
 	return granted, refused
 }

@@ -37,8 +37,8 @@ func TestGrantRefused(t *testing.T) {
 			"no name":          {admin, rooms.Grant{Identity: "b\x00b", Publish: no}, wire.CodeBadRequest},
 			"a very long name": {admin, rooms.Grant{Identity: strings.Repeat("b", 1000), Publish: no}, wire.CodeTooLarge},
 		} {
-			if _, refused := n.service.Grant(c.token, c.grant); refused == nil || refused.Code != c.want {
-				t.Errorf("%s: %v, want %s", name, refused, c.want)
+			if _, refused := n.service.Grant(c.token, c.grant); refused == nil || refused.Code != c.want || refused.Next == "" {
+				t.Errorf("%s: %+v, want %s and what to do", name, refused, c.want)
 			}
 		}
 		ann := n.connect()
