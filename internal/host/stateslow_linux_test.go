@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	stateSubscribers = 9   // beside one that stops reading
-	stateRate        = 150 // events a second
-	stateAhead       = 16  // of these, that not all who read have heard; more wait until they have
+	stateSubscribers = 9        // beside one that stops reading
+	stateRate        = 150      // events a second
+	stateBytes       = 15 << 10 // of an event, which counts as one request with what is around it
+	stateAhead       = 16       // of these, that not all who read have heard; more wait until they have
 )
 
 // watcher is subscribed to an event, and notes which numbers it hears and how late.
@@ -175,7 +176,7 @@ func (c *stateCrowd) finish(t testing.TB) {
 // reader within ten seconds, at a cost of at most 4 MiB; another one stops for a while, finds a resync in place of what it missed, and begins anew.
 // The others hear every event, in order.
 func TestScenarioStateSlowSubscriber(t *testing.T) {
-	const size = 16 << 10
+	const size = stateBytes
 	n := startNode(t, "--state")
 	defer n.stop()
 	c := newStateCrowd(t, n)
@@ -259,7 +260,7 @@ func BenchmarkSlowSubscriber(b *testing.B) {
 	defer n.stop()
 	c := newStateCrowd(b, n)
 	stop, published := make(chan struct{}), make(chan struct{})
-	go func() { defer close(published); c.publish(stop, 16<<10) }()
+	go func() { defer close(published); c.publish(stop, stateBytes) }()
 	time.Sleep(turn) // it settles
 	var starts []int64
 	for i := range turns {

@@ -172,10 +172,10 @@ test("listening: a name whose beginning fails is left to others", async (t) => {
     throw new Error("no such stock");
   };
   await made(all, "listen", [all.state.listen("stock/*", { start, stop: () => assert.fail("it has not begun") })]);
-  send(all, "listen-start", { kind: "record", pattern: "stock/*", name: "stock/a" });
+  send(all, "listen-start", { kind: "record", pattern: "stock/*", names: ["stock/a"] });
   await settle();
   assert.deepEqual([all.server.last.type, all.server.last.body, thrown.length], ["listen-reject", { kind: "record", name: "stock/a" }, 1]);
-  send(all, "listen-stop", { kind: "record", pattern: "stock/*", name: "stock/a" });
+  send(all, "listen-stop", { kind: "record", pattern: "stock/*", names: ["stock/a"] });
 });
 
 test("presence: who listens and then says whom to watch, or that nobody is watched, is taken at his word", async () => {
