@@ -308,10 +308,10 @@ type asked struct {
 }
 
 // writes tells whether the request changes a record, so that its reply may wait for a disk.
-func (a asked) writes() bool { return a.typ == wire.TypeRecordWrite || a.typ == wire.TypeRecordDelete }
+func (a *asked) writes() bool { return a.typ == wire.TypeRecordWrite || a.typ == wire.TypeRecordDelete }
 
 // reads tells whether the reply may have as much as wire.MaxBulkBytes in it.
-func (a asked) reads() bool {
+func (a *asked) reads() bool {
 	switch a.typ {
 	case wire.TypeRecordRead, wire.TypeRecordSubscribe, wire.TypePresenceRead, wire.TypePresenceSubscribe, wire.TypeLogRead:
 		return true
