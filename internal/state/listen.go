@@ -111,13 +111,13 @@ func (s *Scope) offer(l *listener) {
 			s.starve(l.session)
 			break
 		}
-		free[name] = v
+		if s.fits(l, name, v) {
+			free[name] = v
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(free)) {
-		if v := free[name]; s.fits(l, name, v) {
-			s.give(l, name, v)
-			s.tellProvided(l.kind, name, v)
-		}
+		s.give(l, name, free[name])
+		s.tellProvided(l.kind, name, free[name])
 	}
 }
 

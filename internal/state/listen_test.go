@@ -358,6 +358,22 @@ func TestStarvedListener(t *testing.T) {
 	}
 }
 
+// Rule: names that a listener may not provide take none of its room, so that it is not looked through again and again for want of it.
+func TestForbiddenNamesTakeNoRoom(t *testing.T) {
+	c := newScene(t, Config{May: func(a Access) *wire.Error {
+		if a.Action == Listening && a.Name != "*" && a.Name != "7" {
+			return wire.NewError(wire.CodeForbidden, "not this one", "")
+		}
+		return nil
+	}})
+	c.attach("pro1")
+	crowded(c, 0, wire.MaxListened+wire.MaxBulkNames)
+	listen(c, wire.ListenEvents, "*", "pro1")
+	if _, names := started(c, "pro1"); names != 1 || len(c.s.starved) != 0 {
+		t.Errorf("told of %d names; %d sessions wait for room", names, len(c.s.starved))
+	}
+}
+
 // Rule: a scope has so many patterns and no more.
 func TestMaxListeners(t *testing.T) {
 	c := room(t)
