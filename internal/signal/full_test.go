@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus/bustest"
@@ -39,6 +40,7 @@ func TestFullScope(t *testing.T) {
 		if got := visit(n.Context(), n.visitor("clock"), wire.TypeEventPublish, wave); got != string(wire.CodeOverloaded) || time.Since(start) != scopes.BusyTime {
 			t.Errorf("without a session, after %v: %s", time.Since(start), got)
 		}
+		synctest.Wait() // ann's end at the same instant
 		for id := range uint64(3) {
 			if got := ann.answers(2 + id); len(got) != 1 || code(got[0]) != wire.CodeOverloaded || body[wire.Error](got[0]).RetrySeconds == 0 {
 				t.Errorf("request %d: %+v", id, got)
