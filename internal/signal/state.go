@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,41 +34,6 @@ type share struct {
 
 	// guarded by Session.mu
 	resets int // so often all that the session has in scopes was ended
-}
-
-// door is how a session gets into a scope. A scope may take long to open, or wait for a disk: the room and media do not wait for that.
-type door struct {
-	// static after construction
-	asking chan struct{} // held by whoever asks the scope; capacity 1
-
-	// guarded by Session.mu
-	open  bool      // the scope was asked to let the session in, and takes requests: they go to it
-	held  []waiting // requests until then, in their order
-	bytes int       // of their bodies
-
-	// guarded by asking
-	left bool // it is over, and nothing lets it in again
-}
-
-func newDoor() *door { return &door{asking: make(chan struct{}, 1)} }
-
-func (d *door) lock()   { d.asking <- struct{}{} }
-func (d *door) unlock() { <-d.asking }
-
-// tryLock reports false where somebody else asks.
-func (d *door) tryLock() bool {
-	select {
-	case d.asking <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-// waiting is a request that waits at a door.
-type waiting struct {
-	id uint64
-	*asked
 }
 
 // newShare begins a session's part: the queue of what scopes tell it.
@@ -113,42 +76,6 @@ func (s *Session) regrant(g wire.Grants) {
 	}
 }
 
-// enterState makes the session present in both scopes, without waiting for them. The session is among those that Service.Close waits for.
-func (s *Session) enterState() {
-	if s.share == nil {
-		return
-	}
-	for scope, d := range s.share.doors {
-		s.service.running.Add(1)
-		go s.enterScope(scope, d) // ends when the scope has answered, or not in requestTime, and what waited for that was asked
-	}
-}
-
-// enterScope makes the session present in a scope, then asks what its client has asked meanwhile. Where the scope does not answer, that is
-// refused, and it is tried again with the next request.
-func (s *Session) enterScope(scope wire.Scope, d *door) {
-	defer s.service.running.Done()
-	defer s.surviveAside()
-	_, refused := s.service.letIn(&s.seat, s.share, scope)
-	s.passHeld(d, refused)
-}
-
-// shut keeps a request, which is noted, and what comes after it at the door: its scope takes nothing now. The room and media do not wait for that.
-func (s *Session) shut(id uint64, a *asked) *wire.Error {
-	d := s.share.doors[a.scope]
-	s.mu.Lock()
-	d.open = false
-	s.mu.Unlock()
-	_, refused := s.hold(id, a)
-	s.service.running.Add(1) // the attachment that asks is counted too
-	go func() {              // ends when the scope has taken what waits, or has not in BusyTime
-		defer s.service.running.Done()
-		defer s.surviveAside()
-		s.passHeld(d, nil)
-	}()
-	return refused
-}
-
 // surviveAside is to be deferred by goroutines that work for the session beside its loop.
 func (s *Session) surviveAside() {
 	if fault := recover(); fault != nil {
@@ -156,73 +83,6 @@ func (s *Session) surviveAside() {
 		s.broken.Store(true)
 		nudge(s.wake)
 	}
-}
-
-// passHeld asks what waits at a door, until nothing does, and opens it.
-func (s *Session) passHeld(d *door, refused *wire.Error) {
-	for held := s.unhold(d); len(held) > 0; held = s.unhold(d) {
-		refused = s.passAll(held, refused)
-	}
-}
-
-// passAll asks what has waited at a door, in its order. Where the scope does not take one in time, those behind it have waited as long, and are refused,
-// as are those that have come meanwhile.
-func (s *Session) passAll(held []waiting, refused *wire.Error) *wire.Error {
-	for _, w := range held {
-		began := time.Now()
-		err := s.pass(w, refused)
-		if err != nil {
-			s.answerState(w.id, refusal(w.id, err), err)
-		}
-		if err != nil && time.Since(began) >= scopes.BusyTime {
-			refused = overloaded("shared state does not take requests now")
-		}
-	}
-	return refused
-}
-
-// pass asks what has waited at a door, unless it was given up, or is refused.
-func (s *Session) pass(w waiting, refused *wire.Error) *wire.Error {
-	s.mu.Lock()
-	given := s.over || s.underway[w.id] != w.asked
-	if !given && refused != nil {
-		s.forgetAsked(w.id)
-	}
-	s.mu.Unlock()
-	if given { // it was answered
-		return nil
-	}
-	if refused != nil {
-		return refused
-	}
-	_, refused = s.request(w.id, w.asked, true)
-	return refused
-}
-
-// hold keeps a request, which is noted, where the scope has not been asked to let the session in, or says that too much waits for that.
-func (s *Session) hold(id uint64, a *asked) (held bool, refused *wire.Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	d := s.share.doors[a.scope]
-	switch {
-	case d.open:
-		return false, nil
-	case len(d.held) > 0 && d.bytes+len(a.body) > MaxHeldBytes:
-		s.forgetAsked(id)
-		return false, overloaded("shared state does not answer yet, and much of this session waits for it")
-	}
-	d.held = append(d.held, waiting{id, a})
-	d.bytes += len(a.body)
-	return true, nil
-}
-
-// unhold returns what has waited, or opens the door where nothing has.
-func (s *Session) unhold(d *door) []waiting {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	held := d.held
-	d.held, d.bytes, d.open = nil, 0, len(held) == 0
-	return held
 }
 
 // leaveState ends the session's part. It may be called more than once.
@@ -295,30 +155,6 @@ func noState() *wire.Error {
 	return wire.NewError(wire.CodeUnsupported, "this server does not keep shared state", "start it without --no-state")
 }
 
-// asked is a request of state whose reply has not come.
-type asked struct {
-	typ   string
-	body  json.RawMessage
-	scope wire.Scope
-	again bool // asked once more, as the scope did not know the session
-	after int  // share.resets when it was sent
-	sent  bool
-	// owned by who sends it
-	command state.Command // what body says, until it is sent
-}
-
-// writes tells whether the request changes a record, so that its reply may wait for a disk.
-func (a *asked) writes() bool { return a.typ == wire.TypeRecordWrite || a.typ == wire.TypeRecordDelete }
-
-// reads tells whether the reply may have as much as wire.MaxBulkBytes in it.
-func (a *asked) reads() bool {
-	switch a.typ {
-	case wire.TypeRecordRead, wire.TypeRecordSubscribe, wire.TypePresenceRead, wire.TypePresenceSubscribe, wire.TypeLogRead:
-		return true
-	}
-	return false
-}
-
 // askState begins a request of state. The reply comes among what the scope tells, so that the next request need not wait for it.
 func (s *Session) askState(a *Attachment, r wire.Request) {
 	if refused := s.begin(a, r); refused != nil {
@@ -387,74 +223,6 @@ func (s *Session) send(ctx context.Context, scope wire.Scope, r scopes.Request) 
 	return answer.Busy, refused
 }
 
-// sent notes that a request was sent, or was not.
-func (s *Session) sent(id uint64, sent bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a := s.underway[id]; a != nil {
-		a.sent, a.after = sent, s.share.resets
-	}
-}
-
-// waitForRoom waits until what one more reading may answer fits the outbox, so that nobody becomes a slow reader by what he asked for. It
-// reports false where the socket is lost before.
-func (s *Session) waitForRoom(a *Attachment) bool {
-	for {
-		s.mu.Lock()
-		fits := s.over || s.fits(wire.MaxBulkBytes)
-		s.mu.Unlock()
-		if fits {
-			return true
-		}
-		select {
-		case <-s.emptied:
-		case <-a.open.Done():
-			return false
-		}
-	}
-}
-
-// fits tells whether there is room in the outbox for so many bytes, beside what the readings under way may answer. The caller holds mu.
-func (s *Session) fits(bytes int) bool {
-	return s.outbox.waitingBytes+s.reading*wire.MaxBulkBytes+bytes <= MaxWaitingBytes
-}
-
-// note keeps in mind what is asked, unless that is too much.
-func (s *Session) note(id uint64, a *asked) *wire.Error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case a.writes() && s.writes >= wire.MaxWritesUnderway:
-		return wire.NewError(wire.CodeLimit, fmt.Sprintf("%d writes of this session have no reply yet", wire.MaxWritesUnderway), "wait for some of them")
-	case len(s.underway) >= MaxStateUnderway:
-		return overloaded("too many requests of this session have no reply yet")
-	}
-	s.underway[id] = a
-	s.weigh(a, 1)
-	return nil
-}
-
-// forgetAsked takes a request off those that are under way, and returns it. The caller holds mu.
-func (s *Session) forgetAsked(id uint64) *asked {
-	a := s.underway[id]
-	delete(s.underway, id)
-	if a != nil {
-		s.weigh(a, -1)
-	}
-	return a
-}
-
-// weigh counts a request among those that are under way, or takes it off. The caller holds mu.
-func (s *Session) weigh(a *asked, n int) {
-	switch {
-	case a.writes():
-		s.writes += n
-	case a.reads():
-		s.reading += n
-		nudge(s.emptied)
-	}
-}
-
 // stateReply passes on the reply to a request. Who is not attached, as the scope has been opened anew, is attached, and asks again, behind whoever asks
 // meanwhile.
 func (s *Session) stateReply(e scopes.Event) {
@@ -500,35 +268,6 @@ func (s *Session) stateReply(e scopes.Event) {
 func (s *Session) answerState(id uint64, e entry, refused *wire.Error) {
 	e.asked = true
 	s.answer(id, e, refused)
-}
-
-// any and subscribes are what giveUp is about: all, or what a reset has ended.
-func (a *asked) any() bool { return true }
-
-func (a *asked) subscribes() bool {
-	switch a.typ {
-	case wire.TypeRecordSubscribe, wire.TypeEventSubscribe, wire.TypePresenceSubscribe, wire.TypeRPCProvide, wire.TypeListen:
-		return true
-	}
-	return false
-}
-
-// giveUp answers what was sent before the last reset, as replies may have been lost, or say what is not so any more.
-func (s *Session) giveUp(about func(*asked) bool) {
-	s.mu.Lock()
-	all := maps.Clone(s.underway)
-	maps.DeleteFunc(all, func(_ uint64, a *asked) bool { return !a.sent || a.after == s.share.resets || !about(a) })
-	for id := range all {
-		s.forgetAsked(id)
-	}
-	s.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(all)) {
-		refused := wire.NewError(wire.CodeInternal, "the reply was lost: it is not known whether the request was carried out", "read what is there")
-		if scopes.Repeats(all[id].typ) {
-			refused = overloaded("the reply was lost, or what was subscribed to has ended")
-		}
-		s.answerState(id, refusal(id, refused), refused)
-	}
 }
 
 // logged reads the room's log, which has an order of its own.
