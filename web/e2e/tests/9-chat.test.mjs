@@ -91,6 +91,23 @@ describe('chat', () => {
     await bob.page.bringToFront();
   });
 
+  test('a page reads the room’s log from its beginning, in parts', { timeout }, async () => {
+    const { read, types, parts } = await cid.evaluate(async () => {
+      const entries = [];
+      let after = 0;
+      let parts = 0;
+      for (let last = 1; after < last; parts++) {
+        const log = await e2e.room.readLog(after, 200);
+        entries.push(...log.entries);
+        ({ after, last } = log);
+      }
+      return { read: entries.filter((e) => e.type === 'chat').map((e) => e.body.text), types: [...new Set(entries.map((e) => e.type))], parts };
+    });
+    assert.deepEqual(read, said);
+    assert.ok(types.includes('participant-joined') && types.includes('participant-left'), types.join());
+    assert.ok(parts > said.length / 200, `${parts} parts`);
+  });
+
   test('after a reconnection no message is there twice, and none is missing', { timeout }, async () => {
     far.cut();
     try {

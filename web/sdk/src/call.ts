@@ -29,6 +29,7 @@ import {
   type EventMessage,
   type GrantsChanged,
   type Joined,
+  type Log,
   type Scope,
   type Source,
   SubscriptionActive,
@@ -116,6 +117,10 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const older = await history.older((m) => this.#state.knows(m));
     if (history === this.#history) this.#state.addOlder(older.filter((m) => !this.#state.knows(m))); // else they are not those before what is known
     return this.hasOlderMessages;
+  }
+
+  readLog(after: number, limit: number | undefined): Promise<Log> {
+    return this.#session.request("log-read", { after, ...(limit !== undefined && { limit }) });
   }
 
   #newHistory(): ChatHistory {

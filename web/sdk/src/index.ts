@@ -22,7 +22,7 @@ export { mediaPathOf, selectedPair, type MediaPath } from "./media-path.js";
 export type { EventOf, Listener } from "./events.js";
 export type { Payload } from "./channels.js";
 export type { Carrier, Connection, Inbox, ServerMessage } from "./signalling/carrier.js";
-export type { ChatMessage, Code, Grants, Kind, Layers, Source } from "./wire.gen.js";
+export type { ChatMessage, Code, Grants, Kind, Layers, Log, LogEntry, Source } from "./wire.gen.js";
 export { limits } from "./wire.gen.js";
 export {
   AccessError,

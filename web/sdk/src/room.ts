@@ -9,7 +9,7 @@ import type { MediaPath } from "./media-path.js";
 import type { LocalPublication, Publication, PublishOptions } from "./publication.js";
 import type { SharedState } from "./shared/state.js";
 import type { Subscription } from "./subscription.js";
-import type { ChatMessage, Code, Grants } from "./wire.gen.js";
+import type { ChatMessage, Code, Grants, Log } from "./wire.gen.js";
 
 export type ConnectionState =
   | "connecting" // joined; media has not been connected yet
@@ -103,6 +103,15 @@ export class Room extends TypedEventTarget<RoomEvents> {
    */
   olderMessages(): Promise<boolean> {
     return this.#call.olderMessages();
+  }
+
+  /**
+   * Reads what has happened in the room, oldest first: who joined and left, publications, chat to everyone, changes of durable records. Entries come
+   * after that cursor, 0: from the oldest that is kept, and at most limit of them, absent: as many as the server gives at once. What follows is asked
+   * for with after of the answer, until that is last. Rejects with "unsupported" where the server keeps no log of the room.
+   */
+  readLog(after = 0, limit?: number): Promise<Log> {
+    return this.#call.readLog(after, limit);
   }
 
   /** State that the room's participants share: records, lists, events, RPC, presence. It ends with the room, but for durable records. */

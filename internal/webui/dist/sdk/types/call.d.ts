@@ -11,7 +11,7 @@ import { SharedState } from "./shared/state.js";
 import { Speakers } from "./speakers.js";
 import type { Subscription, SubscriptionLink } from "./subscription.js";
 import type { Path } from "./transport-machine.js";
-import { type ChatMessage, type Codecs, type EventMessage, type Joined } from "./wire.gen.js";
+import { type ChatMessage, type Codecs, type EventMessage, type Joined, type Log } from "./wire.gen.js";
 export declare class Call implements SessionObserver, MediaOwner, LocalPublicationLink, SubscriptionLink {
     #private;
     readonly localParticipant: LocalParticipant;
@@ -26,6 +26,7 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     get messages(): readonly ChatMessage[];
     get hasOlderMessages(): boolean;
     olderMessages(): Promise<boolean>;
+    readLog(after: number, limit: number | undefined): Promise<Log>;
     get mediaPath(): MediaPath | undefined;
     get peerConnection(): RTCPeerConnection;
     publish(track: MediaStreamTrack, options: PublishOptions, stream?: MediaStream): Promise<LocalPublication>;
