@@ -52,6 +52,7 @@ type Joined struct {
 	ResumeSeconds int         `json:"resumeSeconds"`
 	Identity      string      `json:"identity"`
 	Grants        Grants      `json:"grants"`
+	Sources       []Source    `json:"sources,omitempty"` // as in GrantsChanged
 	Room          Snapshot    `json:"room"`
 	ICEServers    []ICEServer `json:"iceServers"`
 	// PingSeconds is how often a client sends ping; a session that stays silent for three times as long has lost its socket.

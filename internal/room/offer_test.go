@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -397,10 +398,13 @@ func TestRoomPublications(t *testing.T) {
 	s.offer(bob)
 }
 
-// Rule: sources are limited where the token limits them.
+// Rule: sources are limited where the token limits them, and who joins is told to which.
 func TestSources(t *testing.T) {
 	s := newScene(t)
-	s.must(Join{Session: "ann", Carrier: WS, Identity: "ann", Grants: allGrants, Sources: []wire.Source{wire.SourceMicrophone}})
+	joined := s.must(Join{Session: "ann", Carrier: WS, Identity: "ann", Grants: allGrants, Sources: []wire.Source{wire.SourceMicrophone}}).(wire.Joined)
+	if !slices.Equal(joined.Sources, []wire.Source{wire.SourceMicrophone}) {
+		t.Errorf("told %v", joined.Sources)
+	}
 	ann := s.clients["ann"]
 	ann.pc.publish("0", wire.SourceMicrophone, "opus")
 	s.offer(ann)

@@ -87,7 +87,7 @@ func (r *Room) join(now time.Time, c Join) *wire.Error {
 		r.change(wire.TypeParticipantJoined, wire.ParticipantJoined{Participant: p.shown()}, p)
 	}
 	r.emit(Reply{Type: wire.TypeJoined, Body: wire.Joined{
-		Session: p.session, Identity: p.identity, Grants: p.grants, Room: r.Snapshot(),
+		Session: p.session, Identity: p.identity, Grants: p.grants, Sources: p.sources, Room: r.Snapshot(),
 	}})
 	return nil
 }

@@ -61,4 +61,19 @@ describe('grants', () => {
     await call.bob.evaluate((looks) => e2e.until(() => e2e.room.participants.get('ann').publications.size === 2, looks), 'two tracks of ann');
     await call.bob.evaluate((hz) => e2e.listen('ann', hz), call.ann.frequency);
   });
+
+  test('a ruling about sources alone ends what it leaves out, and is known', { timeout }, async () => {
+    const published = () => call.ann.evaluate(() => [...e2e.room.localParticipant.publications.values()].map((p) => p.source));
+    const told = await call.ann.evaluate(() => e2e.granted.length);
+    assert.deepEqual((await rule({ sources: ['microphone'] })).sources, ['microphone']);
+    await call.ann.evaluate((told) => e2e.until(() => e2e.granted.length > told && e2e.room.localParticipant.publications.size === 1, 'what ann was told'), told);
+    assert.deepEqual(await published(), ['microphone']);
+    assert.deepEqual(await call.ann.evaluate(() => ['microphone', 'camera'].map((source) => e2e.room.localParticipant.mayPublish(source))), [true, false]);
+    assert.match(await call.ann.evaluate(() => e2e.publish(e2e.camera).then(() => 'published', (error) => error.message)), /may not publish "camera"/);
+    await call.bob.evaluate((hz) => e2e.listen('ann', hz), call.ann.frequency);
+    await rule({ sources: [] });
+    await call.ann.evaluate(() => e2e.until(() => e2e.room.localParticipant.mayPublish('camera'), 'the camera to be allowed'));
+    await call.ann.evaluate(() => e2e.publish(e2e.camera));
+    assert.deepEqual((await published()).sort(), ['camera', 'microphone']);
+  });
 });

@@ -2,14 +2,14 @@
 
 import { BlockedElements } from "./blocked.js";
 import { type DataMessage, encode, type Payload } from "./channels.js";
-import { forbidden, type Grant, grantNames, NotFoundError, type ParleyError } from "./errors.js";
+import { forbidden, forbiddenSource, type Grant, NotFoundError, type ParleyError } from "./errors.js";
 import { emit } from "./events.js";
 import { ChatHistory } from "./history.js";
 import { Media, type MediaOwner } from "./media.js";
 import type { MediaPath } from "./media-path.js";
 import { StallDetector, UpgradeClock, watchNetwork } from "./network.js";
 import { noMedia } from "./no-media.js";
-import { LocalParticipant, RemoteParticipant } from "./participant.js";
+import { type Granted, LocalParticipant, RemoteParticipant } from "./participant.js";
 import { LocalPublication, type LocalPublicationLink, type PublishOptions, RemotePublication, sourceOf } from "./publication.js";
 import { type Publishing, publishing } from "./publishing.js";
 import type { ConnectionState, Room, SendOptions } from "./room.js";
@@ -27,11 +27,9 @@ import {
   type Code,
   type Codecs,
   type EventMessage,
-  type GrantsChanged,
   type Joined,
   type Log,
   type Scope,
-  type Source,
   SubscriptionActive,
   type Subscription as SubscriptionState,
 } from "./wire.gen.js";
@@ -86,7 +84,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
     const self = (joined.room.participants ?? []).find((p) => p.identity === joined.identity);
     this.localParticipant = new LocalParticipant(
       self ?? { identity: joined.identity, joinedAt: new Date().toISOString() },
-      joined.grants,
+      joined,
     );
     this.speakers = new Speakers(room, () => [this.localParticipant, ...this.participants.values()]);
     const link = stateLink(session, joined.identity);
@@ -227,7 +225,7 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   /** The participant has joined anew: nothing of the old session is left on the server. */
   rejoined(joined: Joined): void {
     this.#joined = joined;
-    this.localParticipant.granted(joined.grants);
+    const isChanged = this.localParticipant.granted(joined);
     this.#blankAll();
     for (const s of this.#subscriptions()) s.become("pending");
     const own = [...this.localParticipant.publications.values()];
@@ -236,10 +234,12 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
       publication.named("");
       this.#publishing.set(publication, publishing(true));
     }
+    for (const publication of [...this.#publishing.keys()]) if (!this.localParticipant.mayPublish(publication.source)) this.#giveUp(publication);
     for (const change of this.#state.replace(joined.room)) this.#apply(change);
     for (const s of this.#subscriptions()) s.useAnew();
     for (const s of Object.values(this.shared)) s.restore();
     this.#media.replace({ session: true });
+    if (isChanged) emit(this.#room, "grantschanged", { grants: joined.grants });
   }
 
   stateChanged(state: SessionState): void {
@@ -309,10 +309,6 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   }
 
   // What publications and subscriptions ask.
-
-  get mayPublish(): boolean {
-    return this.localParticipant.grants.publish;
-  }
 
   async mute(publication: LocalPublication, muted: boolean): Promise<void> {
     await this.#publishing.get(publication)?.promise;
@@ -408,14 +404,18 @@ export class Call implements SessionObserver, MediaOwner, LocalPublicationLink, 
   }
 
   /** The participant may do something else: what it may not publish any more the server has withdrawn. */
-  #granted({ grants, sources = [] }: GrantsChanged): void {
-    const before = this.localParticipant.grants;
-    this.localParticipant.granted(grants);
-    const mayPublish = (source: Source): boolean => grants.publish && (sources.length === 0 || sources.includes(source));
+  #granted(granted: Granted): void {
+    const isChanged = this.localParticipant.granted(granted);
     for (const publication of this.localParticipant.publications.values()) {
-      if (!mayPublish(publication.source)) void this.unpublish(publication).catch(() => undefined);
+      if (!this.localParticipant.mayPublish(publication.source)) void this.unpublish(publication).catch(() => undefined);
     }
-    if (grantNames.some((name) => grants[name] !== before[name])) emit(this.#room, "grantschanged", { grants });
+    if (isChanged) emit(this.#room, "grantschanged", { grants: granted.grants });
+  }
+
+  /** It may not be published any more, and the server does not know it: an offer that has it would be refused with all others. */
+  #giveUp(publication: LocalPublication): void {
+    void this.#media.unpublish(publication);
+    this.notPublished(publication, forbiddenSource(publication.source));
   }
 
   #participantJoined(facts: ConstructorParameters<typeof RemoteParticipant>[0]): void {

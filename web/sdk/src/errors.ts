@@ -130,6 +130,14 @@ export function forbidden(grant: Grant): PermissionError {
   });
 }
 
+/** The error for a source that the grants leave out. */
+export function forbiddenSource(source: wire.Source): PermissionError {
+  return new PermissionError(`You may not publish "${source}" in this room.`, {
+    grant: "publish",
+    next: 'Ask for a token that has it in "canPublishSources".',
+  });
+}
+
 /** The class that fits an error which the server sent. */
 export function fromWire(e: wire.Error): ParleyError {
   const details: ErrorDetails = { next: e.next, retrySeconds: e.retrySeconds };

@@ -2,7 +2,8 @@
 
 import { SpeakingDetector } from "./level.js";
 import type { LocalPublication, RemotePublication } from "./publication.js";
-import type { Grants, Participant as WireParticipant } from "./wire.gen.js";
+import { grantNames } from "./errors.js";
+import type { Grants, GrantsChanged, Participant as WireParticipant, Source } from "./wire.gen.js";
 
 abstract class Member {
   readonly identity: string;
@@ -85,17 +86,22 @@ export class RemoteParticipant extends Member {
   }
 }
 
+/** @internal What a participant may do, as the server says it. */
+export type Granted = Pick<GrantsChanged, "grants" | "sources">;
+
 /** Oneself. */
 export class LocalParticipant extends Member {
   readonly isLocal = true;
   /** By id. */
   readonly publications: ReadonlyMap<string, LocalPublication> = new Map();
   #grants: Grants;
+  #sources: readonly Source[];
 
   /** @internal */
-  constructor(facts: Pick<WireParticipant, "identity" | "name" | "metadata" | "joinedAt">, grants: Grants) {
+  constructor(facts: Pick<WireParticipant, "identity" | "name" | "metadata" | "joinedAt">, { grants, sources = [] }: Granted) {
     super(facts);
     this.#grants = grants;
+    this.#sources = sources;
   }
 
   get grants(): Grants {
@@ -106,9 +112,16 @@ export class LocalParticipant extends Member {
     return loudest(this.publications.values(), (p) => (p.source === "microphone" ? p.audioLevel : 0));
   }
 
-  /** @internal */
-  granted(grants: Grants): void {
-    this.#grants = grants;
+  /** Whether tracks of this source may be published: grants.publish can be limited to some sources. */
+  mayPublish(source: Source): boolean {
+    return this.#grants.publish && (this.#sources.length === 0 || this.#sources.includes(source));
+  }
+
+  /** @internal True where it may do something else than before. */
+  granted({ grants, sources = [] }: Granted): boolean {
+    const [had, were] = [this.#grants, this.#sources];
+    [this.#grants, this.#sources] = [grants, sources];
+    return grantNames.some((name) => grants[name] !== had[name]) || sources.length !== were.length || sources.some((s) => !were.includes(s));
   }
 
   /** @internal */

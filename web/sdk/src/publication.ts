@@ -1,6 +1,6 @@
 // Publications: tracks that participants offer to the room, one's own and those of others.
 
-import { forbidden } from "./errors.js";
+import { forbidden, forbiddenSource } from "./errors.js";
 import { LevelMeter } from "./level.js";
 import type { LocalParticipant, RemoteParticipant } from "./participant.js";
 import { Subscription, type SubscriptionLink } from "./subscription.js";
@@ -69,7 +69,6 @@ export interface LocalPublicationLink {
   mute(publication: LocalPublication, muted: boolean): Promise<void>;
   replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;
   stats(publication: LocalPublication): Promise<RTCStatsReport>;
-  readonly mayPublish: boolean;
 }
 
 export interface PublishOptions {
@@ -110,7 +109,8 @@ export class LocalPublication {
 
   /** @internal */
   constructor(participant: LocalParticipant, track: MediaStreamTrack, options: Published, link: LocalPublicationLink) {
-    if (!link.mayPublish) throw forbidden("publish");
+    if (!participant.grants.publish) throw forbidden("publish");
+    if (!participant.mayPublish(options.source)) throw forbiddenSource(options.source);
     this.participant = participant;
     this.kind = track.kind === "audio" ? "audio" : "video";
     this.source = options.source;

@@ -22,7 +22,7 @@ export interface RoomEvents {
   participantleft: { readonly participant: RemoteParticipant; readonly reason: Code };
   /** Name or metadata changed. */
   participantupdated: { readonly participant: Participant };
-  /** localParticipant.grants changed: an admin has ruled so. What may not be published any more is withdrawn. */
+  /** localParticipant.grants changed, or what of mayPublish: an admin has ruled so. What may not be published any more is withdrawn. */
   grantschanged: { readonly grants: Grants };
   trackpublished: { readonly participant: Participant; readonly publication: Publication };
   trackunpublished: { readonly participant: Participant; readonly publication: Publication };

@@ -423,6 +423,8 @@ export interface Joined {
   resumeSeconds: number;
   identity: string;
   grants: Grants;
+  /** as in GrantsChanged */
+  sources?: Source[];
   room: Snapshot;
   iceServers: ICEServer[];
   /**

@@ -54,7 +54,6 @@ export declare class Call implements SessionObserver, MediaOwner, LocalPublicati
     received({ identity, payload }: DataMessage, reliable: boolean): void;
     pathChanged(path: Path, reason: ParleyError | undefined): void;
     peerConnectionChanged(): void;
-    get mayPublish(): boolean;
     mute(publication: LocalPublication, muted: boolean): Promise<void>;
     replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;
     stats(publication: LocalPublication): Promise<RTCStatsReport>;

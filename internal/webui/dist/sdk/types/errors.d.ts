@@ -73,6 +73,8 @@ export declare class DeviceError extends ParleyError {
 }
 /** The error for a grant that the token does not give. */
 export declare function forbidden(grant: Grant): PermissionError;
+/** The error for a source that the grants leave out. */
+export declare function forbiddenSource(source: wire.Source): PermissionError;
 /** The class that fits an error which the server sent. */
 export declare function fromWire(e: wire.Error): ParleyError;
 /** Any thrown value as a ParleyError. */

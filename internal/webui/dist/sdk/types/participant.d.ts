@@ -1,5 +1,5 @@
 import type { LocalPublication, RemotePublication } from "./publication.js";
-import type { Grants, Participant as WireParticipant } from "./wire.gen.js";
+import type { Grants, Participant as WireParticipant, Source } from "./wire.gen.js";
 declare abstract class Member {
     #private;
     readonly identity: string;
@@ -30,6 +30,8 @@ export declare class LocalParticipant extends Member {
     readonly publications: ReadonlyMap<string, LocalPublication>;
     get grants(): Grants;
     get audioLevel(): number;
+    /** Whether tracks of this source may be published: grants.publish can be limited to some sources. */
+    mayPublish(source: Source): boolean;
 }
 export type Participant = LocalParticipant | RemoteParticipant;
 export {};

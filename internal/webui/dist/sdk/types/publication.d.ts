@@ -26,7 +26,6 @@ export interface LocalPublicationLink {
     mute(publication: LocalPublication, muted: boolean): Promise<void>;
     replaceTrack(publication: LocalPublication, track: MediaStreamTrack): Promise<void>;
     stats(publication: LocalPublication): Promise<RTCStatsReport>;
-    readonly mayPublish: boolean;
 }
 export interface PublishOptions {
     /** For display; at most 128 bytes. */

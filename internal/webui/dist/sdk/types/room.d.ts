@@ -20,7 +20,7 @@ export interface RoomEvents {
     participantupdated: {
         readonly participant: Participant;
     };
-    /** localParticipant.grants changed: an admin has ruled so. What may not be published any more is withdrawn. */
+    /** localParticipant.grants changed, or what of mayPublish: an admin has ruled so. What may not be published any more is withdrawn. */
     grantschanged: {
         readonly grants: Grants;
     };
