@@ -58,7 +58,7 @@ type Config struct {
 	RoomLogAge   time.Duration  `group:"Process" name:"room-log-age" default:"720h" placeholder:"DURATION" help:"How long the log of a room is kept, with shared state: who came and went, chat, changes of durable records. Default: 720h, 30 days."`
 	RPCAccept    time.Duration  `group:"Process" name:"rpc-accept" default:"1s" placeholder:"DURATION" help:"How long who provides an RPC may take to accept a call, before the next one is asked. Default: 1s."`
 	RPCAnswer    time.Duration  `group:"Process" name:"rpc-answer" default:"10s" placeholder:"DURATION" help:"How long it may take from there to its answer. Default: 10s."`
-	StateBytes   int64          `group:"Process" name:"state-bytes" default:"1073741824" placeholder:"BYTES" help:"How large what is stored of durable records may be. Beyond, they can be read and deleted, but not written. Default: 1 GiB."`
+	StateBytes   int64          `group:"Process" name:"state-bytes" default:"1073741824" placeholder:"BYTES" help:"How large what is stored of durable records may be, of one room a sixteenth of it. Beyond, they can be read and deleted, but not written. Default: 1 GiB."`
 	RoomLogBytes int64          `group:"Process" name:"room-log-bytes" default:"1073741824" placeholder:"BYTES" help:"How large the logs of all rooms may be together, with shared state; the oldest entries go. Half is for changes of records. Default: 1 GiB."`
 	Shards       int            `group:"Process" default:"0" placeholder:"N" help:"Media loops, each of which one core can drive. Default: as many as cores may be used."`
 	Drain        time.Duration  `group:"Process" default:"30s" placeholder:"DURATION" help:"How long running calls may go on after SIGTERM. Default: 30s."`

@@ -117,6 +117,9 @@ func (c *commits) let(waits bool, size int, leave func(), fail func(why *wire.Er
 	c.heldBytes += size
 }
 
+// live is about how many bytes the records take as whole copies, when what is open is stored.
+func (c *commits) live() int { return c.ledger.Live() + c.openBytes }
+
 // full tells whether no more commands are to be taken now.
 func (c *commits) full() bool {
 	return c.openBytes >= maxOpenBytes || len(c.held) >= maxHeld || c.heldBytes >= maxHeldBytes
@@ -127,7 +130,7 @@ func (c *commits) start(o *Owner) {
 	if c.running || len(c.open) == 0 && !c.mayStart(o) {
 		return
 	}
-	c.ledger.Slack(o.config.Shelf.slack())
+	c.ledger.Slack(o.config.Shelf.slack(o.config.State.Scope))
 	c.copy(o.scope)
 	r, size := result{behind: c.last, floor: c.floor}, 0
 	var all [][]byte
@@ -235,7 +238,7 @@ func (c *commits) stored(r result) {
 
 // raise looks what is not needed any more, if that is worth it.
 func (c *commits) raise(o *Owner) {
-	c.ledger.Slack(o.config.Shelf.slack())
+	c.ledger.Slack(o.config.Shelf.slack(o.config.State.Scope))
 	c.floor = max(c.floor, c.ledger.Purge())
 }
 

@@ -18,6 +18,9 @@ const MaxBytes = 512 << 20
 // ShelfReserve is how much more a log must take than a Shelf says: for deletions, and what is under way when the shelf is full.
 const ShelfReserve = 32 << 20
 
+// shelfShares are the parts of a Shelf: a room may have one, and one is the server's scope's alone.
+const shelfShares = 16
+
 // probeSubject is where it is tried whether a log takes something; no scope has it.
 const probeSubject = "probe"
 

@@ -360,7 +360,7 @@ func (o *Owner) handle(c call) {
 	}
 	defer o.survive(c)
 	o.scope.Spare(o.config.Budget.left())
-	o.scope.Full(o.config.Shelf.full())
+	o.scope.Full(o.config.Shelf.refusal(o.config.State.Scope, o.commits.live()))
 	o.scope.Shut(o.refuses())
 	if may := o.rules.Swap(nil); may != nil {
 		o.config.State.May = *may // also for the scope that is loaded again

@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
+	"github.com/parley-rtc/parley/internal/state"
+	"github.com/parley-rtc/parley/wire"
 )
 
 // Shelf is where the commits of several scopes are stored, and what they may take together there, in bytes. Beyond it durable records are not written any
-// more, but can be deleted: the log has some room above it (ShelfReserve). It is safe for concurrent use.
+// more, but can be deleted: the log has some room above it (ShelfReserve). A room may have a share of it, and one share is the server's scope's alone, so that whoever fills one room, or all
+// that rooms may have, keeps nobody else from writing. It is safe for concurrent use.
 //
 // After a commit of which nobody knows whether it is stored the shelf is shut: nothing durable is to be begun, as the next commits would fare no better. A probe that is
 // appended now and then opens it. It stands behind all that was appended before it, so what became of that is decided then.
@@ -76,12 +79,51 @@ func (s *Shelf) measure(ctx context.Context) error {
 	return err
 }
 
-func (s *Shelf) full() bool { return s != nil && s.max > 0 && s.used.Load() >= s.max }
+// share is what may be stored of one room, and what rooms leave to the server's scope; 0: there is no limit.
+func (s *Shelf) share() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.max / shelfShares
+}
+
+// liveShare is how much of its share a room's records may be, as whole copies: its log is twice as long.
+func (s *Shelf) liveShare() int64 { return s.share() / 2 }
+
+// full tells whether there is no room for what a scope would write, whatever it has stored itself.
+func (s *Shelf) full(scope wire.Scope) bool {
+	if s.share() == 0 {
+		return false
+	}
+	limit := s.max
+	if scope == wire.ScopeRoom {
+		limit -= s.share()
+	}
+	return s.used.Load() >= limit
+}
+
+// refusal tells why a scope, whose records take so many bytes as whole copies, may not write any more; nil: it may.
+func (s *Shelf) refusal(scope wire.Scope, live int) *wire.Error {
+	switch full := s.full(scope); {
+	case full && scope == wire.ScopeRoom:
+		return wire.NewError(wire.CodeLimit, "the durable records of all rooms take all that rooms may take",
+			"delete some, let them expire, or ask whoever runs the server for more (--state-bytes)")
+	case full:
+		return state.Full()
+	case scope == wire.ScopeRoom && s.share() > 0 && int64(live) >= s.liveShare():
+		return wire.NewError(wire.CodeLimit, fmt.Sprintf("the durable records of this room take the %d bytes that those of one room may take", s.liveShare()),
+			fmt.Sprintf("delete some, let them expire, use another room, or ask whoever runs the server for more (a room has 1/%d of --state-bytes)", 2*shelfShares))
+	}
+	return nil
+}
 
 // slack is by how much a scope's log may be longer than it must, and how much is worth purging: where there is no room, everything.
-func (s *Shelf) slack() (slack, worth int) {
-	if s.full() {
+func (s *Shelf) slack(scope wire.Scope) (slack, worth int) {
+	switch {
+	case s.full(scope):
 		return 0, 1
+	case scope == wire.ScopeRoom && s.share() > 0 && s.share() < 4*logSlack:
+		return int(s.share() / 4), int(s.share() / 16)
 	}
 	return logSlack, purgeWorth
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -56,13 +57,13 @@ func (c *town) write(name string, size int, durable bool) string {
 	return code
 }
 
-// Rule: where what is stored takes all the room that there is, durable writes are refused with limit, and nothing else happens: records that
+// Rule: where what is stored of a room takes all the room that it may take, durable writes are refused with limit, and nothing else happens: records that
 // are not stored stay and can be written, subscriptions go on, durable records can be read and deleted. When enough is deleted, there is room
 // again, also for what had no room, and after a start.
 func TestFullStore(t *testing.T) {
 	const size = 100 << 10
 	folder := t.TempDir()
-	c, end := stored(t, folder, 2<<20)
+	c, end := stored(t, folder, 64<<20)
 	events := c.come("tea", "ann")
 	c.ask("tea", "ann", "event-subscribe", `{"names":["wave"]}`)
 	if got := c.write("cursor", 1, false); got != "written" {
@@ -101,7 +102,7 @@ func TestFullStore(t *testing.T) {
 		t.Errorf("%d commits were not stored", got)
 	}
 	end()
-	c, end = stored(t, folder, 2<<20)
+	c, end = stored(t, folder, 64<<20)
 	defer end()
 	c.come("tea", "ann")
 	if got := c.write("again", 1, true); got != "written" {
@@ -128,4 +129,73 @@ func TestFullLog(t *testing.T) {
 	if r, err := h.Do(context.Background(), cursor); err != nil || r.Error != nil || r.Body.(wire.Written).Version != 2 {
 		t.Errorf("what is not stored: %+v, %v", r, err)
 	}
+}
+
+// fill makes durable records of so many bytes in a room, or in the server's scope where there is none, until one is refused.
+func fill(c *town, room string, size int) (n int, refused *wire.Error) {
+	c.t.Helper()
+	text, _ := json.Marshal(strings.Repeat("x", size))
+	for ; n < 10_000; n++ {
+		body := fmt.Sprintf(`{"scope":%q,"name":"r%d","durable":true,"operations":[{"op":"set","path":"n","value":%s}]}`, scopeOf(room), n, text)
+		r := scopes.Request{Room: room, By: state.Caller{Identity: "ann"}, Type: wire.TypeRecordWrite, Body: json.RawMessage(body)}
+		b, err := c.bus.Request(c.t.Context(), scopes.Subject, r.Encode())
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		a, err := scopes.DecodeAnswer(b)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if a.Error != nil {
+			return n, a.Error
+		}
+	}
+	c.t.Fatalf("%s is never full", room)
+	return 0, nil
+}
+
+// scopeOf is the scope that is filled: the server's, where there is no room.
+func scopeOf(room string) wire.Scope {
+	if room == "" {
+		return wire.ScopeServer
+	}
+	return wire.ScopeRoom
+}
+
+// Rule: whoever fills a room takes no more than its share of what is stored, and whoever fills rooms leaves a share to the server's scope. Each refusal says which limit it is, and
+// what to do. What is deleted in a room can be written there again, at once, as far as the limit was its own.
+func TestShares(t *testing.T) {
+	const stored, record = 16 << 20, 50 << 10
+	synctest.Test(t, func(t *testing.T) {
+		c := newTownWith(t, scopes.ServiceConfig{Log: local.NewLog(stored + scopes.ShelfReserve), MaxStored: stored, Linger: linger})
+		first, refused := fill(c, "tea", record)
+		if took := first * record; refused.Code != wire.CodeLimit || !strings.Contains(refused.Message, "this room") || took > stored/16 || took < stored/64 {
+			t.Errorf("%d bytes in one room, then %+v", took, refused)
+		}
+		for range 3 {
+			if got := c.ask("tea", "", "record-delete", `{"name":"r0"}`); got != "ok{}" {
+				t.Fatal(got)
+			}
+			if n, refused := fill(c, "tea", record); n != 1 || refused == nil {
+				t.Errorf("%d more after a deletion, then %+v", n, refused)
+			}
+		}
+		rooms := 1
+		for ; strings.Contains(refused.Message, "this room"); rooms++ {
+			if rooms > 100 {
+				t.Fatal("rooms are never full")
+			}
+			_, refused = fill(c, fmt.Sprint("room ", rooms), record)
+		}
+		if refused.Code != wire.CodeLimit || !strings.Contains(refused.Message, "all rooms") || rooms < 16 {
+			t.Errorf("%d rooms, then %+v", rooms, refused)
+		}
+		n, refused := fill(c, "", record)
+		if took := n * record; refused.Code != wire.CodeLimit || !strings.Contains(refused.Message, "server") || took < stored/32 {
+			t.Errorf("%d bytes in the server's scope, then %+v", took, refused)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -90,6 +90,9 @@ func (l *Ledger) pass() {
 // current tells whether it is the last copy of its record. Of two in one message the last one counts.
 func (l *Ledger) current(c copied) bool { return l.copies[c.name] == c }
 
+// Live is how many bytes the last whole copies take.
+func (l *Ledger) Live() int { return l.live }
+
 // Copy calls whole for records to copy along with a message of so many bytes. whole returns the size of the copy.
 func (l *Ledger) Copy(size int, whole func(name string) int) {
 	if l.bytes <= 2*l.live+l.slack {

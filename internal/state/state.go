@@ -46,8 +46,8 @@ type Scope struct {
 	records      map[string]*record
 	bytes        int               // of all records, about as they are in memory
 	spare        int               // bytes that they may grow by for the sake of other scopes
-	full         bool              // nothing durable is written
-	shut         bool              // nor deleted
+	full         *wire.Error       // why nothing durable is written; nil: it is
+	shut         bool              // nothing durable is written nor deleted
 	incarnations uint64            // the last one
 	appended     uint64            // entries so far
 	settled      uint64            // of these are stored
@@ -186,8 +186,8 @@ func (s *Scope) Next() time.Time {
 // Spare says by how many bytes the records may grow for the sake of other scopes, until it is said again.
 func (s *Scope) Spare(bytes int) { s.spare = bytes }
 
-// Full says whether what is stored takes all the room that there is, until it is said again: durable records are not written then.
-func (s *Scope) Full(full bool) { s.full = full }
+// Full says why durable records are not written, as there is no room for more where they are stored, until it is said again; nil: they are.
+func (s *Scope) Full(why *wire.Error) { s.full = why }
 
 // Shut says whether nothing can be stored, until it is said again: durable records are not written then, nor deleted, and those that are due to expire do so later.
 func (s *Scope) Shut(shut bool) { s.shut = shut }

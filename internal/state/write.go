@@ -191,13 +191,10 @@ func (s *Scope) checkRoom(r *record, c wire.RecordWrite, made change) *wire.Erro
 
 // stores refuses a write of a durable record where none is taken.
 func (s *Scope) stores() *wire.Error {
-	switch {
-	case s.shut:
+	if s.shut {
 		return Shut()
-	case s.full:
-		return Full()
 	}
-	return nil
+	return s.full
 }
 
 // Shut refuses what would have to be stored, where nothing can be.
@@ -210,7 +207,7 @@ func Shut() *wire.Error {
 
 // Full refuses what there is no room for where durable records are stored.
 func Full() *wire.Error {
-	return wire.NewError(wire.CodeLimit, "the durable records of the server take all the room that they may take",
+	return wire.NewError(wire.CodeLimit, "all durable records of the server take all the room that they may take",
 		"delete some, let them expire, or ask whoever runs the server for more (--state-bytes)")
 }
 
