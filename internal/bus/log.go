@@ -42,6 +42,13 @@ type Log interface {
 	// Size is about how many bytes all messages take that are there now.
 	Size(ctx context.Context) (int64, error)
 
+	// Sizes is about how many bytes the messages of each subject take that are there now. It may take as long as to read them all.
+	Sizes(ctx context.Context) (map[string]int64, error)
+
+	// Erase removes all messages of the subject, to which nobody appends meanwhile. When it has returned they stay away, whatever happens to the process or the
+	// machine. Before, any of them may be there, but not without the last one.
+	Erase(ctx context.Context, subject string) error
+
 	// Close ends the log. What is called afterwards returns ErrClosed.
 	Close() error
 }

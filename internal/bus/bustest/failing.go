@@ -71,6 +71,16 @@ func (l *FailingLog) Purge(ctx context.Context, subject string, below uint64) er
 	return l.Log.Purge(ctx, subject, below)
 }
 
+// Erase implements bus.Log.
+func (l *FailingLog) Erase(ctx context.Context, subject string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failing {
+		return errFailing
+	}
+	return l.Log.Erase(ctx, subject)
+}
+
 // Read implements bus.Log.
 func (l *FailingLog) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
 	l.mu.Lock()

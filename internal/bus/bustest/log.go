@@ -27,6 +27,8 @@ func RunLog(t *testing.T, open func(t *testing.T, l bus.Limits) bus.Log) {
 		{"the first message of a subject is the oldest that is there", bus.Limits{MaxBytes: 1 << 20}, findsFirst},
 		{"the last message of a subject is the newest", bus.Limits{MaxBytes: 1 << 20}, findsLast},
 		{"a log tells how large it is", bus.Limits{MaxBytes: 1 << 20}, tellsSize},
+		{"a log tells how much of it each subject takes", bus.Limits{MaxBytes: 1 << 20}, tellsSizes},
+		{"an erased subject is as if it had never been, and others stay", bus.Limits{MaxBytes: 1 << 20}, erases},
 		{"a full log takes no more, and takes again when there is room", bus.Limits{MaxBytes: 64 << 10}, fullLog},
 		{"a log that forgets makes room for what is new, whosever it is", bus.Limits{MaxBytes: 64 << 10, Forget: true}, forgets},
 		{
@@ -287,6 +289,66 @@ func tellsSize(t *testing.T, l bus.Log) {
 	size(7_000)
 }
 
+func tellsSizes(t *testing.T, l bus.Log) {
+	wants := func(want map[string]int64) {
+		t.Helper()
+		sizes, err := l.Sizes(t.Context())
+		if err != nil || len(sizes) != len(want) {
+			t.Fatalf("sizes %v, %v, where there are %v in messages", sizes, err, want)
+		}
+		var sum int64
+		for subject, size := range sizes {
+			sum += size
+			if least := want[subject]; size < least || size > least+2*256 {
+				t.Errorf("%s takes %d, where there are %d in messages", subject, size, least)
+			}
+		}
+		if all, err := l.Size(t.Context()); err != nil || sum != all {
+			t.Errorf("subjects take %d, and all %d, %v", sum, all, err)
+		}
+	}
+	wants(map[string]int64{})
+	first := store(t, l, "r.a", 0, strings.Repeat("x", 10_000))
+	last := store(t, l, "r.a", first, strings.Repeat("x", 5_000))
+	store(t, l, "r.b", 0, strings.Repeat("x", 2_000))
+	wants(map[string]int64{"r.a": 15_000, "r.b": 2_000})
+	if err := l.Purge(t.Context(), "r.a", last); err != nil {
+		t.Fatal(err)
+	}
+	wants(map[string]int64{"r.a": 5_000, "r.b": 2_000})
+}
+
+func erases(t *testing.T, l bus.Log) {
+	for range 2 { // again: there is nothing
+		if err := l.Erase(t.Context(), "r.a"); err != nil {
+			t.Fatalf("erase nothing: %v", err)
+		}
+	}
+	var last uint64
+	for i := range 3 {
+		store(t, l, "r.b", 0, fmt.Sprint("b", i))
+		last = store(t, l, "r.a", last, fmt.Sprint("a", i))
+		if i < 2 {
+			if err := l.Erase(t.Context(), "r.b"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := l.Erase(t.Context(), "r.a"); err != nil {
+		t.Fatal(err)
+	}
+	WantLog(t, l, "r.a", 0)
+	WantLog(t, l, "r.b", 0, "b2")
+	if n := store(t, l, "r.a", 0, "anew"); n <= last {
+		t.Errorf("number %d after %d", n, last)
+	}
+	WantLog(t, l, "r.a", 0, "anew")
+	if err := l.Erase(t.Context(), "r.*"); !errors.Is(err, bus.ErrSubject) {
+		t.Errorf("what is no subject: got %v", err)
+	}
+	WantLog(t, l, "r.b", 0, "b2")
+}
+
 func fullLog(t *testing.T, l bus.Log) {
 	var last uint64
 	kept := 0
@@ -360,7 +422,7 @@ func logLimits(t *testing.T, l bus.Log) {
 		_, firstErr := l.First(t.Context(), subject)
 		_, lastErr := l.Last(t.Context(), subject)
 		for what, err := range map[string]error{
-			"Append": appendErr, "First": firstErr, "Last": lastErr, "Purge": l.Purge(t.Context(), subject, 1),
+			"Append": appendErr, "First": firstErr, "Last": lastErr, "Purge": l.Purge(t.Context(), subject, 1), "Erase": l.Erase(t.Context(), subject),
 			"Read": l.Read(t.Context(), subject, 0, func(bus.Stored) error { return nil }),
 		} {
 			if !errors.Is(err, bus.ErrSubject) {
@@ -382,8 +444,9 @@ func logContext(t *testing.T, l bus.Log) {
 	_, firstErr := l.First(ctx, "r.a")
 	_, lastErr := l.Last(ctx, "r.a")
 	_, sizeErr := l.Size(ctx)
+	_, sizesErr := l.Sizes(ctx)
 	for what, err := range map[string]error{
-		"Append": appendErr, "First": firstErr, "Last": lastErr, "Size": sizeErr, "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
+		"Append": appendErr, "First": firstErr, "Last": lastErr, "Size": sizeErr, "Sizes": sizesErr, "Erase": l.Erase(ctx, "r.a"), "Purge": l.Purge(ctx, "r.a", 1), "Read": l.Read(ctx, "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: got %v", what, err)
@@ -400,8 +463,9 @@ func closedLog(t *testing.T, l bus.Log) {
 	_, firstErr := l.First(t.Context(), "r.a")
 	_, lastErr := l.Last(t.Context(), "r.a")
 	_, sizeErr := l.Size(t.Context())
+	_, sizesErr := l.Sizes(t.Context())
 	for what, err := range map[string]error{
-		"Append": appendErr, "First": firstErr, "Last": lastErr, "Size": sizeErr, "Purge": l.Purge(t.Context(), "r.a", 1),
+		"Append": appendErr, "First": firstErr, "Last": lastErr, "Size": sizeErr, "Sizes": sizesErr, "Erase": l.Erase(t.Context(), "r.a"), "Purge": l.Purge(t.Context(), "r.a", 1),
 		"Read": l.Read(t.Context(), "r.a", 0, func(bus.Stored) error { return nil }),
 	} {
 		if !errors.Is(err, bus.ErrClosed) {

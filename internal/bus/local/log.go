@@ -190,6 +190,31 @@ func (l *Log) Size(ctx context.Context) (int64, error) {
 	return l.bytes, nil
 }
 
+// Sizes implements bus.Log.
+func (l *Log) Sizes(ctx context.Context) (map[string]int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expire()
+	if l.closed {
+		return nil, bus.ErrClosed
+	}
+	sizes := map[string]int64{}
+	for subject, there := range l.subjects {
+		for _, m := range there {
+			sizes[subject] += int64(len(m.Bytes))
+		}
+	}
+	return sizes, nil
+}
+
+// Erase implements bus.Log.
+func (l *Log) Erase(ctx context.Context, subject string) error {
+	return l.Purge(ctx, subject, math.MaxUint64)
+}
+
 // Close implements bus.Log.
 func (l *Log) Close() error {
 	l.mu.Lock()

@@ -20,6 +20,8 @@ const (
 	firstBytes   = 128 << 10
 	readBytes    = 1 << 20
 	readMessages = 256
+	// headsMessages are asked for at once where heads alone are wanted.
+	headsMessages = 4096
 	// maxReading batches are on their way at once: less than maxPending, whatever the size of messages.
 	maxReading = 4
 	// readPause without a message of a batch, and it is asked for again; so often in a row.
