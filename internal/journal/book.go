@@ -19,8 +19,11 @@ type book struct {
 	// static after construction
 	service *Service
 	room    string
+	before  chan struct{} // closed when what was stored before is removed; nil: it is there
 	loaded  chan struct{} // closed when what is stored has been read
 	wake    chan struct{} // capacity 1: queue has something
+	stop    chan struct{} // closed by Service.Remove
+	done    chan struct{} // closed when the loop has ended
 
 	// owned by loop
 	fresh  bool   // what is stored is not known, or no longer
@@ -72,8 +75,12 @@ func (b *book) recall(e entry) {
 	b.chat = append(b.chat, e.Body)
 }
 
-// run is the loop. It ends when the room is not there and the log was not used for a while, or with the Service, when what is queued is stored.
+// run is the loop. It ends when the room is not there and the log was not used for a while, or with the Service or for Remove, when what is queued is stored.
 func (b *book) run() {
+	defer close(b.done)
+	if b.before != nil {
+		<-b.before
+	}
 	idle := time.NewTicker(idleTime)
 	defer idle.Stop()
 	b.fresh = true
@@ -105,6 +112,7 @@ func (b *book) run() {
 			if b.service.retire(b) {
 				return
 			}
+		case <-b.stop:
 		case <-b.service.stop:
 		}
 	}
@@ -122,6 +130,8 @@ func pauseAfter(tries int) time.Duration { return min(faultPause<<min(tries-1, 1
 
 func (b *book) stopping() bool {
 	select {
+	case <-b.stop:
+		return true
 	case <-b.service.stop:
 		return true
 	default:
@@ -141,13 +151,15 @@ func (b *book) giveUp() {
 	b.drop(len(b.queue))
 }
 
-// pause waits a while, and reports false where the Service is closed.
+// pause waits a while, and reports false where the loop is to end.
 func (b *book) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
+	case <-b.stop:
+		return false
 	case <-b.service.stop:
 		return false
 	}

@@ -70,6 +70,8 @@ type Service struct {
 	mu     sync.Mutex
 	closed bool
 	books  map[string]*book
+	// of rooms whose logs are being removed; closed when they are
+	removing map[string]chan struct{}
 	told   map[string]*complaint
 
 	// atomic
@@ -78,7 +80,7 @@ type Service struct {
 
 // New serves readings.
 func New(c Config) (*Service, error) {
-	s := &Service{config: c, logs: [volumes]bus.Log{people: c.Log, changes: c.Changes}, stop: make(chan struct{}), books: map[string]*book{}, told: map[string]*complaint{}}
+	s := &Service{config: c, logs: [volumes]bus.Log{people: c.Log, changes: c.Changes}, stop: make(chan struct{}), books: map[string]*book{}, removing: map[string]chan struct{}{}, told: map[string]*complaint{}}
 	var err error
 	if s.unserve, err = c.Bus.Serve(Subject, s.serve); err != nil {
 		return nil, fmt.Errorf("serve the logs of rooms: %w", err)
@@ -167,7 +169,10 @@ func (s *Service) book(room string) *book {
 	if s.closed || len(s.books) >= MaxRooms {
 		return nil
 	}
-	b := &book{service: s, room: room, loaded: make(chan struct{}), wake: make(chan struct{}, 1), used: time.Now()}
+	b := &book{
+		service: s, room: room, before: s.removing[room], loaded: make(chan struct{}), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		used: time.Now(),
+	}
 	s.books[room] = b
 	s.loops.Go(b.run)
 	return b
