@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-rtc/parley/internal/bus"
@@ -19,10 +20,14 @@ type commits struct {
 	running   bool        // a commit is being stored
 	result    chan result // of it; capacity 1
 	last      uint64      // number of the last one that is known to be stored
-	doubted   bool        // one of the floor alone may be behind it
+	doubted   bool        // one that changes nothing may be behind it
 	ledger    *state.Ledger
 	floor     uint64     // commits with lower numbers are not needed any more, which the next commit says
 	said      uint64     // floor of what is stored
+	expiry    *int64     // what the last one says of it; see state.Commit
+	tidying   *tidying   // nil: it is not
+	untidy    time.Time  // when that may begin by itself again; zero: it has not failed
+	ends      bool       // nothing is begun any more
 	later     time.Time  // when it is tried again to store the floor alone; zero: it has not failed
 	cleared   uint64     // floor below which it was purged
 	purging   bool       // it is being purged
@@ -60,10 +65,11 @@ type result struct {
 	number  uint64
 	behind  uint64 // number of the commit before it
 	size    int
-	entries uint64 // 0: it has the floor alone
+	entries uint64
 	notes   []state.Note
-	upTo    uint64 // number of the last state.Append among them; 0: none
+	upTo    uint64 // number of the last state.Append among them; 0: none, it has copies or the floor alone
 	floor   uint64
+	expiry  *int64
 	err     error
 }
 
@@ -78,8 +84,8 @@ func (c *commits) loaded(number uint64, size int, commit state.Commit) {
 		notes[i] = e.Note(size / len(commit.Entries))
 	}
 	c.last, c.floor = number, max(c.floor, commit.Floor)
-	c.said = c.floor
-	c.ledger.Stored(number, size, notes)
+	c.said, c.expiry = c.floor, commit.Expiry
+	c.ledger.Stored(number, size+storedOverhead, notes)
 }
 
 // known is the last one that is known to be stored.
@@ -96,7 +102,12 @@ func (c *commits) append(e state.Entry, number uint64) {
 
 // copy appends whole records beside what is open, so that older messages are not needed any more.
 func (c *commits) copy(scope *state.Scope) {
-	c.ledger.Copy(min(c.openBytes, maxCopyBytes), func(name string) int {
+	c.ledger.Copy(min(c.openBytes, maxCopyBytes), c.whole(scope))
+}
+
+// whole appends a copy of a record, and returns its size.
+func (c *commits) whole(scope *state.Scope) func(name string) int {
+	return func(name string) int {
 		e, ok := scope.Whole(name)
 		if !ok {
 			return 0
@@ -104,7 +115,7 @@ func (c *commits) copy(scope *state.Scope) {
 		before := c.openBytes
 		c.append(e, 0)
 		return c.openBytes - before
-	})
+	}
 }
 
 // let lets something out that has values of so many bytes: at once, or when all changes that were appended are stored.
@@ -118,7 +129,10 @@ func (c *commits) let(waits bool, size int, leave func(), fail func(why *wire.Er
 }
 
 // live is about how many bytes the records take as whole copies, when what is open is stored.
-func (c *commits) live() int { return c.ledger.Live() + c.openBytes }
+func (c *commits) live() int {
+	_, live := c.ledger.Sizes()
+	return live + c.openBytes
+}
 
 // full tells whether no more commands are to be taken now.
 func (c *commits) full() bool {
@@ -127,12 +141,20 @@ func (c *commits) full() bool {
 
 // start begins to store what is open, or just what is not needed any more, unless something is being stored.
 func (c *commits) start(o *Owner) {
-	if c.running || len(c.open) == 0 && !c.mayStart(o) {
+	if c.running {
 		return
 	}
-	c.ledger.Slack(o.config.Shelf.slack(o.config.State.Scope))
-	c.copy(o.scope)
-	r, size := result{behind: c.last, floor: c.floor}, 0
+	var expiry *int64
+	if len(c.open) == 0 {
+		tidies := false
+		if expiry, tidies = c.tidy(o); !tidies && !c.mayStart(o) {
+			return
+		}
+	} else {
+		c.ledger.Slack(o.config.Shelf.slack(o.config.State.Scope))
+		c.copy(o.scope)
+	}
+	r, size := result{behind: c.last, floor: c.floor, expiry: expiry}, 0
 	var all [][]byte
 	for _, e := range c.open {
 		if len(all) > 0 && size+len(e.bytes) >= maxCommitBytes {
@@ -147,7 +169,11 @@ func (c *commits) start(o *Owner) {
 	// It is a state.Commit, whose entries are encoded already.
 	incarnations, entries := o.scope.Incarnations(), bytes.Join(all, []byte(","))
 	encode := func(last uint64) []byte {
-		return fmt.Appendf(make([]byte, 0, size+96), `{"c":%d,"p":%d,"f":%d,"e":[%s]}`, incarnations, last, r.floor, entries)
+		b := fmt.Appendf(make([]byte, 0, size+128), `{"c":%d,"p":%d,"f":%d,`, incarnations, last, r.floor)
+		if r.expiry != nil {
+			b = fmt.Appendf(b, `"x":%d,`, *r.expiry)
+		}
+		return append(append(append(b, `"e":[`...), entries...), "]}"...)
 	}
 	log, subject, doubted, done := o.config.Log, o.config.Subject, c.doubted, c.result
 	go func() { // ends with the result, for which there is a place
@@ -171,7 +197,7 @@ func (c *commits) mayStart(o *Owner) bool {
 	return true
 }
 
-// store appends a commit behind the last one. doubted: one of the floor alone may be behind that, and is the last one then.
+// store appends a commit behind the last one. doubted: one that changes nothing may be behind that, and is the last one then.
 func (r *result) store(ctx context.Context, log bus.Log, subject string, doubted bool, encode func(last uint64) []byte) {
 	b := encode(r.behind)
 	r.size = len(b)
@@ -184,24 +210,27 @@ func (r *result) store(ctx context.Context, log bus.Log, subject string, doubted
 		r.err = err
 		return
 	}
-	if floorBehind(r.behind, last) {
+	if sameBehind(r.behind, last) {
 		r.behind = last.Number
 		r.store(ctx, log, subject, false, encode)
 	}
 }
 
-// floorBehind tells whether what is stored is of the floor alone, and the next one behind that commit.
-func floorBehind(behind uint64, m bus.Stored) bool {
+// sameBehind tells whether what is stored changes nothing, as it has copies or the floor alone, and is the next one behind that commit.
+func sameBehind(behind uint64, m bus.Stored) bool {
 	c, err := readCommit(m)
-	return err == nil && c.Previous != nil && *c.Previous == behind && len(c.Entries) == 0
+	return err == nil && c.Previous != nil && *c.Previous == behind && !slices.ContainsFunc(c.Entries, func(e state.Entry) bool { return !e.Copy })
 }
 
-// waitedFor tells whether somebody may wait for a commit that failed. Nobody does for one of the floor alone, unless others write to the scope as well.
-func (r result) waitedFor() bool { return r.entries > 0 || errors.Is(r.err, bus.ErrSequence) }
+// waitedFor tells whether somebody may wait for a commit that failed. Nobody does for one that changes nothing, unless others write to the scope as well.
+func (r result) waitedFor() bool { return r.upTo > 0 || errors.Is(r.err, bus.ErrSequence) }
 
-// postpone puts a commit of the floor alone off that failed. Whether it is stored all the same is found out with the next one.
+// postpone puts a commit off that failed and changes nothing. Whether it is stored all the same is found out with the next one. Its copies are not needed.
 func (c *commits) postpone(o *Owner, r result) {
 	c.running, c.last, c.later = false, r.behind, time.Now().Add(floorPause)
+	c.untidy = c.later
+	c.safe += r.entries
+	c.tidied(r.err)
 	if errors.Is(r.err, bus.ErrFull) {
 		c.makeRoom(o)
 		return
@@ -223,9 +252,12 @@ func (c *commits) due() time.Time {
 
 // stored lets out what has waited for this commit.
 func (c *commits) stored(r result) {
-	c.running, c.last, c.doubted, c.said, c.later = false, r.number, false, r.floor, time.Time{}
-	c.ledger.Stored(r.number, r.size, r.notes)
-	c.safe += r.entries
+	c.running, c.last, c.doubted, c.said, c.expiry, c.later = false, r.number, false, r.floor, r.expiry, time.Time{}
+	c.ledger.Stored(r.number, r.size+storedOverhead, r.notes)
+	if c.safe += r.entries; r.expiry != nil { // what is before it counts no more
+		c.ledger.Slack(0, 1)
+		c.ledger.Purge()
+	}
 	n := 0
 	for n < len(c.held) && c.held[n].after <= c.safe {
 		c.held[n].leave()

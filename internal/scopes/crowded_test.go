@@ -249,6 +249,26 @@ func (c *crowded) live(r *rand.Rand, me string) []*own {
 	return mine
 }
 
+// tidy tidies the scope again and again, which mostly goes well.
+func (c *crowded) tidy(r *rand.Rand) {
+	tidied := 0
+	for range 30 {
+		time.Sleep(time.Duration(r.IntN(2000)) * time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		err := c.owner.Tidy(ctx)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			c.t.Error("it has no end")
+		}
+		if err == nil {
+			tidied++
+		}
+	}
+	if tidied < 5 {
+		c.t.Errorf("tidied %d times: that says little", tidied)
+	}
+}
+
 // Rule: where a scope is at its limits, whatever is written, by whom and however the store behaves, everything is answered in time and with a reason, what was acknowledged
 // is there, also when it is opened again, and nothing is left of who has gone.
 func TestCrowded(t *testing.T) {
@@ -262,6 +282,7 @@ func TestCrowded(t *testing.T) {
 			for i := range all {
 				wait.Go(func() { all[i] = c.live(rand.New(rand.NewPCG(seed, uint64(i+2))), fmt.Sprint("writer", i)) })
 			}
+			wait.Go(func() { c.tidy(rand.New(rand.NewPCG(seed, 99))) })
 			wait.Wait()
 			time.Sleep(time.Minute) // what is mortal is gone, and what was to be stored is
 			synctest.Wait()

@@ -99,6 +99,11 @@ func child(dir string) {
 			}
 		})
 	}
+	wait.Go(func() {
+		for {
+			_ = o.Tidy(context.Background()) // where it cannot be, that is seen by the writers
+		}
+	})
 	wait.Wait()
 }
 
@@ -111,9 +116,10 @@ func TestKill(t *testing.T) {
 	}
 	dir := t.TempDir()
 	acknowledged := map[string]uint64{}
-	writes := 0
+	writes, tidied := 0, 0
 	for round := range rounds {
 		writes += killed(t, dir, acknowledged)
+		tidied += tidies(t, dir)
 		node, o, err := disked(dir)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
@@ -148,7 +154,34 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d writes were acknowledged in %d rounds", writes, rounds)
+	if tidied == 0 {
+		t.Error("the scope was never tidied: that says less")
+	}
+	t.Logf("%d writes were acknowledged in %d rounds; of what was left, %d commits said that the scope was tidy", writes, rounds, tidied)
+}
+
+// tidies counts commits of the scope that say that it was tidy.
+func tidies(t *testing.T, dir string) (n int) {
+	t.Helper()
+	node, err := nats.Open(dir, "STATE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	log, err := node.Log(t.Context(), "STATE", bus.Limits{MaxBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = log.Read(t.Context(), "server", 0, func(m bus.Stored) error {
+		if strings.Contains(string(m.Bytes[:min(100, len(m.Bytes))]), `"x":`) {
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // killed runs a child for a while, kills it, and notes what it said to be acknowledged. Versions of one record grow one by one.

@@ -52,6 +52,8 @@ const (
 	maxCopyBytes = 256 << 10
 	// logSlack is how much longer a scope's log may be than it must, and purgeWorth how much is purged at once.
 	logSlack, purgeWorth = 4 << 20, 1 << 20
+	// tidySlack is how much longer than twice what lives the log of a scope may be that is tidied: about what a disk writes at once, below which it is not worth it to write that anew.
+	tidySlack = 4 << 10
 	// floorPause is when it is tried again to store what is not needed any more.
 	floorPause = 10 * time.Second
 	// maxHeld replies and events may wait for commits, and maxHeldBytes of the values in them. Beyond it no commands are taken.

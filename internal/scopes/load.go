@@ -17,6 +17,7 @@ import (
 // before.
 func (o *Owner) begin(why error, before *state.Scope) {
 	o.commits.fail(notStored(why))
+	o.commits.tidied(errLoaded)
 	if unknown(why) {
 		o.doubt(why)
 	}

@@ -61,9 +61,10 @@ type Owner struct {
 	// static after construction
 	config Config
 	inbox  chan call
-	stop   chan struct{} // closed by Close
-	done   chan struct{} // closed when the loop has ended
-	hurry  chan struct{} // there are other rules, or something is late; capacity 1
+	tidy   chan chan<- error // see Tidy
+	stop   chan struct{}     // closed by Close
+	done   chan struct{}     // closed when the loop has ended
+	hurry  chan struct{}     // there are other rules, or something is late; capacity 1
 	closed func()
 
 	// guarded by mu
@@ -71,7 +72,8 @@ type Owner struct {
 	late []state.Command // who came, went, or is to begin anew, which the loop has not begun in time; two for each session at most
 
 	// atomic
-	rules atomic.Pointer[func(state.Access) *wire.Error] // that hold from the next command on; nil: those of before do
+	rules  atomic.Pointer[func(state.Access) *wire.Error] // that hold from the next command on; nil: those of before do
+	tidied atomic.Bool                                    // see Tidied
 
 	// owned by loop
 	scope    *state.Scope
@@ -97,7 +99,7 @@ type call struct {
 // Open loads a scope and starts its owner.
 func Open(ctx context.Context, c Config) (*Owner, error) {
 	o := &Owner{
-		config: c, inbox: make(chan call, inboxCapacity), stop: make(chan struct{}), done: make(chan struct{}), hurry: make(chan struct{}, 1),
+		config: c, inbox: make(chan call, inboxCapacity), tidy: make(chan chan<- error), stop: make(chan struct{}), done: make(chan struct{}), hurry: make(chan struct{}, 1),
 		timer: time.NewTimer(0), calls: map[uint64]func(state.Reply){},
 	}
 	o.closed = sync.OnceFunc(func() { close(o.stop) })
@@ -275,6 +277,7 @@ func (o *Owner) run() {
 	defer func() { o.config.Budget.spend(-o.held) }()
 	for {
 		o.commits.start(o)
+		o.tidied.Store(!o.commits.running && (o.commits.last == 0 || o.commits.expiry != nil))
 		o.arm()
 		inbox := o.inbox
 		if o.commits.full() {
@@ -286,6 +289,9 @@ func (o *Owner) run() {
 			for n := len(o.inbox); n > 0 && !o.commits.full(); n-- { // what is there goes into the same commit
 				o.handle(<-o.inbox)
 			}
+		case end := <-o.tidy:
+			o.handle(call{command: state.Tick{}}) // what is over needs no copy
+			o.commits.beginTidy(end)
 		case r := <-o.commits.result:
 			o.settle(r)
 		case p := <-o.commits.purged:
@@ -330,6 +336,8 @@ func (o *Owner) finish() {
 			o.warn((<-o.commits.purged).err)
 		}
 	}()
+	o.commits.ends = true
+	o.commits.tidied(ErrClosed)
 	for o.commits.start(o); o.commits.running; o.commits.start(o) {
 		r := <-o.commits.result
 		switch {
@@ -497,7 +505,7 @@ func (o *Owner) decide() {
 	switch {
 	case err != nil:
 		o.lookAgain(err, unread)
-	case floorBehind(o.commits.last, last):
+	case sameBehind(o.commits.last, last):
 		o.commits.last = last.Number
 	case last.Number != o.commits.last:
 		o.begin(nil, o.scope)

@@ -108,6 +108,10 @@ type Service struct {
 	server  *Owner
 	budget  *Budget
 	shelf   *Shelf
+	ctx     context.Context // ends with the Service
+	end     context.CancelFunc
+	wake    chan struct{} // there is something to be tidied; capacity 1
+	swept   chan struct{} // closed when nothing is tidied any more
 
 	// guarded by mu
 	mu     sync.Mutex
@@ -116,6 +120,7 @@ type Service struct {
 	held   map[string]bool            // rooms that are there, with a scope or without
 	idle   datagram.Queue[*roomScope] // those that nobody uses, of rooms that are not there
 	rules  uint64                     // how often they have changed
+	untidy []*roomScope               // that nobody uses, in the order in which they are tidied, and then end
 	ending map[string]chan struct{}   // of rooms whose last scope is still storing; closed when it has
 
 	// atomic
@@ -136,14 +141,18 @@ type roomScope struct {
 	// guarded by Service.mu
 	attached map[string]bool
 	users    int       // requests under way
-	idle     time.Time // since when there are none, and nobody is attached
+	used     time.Time // when the last one ended
 	linger   *time.Timer
 	queued   bool // in Service.idle
 }
 
 // NewService opens the server's scope and serves requests.
 func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
-	s := &Service{config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, idle: datagram.NewQueue[*roomScope](), ending: map[string]chan struct{}{}}
+	s := &Service{
+		config: c, budget: NewBudget(MaxBytes), rooms: map[string]*roomScope{}, held: map[string]bool{}, idle: datagram.NewQueue[*roomScope](), ending: map[string]chan struct{}{},
+		wake: make(chan struct{}, 1), swept: make(chan struct{}),
+	}
+	s.ctx, s.end = context.WithCancel(context.Background())
 	var err error
 	if s.shelf, err = NewShelf(ctx, c.Log, c.MaxStored, c.Faulty, c.Logger); err != nil {
 		return nil, err
@@ -157,6 +166,7 @@ func NewService(ctx context.Context, c ServiceConfig) (*Service, error) {
 		s.shelf.Close()
 		return nil, err
 	}
+	go s.sweep() // ends with ctx
 	return s, nil
 }
 
@@ -176,6 +186,8 @@ func (s *Service) Close() error {
 		ending = append(ending, end)
 	}
 	s.mu.Unlock()
+	s.end()
+	<-s.swept
 	for _, r := range all {
 		if <-r.ready; r.err == nil {
 			_ = r.owner.Close() // it has nothing to say
@@ -206,8 +218,8 @@ func (s *Service) Release(room string) {
 		return
 	}
 	delete(s.held, room)
-	if r := s.rooms[room]; r != nil && r.unused() {
-		s.end(r)
+	if r := s.rooms[room]; r != nil {
+		s.linger(r)
 	}
 }
 
@@ -222,12 +234,12 @@ func (s *Service) keep(r *roomScope) {
 	}
 }
 
-// end lets the scope of a room end in time that nobody uses, or earlier for the sake of others, unless the room is held. The caller holds mu.
-func (s *Service) end(r *roomScope) {
-	if s.rooms[r.name] == r && !s.held[r.name] && !s.closed && r.err == nil {
+// linger lets the scope of a room end in time that nobody uses, or earlier for the sake of others, unless the room is held. The caller holds mu.
+func (s *Service) linger(r *roomScope) {
+	if s.over(r) && !s.closed && r.err == nil {
 		s.idle.Add(r.source, r)
 		r.queued = true
-		r.linger.Reset(max(0, s.config.Linger-time.Since(r.idle)))
+		r.linger.Reset(max(0, s.config.Linger-time.Since(r.used)))
 	}
 }
 
@@ -521,10 +533,9 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 	done = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if r.users--; r.unused() {
-			r.idle = time.Now()
-			s.end(r)
-		}
+		r.users--
+		r.used = time.Now()
+		s.linger(r)
 	}
 	if err = r.opened(ctx, by); err == nil {
 		err = r.err
@@ -624,17 +635,30 @@ func (s *Service) forget(r *roomScope) {
 	}
 }
 
-// retire ends the scope of a room that nobody has used for a while.
+// retire ends the scope of a room that nobody has used for a while, when what is stored of it is tidy.
 func (s *Service) retire(r *roomScope) {
 	s.mu.Lock()
 	var end chan struct{}
-	if s.rooms[r.name] == r && r.unused() && !s.held[r.name] {
+	switch {
+	case !s.over(r):
+	case r.owner == nil || r.owner.Tidied():
 		end = s.remove(r)
+	default:
+		s.untidy = append(s.untidy, r)
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
 	}
 	s.mu.Unlock()
 	if end != nil {
 		s.finish(r, end)
 	}
+}
+
+// over tells whether a scope may end. The caller holds mu.
+func (s *Service) over(r *roomScope) bool {
+	return s.rooms[r.name] == r && r.unused() && !s.held[r.name]
 }
 
 // remove takes a scope out of the table. It is to be finished, and end closed then. The caller holds mu.

@@ -117,6 +117,11 @@ func (s *Shelf) refusal(scope wire.Scope, live int) *wire.Error {
 	return nil
 }
 
+// crowded tells whether a scope of which so much is stored is to give back what it does not need, also while nothing is written.
+func (s *Shelf) crowded(scope wire.Scope, stored int) bool {
+	return s.full(scope) || scope == wire.ScopeRoom && s.share() > 0 && int64(stored) >= s.share()
+}
+
 // slack is by how much a scope's log may be longer than it must, and how much is worth purging: where there is no room, everything.
 func (s *Shelf) slack(scope wire.Scope) (slack, worth int) {
 	switch {

@@ -38,7 +38,9 @@ type Commit struct {
 	// Previous is the number of the scope's commit before it, so that none can be missing in between; 0: it is the first one. Nil: it is one of those that did not say.
 	Previous *uint64 `json:"p,omitempty"`
 	// Floor: commits with lower numbers are not needed, and are being purged when this one is stored. It never falls.
-	Floor   uint64  `json:"f,omitempty"`
+	Floor uint64 `json:"f,omitempty"`
+	// Expiry says that the scope was left with no more stored than it needs, and when the first of its records expires, in seconds of Unix time; 0: none does. Nil: it says neither.
+	Expiry  *int64  `json:"x,omitempty"`
 	Entries []Entry `json:"e"`
 }
 
@@ -60,6 +62,16 @@ func (s *Scope) Whole(name string) (Entry, bool) {
 	e := r.whole()
 	e.Copy = true
 	return e, true
+}
+
+// Expires is when the first of the durable records expires; zero: none does.
+func (s *Scope) Expires() (first time.Time) {
+	for _, r := range s.records {
+		if r.durable && !r.expires.IsZero() && (first.IsZero() || r.expires.Before(first)) {
+			first = r.expires
+		}
+	}
+	return first
 }
 
 // LastChange is what was done last to a durable record, by its name, incarnation and version.

@@ -1,5 +1,7 @@
 package state
 
+import "math"
+
 // Ledger says which messages of a scope's log are needed still, and which records to copy whole so that fewer are. A record needs
 // what begins with its last whole copy; the log as a whole needs what begins with the oldest of these.
 //
@@ -90,16 +92,21 @@ func (l *Ledger) pass() {
 // current tells whether it is the last copy of its record. Of two in one message the last one counts.
 func (l *Ledger) current(c copied) bool { return l.copies[c.name] == c }
 
-// Live is how many bytes the last whole copies take.
-func (l *Ledger) Live() int { return l.live }
+// Sizes are how many bytes the log takes, and how many of them the last whole copies.
+func (l *Ledger) Sizes() (all, live int) { return l.bytes, l.live }
 
 // Copy calls whole for records to copy along with a message of so many bytes. whole returns the size of the copy.
 func (l *Ledger) Copy(size int, whole func(name string) int) {
-	if l.bytes <= 2*l.live+l.slack {
-		return
+	if l.bytes > 2*l.live+l.slack {
+		l.Renew(math.MaxUint64, size, whole)
 	}
+}
+
+// Renew calls whole for records whose last whole copy is in the message with this number, or before it, the oldest first, until so many bytes are
+// copied. whole returns the size of the copy.
+func (l *Ledger) Renew(upTo uint64, size int, whole func(name string) int) {
 	for _, c := range l.order {
-		if size <= 0 {
+		if size <= 0 || c.number > upTo {
 			return
 		}
 		if l.current(c) {
