@@ -1,6 +1,7 @@
 // Parley's SDK for browsers: join a room, publish tracks, receive those of others, talk. No dependencies.
 
 export { join, type JoinOptions } from "./join.js";
+export type { TokenSource } from "./session.js";
 export { Room, type ConnectionState, type RoomEvents, type SendOptions } from "./room.js";
 export { LocalParticipant, RemoteParticipant, type Participant } from "./participant.js";
 export { LocalPublication, RemotePublication, type Publication, type PublishOptions } from "./publication.js";

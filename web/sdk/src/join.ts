@@ -3,11 +3,11 @@
 import { Call } from "./call.js";
 import { ParleyError } from "./errors.js";
 import { Room } from "./room.js";
-import { Session } from "./session.js";
+import { type Entry, Session, type TokenSource } from "./session.js";
 import { RoomCache } from "./shared/cache.js";
 import type { Carrier } from "./signalling/carrier.js";
 import { SocketCarrier } from "./signalling/socket.js";
-import type { Join, Joined } from "./wire.gen.js";
+import type { Joined } from "./wire.gen.js";
 
 export interface JoinOptions {
   /** The server's address, "https://parley.example"; default: where the page came from. */
@@ -18,8 +18,11 @@ export interface JoinOptions {
   /** Unique in the room; default: made by the server. With a token, the token decides. */
   readonly identity?: string;
   readonly metadata?: string;
-  /** A JWT, where the server asks for one. */
-  readonly token?: string;
+  /**
+   * A JWT, where the server asks for one. One lets in once: after a longer outage, or when the server has started again, the room is joined anew. Where it
+   * may be over by then, give a function, which is asked each time and has 10 s.
+   */
+  readonly token?: TokenSource;
   /** Subscribe to nothing until subscription.want(true). */
   readonly manualSubscribe?: boolean;
   /**
@@ -66,7 +69,7 @@ function openCache({ url = location.origin, identity, token }: JoinOptions, join
   return RoomCache.open(new URL(url).origin, joined.room.name, isLasting ? joined.identity : "");
 }
 
-function request({ room, name, identity, metadata, token, manualSubscribe, lastN }: JoinOptions): Omit<Join, "protocol"> {
+function request({ room, name, identity, metadata, token, manualSubscribe, lastN }: JoinOptions): Entry {
   return {
     room,
     ...(name !== undefined && { name }),

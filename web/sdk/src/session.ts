@@ -18,6 +18,8 @@ const limited: ReadonlySet<keyof Requests> = new Set([
 const tooLargeStatus = 1009;
 /** How long a lost session tries to come back before it gives up. */
 const giveUpMs = 5 * 60_000;
+/** A try that takes longer was not one all the time: the machine slept, or the page was frozen. */
+const longestTryMs = 20_000;
 const backoffMs = { first: 300, most: 5_000 };
 /** How long the server may take to answer when the network seems to have changed. */
 const checkMs = 500;
@@ -36,6 +38,12 @@ export interface SessionObserver {
   rejoined(joined: Joined): void;
   stateChanged(state: SessionState): void;
 }
+
+/** A token, or where to get one: it is asked for whenever the session joins, as the one before may be over. */
+export type TokenSource = string | (() => string | Promise<string>);
+
+/** What a session joins with. */
+export type Entry = Omit<Join, "protocol" | "token"> & { readonly token?: TokenSource };
 
 interface Waiting {
   readonly request: RequestMessage;
@@ -56,7 +64,7 @@ interface Replay {
 
 export class Session {
   readonly #carrier: Carrier;
-  readonly #join: Join;
+  readonly #entry: Entry;
   readonly #observer: SessionObserver;
   readonly #ledger = new Ledger();
   readonly #waiting = new Map<number, Waiting>();
@@ -67,11 +75,13 @@ export class Session {
   #pingTimer: ReturnType<typeof setTimeout> | undefined;
   #wake: (() => void) | undefined;
   #gapAfter: number | undefined;
+  #heard = 0; // messages that have come over the connection
+  #checking: Promise<boolean> | undefined;
   #replay: Replay | undefined;
 
-  constructor(carrier: Carrier, join: Omit<Join, "protocol">, observer: SessionObserver) {
+  constructor(carrier: Carrier, entry: Entry, observer: SessionObserver) {
     this.#carrier = carrier;
-    this.#join = { ...join, protocol: limits.protocol };
+    this.#entry = { ...entry };
     this.#observer = observer;
   }
 
@@ -85,7 +95,7 @@ export class Session {
     signal?.throwIfAborted();
     signal?.addEventListener("abort", abort);
     try {
-      const joined = await this.#attach("join", this.#join);
+      const joined = await this.#attach("join", await this.#join());
       this.#joined = joined;
       this.#schedulePing();
       this.#opened();
@@ -128,8 +138,13 @@ export class Session {
    */
   async check(): Promise<boolean> {
     this.wake();
-    const connection = this.#connection;
     if (this.#state.at !== "open") return false;
+    this.#checking ??= this.#check().finally(() => (this.#checking = undefined));
+    return this.#checking;
+  }
+
+  async #check(): Promise<boolean> {
+    const connection = this.#connection;
     const timer = setTimeout(() => {
       if (this.#connection === connection) this.#lost(true);
     }, checkMs);
@@ -154,12 +169,18 @@ export class Session {
 
   #send(waiting: Waiting): void {
     const { request } = waiting;
+    const heard = this.#heard;
     clearTimeout(waiting.timer);
-    waiting.timer = setTimeout(() => {
-      this.#drop(request.id, new TimeoutError(`The server did not answer "${request.type}" in time.`));
-    }, requestTimeoutMs);
+    waiting.timer = setTimeout(() => void this.#late(request, heard), requestTimeoutMs);
     waiting.sentOver = this.#connection;
     this.#connection?.send(request);
+  }
+
+  /** A request has no reply in time. Where nothing has come since it was sent, the connection may be lost: it waits for the next one then. */
+  async #late(request: RequestMessage, heard: number): Promise<void> {
+    const isSilent = heard === this.#heard && !isOfConnection(request);
+    if (isSilent && !(await this.check())) return;
+    this.#drop(request.id, new TimeoutError(`The server did not answer "${request.type}" in time.`));
   }
 
   #drop(id: number, error: ParleyError): void {
@@ -177,7 +198,9 @@ export class Session {
     const connection = await this.#carrier.open(
       {
         received: (m) => {
-          if (this.#connection === connection) this.#received(m);
+          if (this.#connection !== connection) return;
+          this.#heard++;
+          this.#received(m);
         },
         closed: (status) => {
           if (this.#connection !== connection) return;
@@ -192,6 +215,7 @@ export class Session {
       throw this.#state.error;
     }
     this.#connection = connection;
+    this.#heard = 0;
     return this.#ask(type, body, bytesOf(JSON.stringify(body)), true);
   }
 
@@ -210,7 +234,7 @@ export class Session {
     this.#replay = undefined;
     for (const { request, timer } of [...this.#waiting.values()]) {
       clearTimeout(timer);
-      if (request.type === "join" || request.type === "resume" || request.type === "ping") {
+      if (isOfConnection(request)) {
         this.#drop(request.id, new ConnectionError("The connection was lost."));
       }
     }
@@ -307,10 +331,12 @@ export class Session {
 
   async #comeBack(atOnce: boolean, reason: ParleyError | undefined): Promise<void> {
     const lostAt = Date.now();
+    let tried = 0;
     this.#become({ at: "resuming", ...(reason && { reason }) });
     for (let attempt = 0; !this.#ending.signal.aborted; attempt++) {
       const expired = Date.now() - lostAt >= (this.#joined?.resumeSeconds ?? 0) * 1000;
       if (expired && this.#state.at === "resuming") this.#startRejoining();
+      const began = Date.now();
       try {
         if (!atOnce || attempt > 0) await this.#pause(backoff(attempt, Math.random()));
         if (this.#state.at === "resuming") return await this.#resume();
@@ -318,12 +344,14 @@ export class Session {
       } catch (reason) {
         if (this.#ending.signal.aborted) return;
         const error = asParleyError(reason, "connection");
+        tried += Math.min(Date.now() - began, longestTryMs);
         if (this.#state.at === "resuming" && !isPassing(error)) {
           attempt = -1;
           this.#startRejoining();
-        } else if (!isPassing(error) || Date.now() - lostAt > giveUpMs) {
+        } else if (!isPassing(error) || tried > giveUpMs) {
           return this.#end(error, true);
         }
+        tried += (error.retrySeconds ?? 0) * 1000;
         if (error.retrySeconds) await this.#pause(error.retrySeconds * 1000).catch(() => undefined);
       }
     }
@@ -349,7 +377,7 @@ export class Session {
   }
 
   async #rejoin(): Promise<void> {
-    const joined = await this.#attach("join", this.#join);
+    const joined = await this.#attach("join", await this.#join());
     this.#joined = joined;
     this.#schedulePing();
     this.#opened();
@@ -358,7 +386,29 @@ export class Session {
 
   /** A lost session joins again as this participant. */
   remember(identity: string): void {
-    this.#join.identity = identity;
+    this.#entry.identity = identity;
+  }
+
+  /** What it joins with now. */
+  async #join(): Promise<Join> {
+    const { token, ...entry } = this.#entry;
+    const current = typeof token === "function" ? await this.#given(token) : token;
+    return { ...entry, ...(current !== undefined && { token: current }), protocol: limits.protocol };
+  }
+
+  /** What the application gives, unless that takes too long, or the session ends. */
+  #given(give: () => string | Promise<string>): Promise<string> {
+    const { signal } = this.#ending;
+    return new Promise<string>((resolve, reject) => {
+      const ended = (): void => reject(signal.reason);
+      const timer = setTimeout(() => reject(new TimeoutError("The application gave no token in time.")), requestTimeoutMs);
+      const over = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", ended);
+      };
+      signal.addEventListener("abort", ended);
+      Promise.resolve().then(give).finally(over).then(resolve, reject);
+    });
   }
 
   #pause(ms: number): Promise<void> {
@@ -396,6 +446,11 @@ export class Session {
 /** The pause before a try: 0.3 s, doubling up to 5 s, ± a quarter so that clients of a restarted server do not come at once. */
 export function backoff(attempt: number, random: number): number {
   return Math.min(backoffMs.first * 2 ** Math.min(attempt, 16), backoffMs.most) * (0.75 + random / 2);
+}
+
+/** Whether a request is about the connection, and is not repeated over another one. */
+function isOfConnection({ type }: RequestMessage): boolean {
+  return type === "join" || type === "resume" || type === "ping";
 }
 
 function tooLarge(type: string): ParleyError {

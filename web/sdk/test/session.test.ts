@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { ParleyError } from "../src/errors.js";
-import { backoff, maxWaiting, Session, type SessionState } from "../src/session.js";
+import { backoff, maxWaiting, Session, type SessionState, type TokenSource } from "../src/session.js";
 import type { EventMessage, Joined } from "../src/wire.gen.js";
 import { FakeServer, joined, pass, settle } from "./fake-server.js";
 
@@ -21,9 +21,9 @@ interface Told {
   readonly reasons: string[];
 }
 
-function start(server: FakeServer): { session: Session; told: Told } {
+function start(server: FakeServer, token?: TokenSource): { session: Session; told: Told } {
   const told: Told = { events: [], rejoined: [], states: [], reasons: [] };
-  const session = new Session(server, { room: "tea" }, {
+  const session = new Session(server, { room: "tea", ...(token !== undefined && { token }) }, {
     event: (m) => told.events.push(m),
     rejoined: (j) => told.rejoined.push(j),
     stateChanged: (s) => {
@@ -89,10 +89,37 @@ test("an aborted join rejects with the signal's reason", async () => {
 });
 
 test("a request that is not answered in 10 seconds rejects", async () => {
-  const { session } = await open();
+  const { server, session } = await open();
   const asked = code(session.request("chat", { text: "hello" }));
-  await pass(10_000);
+  await pass(9_000);
+  server.send(left); // the connection is not lost
+  await pass(1_000);
   assert.equal(await asked, "timeout");
+});
+
+test("where nothing at all comes, the connection is given up instead of what was asked, which is asked again", async () => {
+  const { server, session } = await open();
+  const asked = session.request("chat", { text: "hello" });
+  const first = server.last;
+  await pass(10_500);
+  assert.equal(server.last.type, "resume");
+  server.resume();
+  await settle();
+  assert.deepEqual(server.last, first);
+  server.reply("ok", {});
+  await asked;
+});
+
+test("a server that answers all but one request is not left", async () => {
+  const { server, session } = await open();
+  const asked = code(session.request("chat", { text: "hello" }));
+  await pass(9_900);
+  await pass(100);
+  const ping = server.last;
+  assert.equal(ping.type, "ping");
+  server.reply("ok", {});
+  assert.equal(await asked, "timeout");
+  assert.equal(server.connections, 1);
 });
 
 test("a lost socket is resumed from the last message seen", async () => {
@@ -327,6 +354,48 @@ test("it gives up after five minutes", async () => {
   server.cut();
   await pass(310_000);
   assert.ok(session.state.at === "ended" && session.state.error.code === "connection");
+});
+
+test("time in which the machine slept is none in which it tried", async () => {
+  const { server, session } = await open();
+  server.reachable = false;
+  server.cut();
+  await pass(20_000);
+  mock.timers.setTime(Date.now() + 3_600_000);
+  await pass(10_000);
+  assert.equal(session.state.at, "rejoining");
+  server.reachable = true;
+  await pass(7_000);
+  server.join();
+  await settle();
+  assert.equal(session.state.at, "open");
+});
+
+test("each join asks for a token; one that is late, or not given, is asked for again, unless it is the first", async () => {
+  const server = new FakeServer();
+  const given: (() => string | Promise<string>)[] = [
+    () => "first",
+    () => new Promise<string>(() => undefined),
+    () => Promise.reject(new Error("the page's own server is gone")),
+    () => "second",
+  ];
+  let times = 0;
+  const { session } = start(server, () => given[times++]?.() ?? "");
+  const opened = session.open();
+  await settle();
+  assert.deepEqual(server.last.body, { room: "tea", token: "first", protocol: 1 });
+  server.join();
+  await opened;
+  server.send({ type: "ended", body: { code: "internal", message: "again", rejoin: true } });
+  await pass(20_000);
+  assert.equal(times, 4);
+  assert.deepEqual(server.last.body, { room: "tea", token: "second", protocol: 1 });
+  server.join();
+  await settle();
+  assert.equal(session.state.at, "open");
+
+  const failing = start(new FakeServer(), () => Promise.reject(new Error("no token"))).session;
+  await assert.rejects(failing.open(), /no token/);
 });
 
 test("being kicked ends the session", async () => {

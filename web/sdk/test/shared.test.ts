@@ -400,6 +400,23 @@ test("an entry that was perhaps added before the session was lost is not added a
   assert.equal(await waiting, "");
 });
 
+test("a call that waits for the connection is made when it is back, also where the server has forgotten those before it", async () => {
+  const { server, state } = await open();
+  const before = code(state.rpc("pay").request(1));
+  server.cut();
+  const waits = state.rpc("pay").request(2);
+  await pass(400);
+  server.resume(1);
+  server.send({ type: "resync", body: { room: { name: "tea" } } });
+  await settle();
+  assert.equal(await before, "connection");
+  const call = asked(server, "rpc-request").at(-1);
+  assert.deepEqual(call?.body, { name: "pay", value: 2, call: 2 });
+  server.reply("ok", {}, call);
+  server.send({ type: "rpc-result", body: { scope: "room", call: 2, value: "paid" } });
+  assert.equal(await waits, "paid");
+});
+
 for (const lost of [{ type: "state-lost", body: { scope: "room" } }, { type: "resync", body: { room: { name: "tea" } } }]) {
   test(`${lost.type} is met by making everything again`, async () => {
     const all = await open();

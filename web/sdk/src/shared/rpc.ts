@@ -35,6 +35,7 @@ export class Calls {
   readonly #asker: Asker;
   readonly #provided: Names<Provision>;
   readonly #open = new Map<number, Open>();
+  readonly #unsent = new Set<number>(); // of #open, those that wait for the connection
   #answering = 0;
 
   constructor(asker: Asker, provided: Names<Provision>) {
@@ -49,6 +50,7 @@ export class Calls {
       const body = { name, ...payload("request", value, limits.maxRPCBytes) };
       const call = this.#asker.nextCall();
       this.#open.set(call, { resolve, reject });
+      if (!this.#asker.isOpen) this.#unsent.add(call);
       this.#asker.ask("rpc-request", { ...body, call }).catch((reason: unknown) => {
         if (this.#open.delete(call)) reject(asParleyError(reason));
       });
@@ -85,11 +87,27 @@ export class Calls {
     await this.#asker.insist(type, () => body).catch(() => undefined);
   }
 
-  /** The server has forgotten the calls that have no result. */
-  lose(error: ParleyError = new ConnectionError("The connection was lost before the call had a result: perhaps it was carried out.")): void {
-    const open = [...this.#open.values()];
-    this.#open.clear();
-    for (const { reject } of open) reject(error);
+  /** What waited for the connection has been sent. */
+  sent(): void {
+    this.#unsent.clear();
+  }
+
+  /** The server has forgotten the calls that it was sent and that have no result. */
+  lose(): void {
+    const error = new ConnectionError("The connection was lost before the call had a result: perhaps it was carried out.");
+    this.#reject(error, (call) => !this.#unsent.has(call));
+  }
+
+  /** Nothing reaches the server any more. */
+  end(error: ParleyError): void {
+    this.#reject(error, () => true);
+  }
+
+  #reject(error: ParleyError, about: (call: number) => boolean): void {
+    for (const [call, { reject }] of [...this.#open].filter(([call]) => about(call))) {
+      this.#open.delete(call);
+      reject(error);
+    }
   }
 }
 

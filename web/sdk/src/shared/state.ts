@@ -132,6 +132,7 @@ export class SharedState {
   sessionIs(state: SessionState): void {
     switch (state.at) {
       case "open":
+        this.#calls.sent();
         return this.#records.pump();
       case "rejoining":
         return this.#lose();
@@ -166,7 +167,7 @@ export class SharedState {
     this.#records.end(error);
     this.#topics.end(error);
     this.#provided.end(error);
-    this.#calls.lose(error);
+    this.#calls.end(error);
     this.#listening.end(error);
     this.presence.end(error);
   }

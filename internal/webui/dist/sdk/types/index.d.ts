@@ -1,4 +1,5 @@
 export { join, type JoinOptions } from "./join.js";
+export type { TokenSource } from "./session.js";
 export { Room, type ConnectionState, type RoomEvents, type SendOptions } from "./room.js";
 export { LocalParticipant, RemoteParticipant, type Participant } from "./participant.js";
 export { LocalPublication, RemotePublication, type Publication, type PublishOptions } from "./publication.js";

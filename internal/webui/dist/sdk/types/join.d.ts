@@ -1,4 +1,5 @@
 import { Room } from "./room.js";
+import { type TokenSource } from "./session.js";
 import type { Carrier } from "./signalling/carrier.js";
 export interface JoinOptions {
     /** The server's address, "https://parley.example"; default: where the page came from. */
@@ -9,8 +10,11 @@ export interface JoinOptions {
     /** Unique in the room; default: made by the server. With a token, the token decides. */
     readonly identity?: string;
     readonly metadata?: string;
-    /** A JWT, where the server asks for one. */
-    readonly token?: string;
+    /**
+     * A JWT, where the server asks for one. One lets in once: after a longer outage, or when the server has started again, the room is joined anew. Where it
+     * may be over by then, give a function, which is asked each time and has 10 s.
+     */
+    readonly token?: TokenSource;
     /** Subscribe to nothing until subscription.want(true). */
     readonly manualSubscribe?: boolean;
     /**

@@ -23,9 +23,15 @@ export interface SessionObserver {
     rejoined(joined: Joined): void;
     stateChanged(state: SessionState): void;
 }
+/** A token, or where to get one: it is asked for whenever the session joins, as the one before may be over. */
+export type TokenSource = string | (() => string | Promise<string>);
+/** What a session joins with. */
+export type Entry = Omit<Join, "protocol" | "token"> & {
+    readonly token?: TokenSource;
+};
 export declare class Session {
     #private;
-    constructor(carrier: Carrier, join: Omit<Join, "protocol">, observer: SessionObserver);
+    constructor(carrier: Carrier, entry: Entry, observer: SessionObserver);
     get state(): SessionState;
     /** Joins for the first time: one try, so that a wrong address or token is told at once. */
     open(signal?: AbortSignal): Promise<Joined>;

@@ -25,8 +25,12 @@ export declare class Calls {
     result({ call, value, error }: RPCResult): void;
     /** This client is asked. It begins when the server has agreed: it may have asked somebody else meanwhile. */
     called({ call, name, value, from }: RPCCall): Promise<void>;
-    /** The server has forgotten the calls that have no result. */
-    lose(error?: ParleyError): void;
+    /** What waited for the connection has been sent. */
+    sent(): void;
+    /** The server has forgotten the calls that it was sent and that have no result. */
+    lose(): void;
+    /** Nothing reaches the server any more. */
+    end(error: ParleyError): void;
 }
 /** An RPC by its name. */
 export declare class RPC {
