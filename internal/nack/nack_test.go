@@ -490,3 +490,29 @@ func TestNackDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// How long a packet has been asked for counts from the first request, whenever it comes; what was never asked for has not been waited for.
+func TestRegisterTellsHowLong(t *testing.T) {
+	var g nack.Register
+	waited := func(seq uint16, at, want time.Duration, tries int) {
+		t.Helper()
+		if since, n := g.Waited(seq, t0.Add(at)); since != want || n != tries {
+			t.Errorf("%d at %v: asked for %d times since %v, want %d and %v", seq, at, n, since, tries, want)
+		}
+	}
+	waited(1, 0, 0, 0)
+	add(t, &g, 0, 1, 3, 5)
+	waited(2, 9*ms, 0, 0)
+	due(t, &g, 12*ms, 50*ms, 2, 4)
+	waited(2, 60*ms, 48*ms, 1)
+	add(t, &g, 60*ms, 2)
+	waited(2, 61*ms, 0, 0)
+	due(t, &g, 62*ms, 50*ms, 4)
+	due(t, &g, 72*ms, 50*ms, 4)
+	waited(4, 112*ms, 100*ms, 3)
+	waited(6, 112*ms, 0, 0)
+	due(t, &g, 2*time.Second, 50*ms) // it is given up
+	waited(4, 2*time.Second, 1988*ms, 3)
+	add(t, &g, 2*time.Second, 5+nack.Window)
+	waited(4, 2*time.Second, 0, 0)
+}

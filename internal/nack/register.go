@@ -29,7 +29,7 @@ type Register struct {
 
 // slot is the state of one of the last Window numbers. Its Register owns it.
 type slot struct {
-	found time.Duration // when it was found missing, since epoch
+	since time.Duration // when it was found missing, then when it was first asked for; after epoch
 	due   time.Duration // when to ask next
 	state state
 	tries uint8
@@ -74,7 +74,7 @@ func (g *Register) Add(seq uint16, now time.Time) drop.Reason {
 // advance makes index the highest. Everything between is missing; after a jump beyond the window nothing of it is asked for,
 // since that many packets are a new beginning and no loss.
 func (g *Register) advance(index int64, now time.Duration) {
-	gap := slot{state: wanted, found: now, due: now + Reordering}
+	gap := slot{state: wanted, since: now, due: now + Reordering}
 	if index-g.highest > Window {
 		gap.state = abandoned
 	}
@@ -119,7 +119,7 @@ func (g *Register) Due(now time.Time, rtt time.Duration, dst []uint16) []uint16 
 		if s.state != wanted {
 			continue
 		}
-		if s.due <= at && (s.tries == MaxTries || at-s.found >= MaxAge) {
+		if s.due <= at && (s.tries == MaxTries || at-s.since >= MaxAge) {
 			s.state = abandoned
 			g.missing--
 			continue
@@ -130,6 +130,9 @@ func (g *Register) Due(now time.Time, rtt time.Duration, dst []uint16) []uint16 
 		}
 		if s.due <= at {
 			dst = append(dst, uint16(i))
+			if s.tries == 0 {
+				s.since = at
+			}
 			s.tries++
 			s.due = at + s.pause(interval)
 		}
@@ -144,6 +147,20 @@ func (s *slot) pause(interval time.Duration) time.Duration {
 		return Reordering
 	}
 	return interval
+}
+
+// Waited tells of a packet that is missing how often it has been asked for, and how long ago for the first time. It is about one that comes
+// now, before Add.
+func (g *Register) Waited(seq uint16, now time.Time) (since time.Duration, tries int) {
+	index := g.highest + int64(int16(seq-uint16(g.highest)))
+	if index > g.highest || index <= g.highest-Window {
+		return 0, 0
+	}
+	s := g.slot(index)
+	if s.tries == 0 || s.state == arrived {
+		return 0, 0
+	}
+	return now.Sub(g.epoch) - s.since, int(s.tries)
 }
 
 // Next returns when Due has something to say; zero: not before another Add.

@@ -75,22 +75,30 @@ func (t *Transport) repaired(now time.Time, rc *receiver, p *rtp.Packet, primary
 		return r
 	}
 	number := p.SequenceNumber()
+	waited, tries := rc.register.Waited(number, now)
 	if r := rc.register.Add(number, now); r != drop.None {
 		return r
 	}
-	if t.asked.ssrc == rc.ssrc && t.asked.number == number {
-		t.measured(now.Sub(t.asked.at))
-	}
+	t.answered(now, waited, tries)
 	return rc.deliver(now, p, rc.seq.Unwrap(number))
 }
 
-// asked is the last request for repair, whose answer tells the round-trip time of a client that receives nothing and so reports
-// on nothing.
-type asked struct {
-	ssrc   uint32
-	number uint16
-	at     time.Time
+// answered takes how long after the first request for it a repair has come: that tells the round-trip time of a client that receives nothing
+// and so reports on nothing. Of several requests nobody knows which one it answers (Karn's algorithm), so it counts only where there
+// was one. But when the time has grown beyond that between two requests there always are several: then, after a while, the first one
+// counts. At worst that is too long. To count the last one would be too short: requests would follow each other faster and faster, and
+// all be made before the first can be answered.
+func (t *Transport) answered(now time.Time, waited time.Duration, tries int) {
+	switch {
+	case tries == 1:
+		t.measured(now, waited)
+	case tries > 1 && now.Sub(t.measuredAt) >= doubtAfter:
+		t.smooth(waited)
+	}
 }
+
+// doubtAfter is how long the round-trip time stands that was measured without doubt.
+const doubtAfter = 2 * time.Second
 
 func (rc *receiver) deliver(now time.Time, p *rtp.Packet, index int64) drop.Reason {
 	e := rc.encoding()
@@ -112,7 +120,6 @@ func (t *Transport) requestRepairs(now time.Time, out *Out) {
 			continue // the RTX stream leads to the same receiver
 		}
 		if due := rc.register.Due(now, t.rtt+repairMargin, numbers[:0]); len(due) > 0 {
-			t.asked = asked{rc.ssrc, due[len(due)-1], now}
 			t.rtcp = rtp.AppendNACK(t.feedbackHead(), t.cfg.Sender, rc.ssrc, due)
 			t.sendRTCP(out)
 		}

@@ -101,13 +101,19 @@ func (t *Transport) blocks(now time.Time, packet []byte) {
 		s.confirmed = true
 		t.heard(now, s, &block)
 		if units, ok := block.RoundTrip(compact); ok {
-			t.measured(rtp.FromCompact(units))
+			t.measured(now, rtp.FromCompact(units))
 		}
 	}
 }
 
-// measured takes a measurement of the round-trip time. The first one counts alone: what was assumed before would take many to forget.
-func (t *Transport) measured(rtt time.Duration) {
+// measured takes a measurement of the round-trip time that is beyond doubt.
+func (t *Transport) measured(now time.Time, rtt time.Duration) {
+	t.measuredAt = now
+	t.smooth(rtt)
+}
+
+// smooth takes a measurement of the round-trip time. The first one counts alone: what was assumed before would take many to forget.
+func (t *Transport) smooth(rtt time.Duration) {
 	switch rtt = max(rtt, minRTT); {
 	case rtt >= maxRTT:
 	case !t.rttKnown:

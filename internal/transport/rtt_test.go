@@ -14,7 +14,7 @@ func TestMeasured(t *testing.T) {
 		{100 * time.Millisecond, 250 * time.Millisecond},
 		{0, 250*time.Millisecond - (250*time.Millisecond-minRTT)/4},
 	} {
-		if tr.measured(c.measured); tr.rtt != c.want {
+		if tr.measured(time.Time{}, c.measured); tr.rtt != c.want {
 			t.Errorf("after %v it is %v, want %v", c.measured, tr.rtt, c.want)
 		}
 	}

@@ -96,28 +96,28 @@ type Transport struct {
 
 	// owned by loop; side by side what each packet to the client needs
 	*Scratch
-	out       *srtp.Context // nil until SetKeys
-	until     time.Time     // there is consent to send; zero: there is none
-	pair      datagram.Pair // on which to
-	slots     []*slot       // video before audio, so that a short audio packet ends a run
-	pacer     pacer.Pacer   // what of them waits for room on the client's network
-	next      time.Time     // by when Timeout must be called, apart from what waits in pacer; zero: never
-	reportAt  time.Time
-	reduced   bool          // feedback may go alone: the client takes RTCP of reduced size (RFC 5506)
-	in        *srtp.Context // nil until SetKeys
-	agent     *ice.Agent
-	clock     route.Clock
-	sections  map[string]*section
-	receivers map[uint32]*receiver // by SSRC; a stream's RTX SSRC leads to the same receiver
-	feedback  feedback
-	downlink  downlink
-	allowance allowance // of the client's RTCP
-	forged    allowance // of others'
-	bandwidth bandwidth
-	portions  portions
-	rtt       time.Duration
-	rttKnown  bool // else rtt is initialRTT
-	asked     asked
+	out        *srtp.Context // nil until SetKeys
+	until      time.Time     // there is consent to send; zero: there is none
+	pair       datagram.Pair // on which to
+	slots      []*slot       // video before audio, so that a short audio packet ends a run
+	pacer      pacer.Pacer   // what of them waits for room on the client's network
+	next       time.Time     // by when Timeout must be called, apart from what waits in pacer; zero: never
+	reportAt   time.Time
+	reduced    bool          // feedback may go alone: the client takes RTCP of reduced size (RFC 5506)
+	in         *srtp.Context // nil until SetKeys
+	agent      *ice.Agent
+	clock      route.Clock
+	sections   map[string]*section
+	receivers  map[uint32]*receiver // by SSRC; a stream's RTX SSRC leads to the same receiver
+	feedback   feedback
+	downlink   downlink
+	allowance  allowance // of the client's RTCP
+	forged     allowance // of others'
+	bandwidth  bandwidth
+	portions   portions
+	rtt        time.Duration
+	rttKnown   bool      // else rtt is initialRTT
+	measuredAt time.Time // when it was measured last without doubt
 }
 
 // New returns a Transport that waits for the client's checks. It answers ErrNotSupported for what is not built.
