@@ -13,9 +13,8 @@ import (
 const (
 	repairTime   = time.Second // within which a hole in a video stream is filled
 	inFlight     = 300 * time.Millisecond
-	startPackets = 100             // that may pass until a key frame's first packet is repaired
-	restartTime  = 3 * time.Second // that an ICE restart of pion may take on a lossy link
-	maxBehind    = 10              // packets that may be lost one after the other at a source's end
+	startPackets = 100 // that may pass until a key frame's first packet is repaired
+	maxBehind    = 10  // packets that may be lost one after the other at a source's end
 )
 
 // Sums counts what a check of media has seen.
@@ -25,7 +24,9 @@ type Sums struct {
 	// Holes in video are numbers that came later than a higher one; Late took longer than a second, or never came, by losses
 	// of the links that the watch has seen; GivenUp never came because the source ended, or the slot got another.
 	Holes, Late, GivenUp int
-	// Missing audio packets, all of them lost on a link.
+	// Deaf would be Late, but an end of theirs restarted ICE meanwhile, and heard nothing until that was done.
+	Deaf int
+	// Missing audio packets, all of them lost on a link, or come while nobody listened.
 	Missing int
 	Slowest time.Duration // that a hole was filled after
 }
@@ -225,19 +226,16 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 		if ok && !discovered || p.beforeKeys(c, r, n) {
 			continue
 		}
-		if !discovered {
-			since = s.until // the next segment shows it
-		}
-		cause := p.cause(c, r, s, n, since)
+		cause := p.cause(c, r, s, n)
 		if cause == "" && !discovered && next != nil { // it may also have been one of the first of the next segment
-			cause = p.cause(c, r, next, n, next.first)
+			cause = p.cause(c, r, next, n)
 		}
 		if !r.video {
 			if !ok {
 				sums.Missing++
 				if cause == "" {
-					p.Errorf("%s: audio number %d is missing, and no link has lost it; %d of %d to %d of %s, found %v, slot events %v, restarts %v", where, n,
-						p.watch.fate(c.addr, false, r.ssrc, uint16(n)), s.low, s.high, s.source.client.Name, since, r.fills, c.restarted)
+					p.Errorf("%s: audio number %d is missing, and no link has lost it; %d of %d to %d of %s, found %v, slot events %v", where, n,
+						p.watch.fate(c.addr, false, r.ssrc, uint16(n)), s.low, s.high, s.source.client.Name, since, r.fills)
 				}
 			}
 			continue
@@ -252,6 +250,8 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 				p.Errorf("%s: video number %d never came, and no link has lost it; %d, from %d on of %s, found %v, last %v, asked %d times, slot events %v",
 					where, n, p.watch.fate(c.addr, false, r.ssrc, uint16(n)), s.low, s.source.client.Name, since, s.last, r.tried[n], r.fills)
 			}
+		case cause != "" && p.deafness(c, s, since):
+			sums.Deaf++
 		case cause != "":
 			sums.Late++
 			p.Logf("%s: video number %d was not there within a second: %s; came %v", where, n, cause, came)
@@ -260,6 +260,13 @@ func (p *Plan) checkHoles(where string, c *Client, r *reception, s *segment, end
 				where, n, s.low, since, came, s.last, r.tried[n])
 		}
 	}
+}
+
+// deafness tells whether an end did not hear while a hole should have been repaired: the publisher is not reached by requests then, the
+// subscriber not by repairs.
+func (p *Plan) deafness(c *Client, s *segment, since time.Time) bool {
+	from, to := since.Add(-inFlight), since.Add(repairTime)
+	return p.watch.wasDeaf(c.addr, from, to) || p.watch.wasDeaf(s.source.client.addr, from, to)
 }
 
 // beforeKeys tells whether a number was sent before its client could open anything: the server's last word of the DTLS handshake was
@@ -282,9 +289,8 @@ func discoveries(s *segment) map[int64]time.Time {
 	return out
 }
 
-// cause tells which link has lost a packet on its first way; empty: none has. While it restarts ICE, pion takes nothing: at is
-// when the hole was seen.
-func (p *Plan) cause(c *Client, r *reception, s *segment, n int64, at time.Time) string {
+// cause tells which link has lost a packet on its first way, or that nobody listened where it came; empty: neither.
+func (p *Plan) cause(c *Client, r *reception, s *segment, n int64) string {
 	from := s.source.client
 	from.mu.Lock()
 	ssrcs := slices.Clone(s.source.ssrc)
@@ -296,8 +302,8 @@ func (p *Plan) cause(c *Client, r *reception, s *segment, n int64, at time.Time)
 	switch down := p.watch.fate(c.addr, false, r.ssrc, uint16(n)); {
 	case down == lost:
 		return "lost on the way to the subscriber"
-	case down == delivered && slices.ContainsFunc(c.restarted, func(t time.Time) bool { return !at.Before(t) && at.Sub(t) < restartTime }):
-		return "not taken during an ICE restart"
+	case down == missed:
+		return "came to a socket that an ICE restart had closed"
 	case down == delivered && up == delivered:
 		return ""
 	case down == neverSent && up == delivered && r.video && n-s.low < startPackets && s.last.Sub(s.first) < repairTime:

@@ -59,7 +59,6 @@ type Client struct {
 	asking      sync.WaitGroup
 	stopAsking  chan struct{} // of the PeerConnection; owned by the plan
 	lines       []func()      // what made each m-line, in order; the holder of negotiating changes it
-	restarted   []time.Time   // ICE restarts; owned by the plan
 	unanswered  bool          // it went while an answer was on its way; the holder of negotiating changes it
 
 	// guarded by mu

@@ -174,7 +174,6 @@ func (c *Client) RestartICE() {
 	c.plan.Helper()
 	c.negotiating <- struct{}{}
 	defer func() { <-c.negotiating }()
-	c.restarted = append(c.restarted, time.Now())
 	c.negotiate(&webrtc.OfferOptions{ICERestart: true})
 }
 

@@ -88,7 +88,7 @@ func Run(t *testing.T, c Conditions, plan func(*Plan)) {
 
 func start(t *testing.T, c Conditions) *Plan {
 	p := &Plan{T: t, watch: newWatch(), delay: c.Link.Delay}
-	p.network = sim.New(sim.Config{Seed: c.Seed, Link: c.Link, Watch: p.watch.see})
+	p.network = sim.New(sim.Config{Seed: c.Seed, Link: c.Link, Watch: p.watch.see, Missed: p.watch.miss})
 	conn, err := p.network.Listen(server)
 	if err != nil {
 		t.Fatal(err)

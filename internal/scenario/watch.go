@@ -3,6 +3,7 @@ package scenario
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,8 +13,9 @@ type watch struct {
 	// guarded by mu
 	mu      sync.Mutex
 	packets map[packet]passage
-	streams map[stream]volume         // what the server has sent
-	moved   map[netip.Addr]netip.Addr // later addresses of clients, and their first ones
+	streams map[stream]volume          // what the server has sent
+	moved   map[netip.Addr]netip.Addr  // later addresses of clients, and their first ones
+	deaf    map[netip.Addr][]time.Time // when something came to a client where it did not listen any more
 }
 
 // volume is how much of a stream was sent; bytes are those of UDP payloads.
@@ -42,20 +44,17 @@ type fate uint8
 const (
 	neverSent fate = iota
 	lost
+	missed // arrived at a socket that was closed
 	delivered
 )
 
 func newWatch() *watch {
-	return &watch{packets: map[packet]passage{}, streams: map[stream]volume{}, moved: map[netip.Addr]netip.Addr{}}
+	return &watch{packets: map[packet]passage{}, streams: map[stream]volume{}, moved: map[netip.Addr]netip.Addr{}, deaf: map[netip.Addr][]time.Time{}}
 }
 
 func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
-	if len(b) < 12 || b[0]>>6 != 2 || b[1] >= 192 && b[1] < 224 {
+	if !isRTP(b) {
 		return
-	}
-	s := stream{client: from.Addr(), up: true, ssrc: binary.BigEndian.Uint32(b[8:])}
-	if from == server {
-		s.client, s.up = to.Addr(), false
 	}
 	f := lost
 	if arrives {
@@ -63,8 +62,9 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if first, ok := w.moved[s.client]; ok {
-		s.client = first
+	s := stream{client: w.first(from.Addr()), up: true, ssrc: binary.BigEndian.Uint32(b[8:])}
+	if from == server {
+		s.client, s.up = w.first(to.Addr()), false
 	}
 	k := packet{s, binary.BigEndian.Uint16(b[2:])}
 	first, again := w.packets[k]
@@ -76,6 +76,41 @@ func (w *watch) see(from, to netip.AddrPort, b []byte, arrives bool) {
 		v := w.streams[s]
 		w.streams[s] = volume{v.packets + 1, v.bytes + len(b)}
 	}
+}
+
+// isRTP reports whether a datagram is RTP, and not RTCP (RFC 5761 §4) or something else.
+func isRTP(b []byte) bool { return len(b) >= 12 && b[0]>>6 == 2 && (b[1] < 192 || b[1] >= 224) }
+
+// first returns the first address of a client, by any that it has had. Called with mu held.
+func (w *watch) first(client netip.Addr) netip.Addr {
+	if first, ok := w.moved[client]; ok {
+		return first
+	}
+	return client
+}
+
+// miss sees what comes to a client where it does not listen any more: to restart ICE, pion closes its sockets, and the server goes on
+// sending to the old one until the client nominates another.
+func (w *watch) miss(from, to netip.AddrPort, b []byte) {
+	if from != server {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	client := w.first(to.Addr())
+	w.deaf[client] = append(w.deaf[client], time.Now())
+	if !isRTP(b) {
+		return
+	}
+	k := packet{stream{client: client, ssrc: binary.BigEndian.Uint32(b[8:])}, binary.BigEndian.Uint16(b[2:])}
+	w.packets[k] = passage{missed, w.packets[k].at}
+}
+
+// wasDeaf tells whether something came in vain to a client in a time.
+func (w *watch) wasDeaf(client netip.Addr, from, to time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.deaf[client], func(t time.Time) bool { return !t.Before(from) && !t.After(to) })
 }
 
 // move notes that a client has another address from now on.

@@ -26,6 +26,8 @@ type Config struct {
 	// Watch, where set, sees every datagram as it is sent, and whether the link will deliver it. It is called under the
 	// network's lock: it must be quick, use nothing of the network, and keep nothing of b.
 	Watch func(from, to netip.AddrPort, b []byte, delivered bool)
+	// Missed, where set, sees every datagram that arrives where nobody listens. It is called as Watch is.
+	Missed func(from, to netip.AddrPort, b []byte)
 }
 
 // Stats counts datagrams by what became of them.
@@ -280,6 +282,9 @@ func (n *Network) arrive(now time.Time) (wait time.Duration, any bool) {
 		switch e := n.endpoints[f.to]; {
 		case e == nil:
 			n.stats.Unreachable++
+			if n.cfg.Missed != nil {
+				n.cfg.Missed(f.from, f.to, f.b)
+			}
 		case !e.put(f):
 			n.stats.InboxDrops++
 		default:

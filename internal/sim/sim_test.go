@@ -226,6 +226,33 @@ func TestRebind(t *testing.T) {
 	})
 }
 
+// What arrives where nobody listens any more is seen, though the link has delivered it.
+func TestMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		n, a, b := pair(t, sim.Config{
+			Link: sim.Link{Delay: 10 * time.Millisecond},
+			Watch: func(_, _ netip.AddrPort, b []byte, delivered bool) {
+				seen = append(seen, fmt.Sprint(string(b), " delivered ", delivered))
+			},
+			Missed: func(from, to netip.AddrPort, b []byte) {
+				seen = append(seen, fmt.Sprint(from, " to ", to, " missed ", string(b)))
+			},
+		})
+		atB := receive(b, time.Now())
+		send(a, portB, "in time")
+		time.Sleep(20 * time.Millisecond)
+		send(a, portB, "too late")
+		b.Close()
+		<-atB
+		time.Sleep(20 * time.Millisecond)
+		n.Close()
+		if got, want := fmt.Sprint(seen), fmt.Sprintf("[in time delivered true too late delivered true %v to %v missed too late]", portA, portB); got != want {
+			t.Errorf("seen %s, want %s", got, want)
+		}
+	})
+}
+
 // Nothing grows without limit: an endpoint that does not read loses what exceeds InboxSize, as a kernel socket would.
 func TestInboxLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
