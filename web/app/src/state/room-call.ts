@@ -4,6 +4,7 @@ import { type ChatMessage, type Code, type ConnectionState, ParleyError, type Pa
 import { effect, signal } from "@preact/signals";
 import { type Advice, deviceAdvice, troubleAdvice } from "../pure/advice.js";
 import { shareKey } from "../pure/arrange.js";
+import { madeOnce } from "../pure/chat.js";
 import { handsLeft, placeOf, raisedHands } from "../pure/hands.js";
 import { featuredOf } from "../pure/many.js";
 import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "./call.js";
@@ -43,6 +44,7 @@ export class RoomCall implements Call {
   readonly byInvitation: boolean;
   readonly #room: Room;
   readonly #ended: Ended;
+  readonly #lineOf = madeOnce((message: ChatMessage) => lineOf(message, this.#room.localParticipant.identity));
   readonly #sampler = new Sampler();
   readonly #publishers: readonly Publisher[];
   readonly #dispose: () => void;
@@ -275,8 +277,7 @@ export class RoomCall implements Call {
   }
 
   #refreshChat(): void {
-    const own = this.#room.localParticipant.identity;
-    this.chat.value = this.#room.messages.map((m) => lineOf(m, own));
+    this.chat.value = this.#room.messages.map(this.#lineOf);
     this.hasOlderChat.value = this.#room.hasOlderMessages;
   }
 }

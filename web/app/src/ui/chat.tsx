@@ -1,7 +1,7 @@
 import { useSignal } from "@preact/signals";
 import { limits } from "@parley-rtc/sdk";
 import type { JSX } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { timeOf } from "../pure/chat.js";
 import { findLinks } from "../pure/links.js";
 import type { Call, ChatLine } from "../state/call.js";
@@ -19,6 +19,7 @@ const drafts = new WeakMap<Call, string>();
 
 export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
   const lines = call.chat.value;
+  const now = new Date();
   const list = useRef<HTMLDivElement>(null);
   const atEnd = useRef(true);
   const shown = useRef({ first: lines[0]?.id, last: lines.at(-1)?.id, height: 0 });
@@ -54,7 +55,7 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
         )}
         {call.hasOlderChat.value && <Older call={call} />}
         {lines.map((line, i) => (
-          <Line key={line.id} line={line} before={lines[i - 1]} />
+          <Line key={line.id} line={line} goesOn={goesOn(line, lines[i - 1])} time={timeOf(line.at, now, undefined)} />
         ))}
       </div>
       {call.mayShare ? <Composer call={call} /> : <p class="panel-foot soft">You can read here, but not write.</p>}
@@ -77,9 +78,23 @@ function Older({ call }: { readonly call: Call }): JSX.Element {
   );
 }
 
-function Line({ line, before }: { readonly line: ChatLine; readonly before: ChatLine | undefined }): JSX.Element {
-  const goesOn = before !== undefined && before.from === line.from && line.at.getTime() - before.at.getTime() < togetherMs;
-  const time = timeOf(line.at, new Date(), undefined);
+/** Whether a line stands under the name of the one before. */
+function goesOn(line: ChatLine, before: ChatLine | undefined): boolean {
+  return before !== undefined && before.from === line.from && line.at.getTime() - before.at.getTime() < togetherMs;
+}
+
+interface LineProperties {
+  readonly line: ChatLine;
+  readonly goesOn: boolean;
+  readonly time: string;
+}
+
+/** There may be thousands: what has not changed is not made again, and not compared with what is on the page. */
+function Line({ line, goesOn, time }: LineProperties): JSX.Element {
+  return useMemo(() => article(line, goesOn, time), [line, goesOn, time]);
+}
+
+function article(line: ChatLine, goesOn: boolean, time: string): JSX.Element {
   return (
     <article class={`chat-line${line.isOwn ? " own" : ""}${goesOn ? " goes-on" : ""}`}>
       <header class={goesOn ? "hidden" : ""}>
