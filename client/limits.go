@@ -31,6 +31,7 @@ const (
 
 	dialTime    = 10 * time.Second
 	requestTime = 10 * time.Second // for a reply, while there is a connection
+	doubtTime   = requestTime / 2  // without a word, before the connection is asked about
 	leaveTime   = 2 * time.Second
 	sweepTime   = time.Second // between two looks at what takes too long
 	firstPause  = 300 * time.Millisecond

@@ -377,3 +377,32 @@ func TestClosedWhileUnderway(t *testing.T) {
 		}
 	})
 }
+
+// Rule: a connection over which nothing comes any more is given up by the first request that is over time, however much is sent. What was written
+// meanwhile waits for the next one, and is carried out once.
+func TestSilence(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, cable := t.join("ann")
+		bob, _ := t.join("bob")
+		hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+		var told heard
+		ann.Watch(func(c client.Connection, _ error) { told.add("%s", c) })
+		cable.hold()
+		pass(time.Second)
+		written := hers.Send(set(t, "n", 1), client.WriteOptions{})
+		for range 14 {
+			go func() { _ = ann.State().Publish(context.Background(), "x", 1) }()
+			pass(time.Second)
+		}
+		t.heard(&told, "resuming", "connected")
+		select {
+		case err := <-written:
+			t.must(err)
+		default:
+			t.Error("the write waits")
+		}
+		if his.Version() != 1 || string(hers.JSON("n")) != "1" {
+			t.Errorf("at version %d, ann sees %s", his.Version(), hers.JSON("n"))
+		}
+	})
+}

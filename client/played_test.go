@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/parley-rtc/parley/wire"
 )
@@ -96,7 +97,10 @@ func (p *played) tell(reply uint64, typ string, body any) {
 	p.Helper()
 	p.seq++
 	m := wire.Message{Seq: p.seq, Reply: reply, Type: typ, Body: p.json(body)}
-	p.locked(func(s *session) { s.receive(m) })
+	p.locked(func(s *session) {
+		p.conn.heard = time.Now()
+		s.receive(m)
+	})
 	synctest.Wait()
 }
 
@@ -152,6 +156,27 @@ func (p *played) judged(o RecordOptions) (r *Record, first <-chan error) {
 	p.answer(wire.TypeRecordSubscribe, wire.TypeRecords, board(3, 7, `{"a":1,"b":1}`))
 	p.asked(wire.TypeRecordRead, &struct{}{})
 	return r, first
+}
+
+// Rule: where the server answers a ping, a request without a reply ends, and not the connection.
+func TestSlowRequest(t *testing.T) {
+	play(t, func(p *played) {
+		ended := make(chan error, 1)
+		go func() { ended <- publish(p) }()
+		p.asked(wire.TypeEventPublish, &struct{}{})
+		time.Sleep(doubtTime)
+		if !p.room.session.sweep(p.conn, time.Now()) {
+			p.Error("lost at once")
+		}
+		p.answer(wire.TypePing, wire.TypeOK, struct{}{})
+		time.Sleep(requestTime - doubtTime)
+		if !p.room.session.sweep(p.conn, time.Now()) {
+			p.Error("lost, though there was a reply")
+		}
+		if err := <-ended; codeOf(err) != wire.CodeTimeout {
+			p.Errorf("told: %v", err)
+		}
+	})
 }
 
 // Rule: what is written while others are judged has seen what was there then, and nothing since.

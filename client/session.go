@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/http"
@@ -61,8 +62,8 @@ type connection struct {
 	wake   chan struct{} // capacity 1: out has something
 
 	// guarded by the session's mu
-	out  [][]byte // to be sent
-	sent time.Time
+	out   [][]byte // to be sent
+	heard time.Time
 }
 
 func (s *session) open(ctx context.Context) error {
@@ -101,7 +102,7 @@ func (s *session) attach(ctx context.Context, typ string, body any) (*connection
 		_ = socket.CloseNow()
 		return nil, wire.Message{}, err
 	}
-	c := &connection{socket: socket, wake: make(chan struct{}, 1), sent: time.Now()}
+	c := &connection{socket: socket, wake: make(chan struct{}, 1), heard: time.Now()}
 	c.ctx, c.cut = context.WithCancel(s.life)
 	return c, m, nil
 }
@@ -302,7 +303,11 @@ func (s *session) serve(c *connection) {
 	defer c.cut()
 	defer func() { _ = c.socket.CloseNow() }()
 	for {
-		_, b, err := c.socket.Read(c.ctx)
+		_, text, err := c.socket.Reader(c.ctx)
+		if err != nil {
+			return
+		}
+		b, err := io.ReadAll(&hearing{s, c, text})
 		if err != nil {
 			return
 		}
@@ -317,6 +322,21 @@ func (s *session) serve(c *connection) {
 			return
 		}
 	}
+}
+
+// hearing is a message that comes in parts, perhaps slowly.
+type hearing struct {
+	session    *session
+	connection *connection
+	text       io.Reader
+}
+
+func (h *hearing) Read(b []byte) (int, error) {
+	n, err := h.text.Read(b)
+	h.session.mu.Lock()
+	defer h.session.mu.Unlock()
+	h.connection.heard = time.Now()
+	return n, err
 }
 
 // receive takes a message, and reports whether the connection is still of use. The caller holds mu.
@@ -385,9 +405,6 @@ func (s *session) write(c *connection) {
 		s.mu.Lock()
 		out := c.out
 		c.out = nil
-		if len(out) > 0 {
-			c.sent = time.Now()
-		}
 		s.mu.Unlock()
 		for _, text := range out {
 			ctx, cancel := context.WithTimeout(c.ctx, requestTime)
@@ -409,23 +426,33 @@ func (s *session) write(c *connection) {
 	}
 }
 
-// sweep ends requests that have no reply in time, and pings where nothing was sent for a while (docs/protocol.md, section 5). It reports
-// false where a ping had no reply.
+// sweep ends requests that have no reply in time, and pings where nothing has come for a while (docs/protocol.md, section 5). It reports false where
+// nothing at all has come since a request was sent that is over time: the connection is lost, and the request is repeated over the next one.
 func (s *session) sweep(c *connection, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	isPinged := false
+	doubts := s.joined != nil && now.Sub(c.heard) >= time.Duration(s.joined.PingSeconds)*time.Second
 	for _, id := range slices.Sorted(maps.Keys(s.waiting)) {
 		w := s.waiting[id]
-		if w == nil || w.over != c || now.Sub(w.sent) < requestTime {
+		if w == nil {
 			continue
 		}
-		if w.typ == wire.TypePing {
-			return false
+		isPinged = isPinged || w.typ == wire.TypePing
+		if w.over != c {
+			continue
 		}
-		s.drop(id, wire.NewError(wire.CodeTimeout, "the server did not answer "+w.typ+" in time", "try again"))
+		silent, waited := !c.heard.After(w.sent), now.Sub(w.sent)
+		switch {
+		case waited >= requestTime && silent:
+			return false
+		case waited >= requestTime:
+			s.drop(id, wire.NewError(wire.CodeTimeout, "the server did not answer "+w.typ+" in time", "try again"))
+		case waited >= doubtTime && silent: // is it the request that takes long, or the connection that is lost?
+			doubts = true
+		}
 	}
-	if s.joined != nil && s.conn == c && now.Sub(c.sent) >= time.Duration(s.joined.PingSeconds)*time.Second {
-		c.sent = now
+	if doubts && !isPinged && s.conn == c {
 		s.ask(wire.TypePing, wire.Ping{}, func(wire.Message, error) {})
 	}
 	return true
