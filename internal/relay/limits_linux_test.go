@@ -213,14 +213,14 @@ func TestStrangersEnd(t *testing.T) {
 				go func() {
 					b := stun.Begin(nil, stun.TypeOf(stun.Binding, stun.Request), []byte("test12345678"))
 					for {
-						if _, err := far.Write(b.Message()); err != nil {
-							return
-						}
-						if x.allocated > 0 && time.Since(start) >= x.allocated {
+						if x.allocated > 0 && time.Since(start) >= x.allocated { // before the next frame, with which its end is seen
 							l.ask(func() {
 								ann.ask(stun.Refresh, func(w *stun.Builder) { w.Uint32(stun.Lifetime, 0) })
 							})
 							x.allocated = 0
+						}
+						if _, err := far.Write(b.Message()); err != nil {
+							return
 						}
 						time.Sleep(5 * time.Second)
 					}
