@@ -3,6 +3,7 @@
 import type { MediaPath } from "@parley-rtc/sdk";
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Advice } from "../src/pure/advice.js";
+import { type May, uses } from "../src/pure/may.js";
 import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "../src/state/call.js";
 import type { Capture } from "../src/state/capture.js";
 import type { Statistics } from "../src/state/statistics.js";
@@ -28,18 +29,17 @@ export class FakeCall implements Call {
   readonly hasHands = signal(true);
   readonly board: ReadonlySignal<Board>;
   readonly notes: ReadonlySignal<Notes>;
-  readonly mayShare: boolean;
+  readonly may;
   readonly byInvitation = false;
-  readonly mayPublish = true;
   readonly mayKick = true;
   readonly room: string;
   readonly microphone: Capture;
   readonly camera: Capture;
   readonly #path: MediaPath;
 
-  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture, path: MediaPath, { isEmpty, isPending, mayShare }: FakeTogether) {
+  constructor(room: string, count: number, share: boolean, connection: Connection, microphone: Capture, camera: Capture, path: MediaPath, { isEmpty, isPending, without }: FakeTogether) {
     this.room = room;
-    this.mayShare = mayShare;
+    this.may = signal(Object.fromEntries(uses.map((use) => [use, !without.includes(use)])) as May);
     this.board = signal(new SharedBoard(boardSource(isEmpty, isPending), "p0"));
     this.notes = signal(new SharedNotes(notesSource(isEmpty, isPending)));
     this.#path = path;
@@ -100,11 +100,11 @@ export class FakeCall implements Call {
   }
 }
 
-/** What people make together: nothing yet; not all of it sent; one may only look. */
+/** What people make together: nothing yet; not all of it sent; and what one may not do. */
 export interface FakeTogether {
   readonly isEmpty: boolean;
   readonly isPending: boolean;
-  readonly mayShare: boolean;
+  readonly without: readonly string[];
 }
 
 function person(i: number, share: boolean, leader: number): Person {

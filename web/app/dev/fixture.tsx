@@ -2,7 +2,8 @@
 //
 //	/?scene=call&people=5&share=1&panel=chat&connection=reconnecting
 //	/?scene=call&panel=statistics&path=turn/tls   /?scene=call&menu=1&toast=long   /?scene=call&connection=connecting&trouble=no-media&toast=1
-//	/?scene=call&board=1   /?scene=call&panel=notes&blank=1   /?scene=call&board=1&connection=reconnecting&unsent=1   /?scene=call&board=1&looks=1
+//	/?scene=call&board=1   /?scene=call&panel=notes&blank=1   /?scene=call&board=1&connection=reconnecting&unsent=1   /?scene=call&board=1&without=write
+//	/?scene=call&without=microphone,camera,screen,write
 //	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=lobby&code=foreign   /?scene=left   /?scene=ended&code=kicked
 //	/?scene=doctor   /?scene=doctor&at=work   /?scene=doctor&at=end
 //
@@ -80,7 +81,7 @@ function showFailure(): void {
 }
 
 function showCall(): void {
-  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath, { isEmpty: query.has("blank"), isPending: query.has("unsent"), mayShare: !query.has("looks") });
+  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath, { isEmpty: query.has("blank"), isPending: query.has("unsent"), without: (query.get("without") ?? "").split(",") });
   microphone.on.value = !query.has("muted");
   screen.value = { at: "call", call };
   panel.value = (query.get("panel") ?? "none") as Panel;

@@ -23,10 +23,6 @@ test("a phone whose browser shares no screens has all of the others in its bar",
   assert.deepEqual(withoutRoom(["people", "hand"], staying, phones.small), ["people"]);
 });
 
-test("who may only watch has room for the others", () => {
-  assert.deepEqual(withoutRoom(["people"], 3, phones.small), []);
-});
-
 test("whatever the width, buttons that stay in the bar have their size and gap, or only those that always stay are left", () => {
   for (let width = 200; width < 700; width++) {
     const hidden = withoutRoom(["share", "people", "hand"], staying, width);

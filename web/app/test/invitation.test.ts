@@ -8,18 +8,23 @@ import { faultOf, invitationCommand, readInvitation } from "../src/pure/invitati
 const token = (claims: unknown): string => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
 
 test("name and room are read, in any script", () => {
-  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea", expires: undefined, mayPublish: true });
-  assert.deepEqual(readInvitation(token({ sub: "guest", exp: 1800 })), { name: "", room: "", expires: 1_800_000, mayPublish: true });
+  assert.deepEqual(readInvitation(token({ sub: "zoe-1", name: "Zoë ☕ 名", video: { room: "tea" } })), { name: "Zoë ☕ 名", room: "tea", expires: undefined, microphone: true, camera: true });
+  assert.deepEqual(readInvitation(token({ sub: "guest", exp: 1800 })), { name: "", room: "", expires: 1_800_000, microphone: true, camera: true });
 });
 
-test("who may only watch is known from it", () => {
-  assert.equal(readInvitation(token({ video: { room: "tea", canPublish: false } })).mayPublish, false);
-  assert.equal(readInvitation(token({ video: { room: "tea", canPublish: true } })).mayPublish, true);
+test("who may only watch, or only be heard, is known from it", () => {
+  const may = (video: object): readonly boolean[] => {
+    const { microphone, camera } = readInvitation(token({ video: { room: "tea", ...video } }));
+    return [microphone, camera];
+  };
+  assert.deepEqual(may({ canPublish: true, canPublishSources: [] }), [true, true]);
+  assert.deepEqual(may({ canPublish: false, canPublishSources: ["microphone"] }), [false, false]);
+  assert.deepEqual(may({ canPublishSources: ["microphone", "screen_share"] }), [true, false]);
 });
 
 test("what is no invitation says nothing", () => {
   for (const bad of ["", "a.b.c", "a.!.c", token(null), token([1]), token({ name: 7, video: "tea", exp: "1800" }), token({ video: { room: ["tea"] } })]) {
-    assert.deepEqual(readInvitation(bad), { name: "", room: "", expires: undefined, mayPublish: true }, bad);
+    assert.deepEqual(readInvitation(bad), { name: "", room: "", expires: undefined, microphone: true, camera: true }, bad);
   }
 });
 

@@ -90,6 +90,18 @@ export class Server {
     return execFileSync(binary, ['token', '--data', this.folder, ...flags], { env: environment }).toString().trim();
   }
 
+  /** An admin rules what somebody in the room tea may do, as POST /v1/grants takes it. Gives what holds then. */
+  async rule(ruling) {
+    const token = this.token('--room', 'tea', '--name', 'Boss', '--admin');
+    const answer = await fetch(`${this.origin}/v1/grants`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(ruling),
+    });
+    if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`);
+    return answer.json();
+  }
+
   /** Bytes that wait in the kernel's send queue of the server's fullest TCP connection. */
   unsentBytes() {
     const rows = execFileSync('ss', ['-Htn', 'state', 'established', `sport = :${port}`]).toString().trim().split('\n');

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Call } from '../lib/call.mjs';
-import { origin } from '../lib/server.mjs';
 
 const timeout = 120_000;
 
@@ -27,16 +26,7 @@ describe('grants', () => {
   }, { timeout: 180_000 });
   after(() => call?.close());
 
-  const rule = async (grants) => {
-    const token = call.server.token('--room', 'tea', '--name', 'Boss', '--admin');
-    const answer = await fetch(`${origin}/v1/grants`, {
-      method: 'POST',
-      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify({ identity: 'ann', ...grants }),
-    });
-    assert.equal(answer.status, 200, await answer.clone().text());
-    return answer.json();
-  };
+  const rule = (grants) => call.server.rule({ identity: 'ann', ...grants });
 
   test('who may not publish any more is seen and heard no more, and knows it', { timeout }, async () => {
     const ended = call.bob.evaluate(async () => {

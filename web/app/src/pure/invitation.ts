@@ -7,8 +7,9 @@ export interface Invitation {
   readonly room: string;
   /** In ms since 1970; undefined: it does not say. */
   readonly expires: number | undefined;
-  /** Its holder is seen and heard, and does not only watch. */
-  readonly mayPublish: boolean;
+  /** Its holder is heard, or seen; without either, one only watches. */
+  readonly microphone: boolean;
+  readonly camera: boolean;
 }
 
 export function readInvitation(token: string): Invitation {
@@ -18,8 +19,15 @@ export function readInvitation(token: string): Invitation {
     name: text(claims, "name"),
     room: text(member(claims, "video"), "room"),
     expires: typeof expires === "number" ? expires * 1000 : undefined,
-    mayPublish: member(member(claims, "video"), "canPublish") !== false,
+    microphone: mayPublish(claims, "microphone"),
+    camera: mayPublish(claims, "camera"),
   };
+}
+
+function mayPublish(claims: unknown, source: string): boolean {
+  const video = member(claims, "video");
+  const sources = member(video, "canPublishSources");
+  return member(video, "canPublish") !== false && (!Array.isArray(sources) || sources.length === 0 || sources.includes(source));
 }
 
 function claimsOf(token: string): unknown {

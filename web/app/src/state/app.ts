@@ -56,8 +56,8 @@ export function go(room: string | undefined): void {
 
 export function enterLobby(room: string): void {
   resetView();
-  microphone.on.value = recall("join-muted") === "";
-  camera.on.value = recall("join-dark") === "";
+  microphone.on.value = mayUse(microphone) && recall("join-muted") === "";
+  camera.on.value = mayUse(camera) && recall("join-dark") === "";
   screen.value = { at: "lobby", room, joining: false, problem: undefined };
 }
 
@@ -69,8 +69,8 @@ export async function enterRoom(room: string, name: string): Promise<void> {
     ownName.value = name;
     remember("name", name);
   }
-  remember("join-muted", microphone.on.value || microphone.state.value.is === "failed" ? "" : "yes");
-  remember("join-dark", camera.on.value || camera.state.value.is === "failed" ? "" : "yes");
+  rememberSwitch("join-muted", microphone);
+  rememberSwitch("join-dark", camera);
   screen.value = { at: "lobby", room, joining: true, problem: undefined };
   try {
     const joined = await join({ room, name, lastN: camerasAtOnce(shortSide()), signal: cancel.signal, ...(token !== undefined && { token }) });
@@ -80,6 +80,13 @@ export async function enterRoom(room: string, name: string): Promise<void> {
     if (cancel.signal.aborted) return;
     screen.value = { at: "lobby", room, joining: false, problem: adviceOf(reason, joinAdvice) };
   }
+}
+
+/** As far as one's invitation says. */
+export const mayUse = ({ device }: Capture): boolean => invitation.value?.[device] ?? true;
+
+function rememberSwitch(key: "join-muted" | "join-dark", capture: Capture): void {
+  if (mayUse(capture)) remember(key, capture.on.value || capture.state.value.is === "failed" ? "" : "yes");
 }
 
 function callEnded(room: string, reason: ParleyError | undefined, areOthersThere: boolean): void {

@@ -3,6 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { Advice } from "../pure/advice.js";
 import type { Line } from "../pure/lines.js";
+import type { May } from "../pure/may.js";
 import type { Piece, Stroke } from "../pure/strokes.js";
 import type { Capture } from "./capture.js";
 import type { Statistics } from "./statistics.js";
@@ -106,10 +107,8 @@ export interface Call {
   readonly soundBlocked: ReadonlySignal<boolean>;
   /** The link alone lets nobody in. */
   readonly byInvitation: boolean;
-  readonly mayPublish: boolean;
+  readonly may: ReadonlySignal<May>;
   readonly mayKick: boolean;
-  /** Raise hands, draw, write notes. */
-  readonly mayShare: boolean;
   /** The server keeps raised hands. */
   readonly hasHands: ReadonlySignal<boolean>;
   /** Undefined: the server keeps none. */

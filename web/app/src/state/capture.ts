@@ -2,9 +2,8 @@
 
 import { DeviceError, openDevices, openScreen } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
-import { deviceAdvice, type DeviceKind, type Failure, failureOf, type Permission } from "../pure/advice.js";
+import { type DeviceKind, type Failure, failureOf, type Permission } from "../pure/advice.js";
 import { recall, remember } from "./storage.js";
-import { say } from "./toasts.js";
 
 export type CaptureState =
   | { readonly is: "idle" }
@@ -126,21 +125,6 @@ export class Capture {
   }
 }
 
-/** Switches a device in a call, where only this says why one cannot be opened. */
-export async function toggleInCall(capture: Capture): Promise<void> {
-  await capture.toggle();
-  sayFailure(capture);
-}
-
-/** Trying again is never switching off, also where the last try has not ended. */
-function sayFailure(capture: Capture): void {
-  const state = capture.state.value;
-  if (state.is !== "failed") return;
-  const { title, next, actions } = deviceAdvice(state.failure, true);
-  const again = (): void => void capture.switchOn().then(() => sayFailure(capture));
-  say(title, next, actions.includes("retry") ? { label: "Try again", does: again } : undefined);
-}
-
 /** Opens both with one question to the user where both are wanted; what fails is found out one by one. */
 export async function openTogether(microphone: Capture, camera: Capture): Promise<void> {
   const wanted = [microphone, camera].filter((c) => c.on.value && c.state.value.is === "idle");
@@ -163,10 +147,10 @@ export async function openTogether(microphone: Capture, camera: Capture): Promis
   }
 }
 
-/** Asks for a screen. */
-export async function captureScreen(): Promise<MediaStream | Failure> {
+/** Asks for a screen, with what is heard of it or without. */
+export async function captureScreen(audio: boolean): Promise<MediaStream | Failure> {
   try {
-    return await openScreen({ video: { frameRate: { ideal: 15, max: 30 } }, audio: true });
+    return await openScreen({ video: { frameRate: { ideal: 15, max: 30 } }, audio });
   } catch (reason) {
     return failureFrom(reason, "screen");
   }

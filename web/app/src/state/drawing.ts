@@ -48,6 +48,12 @@ export class Drawing {
     this.points.value = [];
   }
 
+  /** What is not sent is not drawn. */
+  cancel(): void {
+    clearInterval(this.#timer);
+    this.points.value = [];
+  }
+
   #send(): void {
     if (this.points.peek().length > 2) this.#draw();
   }
@@ -71,6 +77,9 @@ export class Erasing {
     this.#at = at;
     this.move(at[0] ?? 0, at[1] ?? 0);
   }
+
+  /** There is nothing that would wait. */
+  cancel(): void {}
 
   move(x: number, y: number): void {
     const from = this.#at;

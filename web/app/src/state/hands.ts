@@ -2,13 +2,16 @@
 
 import { ParleyError } from "@parley-rtc/sdk";
 import type { Call, Person } from "./call.js";
+import { sayRefusal } from "./switches.js";
 import { say } from "./toasts.js";
 
-export const mayRaise = (call: Call): boolean => call.hasHands.value && call.mayShare;
+export const mayRaise = (call: Call): boolean => call.hasHands.value && call.may.value.write;
 
 export async function toggleHand(call: Call): Promise<void> {
   const self = call.people.value.find((p) => p.isLocal);
-  if (self && mayRaise(call)) await changeHand(call, self, self.hand === 0);
+  if (!self || !call.hasHands.value) return;
+  if (!mayRaise(call)) sayRefusal("hand");
+  else await changeHand(call, self, self.hand === 0);
 }
 
 export async function changeHand(call: Call, { identity, isLocal, name }: Person, raised: boolean): Promise<void> {

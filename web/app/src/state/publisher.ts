@@ -8,15 +8,19 @@ import { say } from "./toasts.js";
 export class Publisher {
   readonly #room: Room;
   readonly #capture: Capture;
+  readonly #may: () => boolean;
   readonly #dispose: () => void;
   #publication: LocalPublication | undefined;
   #work: Promise<void> = Promise.resolve();
   #isOver = false;
 
-  constructor(room: Room, capture: Capture) {
+  /** May tells, as a signal does, whether one may publish what the capture gives. */
+  constructor(room: Room, capture: Capture, may: () => boolean) {
     this.#room = room;
     this.#capture = capture;
+    this.#may = may;
     this.#dispose = effect(() => {
+      void may();
       void capture.on.value;
       void capture.state.value;
       // Silence does not wait for its turn: what the microphone hears now is nobody's business.
@@ -31,7 +35,7 @@ export class Publisher {
   }
 
   async #settle(): Promise<void> {
-    if (this.#isOver) return;
+    if (this.#isOver || !this.#may()) return; // what was published the room has withdrawn
     const { track } = this.#capture;
     const wanted = this.#capture.on.value && track !== undefined;
     const publication = this.#current();
@@ -56,7 +60,7 @@ export class Publisher {
   }
 
   #failed(reason: unknown): void {
-    if (this.#isOver) return;
+    if (this.#isOver || !this.#may()) return;
     const error = reason instanceof ParleyError ? reason : undefined;
     say(`The ${this.#capture.device} could not be sent to the room.`, error?.next ?? "Switch it off and on again.");
   }

@@ -1,17 +1,20 @@
 // A call through the SDK's Room.
 
-import { type ChatMessage, type Code, type ConnectionState, ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type SharedList, type Subscription } from "@parley-rtc/sdk";
+import { type ChatMessage, type Code, type ConnectionState, type LocalParticipant, ParleyError, type Participant, type RemoteParticipant, type RemotePublication, type Room, type SharedList, type Subscription } from "@parley-rtc/sdk";
 import { effect, signal } from "@preact/signals";
 import { type Advice, deviceAdvice, troubleAdvice } from "../pure/advice.js";
 import { shareKey } from "../pure/arrange.js";
 import { madeOnce } from "../pure/chat.js";
 import { handsLeft, placeOf, raisedHands } from "../pure/hands.js";
 import { featuredOf } from "../pure/many.js";
+import { type May, rulings, type Use } from "../pure/may.js";
+import type { Step } from "../pure/toasts.js";
 import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "./call.js";
-import { type Capture, captureScreen } from "./capture.js";
+import { type Capture, captureScreen, canShareScreen } from "./capture.js";
 import { trackPlayable } from "./playable.js";
 import { Publisher } from "./publisher.js";
 import { Sampler, type Statistics } from "./statistics.js";
+import { sayRefusal, toggleInCall } from "./switches.js";
 import { say } from "./toasts.js";
 import { recordNames, SharedBoard, SharedNotes, united } from "./together.js";
 import { pinned } from "./view.js";
@@ -39,6 +42,7 @@ export class RoomCall implements Call {
   readonly hasHands = signal(false);
   readonly board = signal<Board | undefined>(undefined);
   readonly notes = signal<Notes | undefined>(undefined);
+  readonly may;
   readonly microphone: Capture;
   readonly camera: Capture;
   readonly byInvitation: boolean;
@@ -59,9 +63,10 @@ export class RoomCall implements Call {
     this.camera = camera;
     this.byInvitation = byInvitation;
     this.#ended = ended;
+    this.may = signal(mayOf(room.localParticipant));
     this.#listen();
-    if (!this.mayPublish) for (const capture of [microphone, camera]) capture.close(); // nobody gets what they give
-    this.#publishers = this.mayPublish ? [new Publisher(room, microphone), new Publisher(room, camera)] : [];
+    this.#endForbidden();
+    this.#publishers = [microphone, camera].map((capture) => new Publisher(room, capture, () => this.may.value[capture.device]));
     this.#dispose = effect(() => {
       for (const capture of [microphone, camera]) void [capture.on.value, capture.state.value];
       void pinned.value;
@@ -74,16 +79,8 @@ export class RoomCall implements Call {
     void this.#openTogether();
   }
 
-  get mayPublish(): boolean {
-    return this.#room.localParticipant.grants.publish;
-  }
-
   get mayKick(): boolean {
     return this.#room.localParticipant.grants.admin;
-  }
-
-  get mayShare(): boolean {
-    return this.#room.localParticipant.grants.publishData;
   }
 
   level(identity: string): number {
@@ -95,8 +92,9 @@ export class RoomCall implements Call {
     const sharing = this.sharing.value;
     if (sharing.is === "live") return this.#stopSharing(sharing.stream);
     if (sharing.is === "starting") return;
+    if (!this.may.value.screen) return sayRefusal("screen");
     this.sharing.value = { is: "starting" };
-    const captured = await captureScreen();
+    const captured = await captureScreen(this.may.value.sound);
     if (!(captured instanceof MediaStream)) {
       this.sharing.value = { is: "idle" };
       const advice = deviceAdvice(captured);
@@ -104,10 +102,13 @@ export class RoomCall implements Call {
       return;
     }
     this.sharing.value = { is: "live", stream: captured };
+    this.#endForbidden(); // one may have been ruled out while one chose
+    if (this.#shared() !== captured) return;
     captured.getVideoTracks()[0]?.addEventListener("ended", () => void this.#stopSharing(captured));
     try {
       await this.#room.publish(captured);
     } catch {
+      if (this.#shared() !== captured) return; // it ended meanwhile, for a reason that was told
       await this.#stopSharing(captured);
       say("The screen could not be shared.", "Share again.");
     }
@@ -149,11 +150,59 @@ export class RoomCall implements Call {
   }
 
   async #stopSharing(stream: MediaStream): Promise<void> {
-    if (this.sharing.value.is === "live" && this.sharing.value.stream === stream) this.sharing.value = { is: "idle" };
+    if (this.#shared() === stream) this.sharing.value = { is: "idle" };
     const tracks = stream.getTracks();
     for (const track of tracks) track.stop();
     const shared = [...this.#room.localParticipant.publications.values()].filter((p) => tracks.includes(p.track));
     await Promise.all(shared.map((p) => this.#room.unpublish(p).catch(() => undefined)));
+  }
+
+  /** The screen that is shared. */
+  #shared(): MediaStream | undefined {
+    const sharing = this.sharing.value;
+    return sharing.is === "live" ? sharing.stream : undefined;
+  }
+
+  /** Whoever runs the meeting has ruled what one may do from now on. */
+  #ruled(): void {
+    const [before, now] = [this.may.value, mayOf(this.#room.localParticipant)];
+    const told = rulings(before, now, this.#going());
+    this.may.value = now;
+    this.#endForbidden();
+    for (const { text, next, offers } of told) say(text, next, offers && this.#stepTo(offers));
+  }
+
+  #going(): ReadonlySet<Use> {
+    const going = new Set<Use>();
+    for (const capture of [this.microphone, this.camera]) if (capture.on.value && capture.track) going.add(capture.device);
+    const shared = this.#shared();
+    if (shared) going.add("screen");
+    if (shared?.getAudioTracks().some(isLive)) going.add("sound");
+    return going;
+  }
+
+  /** Of what one may not publish nothing is captured. It does not begin again by itself. */
+  #endForbidden(): void {
+    const may = this.may.value;
+    for (const capture of [this.microphone, this.camera]) {
+      if (may[capture.device]) continue;
+      capture.on.value = false;
+      capture.close();
+    }
+    const shared = this.#shared();
+    if (shared && !may.screen) void this.#stopSharing(shared);
+    else if (!may.sound) for (const track of shared?.getAudioTracks() ?? []) track.stop();
+  }
+
+  #stepTo(what: "microphone" | "camera" | "screen"): Step | undefined {
+    switch (what) {
+      case "microphone":
+        return { label: "Unmute", does: () => void toggleInCall(this, this.microphone) };
+      case "camera":
+        return { label: "Start camera", does: () => void toggleInCall(this, this.camera) };
+      case "screen":
+        return canShareScreen() ? { label: "Share screen", does: () => void this.toggleSharing() } : undefined;
+    }
   }
 
   #listen(): void {
@@ -171,6 +220,7 @@ export class RoomCall implements Call {
       if (reason !== "replaced") this.#putAwayHands();
       changed();
     });
+    room.addEventListener("grantschanged", () => this.#ruled());
     room.addEventListener("message", () => this.#refreshChat());
     room.addEventListener("playbackblocked", () => (this.soundBlocked.value = true));
     room.addEventListener("playbackallowed", () => (this.soundBlocked.value = false));
@@ -207,7 +257,7 @@ export class RoomCall implements Call {
 
   /** Who leaves takes the hand along: after a while, of a length that is chance, whoever comes first removes it. Until then it is hidden. */
   #putAwayHands(): void {
-    if (!this.#hands || !this.mayShare) return;
+    if (!this.#hands || !this.may.value.write) return;
     setTimeout(() => {
       const { localParticipant, participants } = this.#room;
       const present = new Set([localParticipant.identity, ...participants.keys()]);
@@ -225,7 +275,7 @@ export class RoomCall implements Call {
     }
     this.#dispose();
     for (const publisher of this.#publishers) publisher.close();
-    if (this.sharing.value.is === "live") for (const track of this.sharing.value.stream.getTracks()) track.stop();
+    for (const track of this.#shared()?.getTracks() ?? []) track.stop();
     this.#ended(reason, this.people.value.length > 1);
   }
 
@@ -281,6 +331,20 @@ export class RoomCall implements Call {
     this.hasOlderChat.value = this.#room.hasOlderMessages;
   }
 }
+
+function mayOf(self: LocalParticipant): May {
+  const { publishData, subscribe } = self.grants;
+  return {
+    microphone: self.mayPublish("microphone"),
+    camera: self.mayPublish("camera"),
+    screen: self.mayPublish("screen"),
+    sound: self.mayPublish("screen-audio"),
+    write: publishData,
+    watch: subscribe,
+  };
+}
+
+const isLive = (track: MediaStreamTrack): boolean => track.readyState === "live";
 
 function farewellOf(name: string, reason: Code): string | undefined {
   switch (reason) {

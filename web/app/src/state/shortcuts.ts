@@ -1,12 +1,12 @@
 // Single keys that work while nobody types. They can be switched off (WCAG 2.1.4).
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import type { Call } from "./call.js";
-import { toggleInCall } from "./capture.js";
 import { invite } from "./link.js";
 import { toggleFullScreen } from "./full-screen.js";
 import { recall, remember } from "./storage.js";
 import { toggleHand } from "./hands.js";
+import { sayRefusal, toggleInCall } from "./switches.js";
 import { boardOpen, dialog, menuOpen, panel, pinned, toggleBoard, togglePanel, toggleView } from "./view.js";
 
 export const shortcutsOn = signal(recall("shortcuts") !== "off");
@@ -42,7 +42,11 @@ export function listenForShortcuts(call: Call): () => void {
   addEventListener("keydown", (e) => keyDown(e, call), { signal: until });
   addEventListener("keyup", (e) => { if (e.code === "Space") stopTalking(call); }, { signal: until });
   addEventListener("blur", () => stopTalking(call), { signal: until });
+  const end = effect(() => {
+    if (!call.may.value.microphone) talking.value = false; // it is off then
+  });
   return () => {
+    end();
     stopTalking(call);
     ending.abort();
   };
@@ -65,8 +69,8 @@ function keyDown(e: KeyboardEvent, call: Call): void {
 }
 
 const actions: Readonly<Record<string, (call: Call) => void>> = {
-  m: (call) => void toggleInCall(call.microphone),
-  v: (call) => void toggleInCall(call.camera),
+  m: (call) => void toggleInCall(call, call.microphone),
+  v: (call) => void toggleInCall(call, call.camera),
   d: (call) => void call.toggleSharing(),
   c: () => togglePanel("chat"),
   p: () => togglePanel("people"),
@@ -82,6 +86,7 @@ const actions: Readonly<Record<string, (call: Call) => void>> = {
 function startTalking(e: KeyboardEvent, call: Call): void {
   e.preventDefault();
   if (call.microphone.on.value) return;
+  if (!call.may.value.microphone) return sayRefusal("microphone");
   talking.value = true;
   void call.microphone.switchOn();
 }

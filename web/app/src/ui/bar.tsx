@@ -5,16 +5,20 @@ import type { JSX, RefObject } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { type Leaving, withoutRoom } from "../pure/bar.js";
 import { unreadOf } from "../pure/chat.js";
+import { refusals } from "../pure/may.js";
 import type { Call } from "../state/call.js";
-import { canShareScreen } from "../state/capture.js";
-import { mayRaise } from "../state/hands.js";
+import { type Capture, canShareScreen } from "../state/capture.js";
 import { shortcutsOn } from "../state/shortcuts.js";
+import { toggleInCall } from "../state/switches.js";
 import { lastRead, type Panel, panel, togglePanel } from "../state/view.js";
-import { type Action, actionOf } from "./actions.js";
+import { type Action, actionOf, labelOf } from "./actions.js";
 import { Icon } from "./icon.js";
 import { MoreMenu } from "./more.js";
 import type { IconName } from "./sprite.gen.js";
 import { SwitchButton } from "./switch-button.js";
+
+/** Microphone, camera, chat, menu and leave. */
+const staying = 5;
 
 export function Bar({ call }: { readonly call: Call }): JSX.Element {
   const footer = useRef<HTMLElement>(null);
@@ -22,7 +26,7 @@ export function Bar({ call }: { readonly call: Call }): JSX.Element {
   const unread = panel.value === "chat" ? 0 : unreadOf(call.chat.value, lastRead.value);
   const people = call.people.value.length;
   const offered = offeredIn(call);
-  const inMenu = withoutRoom(offered, call.mayPublish ? 5 : 3, width.value);
+  const inMenu = withoutRoom(offered, staying, width.value);
   const isHere = (which: Leaving): boolean => offered.includes(which) && !inMenu.includes(which);
   return (
     <footer class="bar" ref={footer}>
@@ -30,13 +34,9 @@ export function Bar({ call }: { readonly call: Call }): JSX.Element {
         {call.room}
       </span>
       <div class="bar-buttons" role="group" aria-label="Call">
-        {call.mayPublish && (
-          <>
-            <SwitchButton capture={call.microphone} shape="in-bar" shortcut="M" />
-            <SwitchButton capture={call.camera} shape="in-bar" shortcut="V" />
-            {isHere("share") && <ActionButton {...actionOf("share", call)} />}
-          </>
-        )}
+        <DeviceButton call={call} capture={call.microphone} shortcut="M" />
+        <DeviceButton call={call} capture={call.camera} shortcut="V" />
+        {isHere("share") && <ActionButton {...actionOf("share", call)} />}
         <PanelButton which="chat" icon="chat" label="Chat" shortcut="C" badge={unread} badgeText={`, ${unread} unread`} />
         {isHere("people") && <PanelButton which="people" icon="people" label="People" shortcut="P" badge={people} badgeText={`, ${people} here`} isQuiet />}
         {isHere("hand") && <ActionButton {...actionOf("hand", call)} />}
@@ -52,8 +52,8 @@ export function Bar({ call }: { readonly call: Call }): JSX.Element {
 /** What is not always in the bar. */
 function offeredIn(call: Call): Leaving[] {
   const offered: Leaving[] = ["people"];
-  if (call.mayPublish && canShareScreen()) offered.push("share");
-  if (mayRaise(call)) offered.push("hand");
+  if (canShareScreen()) offered.push("share");
+  if (call.hasHands.value) offered.push("hand");
   return offered;
 }
 
@@ -71,9 +71,22 @@ function useContentWidth(element: RefObject<HTMLElement | null>): ReadonlySignal
   return width;
 }
 
-function ActionButton({ icon, label, shortcut, isLit, does }: Action): JSX.Element {
+function DeviceButton({ call, capture, shortcut }: { readonly call: Call; readonly capture: Capture; readonly shortcut: string }): JSX.Element {
+  const refusal = call.may.value[capture.device] ? "" : refusals[capture.device];
+  return <SwitchButton capture={capture} shape="in-bar" shortcut={shortcut} refusal={refusal} onToggle={() => toggleInCall(call, capture)} />;
+}
+
+function ActionButton({ icon, label, shortcut, isLit, refusal, does }: Action): JSX.Element {
   return (
-    <button type="button" class={`bar-button${isLit ? " lit" : ""}`} aria-label={label} aria-keyshortcuts={shortcut} data-tip={tipOf(label, shortcut)} onClick={does}>
+    <button
+      type="button"
+      class={`bar-button${isLit ? " lit" : ""}`}
+      aria-label={labelOf(label, refusal)}
+      aria-disabled={refusal !== ""}
+      aria-keyshortcuts={shortcut}
+      data-tip={refusal || tipOf(label, shortcut)}
+      onClick={does}
+    >
       <Icon name={icon} />
     </button>
   );

@@ -1,8 +1,9 @@
 // The whiteboard, in the place of what is large.
 
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { refusals } from "../pure/may.js";
 import { listNames } from "../pure/people.js";
 import { boardSize, colours, pathOf, penWidth, type Stroke } from "../pure/strokes.js";
 import type { Board, Call } from "../state/call.js";
@@ -36,8 +37,13 @@ function Ground({ call, board }: { readonly call: Call; readonly board: Board })
     drawing.value = undefined;
   };
   useEffect(() => end, []);
+  useSignalEffect(() => {
+    if (call.may.value.write) return;
+    drawing.peek()?.cancel();
+    drawing.value = undefined;
+  });
   const down = (e: PointerEvent): void => {
-    if (!call.mayShare || !e.isPrimary || e.button !== 0 || !space.current) return;
+    if (!call.may.value.write || !e.isPrimary || e.button !== 0 || !space.current) return;
     e.preventDefault();
     end();
     space.current.setPointerCapture(e.pointerId);
@@ -55,12 +61,12 @@ function Ground({ call, board }: { readonly call: Call; readonly board: Board })
     <div class="board-ground">
       <svg
         ref={space}
-        class={`strokes ${call.mayShare ? tool.value : ""}`}
+        class={`strokes ${call.may.value.write ? tool.value : ""}`}
         viewBox={`0 0 ${boardSize.width} ${boardSize.height}`}
         stroke-width={penWidth}
         role="img"
         aria-label={describe(board.strokes.value, call)}
-        onTouchStart={(e) => call.mayShare && e.preventDefault()} // Chromium takes a quick stroke for a fling, and swallows the tap after it
+        onTouchStart={(e) => call.may.value.write && e.preventDefault()} // Chromium takes a quick stroke for a fling, and swallows the tap after it
         onPointerDown={down}
         onPointerMove={move}
         onPointerUp={end}
@@ -75,7 +81,7 @@ function Ground({ call, board }: { readonly call: Call; readonly board: Board })
         <div class="empty">
           <Icon name="board" />
           <strong>Nothing is drawn yet</strong>
-          <p>{call.mayShare ? `Draw with ${isTouch() ? "a finger" : "the mouse"}: everyone in the room sees it, and can draw too.` : "You see here what others draw."}</p>
+          <p>{call.may.value.write ? `Draw with ${isTouch() ? "a finger" : "the mouse"}: everyone in the room sees it, and can draw too.` : "You see here what others draw."}</p>
         </div>
       )}
     </div>
@@ -103,8 +109,8 @@ function describe(strokes: readonly Stroke[], call: Call): string {
 function Tools({ call, board }: { readonly call: Call; readonly board: Board }): JSX.Element {
   return (
     <div class="board-tools" role="group" aria-label="Tools">
-      {!call.mayShare && <p>You can look, but not draw.</p>}
-      {call.mayShare && (
+      {!call.may.value.write && <p>{`${refusals.board}.`}</p>}
+      {call.may.value.write && (
         <>
           <ToolButton which="pen" label="Pen" />
           <ToolButton which="eraser" label="Eraser" />

@@ -3,6 +3,7 @@ import { limits } from "@parley-rtc/sdk";
 import type { JSX } from "preact";
 import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { timeOf } from "../pure/chat.js";
+import { refusals, whoAllows } from "../pure/may.js";
 import { findLinks } from "../pure/links.js";
 import type { Call, ChatLine } from "../state/call.js";
 import { isTouch } from "./tile.js";
@@ -50,7 +51,7 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
           <div class="empty">
             <Icon name="chat" />
             <strong>No messages yet</strong>
-            <p>{call.mayShare ? "Everyone in the room reads what you write, and so do those who come later." : "You read here what others write."}</p>
+            <p>{call.may.value.write ? "Everyone in the room reads what you write, and so do those who come later." : "You read here what others write."}</p>
           </div>
         )}
         {call.hasOlderChat.value && <Older call={call} />}
@@ -58,7 +59,7 @@ export function ChatPanel({ call }: { readonly call: Call }): JSX.Element {
           <Line key={line.id} line={line} goesOn={goesOn(line, lines[i - 1])} time={timeOf(line.at, now, undefined)} />
         ))}
       </div>
-      {call.mayShare ? <Composer call={call} /> : <p class="panel-foot soft">You can read here, but not write.</p>}
+      {call.may.value.write ? <Composer call={call} /> : <p class="panel-foot soft">{`${refusals.chat}. ${whoAllows}`}</p>}
     </>
   );
 }

@@ -4,6 +4,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { deviceAdvice } from "../pure/advice.js";
 import { invitationCommand } from "../pure/invitation.js";
+import { refusals, whoAllows } from "../pure/may.js";
 import type { Board, Call, Person } from "../state/call.js";
 import { findDevices } from "../state/devices.js";
 import { copy, copyLink, linkOf } from "../state/link.js";
@@ -65,7 +66,8 @@ function Dialog({ title, children }: { readonly title: string; readonly children
 function DevicesDialog({ call }: { readonly call: Call }): JSX.Element {
   const captures = [call.camera, call.microphone];
   useEffect(() => void findDevices(), []);
-  if (!call.mayPublish) {
+  const { microphone, camera } = call.may.value;
+  if (!microphone && !camera) {
     return (
       <Dialog title="Devices">
         <p>You watch and listen: nobody sees or hears you, and no camera or microphone is used.</p>
@@ -81,9 +83,16 @@ function DevicesDialog({ call }: { readonly call: Call }): JSX.Element {
           <AdviceNote key={capture.device} advice={deviceAdvice(state.failure, true)} onRetry={() => void capture.switchOn().then(findDevices)} />
         ) : null;
       })}
-      <DeviceChoices microphone={call.microphone} camera={call.camera} />
-      <SoundMeter microphone={call.microphone} />
-      <p class="soft">{call.microphone.on.value ? "The bar moves when your microphone hears you." : "Your microphone is off."}</p>
+      <DeviceChoices {...(microphone && { microphone: call.microphone })} {...(camera && { camera: call.camera })} />
+      {microphone ? (
+        <>
+          <SoundMeter microphone={call.microphone} />
+          <p class="soft">{call.microphone.on.value ? "The bar moves when your microphone hears you." : "Your microphone is off."}</p>
+        </>
+      ) : (
+        <p class="soft">{`${refusals.microphone}. ${whoAllows}`}</p>
+      )}
+      {!camera && <p class="soft">{`${refusals.camera}. ${whoAllows}`}</p>}
     </Dialog>
   );
 }

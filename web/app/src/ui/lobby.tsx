@@ -4,9 +4,10 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Advice, deviceAdvice, type Failure, mergeFailures } from "../pure/advice.js";
+import { refusals } from "../pure/may.js";
 import { hueOf } from "../pure/people.js";
-import { camera, enterRoom, go, invitation, microphone, ownName } from "../state/app.js";
-import { openTogether } from "../state/capture.js";
+import { camera, enterRoom, go, invitation, mayUse, microphone, ownName } from "../state/app.js";
+import { type Capture, openTogether } from "../state/capture.js";
 import { findDevices, watchDevices } from "../state/devices.js";
 import { trackPlayable } from "../state/playable.js";
 import { AdviceNote } from "./advice.js";
@@ -23,13 +24,13 @@ interface Props {
 
 export function Lobby({ room, joining, problem }: Props): JSX.Element {
   const invited = invitation.value?.name ?? "";
-  const isSeen = invitation.value?.mayPublish ?? true;
+  const maySend = mayUse(microphone) || mayUse(camera);
   const name = useSignal(invited || ownName.value);
   const isMissing = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     if (name.value === "" && matchMedia("(pointer: fine)").matches) field.current?.focus();
-    if (isSeen) void openTogether(microphone, camera).then(findDevices);
+    if (maySend) void openTogether(microphone, camera).then(findDevices);
     return watchDevices();
   }, []);
 
@@ -47,7 +48,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
         <Brand />
       </button>
       <div class="lobby-body">
-        {isSeen ? <Preview name={name.value} /> : <OnlyWatching />}
+        {maySend ? <Preview name={name.value} /> : <OnlyWatching />}
         <form class="lobby-form" onSubmit={enter} noValidate>
           <h1>
             <span class="eyebrow">You are about to join</span> {room}
@@ -81,7 +82,7 @@ export function Lobby({ room, joining, problem }: Props): JSX.Element {
               Type the name that others will see.
             </p>
           )}
-          {isSeen && <DeviceChoices microphone={microphone} camera={camera} />}
+          {maySend && <DeviceChoices {...(mayUse(microphone) && { microphone })} {...(mayUse(camera) && { camera })} />}
           <button type="submit" class="primary" disabled={joining}>
             {joining ? "Joining…" : "Join"}
           </button>
@@ -98,8 +99,8 @@ function Preview({ name }: { readonly name: string }): JSX.Element {
       <div class="preview-picture">
         <Picture name={name} />
         <div class="preview-switches">
-          <SwitchButton capture={microphone} shape="round" />
-          <SwitchButton capture={camera} shape="round" />
+          <PreviewSwitch capture={microphone} />
+          <PreviewSwitch capture={camera} />
         </div>
       </div>
       <div class="preview-sound">
@@ -111,6 +112,11 @@ function Preview({ name }: { readonly name: string }): JSX.Element {
       ))}
     </section>
   );
+}
+
+function PreviewSwitch({ capture }: { readonly capture: Capture }): JSX.Element {
+  const refusal = mayUse(capture) ? "" : refusals[capture.device];
+  return <SwitchButton capture={capture} shape="round" refusal={refusal} onToggle={async () => (refusal === "" ? capture.toggle() : undefined)} />;
 }
 
 function OnlyWatching(): JSX.Element {
@@ -146,7 +152,7 @@ function Picture({ name }: { readonly name: string }): JSX.Element {
       return (
         <>
           {name.trim() !== "" && <Avatar name={name} hue={hueOf(name)} />}
-          <p class="preview-note low">{state.is === "failed" ? <><Icon name="camera-off" /> No picture</> : "Camera is off"}</p>
+          <p class="preview-note low">{state.is === "failed" ? <><Icon name="camera-off" /> No picture</> : mayUse(camera) ? "Camera is off" : "With this invitation nobody sees you"}</p>
         </>
       );
   }

@@ -8,12 +8,12 @@ import { devices } from "../state/devices.js";
 import { canFullScreen, isFullScreen, toggleFullScreen } from "../state/full-screen.js";
 import { invite, inviteLabel } from "../state/link.js";
 import { boardOpen, dialog, menuOpen, panel, toggleBoard, toggleView, viewFor } from "../state/view.js";
-import { type Action, actionOf } from "./actions.js";
+import { type Action, actionOf, labelOf } from "./actions.js";
 import { hasFocus, moreButton } from "./focus.js";
 import { Icon } from "./icon.js";
 import { isTouch } from "./tile.js";
 
-type Entry = Pick<Action, "icon" | "label" | "does">;
+type Entry = Pick<Action, "icon" | "label" | "does"> & Partial<Pick<Action, "refusal">>;
 
 export function MoreMenu({ call, inMenu }: { readonly call: Call; readonly inMenu: readonly Leaving[] }): JSX.Element {
   const button = useRef<HTMLButtonElement>(null);
@@ -52,7 +52,7 @@ function entriesOf(call: Call): Entry[] {
     const [icon, label] = viewFor(count) === "grid" ? (["speaker-view", "Speaker view"] as const) : (["grid-view", "Grid view"] as const);
     entries.push({ icon, label, does: () => toggleView(count) });
   }
-  if (isTouch() && devices.value.cameras.length > 1 && call.mayPublish) entries.push({ icon: "flip", label: "Other camera", does: () => void call.camera.flip() });
+  if (isTouch() && devices.value.cameras.length > 1 && call.may.value.camera) entries.push({ icon: "flip", label: "Other camera", does: () => void call.camera.flip() });
   if (canFullScreen()) {
     const [icon, label] = isFullScreen.value ? (["shrink", "Leave full screen"] as const) : (["expand", "Full screen"] as const);
     entries.push({ icon, label, does: () => void toggleFullScreen() });
@@ -96,11 +96,13 @@ function Menu({ entries, onClose, opener }: MenuProps): JSX.Element {
 
   return (
     <div class="menu" role="menu" aria-label="More" ref={list} tabIndex={-1} onKeyDown={move}>
-      {entries.map(({ icon, label, does }) => (
+      {entries.map(({ icon, label, refusal = "", does }) => (
         <button
           key={label}
           type="button"
           role="menuitem"
+          aria-label={refusal === "" ? undefined : labelOf(label, refusal)}
+          aria-disabled={refusal !== ""}
           tabIndex={-1}
           onClick={() => {
             onClose();

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { caretInText, type Line, moveCaret, textOf } from "../pure/lines.js";
+import { refusals, whoAllows } from "../pure/may.js";
 import type { Call, Notes } from "../state/call.js";
 import { copy } from "../state/link.js";
 import { Icon } from "./icon.js";
@@ -9,6 +10,7 @@ import { Waiting } from "./waiting.js";
 /** A plain text that everyone writes at once. */
 export function NotesPanel({ call, notes }: { readonly call: Call; readonly notes: Notes }): JSX.Element {
   const lines = notes.lines.value;
+  const mayWrite = call.may.value.write;
   const field = useRef<HTMLTextAreaElement>(null);
   const shown = useRef<readonly Line[]>([]);
   const isComposing = useRef(false);
@@ -30,8 +32,8 @@ export function NotesPanel({ call, notes }: { readonly call: Call; readonly note
         ref={field}
         class="notes"
         aria-label="Notes"
-        placeholder={call.mayShare ? "What is to be remembered: everyone in the room can write here at once, and read it." : "Nobody has written anything yet."}
-        readOnly={!call.mayShare}
+        placeholder={mayWrite ? "What is to be remembered: everyone in the room can write here at once, and read it." : "Nobody has written anything yet."}
+        readOnly={!mayWrite}
         spellcheck={false}
         onInput={write}
         onCompositionStart={() => (isComposing.current = true)}
@@ -42,7 +44,7 @@ export function NotesPanel({ call, notes }: { readonly call: Call; readonly note
       />
       <div class="panel-foot notes-foot">
         <Waiting call={call} isPending={notes.isPending} />
-        <p class="soft">{!call.mayShare && "You can read here, but not write. "}Notes are kept as long as the room. Copy what you want to keep.</p>
+        <p class="soft">{!mayWrite && `${refusals.notes}. ${whoAllows} `}Notes are kept as long as the room. Copy what you want to keep.</p>
         <button type="button" class="small" disabled={textOf(lines) === ""} onClick={() => void copy(textOf(lines), "Notes copied")}>
           <Icon name="duplicate" /> Copy the notes
         </button>

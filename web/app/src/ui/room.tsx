@@ -2,6 +2,7 @@
 
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { whoAllows } from "../pure/may.js";
 import { announceTogether } from "../state/announce.js";
 import type { Call, Sharing } from "../state/call.js";
 import { watchDevices } from "../state/devices.js";
@@ -52,6 +53,12 @@ function Banners({ call }: { readonly call: Call }): JSX.Element {
         <div class="banner" role="status">
           <Icon name="warning" />
           {`The server restarts within ${call.restart.value} s. You come back by yourself.`}
+        </div>
+      )}
+      {!call.may.value.watch && (
+        <div class="banner" role="status">
+          <Icon name="camera-off" />
+          {`You may not see and hear the others now. ${whoAllows}`}
         </div>
       )}
       <SharingBanner call={call} sharing={call.sharing.value} />
