@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -43,10 +44,12 @@ func (p *played) locked(act func(s *session)) {
 }
 
 // join begins a session, the first one or another in place of one that is lost.
-func (p *played) join() {
+func (p *played) join() { p.joinAs(wire.Joined{Identity: "ann"}) }
+
+func (p *played) joinAs(joined wire.Joined) {
 	p.conn, p.seq = &connection{wake: make(chan struct{}, 1)}, 1
 	p.locked(func(s *session) {
-		if err := s.begin(p.conn, wire.Message{Seq: p.seq, Body: p.json(wire.Joined{Identity: "ann"})}); err != nil {
+		if err := s.begin(p.conn, wire.Message{Seq: p.seq, Body: p.json(joined)}); err != nil {
 			p.Error(err)
 		}
 	})
@@ -177,6 +180,61 @@ func TestSlowRequest(t *testing.T) {
 			p.Errorf("told: %v", err)
 		}
 	})
+}
+
+// Rule: what has become of who stays, while the connection was lost for long or too much happened at once, is told as if it had been heard.
+func TestDifferenceIsTold(t *testing.T) {
+	mic := wire.Publication{ID: "1", Kind: wire.KindAudio, Source: wire.SourceMicrophone}
+	camera := wire.Publication{ID: "2", Kind: wire.KindVideo, Source: wire.SourceCamera}
+	screen := wire.Publication{ID: "3", Kind: wire.KindVideo, Source: wire.SourceScreen}
+	other := wire.Publication{ID: "2", Kind: wire.KindVideo, Source: wire.SourceScreen} // of a room that has begun anew
+	muted := mic
+	muted.Muted = true
+	ann := func(name string, published ...wire.Publication) wire.Snapshot {
+		return wire.Snapshot{Revision: 9, Participants: []wire.Participant{{Identity: "ann"}, {Identity: "bob", Name: name, Publications: published}}}
+	}
+	grants := wire.Grants{Publish: true}
+	first := wire.Joined{Identity: "ann", Grants: grants, Room: ann("Bob", mic, camera)}
+	for name, c := range map[string]struct {
+		now    wire.Snapshot
+		grants wire.Grants
+		want   []any
+	}{
+		"nothing": {ann("Bob", mic, camera), grants, nil},
+		"one goes, one comes, one is muted, and a name": {ann("Robert", muted, screen), grants, []any{
+			wire.TrackUnpublished{Identity: "bob", Publication: "2"}, wire.ParticipantUpdated{Identity: "bob", Name: "Robert"},
+			wire.TrackMuted{Identity: "bob", Publication: "1", Muted: true}, wire.TrackPublished{Identity: "bob", Publication: screen},
+		}},
+		"another one of the same name": {ann("Bob", mic, other), grants, []any{
+			wire.TrackUnpublished{Identity: "bob", Publication: "2"}, wire.TrackPublished{Identity: "bob", Publication: other},
+		}},
+		"grants": {ann("Bob", mic, camera), wire.Grants{Subscribe: true}, []any{wire.GrantsChanged{Grants: wire.Grants{Subscribe: true}}}},
+	} {
+		for how, tell := range map[string]func(*played){
+			"resync": func(p *played) { p.tell(0, wire.TypeResync, wire.Resync{Room: c.now, Grants: c.grants}) },
+			"rejoin": func(p *played) {
+				p.lose()
+				p.joinAs(wire.Joined{Identity: "ann", Grants: c.grants, Room: c.now})
+			},
+		} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				play(t, func(p *played) {
+					p.lose()
+					p.joinAs(first)
+					var told []any
+					synctest.Wait()
+					p.room.Subscribe(func(event any) { told = append(told, event) })
+					tell(p)
+					if synctest.Wait(); !reflect.DeepEqual(told, c.want) {
+						t.Errorf("told %s, want %s", p.json(told), p.json(c.want))
+					}
+					if p.room.Grants() != c.grants || !reflect.DeepEqual(p.room.Participants(), c.now.Participants) {
+						t.Errorf("now there are %s", p.json(p.room.Participants()))
+					}
+				})
+			})
+		}
+	}
 }
 
 // Rule: what is written while others are judged has seen what was there then, and nothing since.

@@ -23,7 +23,7 @@ type Room struct {
 	// guarded by mu
 	mu           sync.Mutex
 	identity     string
-	grants       wire.Grants
+	granted      wire.GrantsChanged
 	name         string
 	revision     uint64
 	participants []wire.Participant // by time of joining
@@ -78,7 +78,7 @@ func (r *Room) Identity() string {
 func (r *Room) Grants() wire.Grants {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.grants
+	return r.granted.Grants
 }
 
 // Participants who are there, this one too, by time of joining.
@@ -114,8 +114,9 @@ func (r *Room) Watch(fn func(c Connection, why error)) (stop func()) {
 type Missed struct{ Events int }
 
 // Subscribe calls fn with what happens in the room: wire.ParticipantJoined, wire.ParticipantLeft, wire.ParticipantUpdated,
-// wire.TrackPublished, wire.TrackUnpublished, wire.TrackMuted, wire.ChatMessage, or Missed in place of events, until stop is called. Other types may
-// be added.
+// wire.TrackPublished, wire.TrackUnpublished, wire.TrackMuted, wire.ChatMessage, wire.GrantsChanged, or Missed in place of events, until stop is called.
+// What has happened while the connection was lost for longer is told as the difference to what was there before. Publications of who has come are
+// in wire.Participant, and those of who has left are gone. Other types may be added.
 func (r *Room) Subscribe(fn func(event any)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,12 +212,14 @@ func (r *Room) later(d time.Duration, f func()) {
 
 // enter takes the reply to join: the first, or one that begins a new session in place of a lost one.
 func (r *Room) enter(joined *wire.Joined, first bool) {
-	r.identity, r.grants, r.name = joined.Identity, joined.Grants, joined.Room.Name
+	r.identity, r.name = joined.Identity, joined.Room.Name
+	granted := wire.GrantsChanged{Grants: joined.Grants, Sources: joined.Sources}
 	if first {
+		r.granted = granted
 		r.participants, r.chat, r.revision = joined.Room.Participants, joined.Room.Chat, joined.Room.Revision
 		return
 	}
-	r.replace(joined.Room)
+	r.replace(joined.Room, granted)
 	r.room.restore()
 	r.server.restore()
 }
@@ -242,8 +245,7 @@ func (r *Room) connection(c Connection, why error) {
 func (r *Room) event(m wire.Message) {
 	if m.Type == wire.TypeResync {
 		if resync, err := decode[wire.Resync](m); err == nil {
-			r.grants = resync.Grants
-			r.replace(resync.Room)
+			r.replace(resync.Room, wire.GrantsChanged{Grants: resync.Grants, Sources: resync.Sources})
 		}
 		r.room.restore()
 		r.server.restore()
@@ -304,7 +306,7 @@ func (r *Room) roomEvent(m wire.Message) bool {
 	case wire.TypeChatReceived:
 		told(r, m, r.says)
 	case wire.TypeGrantsChanged:
-		told(r, m, func(e wire.GrantsChanged) { r.grants = e.Grants })
+		told(r, m, func(e wire.GrantsChanged) { r.granted = e })
 	default:
 		return false
 	}
@@ -364,25 +366,4 @@ func (r *Room) says(m wire.ChatMessage) {
 		r.chat = slices.Delete(r.chat, 0, 1)
 	}
 	r.chat = append(r.chat, m)
-}
-
-// replace takes a snapshot in place of all that is known, and tells who has come and gone, and what was said.
-func (r *Room) replace(now wire.Snapshot) {
-	before, chat := r.participants, r.chat
-	r.participants, r.chat, r.revision = now.Participants, now.Chat, now.Revision
-	for _, p := range before {
-		if r.find(p.Identity) < 0 {
-			r.tell(wire.ParticipantLeft{Identity: p.Identity, Reason: wire.CodeLeft})
-		}
-	}
-	for _, p := range now.Participants {
-		if !slices.ContainsFunc(before, func(x wire.Participant) bool { return x.Identity == p.Identity }) {
-			r.tell(wire.ParticipantJoined{Participant: p})
-		}
-	}
-	for _, m := range now.Chat {
-		if !slices.Contains(chat, m) {
-			r.tell(m)
-		}
-	}
 }
