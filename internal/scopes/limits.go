@@ -59,6 +59,8 @@ const (
 	// maxHeld replies and events may wait for commits, and maxHeldBytes of the values in them. Beyond it no commands are taken.
 	maxHeld      = 8192
 	maxHeldBytes = 16 << 20
+	// sweepPause is how often it is looked which rooms that are not open are not tidy, or have records that are over, and fullSweepPause where there is no room for more.
+	sweepPause, fullSweepPause = time.Hour, 10 * time.Minute
 	// probePause is how long a log is left alone that has taken nothing.
 	probePause = 2 * time.Second
 	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.

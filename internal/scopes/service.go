@@ -514,10 +514,7 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 		s.crowded.Add(1)
 		return nil, nil, errCrowded
 	case r == nil:
-		r = &roomScope{name: by.Room, source: by.By.Source, ready: make(chan struct{}), attached: map[string]bool{}}
-		r.linger = time.AfterFunc(s.config.Linger, func() { s.retire(r) })
-		s.rooms[by.Room] = r
-		go s.openRoom(by.Room, r, s.ending[by.Room], s.rules) // ends when ready is closed
+		r = s.add(by.Room, by.By.Source)
 	}
 	r.users++
 	switch by.Type {
@@ -545,6 +542,15 @@ func (s *Service) owner(ctx context.Context, scope wire.Scope, by Request) (owne
 		return nil, nil, err
 	}
 	return r.owner, done, nil
+}
+
+// add begins to open the scope of a room that has none. The caller holds mu.
+func (s *Service) add(room string, source netip.Addr) *roomScope {
+	r := &roomScope{name: room, source: source, ready: make(chan struct{}), attached: map[string]bool{}}
+	r.linger = time.AfterFunc(s.config.Linger, func() { s.retire(r) })
+	s.rooms[room] = r
+	go s.openRoom(room, r, s.ending[room], s.rules) // ends when ready is closed
+	return r
 }
 
 // opened waits until the scope is there, or has failed; if it has to, for as long as the request can.

@@ -417,9 +417,9 @@ func TestScopeIsNotOpenedForEachRequest(t *testing.T) {
 					t.Fatal(err)
 				}
 				c := newTownWith(t, scopes.ServiceConfig{Log: log, Linger: linger, Logger: slog.New(slog.NewTextHandler(log, nil))})
-				pause, want := 11*time.Second, "overloaded"
+				pause, want, swept := 11*time.Second, "overloaded", int32(0)
 				if damaged {
-					pause, want = 11*time.Minute, "internal"
+					pause, want, swept = 11*time.Minute, "internal", 1 // the room is looked at once beside
 				}
 				for round := range int32(3) {
 					for range 100 {
@@ -430,7 +430,7 @@ func TestScopeIsNotOpenedForEachRequest(t *testing.T) {
 						}
 						time.Sleep(10 * time.Millisecond)
 					}
-					if reads, lines := log.reads.Load(), log.lines.Load(); reads != round+1 || lines != round+1 {
+					if reads, lines := log.reads.Load(), log.lines.Load(); reads < round+1 || reads > round+1+swept || lines != round+1 {
 						t.Fatalf("round %d: read %d times, told %d", round, reads, lines)
 					}
 					time.Sleep(pause)

@@ -15,11 +15,8 @@ type tidying struct {
 	ends   []chan<- error
 }
 
-// Why it ended before it was done: nothing durable is to be begun, or the scope was loaded again.
-var (
-	errShut   = errors.New("nothing can be stored at present")
-	errLoaded = errors.New("the scope was loaded again")
-)
+// errLoaded: it ended before it was done, as it has to begin anew.
+var errLoaded = errors.New("the scope was loaded again")
 
 // Tidy lets what is due expire, and leaves no more stored than the scope needs. What others ask for goes on meanwhile. It returns an error where that has ended before it was done: nothing is lost.
 func (o *Owner) Tidy(ctx context.Context) error {
@@ -81,7 +78,7 @@ func (c *commits) tidy(o *Owner) (expiry *int64, begin bool) {
 		}
 		return nil, false
 	case o.refuses():
-		c.tidied(errShut)
+		c.tidied(ErrShut)
 		return nil, false
 	case t.upTo == 0:
 		t.copies, t.upTo = worth, max(1, c.last)

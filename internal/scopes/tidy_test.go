@@ -2,6 +2,7 @@ package scopes_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -398,6 +399,140 @@ func TestFullScopeIsTidied(t *testing.T) {
 		synctest.Wait()
 		if after, _ := log.Size(t.Context()); after > size/2 {
 			t.Errorf("%d bytes are stored, and %d when it is full", size, after)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Rule: records whose time is over leave the disk though nobody opens their room again, within an hour, one room after the other; rooms that were not left tidy, as the server ended before, are tidied as well, and
+// purges that it has not finished are. Rooms for which there is nothing to do are not opened.
+func TestSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := local.NewLog(1 << 30)
+		log := &purgeless{Log: inner}
+		c := newTown(t, log)
+		write := func(room, name string, ttl time.Duration, size int) {
+			t.Helper()
+			body := fmt.Sprintf(`{"name":%q,"durable":true,"ttlSeconds":%d,"operations":[{"op":"set","path":"n","value":%q}]}`, name, int(ttl.Seconds()), strings.Repeat("x", size))
+			if got := kind(c.ask(room, "", "record-write", body)); got != "written" {
+				t.Fatal(got)
+			}
+		}
+		bytes := func(room string) int {
+			t.Helper()
+			_, n := left(t, inner, "r"+base64.RawURLEncoding.EncodeToString([]byte(room)))
+			return n
+		}
+		for i := range 5 {
+			write(fmt.Sprint("brief", i), "a", 3*time.Hour, 20<<10)
+		}
+		write("mixed", "brief", 3*time.Hour, 20<<10)
+		write("mixed", "long", 0, 100)
+		write("kept", "a", 0, 20<<10)
+		write("later", "a", 100*time.Hour, 20<<10)
+		time.Sleep(2*time.Hour + 50*time.Minute)
+		if n := bytes("brief0"); n < 20<<10 {
+			t.Fatalf("%d bytes before it is over", n)
+		}
+		log.opened.Store(0)
+		log.most.Store(0)
+		time.Sleep(time.Hour + 10*time.Minute)
+		for i := range 5 {
+			if n := bytes(fmt.Sprint("brief", i)); n > 200 {
+				t.Errorf("%d bytes are left of a room of which all is over", n)
+			}
+		}
+		if mixed, kept, later := bytes("mixed"), bytes("kept"), bytes("later"); mixed > 1000 || kept < 20<<10 || later < 20<<10 {
+			t.Errorf("left are %d bytes of a small record and one that is over, %d and %d of what lives", mixed, kept, later)
+		}
+		if n := log.opened.Load(); n != 6 || log.most.Load() > 1 {
+			t.Errorf("%d rooms were opened, want 6; %d at once", n, log.most.Load())
+		}
+
+		c.busy()
+		if err := c.Close(); err != nil { // tea is not tidy
+			t.Error(err)
+		}
+		log.ends.Store(true)
+		c = newTown(t, log)
+		write("cut short", "a", 0, 20<<10)
+		c.ask("cut short", "", "record-delete", `{"name":"a"}`)
+		time.Sleep(2 * linger)
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		log.ends.Store(false)
+		c = newTown(t, log)
+		tea, cut := bytes("tea"), bytes("cut short")
+		time.Sleep(time.Hour)
+		if tea < 300<<10 || bytes("tea") > 160<<10 || cut < 20<<10 || bytes("cut short") > 200 {
+			t.Errorf("of tea %d bytes were left, then %d; of a purge that was cut short %d, then %d", tea, bytes("tea"), cut, bytes("cut short"))
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// purgeless is a log that counts which rooms are read, how many at once, and whose process ends before it has purged anything.
+type purgeless struct {
+	bus.Log
+	ends                  atomic.Bool
+	opened, reading, most atomic.Int32
+}
+
+func (l *purgeless) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+	l.opened.Add(1)
+	if n := l.reading.Add(1); n > l.most.Load() {
+		l.most.Store(n)
+	}
+	defer l.reading.Add(-1)
+	time.Sleep(time.Millisecond)
+	return l.Log.Read(ctx, subject, after, visit)
+}
+
+func (l *purgeless) Purge(ctx context.Context, subject string, below uint64) error {
+	if l.ends.Load() {
+		return bus.ErrClosed
+	}
+	return l.Log.Purge(ctx, subject, below)
+}
+
+// Rule: where there is no room for more, open scopes give back what they do not need also where nobody writes to them, within ten minutes, and stay open.
+func TestFullShelfIsSwept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const stored = 16 << 20
+		log := local.NewLog(stored + scopes.ShelfReserve)
+		c := newTownWith(t, scopes.ServiceConfig{Log: log, MaxStored: stored, Linger: linger})
+		refused := 0
+		for room := 0; refused == 0; room++ {
+			name := fmt.Sprint("room", room)
+			if room > 200 {
+				t.Fatal("it is never full")
+			}
+			c.come(name, fmt.Sprint("ann", room))
+			c.ask(name, "", "record-write", strings.Replace(writeA, `"a"`, `"small"`, 1)+`,"durable":true}`)
+			for range 2 {
+				body := fmt.Sprintf(`{"name":"a","durable":true,"operations":[{"op":"set","path":"n","value":%q}]}`, strings.Repeat("x", 90<<10))
+				if got := kind(c.ask(name, "", "record-write", body)); got == "limit" {
+					refused = room
+				}
+				c.ask(name, "", "record-delete", `{"name":"a"}`)
+			}
+		}
+		c.ask("room0", "", "record-write", writeA+"}")
+		for i := range 4 { // the server's scope takes what rooms may not
+			c.ask("room0", "", "record-write", fmt.Sprintf(`{"scope":"server","name":"r%d","operations":[{"op":"set","path":"n","value":%q}]}`, i, strings.Repeat("x", 100<<10)))
+		}
+		size, _ := log.Size(t.Context())
+		time.Sleep(11 * time.Minute)
+		if after, _ := log.Size(t.Context()); refused < 20 || after > size/10 {
+			t.Errorf("%d bytes of %d rooms, where little lives, and %d after a while", size, refused, after)
+		}
+		if got := c.ask("room0", "", "record-read", `{"records":[{"name":"a","head":true}]}`); !strings.Contains(got, `"version":1`) {
+			t.Errorf("what is not stored: %s", got)
 		}
 		if err := c.Close(); err != nil {
 			t.Error(err)
