@@ -255,6 +255,22 @@ test("presence: any number of names can be asked about; what was too much togeth
   }
 });
 
+test("presence: those who are there are not looked for among one another", async (t) => {
+  const all = await open();
+  const watching = all.state.presence.watch();
+  await settle();
+  const { includes } = Array.prototype;
+  let looks = 0;
+  Array.prototype.includes = function (...given) {
+    looks++;
+    return includes.apply(this, given);
+  };
+  t.after(() => (Array.prototype.includes = includes));
+  present(all.server, Array.from({ length: 1_000 }, (_, i) => `p${i}`));
+  assert.equal((await watching).length, 1_000);
+  assert.ok(looks < 100, `${looks} times`);
+});
+
 test("presence: what is told before the reply is older than it", async () => {
   const all = await open();
   const { presence } = all.state;

@@ -130,16 +130,16 @@ test("lists: whatever is lost or late, all end with the server's entries; what w
 
 /** The entries as the list's events tell them. Who listens may write. */
 function follow(list: SharedList, random: Chance): () => readonly string[] {
-  let entries = list.entries;
-  list.addEventListener("entryadded", (e) => (entries = step(entries, { op: "insert", value: e.entry, at: e.at })));
+  const entries = [...list.entries];
+  list.addEventListener("entryadded", (e) => step(entries, { op: "insert", value: e.entry, at: e.at }));
   list.addEventListener("entryadded", (e) => random(4) === 0 && list.move(e.entry, random(3)).catch(() => undefined));
   list.addEventListener("entryremoved", (e) => {
     assert.equal(entries[e.at], e.entry);
-    entries = step(entries, { op: "remove", value: e.entry, at: e.at });
+    step(entries, { op: "remove", value: e.entry, at: e.at });
   });
   list.addEventListener("entrymoved", (e) => {
     assert.equal(entries[e.at], e.entry);
-    entries = step(entries, { op: "move", value: e.entry, at: e.at, to: e.to });
+    step(entries, { op: "move", value: e.entry, at: e.at, to: e.to });
   });
   return () => entries;
 }

@@ -18,22 +18,20 @@ export function entriesOf(document: Json): readonly string[] | undefined {
   return isArray(document) && document.every((x) => typeof x === "string") ? (document as readonly string[]) : undefined;
 }
 
-/** Inserts, removes or moves one entry. A place beyond the end is the end; what is not there is not removed or moved. */
-export function step(entries: readonly string[], { op, value, at, to }: Operation): readonly string[] {
+/** Inserts, removes or moves one entry, in these entries. A place beyond the end is the end; what is not there is not removed or moved. */
+export function step(entries: string[], { op, value, at, to }: Operation): void {
   if (typeof value !== "string") throw badRequest("An entry of a list is a string.");
   if ((at ?? 0) < 0 || (to ?? 0) < 0) throw badRequest("A place is below 0.");
   if (op === "move" && to === undefined) throw badRequest("A move does not say where to.");
-  const changed = [...entries];
   if (op === "insert") {
     if (entries.length >= limits.maxElements) throw tooMany();
-    changed.splice(at ?? entries.length, 0, value);
-    return Object.freeze(changed);
+    entries.splice(at ?? entries.length, 0, value);
+    return;
   }
   const found = nearest(entries, value, at ?? 0);
-  if (found < 0) return entries;
-  changed.splice(found, 1);
-  if (op === "move") changed.splice(to ?? 0, 0, value);
-  return Object.freeze(changed);
+  if (found < 0) return;
+  entries.splice(found, 1);
+  if (op === "move") entries.splice(to ?? 0, 0, value);
 }
 
 /** The place of an equal entry that is nearest to a place, the first of two; -1: there is none. */

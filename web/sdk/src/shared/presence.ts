@@ -203,11 +203,11 @@ export class Presence extends TypedEventTarget<PresenceEvents> {
       const there = new Set(await this.#readAll(reply));
       const keys = newest();
       const covered = keys.includes(all) ? [...new Set([...this.#present, ...there])] : keys;
-      const begun = covered.filter((identity) => !this.#covers(identity, ({ isReady }) => isReady));
+      const begun = new Set(covered.filter((identity) => !this.#covers(identity, ({ isReady }) => isReady)));
       for (const key of keys) this.#watched.get(key)?.begin();
       for (const identity of covered) {
         if (known.has(all) || known.has(identity) || this.#told.has(identity) || !this.#covers(identity, () => true)) continue;
-        if (begun.includes(identity) && there.has(identity)) this.#present.add(identity); // the promise tells
+        if (begun.has(identity) && there.has(identity)) this.#present.add(identity); // the promise tells
         this.#set(identity, there.has(identity));
       }
     } finally {

@@ -2,7 +2,7 @@
 
 import type { RecordChanged, RecordDeleted, RecordState, Written } from "../wire.gen.js";
 import { take } from "./json.js";
-import { applyAll, type Document } from "./patch.js";
+import { applyAll, type Document, Draft } from "./patch.js";
 import { isRepeatable, type Write } from "./write.js";
 
 /** What an event means to a replica. */
@@ -142,7 +142,7 @@ export class Replica {
   /** Makes the view anew. Writes are out when the document has them. */
   see(): void {
     this.#settle(({ written, isGone }) => written !== undefined && (isGone || this.#isKnown(written.incarnation, written.version)));
-    this.#view = this.#writes.reduce((view, w) => (w.isHidden ? view : seen(view, w.operations)), this.#document);
+    this.#view = show(this.#document, this.#writes);
   }
 
   #settle(isOver: (write: Write) => boolean): void {
@@ -176,12 +176,24 @@ function behind(version: number, { operations, written }: Write): number {
   return written?.version === version + 1 ? written.version : version;
 }
 
-/** A write on its way that no longer fits what others have made of the document is the server's to refuse. */
-function seen(view: Document, operations: Write["operations"]): Document {
-  if (!operations) return undefined;
-  try {
-    return applyAll(view, operations);
-  } catch {
-    return view;
+/**
+ * The document with writes that are on their way. One that no longer fits what others have made of the document is the server's to refuse.
+ * Calls after each that is shown, with the document so far, which changes when that returns.
+ */
+export function show(document: Document, writes: readonly Write[], after?: (value: Document, write: Write) => void): Document {
+  let draft = new Draft(document);
+  let shown: Write[] = []; // in the draft
+  for (const write of writes) {
+    if (write.isHidden) continue;
+    try {
+      draft.apply(write.operations);
+    } catch {
+      document = show(document, shown); // without what this one has begun
+      [draft, shown] = [new Draft(document), []];
+      continue;
+    }
+    shown.push(write);
+    after?.(draft.value, write);
   }
+  return draft.done();
 }

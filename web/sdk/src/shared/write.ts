@@ -4,7 +4,7 @@ import { bytesOf } from "../bytes.js";
 import { ConflictError, type ParleyError } from "../errors.js";
 import { limits, type Operation, type RecordState, type Written } from "../wire.gen.js";
 import { equal, isArray, type Json, take, tooLarge } from "./json.js";
-import { applyAll, type Document, set } from "./patch.js";
+import { applyAll, type Document } from "./patch.js";
 import { get, parsePath } from "./path.js";
 
 export interface WriteOptions {
@@ -163,7 +163,7 @@ export function merged(writes: readonly Write[], merge: Merge, remote: RecordSta
   const value = remote.version === 0 ? undefined : take(remote.value);
   const wanted = merge(value, last.after);
   if (wanted === undefined) return undefined;
-  const operations = whole(set(undefined, [], take(wanted)));
+  const operations = whole(applyAll(undefined, [{ op: "set", value: wanted }]));
   sizeOf(operations); // it throws, as set does, before anything is another
   for (const write of writes) write.operations = [];
   first.operations = operations;

@@ -19,8 +19,8 @@ export type Step = {
 };
 /** The entries of a document that is a list; undefined: it is none. */
 export declare function entriesOf(document: Json): readonly string[] | undefined;
-/** Inserts, removes or moves one entry. A place beyond the end is the end; what is not there is not removed or moved. */
-export declare function step(entries: readonly string[], { op, value, at, to }: Operation): readonly string[];
+/** Inserts, removes or moves one entry, in these entries. A place beyond the end is the end; what is not there is not removed or moved. */
+export declare function step(entries: string[], { op, value, at, to }: Operation): void;
 /** The place of an equal entry that is nearest to a place, the first of two; -1: there is none. */
 export declare function nearest(entries: readonly string[], value: string, at: number): number;
 /**

@@ -42,3 +42,8 @@ export declare class Replica {
     /** Makes the view anew. Writes are out when the document has them. */
     see(): void;
 }
+/**
+ * The document with writes that are on their way. One that no longer fits what others have made of the document is the server's to refuse.
+ * Calls after each that is shown, with the document so far, which changes when that returns.
+ */
+export declare function show(document: Document, writes: readonly Write[], after?: (value: Document, write: Write) => void): Document;
