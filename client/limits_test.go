@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -163,5 +164,42 @@ func TestAnswering(t *testing.T) {
 		for range client.MaxAnswering {
 			t.must(<-ended)
 		}
+	})
+}
+
+// Rule: an answer that nobody waits for any more takes nobody's place: its context ends, and the provider is asked again, though it does not return.
+func TestHangingAnswers(t *testing.T) {
+	inTown(t, func(t *town) {
+		ann, _ := t.join("ann")
+		bob, _ := t.join("bob")
+		hold, ends := make(chan struct{}), make(chan error, client.MaxAnswering)
+		_, err := ann.State().Provide(t.Context(), "wait", client.Provider{Answer: func(ctx context.Context, c client.Call) (any, error) {
+			if c.Value == nil {
+				return "at once", nil
+			}
+			<-ctx.Done()
+			ends <- ctx.Err()
+			<-hold
+			return nil, nil
+		}})
+		t.must(err)
+		for i := range client.MaxAnswering {
+			if i%100 == 99 {
+				time.Sleep(time.Second) // for the pace
+			}
+			go func() { _, _ = bob.State().Request(t.Context(), "wait", 1) }()
+		}
+		pass(5 * time.Second)
+		if _, err := ann.State().Request(t.Context(), "wait", nil); code(err) != wire.CodeNoProvider {
+			t.Errorf("while all are waited for: %v", err)
+		}
+		pass(30 * time.Second)
+		if got, err := bob.State().Request(t.Context(), "wait", nil); err != nil || string(got) != `"at once"` {
+			t.Errorf("answered %s, %v", got, err)
+		}
+		if len(ends) != client.MaxAnswering || !errors.Is(<-ends, context.DeadlineExceeded) {
+			t.Errorf("%d contexts have ended", len(ends))
+		}
+		close(hold)
 	})
 }

@@ -202,8 +202,10 @@ func TestDifferenceIsTold(t *testing.T) {
 	}{
 		"nothing": {ann("Bob", mic, camera), grants, nil},
 		"one goes, one comes, one is muted, and a name": {ann("Robert", muted, screen), grants, []any{
-			wire.TrackUnpublished{Identity: "bob", Publication: "2"}, wire.ParticipantUpdated{Identity: "bob", Name: "Robert"},
-			wire.TrackMuted{Identity: "bob", Publication: "1", Muted: true}, wire.TrackPublished{Identity: "bob", Publication: screen},
+			wire.TrackUnpublished{Identity: "bob", Publication: "2"},
+			wire.ParticipantUpdated{Identity: "bob", Name: "Robert"},
+			wire.TrackMuted{Identity: "bob", Publication: "1", Muted: true},
+			wire.TrackPublished{Identity: "bob", Publication: screen},
 		}},
 		"another one of the same name": {ann("Bob", mic, other), grants, []any{
 			wire.TrackUnpublished{Identity: "bob", Publication: "2"}, wire.TrackPublished{Identity: "bob", Publication: other},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/parley-rtc/parley/internal/state"
 	"github.com/parley-rtc/parley/wire"
 )
 
@@ -20,7 +21,8 @@ type Call struct {
 type Provider struct {
 	// Accepts tells whether a call is taken; else the next provider is asked. Nil: all are. It must not use the Room.
 	Accepts func(Call) bool
-	// Answer returns the answer, nil: none, or an error, whose text the caller is told. It runs on a goroutine of its own; ctx ends with the Room.
+	// Answer returns the answer, nil: none, or an error, whose text the caller is told. It runs on a goroutine of its own; ctx ends with the Room, and
+	// after the 30 s that a server gives a provider at most: nobody waits for the answer any more then, and MaxAnswering does not count the call.
 	Answer func(ctx context.Context, c Call) (any, error)
 	// Ended, unless nil, is called when it has ended, and not by stop: it is not allowed any more, or the room is over.
 	Ended func(error)
@@ -134,7 +136,14 @@ func (r *rpcs) called(e wire.RPCCall) {
 // answer runs on a goroutine of its own, which the Room waits for.
 func (r *rpcs) answer(p Provider, call uint64, c Call) {
 	room := r.state.room
-	value, err := p.Answer(room.session.life, c)
+	ctx, cancel := context.WithTimeout(room.session.life, state.MaxAnswerTime)
+	defer cancel()
+	isInTime := context.AfterFunc(ctx, func() {
+		room.mu.Lock()
+		defer room.mu.Unlock()
+		room.answering--
+	})
+	value, err := p.Answer(ctx, c)
 	a := wire.RPCAnswer{Scope: r.state.scope, Call: call}
 	if err == nil {
 		a.Value, err = payload("answer", value, wire.MaxRPCBytes)
@@ -144,6 +153,9 @@ func (r *rpcs) answer(p Provider, call uint64, c Call) {
 	}
 	room.mu.Lock()
 	defer room.mu.Unlock()
+	if !isInTime() {
+		return
+	}
 	room.answering--
 	r.state.insist(wire.TypeRPCAnswer, func() any { return a }, ignore) // perhaps nobody waits for it any more
 }
