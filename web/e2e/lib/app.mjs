@@ -197,6 +197,14 @@ export class App {
     await field.type(text);
   }
 
+  /** Presses a key while others are held. */
+  async chord(key, ...held) {
+    const { keyboard } = this.page;
+    for (const other of held) await keyboard.down(other);
+    await keyboard.press(key);
+    for (const other of held.reverse()) await keyboard.up(other);
+  }
+
   /** What is on the whiteboard, each stroke with its colour, and in the notes, where they are open. */
   together() {
     return this.evaluate(() => ({

@@ -128,6 +128,23 @@ describe('a whiteboard and notes', () => {
     for (const text of ['Agenda', 'Ann writes the first point', 'Bob writes another one']) assert.ok(notes.includes(text), notes);
   });
 
+  test('undo takes back one’s own last change of the notes, whoever has written since, and redo makes it again', { timeout }, async () => {
+    const { notes } = await ann.together();
+    await ann.writeNotes('');
+    await ann.page.keyboard.sendCharacter('\nAnn will think better of this'); // at once, as when pasted
+    await converged((now) => now.notes === `${notes}\nAnn will think better of this`, 'what Ann wrote');
+    await bob.writeNotes('\nBob stands by this');
+    const both = `${notes}\nAnn will think better of this\nBob stands by this`;
+    await converged((now) => now.notes === both, 'what both wrote');
+    await ann.chord('z', 'Control');
+    await converged((now) => now.notes === `${notes}\nBob stands by this`, 'what Bob wrote');
+    assert.equal(await ann.evaluate(() => document.querySelector('textarea.notes').value.slice(0, document.querySelector('textarea.notes').selectionStart)), `${notes}\n`, 'the caret');
+    await ann.chord('Z', 'Control', 'Shift');
+    await converged((now) => now.notes === both, 'what both wrote');
+    await ann.chord('z', 'Control');
+    await converged((now) => now.notes === `${notes}\nBob stands by this`, 'what Bob wrote');
+  });
+
   test('one who is cut off for 10 s goes on, is told that it waits, and nothing is lost', { timeout }, async (t) => {
     far.cut();
     const cutAt = Date.now();

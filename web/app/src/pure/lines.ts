@@ -25,7 +25,7 @@ const form = /^[0-9A-Za-z]*[1-9A-Za-z]-[0-9A-Za-z]+$/;
 /** Of a line's key and what is around it, in bytes. */
 const lineBytes = 32;
 
-const placeOf = ({ key }: Line): string => key.slice(0, key.indexOf("-"));
+export const placeOf = ({ key }: Line): string => key.slice(0, key.indexOf("-"));
 
 /** What of a document is a line, in their order. */
 export function linesOf(document: unknown): readonly Line[] {
@@ -64,7 +64,7 @@ export function edit(lines: readonly Line[], text: string, own: Set<string>, ran
   wanted.slice(head, wanted.length - tail).forEach((line, i) => {
     const before = at(old, i);
     low = before > low && (high === "" || before < high) ? before : placeAfter(low, high, own, random);
-    changes[`${low}-${letters(suffixLength, random)}`] = line;
+    changes[keyAt(low, random)] = line;
   });
   for (const { key } of old) if (!Object.hasOwn(changes, key)) changes[key] = undefined;
   return changes;
@@ -104,6 +104,9 @@ export function between(low: string, high: string): string {
     if (floor < ceiling) bound = "";
   }
 }
+
+/** The key of another writing of the line at a place. */
+export const keyAt = (place: string, random: () => number): string => `${place}-${letters(suffixLength, random)}`;
 
 /** Letters and digits; the last one is no 0, below which there would be no place. */
 function letters(count: number, random: () => number): string {

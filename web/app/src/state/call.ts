@@ -80,6 +80,9 @@ export interface Notes {
   readonly isPending: ReadonlySignal<boolean>;
   /** Makes another text of the lines that were shown; what others have changed since stays. Gives the lines as they are then. */
   edit(shown: readonly Line[], text: string): readonly Line[];
+  /** Takes back one's own last change, or makes it again; what others have written stays. Both give the lines as they are then. */
+  undo(): readonly Line[];
+  redo(): readonly Line[];
 }
 
 export type Connection = "connecting" | "connected" | "reconnecting";

@@ -3,8 +3,9 @@
 
 import { type Json, limits, ParleyError } from "@parley-rtc/sdk";
 import { signal } from "@preact/signals";
-import { edit, fits, type Line, linesOf } from "../pure/lines.js";
+import { edit, fits, type Line, type LineChanges, linesOf } from "../pure/lines.js";
 import { bytesOf, hasRoom, newestOf, pathsOf, type Piece, type Stroke, strokesOf } from "../pure/strokes.js";
+import { Deeds, deedOf } from "../pure/undo.js";
 import type { Board, Notes } from "./call.js";
 import { say } from "./toasts.js";
 
@@ -155,6 +156,7 @@ export class SharedBoard extends Together implements Board {
 export class SharedNotes extends Together implements Notes {
   readonly lines = signal<readonly Line[]>([]);
   readonly #own = new Set<string>();
+  readonly #deeds = new Deeds(Math.random);
 
   constructor(source: Source) {
     super(source, "notes");
@@ -163,8 +165,26 @@ export class SharedNotes extends Together implements Notes {
   }
 
   edit(shown: readonly Line[], text: string): readonly Line[] {
-    if (fits(text)) void this.write(edit(shown, text, this.#own, Math.random));
-    else say("The notes are full.", "Take something out first.");
+    if (!fits(text)) {
+      say("The notes are full.", "Take something out first.");
+      return this.lines.value;
+    }
+    const changes = edit(shown, text, this.#own, Math.random);
+    if (Object.keys(changes).length === 0) return this.lines.value;
+    this.#deeds.did(deedOf(shown, changes), performance.now());
+    return this.#make(changes);
+  }
+
+  undo(): readonly Line[] {
+    return this.#make(this.#deeds.undo(this.lines.value));
+  }
+
+  redo(): readonly Line[] {
+    return this.#make(this.#deeds.redo(this.lines.value));
+  }
+
+  #make(changes: LineChanges): readonly Line[] {
+    if (Object.keys(changes).length > 0) void this.write(changes);
     return this.lines.value;
   }
 

@@ -2,6 +2,7 @@ import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { caretInText, type Line, moveCaret, textOf } from "../pure/lines.js";
 import { refusals, whoAllows } from "../pure/may.js";
+import { endOfChange } from "../pure/undo.js";
 import type { Call, Notes } from "../state/call.js";
 import { copy } from "../state/link.js";
 import { Icon } from "./icon.js";
@@ -24,6 +25,15 @@ export function NotesPanel({ call, notes }: { readonly call: Call; readonly note
   const write = (): void => {
     if (field.current && !isComposing.current) show(notes.edit(shown.current, field.current.value));
   };
+  /** The browser's own undo forgets everything when others write. */
+  const takeBack = (e: Event, again: boolean): void => {
+    if (!field.current || isComposing.current || !mayWrite) return;
+    e.preventDefault();
+    const before = field.current.value;
+    show(again ? notes.redo() : notes.undo());
+    const { value } = field.current;
+    if (value !== before) field.current.setSelectionRange(endOfChange(before, value), endOfChange(before, value));
+  };
   useLayoutEffect(() => show(lines), [lines]);
 
   return (
@@ -36,6 +46,13 @@ export function NotesPanel({ call, notes }: { readonly call: Call; readonly note
         readOnly={!mayWrite}
         spellcheck={false}
         onInput={write}
+        onKeyDown={(e) => {
+          const step = undoKey(e);
+          if (step) takeBack(e, step === "redo");
+        }}
+        onBeforeInput={(e) => {
+          if (e.inputType === "historyUndo" || e.inputType === "historyRedo") takeBack(e, e.inputType === "historyRedo"); // from a menu
+        }}
         onCompositionStart={() => (isComposing.current = true)}
         onCompositionEnd={() => {
           isComposing.current = false;
@@ -51,6 +68,13 @@ export function NotesPanel({ call, notes }: { readonly call: Call; readonly note
       </div>
     </>
   );
+}
+
+/** The keys of all systems: Ctrl+Z or ⌘Z, and Ctrl+Y or with Shift. */
+function undoKey({ ctrlKey, metaKey, altKey, shiftKey, key }: KeyboardEvent): "undo" | "redo" | undefined {
+  if (altKey || ctrlKey === metaKey) return undefined;
+  if (key.toLowerCase() === "z") return shiftKey ? "redo" : "undo";
+  return key.toLowerCase() === "y" && ctrlKey && !shiftKey ? "redo" : undefined;
 }
 
 /** Others have written: the caret stays in its line. */
