@@ -68,20 +68,9 @@ func Document() []byte {
 			"code": object{"type": "string"}, "next": object{"type": "string"},
 		},
 	}}}}
-	answers := object{"200": object{
-		"description": "one result for each item, in the order of the request",
-		"content":     object{"application/json": object{"schema": s.of(reflect.TypeFor[Results]())}},
-	}}
-	granted := object{"200": object{
-		"description": "what the participant may do now",
-		"content":     object{"application/json": object{"schema": s.of(reflect.TypeFor[wire.GrantsChanged]())}},
-	}}
-	for _, status := range []string{"400", "401", "403", "405", "413", "415", "422", "503"} {
-		answers[status] = problem
-	}
-	for _, status := range []string{"400", "401", "403", "404", "405", "413", "415", "429", "503"} {
-		granted[status] = problem
-	}
+	results := answers("one result for each item, in the order of the request", reflect.TypeFor[Results](), s, problem, "400", "401", "403", "405", "413", "415", "422", "503")
+	granted := answers("what the participant may do now", reflect.TypeFor[wire.GrantsChanged](), s, problem, "400", "401", "403", "404", "405", "413", "415", "429", "503")
+	operator := []any{object{"operator": []string{}}}
 	return encode(object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -92,18 +81,50 @@ func Document() []byte {
 			"operationId": "batch", "summary": "Carries out requests about shared state, one after the other, each by itself.",
 			"security":    []any{object{}, object{"token": []string{}}},
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[Batch]())}}},
-			"responses":   answers,
+			"responses":   results,
 		}}, GrantsPath: object{"post": object{
 			"operationId": "grant", "summary": "Changes what a participant may do: docs/protocol.md, section 13.2. What is absent stays.",
 			"security":    []any{object{"token": []string{}}},
 			"requestBody": object{"required": true, "content": object{"application/json": object{"schema": s.of(reflect.TypeFor[rooms.Grant]())}}},
 			"responses":   granted,
-		}}},
+		}}, StoredPath: object{
+			"get": object{
+				"operationId": "listStored", "summary": "Lists the rooms of which something is stored, largest first: docs/protocol.md, section 13.3.", "security": operator,
+				"parameters": []any{roomParameter(false, "Only these rooms.")},
+				"responses":  answers("what is stored", reflect.TypeFor[Stored](), s, problem, "400", "401", "405", "422", "503"),
+			},
+			"delete": object{
+				"operationId": "removeStored", "summary": "Removes all that is stored of a room in which nobody is: its durable records and its log.", "security": operator,
+				"parameters": []any{roomParameter(true, "The room.")},
+				"responses":  answers("what was removed", reflect.TypeFor[StoredRoom](), s, problem, "400", "401", "404", "405", "409", "422", "503"),
+			},
+		}},
 		"components": object{
-			"schemas":         s,
-			"securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "In token mode: docs/protocol.md, section 4."}},
+			"schemas": s,
+			"securitySchemes": object{
+				"token":    object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "In token mode: docs/protocol.md, section 4."},
+				"operator": object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "An operator token: docs/protocol.md, section 13.3."},
+			},
 		},
 	})
+}
+
+// answers are what a request may be answered with: the type of what it asks for, and problems by status.
+func answers(what string, t reflect.Type, s schemas, problem object, statuses ...string) object {
+	all := object{"200": object{"description": what, "content": object{"application/json": object{"schema": s.of(t)}}}}
+	for _, status := range statuses {
+		all[status] = problem
+	}
+	return all
+}
+
+// roomParameter is the room, or are the rooms, of a query.
+func roomParameter(one bool, what string) object {
+	schema := object{"type": "string"}
+	if !one {
+		schema = object{"type": "array", "items": schema, "maxItems": MaxNamedRooms}
+	}
+	return object{"name": "room", "in": "query", "description": what, "required": one, "schema": schema}
 }
 
 // message is the schema of a type with its body.
@@ -158,7 +179,7 @@ func (s schemas) of(t reflect.Type) object {
 			s[t.Name()] = s.structOf(t)
 		}
 		return object{"$ref": "#/components/schemas/" + t.Name()}
-	case reflect.Int, reflect.Uint64:
+	case reflect.Int, reflect.Int64, reflect.Uint64:
 		o := object{"type": "integer"}
 		if t.Kind() == reflect.Uint64 {
 			o["minimum"] = 0

@@ -6,6 +6,14 @@ import (
 	"github.com/parley-rtc/parley/wire"
 )
 
+// Limits of what is told of stored rooms.
+const (
+	// MaxStoredRooms in one answer.
+	MaxStoredRooms = 10_000
+	// MaxNamedRooms in one request: with the longest names they fit its head.
+	MaxNamedRooms = 32
+)
+
 // Limits of one batch.
 const (
 	// MaxItems in one batch.

@@ -1,5 +1,5 @@
 // Package api serves programs that have no session: POST /v1/state, a batch of requests about shared state, POST /v1/grants, by which an admin
-// rules what a participant may do, and GET /v1/openapi.json, which says how these are used. Each item of a batch is a request as sessions send it (docs/protocol.md, section 18), and is carried out and
+// rules what a participant may do, /v1/stored, by which operators list and remove what is stored of rooms, and GET /v1/openapi.json, which says how these are used. Each item of a batch is a request as sessions send it (docs/protocol.md, section 18), and is carried out and
 // answered by itself.
 //
 // It translates HTTP and owns nothing. The document is made from the Go types, so it says what they are.

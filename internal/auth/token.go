@@ -1,4 +1,4 @@
-// Package auth decides who may do what: it verifies and signs the tokens that let a participant into a room.
+// Package auth decides who may do what: it verifies and signs the tokens that let a participant into a room, and those of operators.
 //
 // A token is a JWT (RFC 7519) signed with HMAC-SHA256, with the claim names that LiveKit's back ends use, so that they can mint
 // tokens for Parley unchanged:
@@ -58,7 +58,7 @@ type payload struct {
 	IssuedAt *float64 `json:"iat,omitempty"`
 	Name     string   `json:"name,omitempty"`
 	Metadata string   `json:"metadata,omitempty"`
-	Video    *video   `json:"video"`
+	Video    *video   `json:"video,omitempty"`
 }
 
 type video struct {
@@ -87,21 +87,7 @@ var parser = jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.
 // Verify checks a token against keys and returns what it says. The error wraps a *wire.Error with code unauthorized; it never
 // quotes the token. [Why] tells more of it.
 func Verify(now time.Time, token string, keys Keys) (Claims, error) {
-	if token == "" {
-		return Claims{}, refuse("no token was given")
-	}
-	if len(token) > MaxTokenBytes {
-		return Claims{}, refuse(fmt.Sprintf("the token is longer than %d bytes", MaxTokenBytes))
-	}
-	if strings.ContainsAny(token, "\r\n") { // base64 decoders skip them: one token would have many spellings
-		return Claims{}, refuse("the token has line ends in it")
-	}
-	var p payload
-	if _, err := parser.ParseWithClaims(token, &p, func(t *jwt.Token) (any, error) { return keyOf(t, &p, keys) }); err != nil {
-		told := refuse("the token is malformed, of another algorithm than HS256, of an unknown key, or its signature is wrong")
-		return Claims{}, &refusal{told: told, why: whyUnreadable(err)}
-	}
-	expires, before, err := p.times(now)
+	p, expires, before, err := open(now, token, keys)
 	if err != nil {
 		return Claims{}, err
 	}
@@ -111,6 +97,25 @@ func Verify(now time.Time, token string, keys Keys) (Claims, error) {
 		return Claims{}, err
 	}
 	return c, nil
+}
+
+// open reads a token, whosever it is, once it is known to be signed with a key, and valid now.
+func open(now time.Time, token string, keys Keys) (p *payload, expires, before time.Time, err error) {
+	p = &payload{}
+	switch {
+	case token == "":
+		return nil, expires, before, refuse("no token was given")
+	case len(token) > MaxTokenBytes:
+		return nil, expires, before, refuse(fmt.Sprintf("the token is longer than %d bytes", MaxTokenBytes))
+	case strings.ContainsAny(token, "\r\n"): // base64 decoders skip them: one token would have many spellings
+		return nil, expires, before, refuse("the token has line ends in it")
+	}
+	if _, err := parser.ParseWithClaims(token, p, func(t *jwt.Token) (any, error) { return keyOf(t, p, keys) }); err != nil {
+		told := refuse("the token is malformed, of another algorithm than HS256, of an unknown key, or its signature is wrong")
+		return nil, expires, before, &refusal{told: told, why: whyUnreadable(err)}
+	}
+	expires, before, err = p.times(now)
+	return p, expires, before, err
 }
 
 // keyOf finds the secret, after a look at the header: nothing there may change how the token is read (RFC 7515 §4.1.11: an
@@ -289,14 +294,18 @@ func Sign(now time.Time, c Claims, keys Keys) (string, error) {
 		}
 	}
 	slices.Sort(p.Video.CanPublishSources)
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, &p).SignedString(secret.Reveal())
+	token, err := p.sign(secret)
+	if err == nil {
+		_, err = Verify(now, token, keys)
+	}
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	if _, err := Verify(now, token, keys); err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
-	}
 	return token, nil
+}
+
+func (p *payload) sign(secret Secret) (string, error) {
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, p).SignedString(secret.Reveal())
 }
 
 func seconds(t time.Time) *float64 {
