@@ -28,6 +28,7 @@ type program struct {
 	Turn   turnCommand   `cmd:"" help:"Run a STUN and TURN server alone, without rooms."`
 	Load   loadCommand   `cmd:"" help:"Try out how many people a server of yours carries."`
 	Doctor doctorCommand `cmd:"" help:"Say what is wrong, why, and what to do about it."`
+	State  stateCommand  `cmd:"" help:"Look what is stored of rooms, and remove it."`
 	Config struct {
 		Show showCommand `cmd:"" help:"Show the settings as a YAML file."`
 	} `cmd:"" help:"Look at the configuration."`
@@ -52,11 +53,12 @@ type process struct {
 	env            environment
 	variables      []string // all of them, as NAME=VALUE
 	stdout, stderr io.Writer
+	stdin          io.Reader
 }
 
 // Main runs the command line and returns the exit status: 0, 1 when something failed, 2 when it was asked wrongly.
 func Main(args []string) int {
-	p := process{env: os.LookupEnv, variables: os.Environ(), stdout: os.Stdout, stderr: os.Stderr}
+	p := process{env: os.LookupEnv, variables: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, stdin: os.Stdin}
 	return p.main(args)
 }
 
@@ -245,6 +247,10 @@ func (p process) run(cli *program, verb string, origins Origins) error {
 			return &usageError{&settingsError{err}}
 		}
 		return p.doctor(&cli.Doctor, origins)
+	case "state ls":
+		return forPeople(p.listStored(&cli.State.Ls))
+	case "state rm <room>":
+		return forPeople(p.removeStored(&cli.State.Rm))
 	case "config show":
 		if err := cli.Config.Show.complete(p.env); err != nil {
 			return &usageError{err}

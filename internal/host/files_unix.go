@@ -3,7 +3,10 @@
 package host
 
 import (
+	"errors"
 	"log/slog"
+	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,4 +43,22 @@ func freeSpace(folder string) (uint64, bool) {
 		return 0, false
 	}
 	return uint64(s.Bavail) * uint64(s.Bsize), true
+}
+
+// becomeOwner makes root the owner of the data folder from now on: what is made in it is the server's, which must be able to write it later. The folder is the
+// present one then, as its owner may not get there (DynamicUser= of systemd).
+func becomeOwner(s *Shared) error {
+	info, err := os.Stat(s.Data)
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	if err := os.Chdir(s.Data); err != nil {
+		return err
+	}
+	s.Data = "."
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(int(owner.Gid)), syscall.Setuid(int(owner.Uid)))
 }

@@ -40,6 +40,10 @@ const (
 	minLogBytes    = 16 << 20               // of --room-log-bytes: two rooms, each with as many changes; and of --state-bytes
 	maxLogBytes    = 1 << 39                // of both
 	stateTime      = 30 * time.Second       // for what is stored to be read at the start
+	commandTime    = 10 * time.Second       // for `parley state` to let the store go, where a server starts
+	operatorTime   = time.Minute            // that the token of `parley state` is valid
+	problemBytes   = 64 << 10               // of what it says is wrong
+	askTime        = 90 * time.Second       // for a server to answer it
 	keysInterval   = 350 * time.Millisecond // between looks at the keys and the rules, and settleTime after one at which they had changed: what is
 	settleTime     = 50 * time.Millisecond  // taken away is worth nothing half a second later
 )

@@ -20,6 +20,7 @@ import (
 
 	"github.com/parley-rtc/parley/internal/api"
 	"github.com/parley-rtc/parley/internal/auth"
+	"github.com/parley-rtc/parley/internal/bus"
 	"github.com/parley-rtc/parley/internal/bus/local"
 	"github.com/parley-rtc/parley/internal/bus/nats"
 	"github.com/parley-rtc/parley/internal/datagram"
@@ -55,6 +56,9 @@ type node struct {
 	journal     *journal.Service // nil: rooms have no logs
 	scopes      *scopes.Service  // nil: there is none
 	durable     bool             // it stores what is durable
+	records     bus.Log          // where that is
+	people      bus.Log          // where rooms' logs are, but for what is about records
+	changes     bus.Log          // where the rest of them is
 	signal      *signal.Service
 	metrics     *obs.Metrics
 	fingerprint sdp.Fingerprint // of the DTLS certificate
@@ -329,6 +333,7 @@ func (n *node) buildWeb() error {
 			return err
 		}
 	}
+	n.leaveAddress()
 	n.startWatch()
 	return nil
 }
@@ -364,6 +369,7 @@ func (n *node) routes() (http.Handler, error) {
 	asked := newSourceLimit(wire.MaxStateBurst, time.Second/wire.StateRequestsPerSecond)
 	mux.Handle(api.StatePath, api.NewState(n.signal, origins, &asked))
 	mux.Handle(api.GrantsPath, api.NewGrants(n.signal, origins, &asked))
+	mux.Handle(api.StoredPath, api.NewArchive(n.buildArchive(), n.isOperator, func(err error) { n.log.Error("`parley state` was not answered", "err", err) }))
 	mux.Handle(api.DocumentPath, api.ServeDocument())
 	calls := whip.New(n.signal, origins, n.currentCandidates)
 	for _, path := range whip.Paths {

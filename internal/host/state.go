@@ -39,7 +39,7 @@ func (n *node) openStore() {
 		return
 	}
 	folder := stateFolder(n.cfg.Data)
-	store, err := nats.Start(nats.Config{Dir: folder, Whole: []string{stateLog}, Mended: []string{roomLog, changesLog}, Logger: n.log})
+	store, err := startStore(folder, n.log)
 	if errors.Is(err, nats.ErrDamaged) {
 		n.log.Error("shared state: durable records are refused, and rooms have no logs, because what is stored is damaged. It was left as it is; all else works. "+
 			"What to do: "+restoreState, "folder", folder, "err", err)
@@ -85,6 +85,7 @@ func (n *node) buildJournal(b bus.Bus) error {
 	if err != nil {
 		return fmt.Errorf("keep the logs of rooms: %w", err)
 	}
+	n.people, n.changes = log, changes
 	n.onStop(n.journal.Close)
 	return nil
 }
@@ -135,7 +136,7 @@ func (n *node) storedState(ctx context.Context, config scopes.ServiceConfig) (er
 	}
 	config.May, config.MaxStored, config.Faulty = n.mayState, n.cfg.StateBytes, n.store.Faulty
 	n.scopes, err = scopes.NewService(ctx, config)
-	n.durable = err == nil
+	n.durable, n.records = err == nil, config.Log
 	return err
 }
 

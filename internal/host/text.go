@@ -241,9 +241,9 @@ func drawCode(out io.Writer, text string) {
 	fmt.Fprintf(out, "\n%s", b.String())
 }
 
-// isTerminal reports whether out is one; escape codes go nowhere else.
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
+// isTerminal reports whether a stream is one; escape codes go nowhere else, and nobody else is asked.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

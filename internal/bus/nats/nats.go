@@ -200,6 +200,19 @@ func (n *Node) Log(ctx context.Context, name string, limits bus.Limits) (*Log, e
 	return &Log{node: n, name: name, stream: stream, forgets: limits.Forget || limits.MaxAge > 0}, nil
 }
 
+// Find opens a log as it is, with the limits that it has; nil: there is none of that name.
+func (n *Node) Find(ctx context.Context, name string) (*Log, error) {
+	stream, err := n.stream.Stream(ctx, name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("open log %s: %w", name, err)
+	}
+	c := stream.CachedInfo().Config
+	return &Log{node: n, name: name, stream: stream, forgets: c.Discard == jetstream.DiscardOld || c.MaxAge > 0}, nil
+}
+
 // Log implements bus.Log.
 type Log struct {
 	// static after construction
