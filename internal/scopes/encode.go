@@ -53,6 +53,12 @@ func sizeOf(body any) (n int) {
 				n += len(r.Record.Value)
 			}
 		}
+	case wire.EventPublished:
+		n = len(b.Value)
+	case wire.RPCCall:
+		n = len(b.Value)
+	case wire.RPCResult:
+		n = len(b.Value)
 	case *wire.Error:
 		if b != nil && b.Current != nil {
 			n = len(b.Current.Value)

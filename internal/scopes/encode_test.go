@@ -45,6 +45,24 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// Rule: all values are counted that wait.
+func TestSizes(t *testing.T) {
+	value := json.RawMessage(`"four"`)
+	for _, body := range []any{
+		wire.RecordChanged{Operations: []wire.Operation{{Op: "set", Value: value}}},
+		wire.RecordPart{Value: value},
+		wire.Records{Results: []wire.RecordResult{{Record: &wire.RecordState{Value: value}}}},
+		wire.EventPublished{Value: value},
+		wire.RPCCall{Value: value},
+		wire.RPCResult{Value: value},
+		&wire.Error{Current: &wire.RecordState{Value: value}},
+	} {
+		if n := sizeOf(body); n != len(value) {
+			t.Errorf("%T has %d bytes, want %d", body, n, len(value))
+		}
+	}
+}
+
 // Rule: what sessions are told is decoded as it was encoded, and its body is not copied.
 func TestDecodeEvent(t *testing.T) {
 	for _, want := range []Event{

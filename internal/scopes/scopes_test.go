@@ -323,6 +323,74 @@ func TestStoreFails(t *testing.T) {
 	})
 }
 
+// Rule: what rules have decided by a write that is not stored waits for it, in its order. Where it cannot be stored, nobody has heard of that, who asked is told so, and
+// what was written to records that are not durable is undone.
+func TestDecisionsWaitForWhatTheyLookAt(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		bubble(t, func(t *testing.T, d *disk, h *house) {
+			ann := h.attach("ann")
+			h.Recheck(func(a state.Access) *wire.Error {
+				if a.By.Identity == "bob" && !a.Lookup("gate").Exists() {
+					return wire.NewError(wire.CodeForbidden, "", "")
+				}
+				return nil
+			})
+			no := false
+			cursor := set("cursor", 1)
+			cursor.Durable = &no
+			h.now(cursor)
+			h.now(state.EventSubscribe{By: ann, EventNames: wire.EventNames{Names: []string{"wave"}}})
+			publish := func(who, value string) state.EventPublish {
+				return state.EventPublish{By: state.Caller{Identity: who}, EventPublish: wire.EventPublish{Name: "wave", Value: []byte(value)}}
+			}
+			if r := h.now(publish("bob", "1")); r.Error == nil {
+				t.Error("the gate is not there, and bob publishes")
+			}
+			gate := h.later(set("gate", 1))
+			synctest.Wait()
+			cursor = set("cursor", 2)
+			cursor.By.Identity = "bob"
+			replies := map[string]chan state.Reply{"the gate": gate, "what bob publishes": h.later(publish("bob", "2"))}
+			synctest.Wait()
+			replies["what follows"], replies["what bob writes"] = h.later(publish("cid", "3")), h.later(cursor)
+			synctest.Wait()
+			for what, reply := range replies {
+				waiting(t, what, reply)
+			}
+			if told := h.heard(); len(told) > 0 {
+				t.Errorf("told %q before the gate is stored", told)
+			}
+			want, value := "2 3", `{"n":2}`
+			if fails {
+				d.sync <- errors.New("the disk is broken")
+				want, value = "lost", `{"n":1}`
+			} else {
+				d.sync <- nil
+			}
+			synctest.Wait()
+			for what, reply := range replies {
+				if r := <-reply; fails != (r.Error != nil) || fails && r.Error.Code != wire.CodeInternal {
+					t.Errorf("fails %v, %s: %+v", fails, what, r)
+				}
+			}
+			var told []string
+			for _, e := range h.heard() {
+				if _, after, ok := strings.Cut(e, `"value":`); ok {
+					told = append(told, after[:1])
+				} else if strings.Contains(e, "state-lost") {
+					told = append(told, "lost")
+				}
+			}
+			if got := strings.Join(told, " "); got != want {
+				t.Errorf("fails %v: ann is told %q, want %q", fails, got, want)
+			}
+			if r := h.now(read("cursor")); string(r.Body.(wire.Records).Results[0].Record.Value) != value {
+				t.Errorf("fails %v: the cursor is %+v, want %s", fails, r.Body, value)
+			}
+		})
+	}
+}
+
 // Rule: a store that stays broken does not make the owner spend all its time on loading.
 func TestStoreStaysBroken(t *testing.T) {
 	bubble(t, func(t *testing.T, d *disk, h *house) {

@@ -99,7 +99,7 @@ func (s *Scope) mayUnder(may func(Access) *wire.Error, a Access) *wire.Error {
 	}
 	a.Lookup = func(name string) Value {
 		s.depends = true
-		s.looked = s.looked || a.Kind == Records && s.unstored(name)
+		s.looked = s.looked || s.unstored(name)
 		if r := s.records[name]; r != nil {
 			return r.value
 		}

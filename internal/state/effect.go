@@ -12,7 +12,7 @@ type Reply struct {
 	Error *wire.Error
 	// Ticket of the RPC request that it answers, perhaps long after it; 0: it answers the command itself.
 	Ticket uint64
-	// Waits: it shows durable records, so it is sent when all is stored that was appended before.
+	// Waits: it shows durable records, or what rules have made of them, so it is sent when all is stored that was appended before.
 	Waits bool
 }
 

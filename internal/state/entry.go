@@ -125,11 +125,13 @@ func (s *Scope) Replay(c Commit) error {
 	return nil
 }
 
-// Keep takes over the records of another scope that are not stored, but for those in whose place there is a stored one. Nobody is attached yet.
+// Keep takes over the records of another scope that are not stored, as everybody has seen them there, but for those in whose place there is a stored one. Nobody is attached yet.
 func (s *Scope) Keep(before *Scope) {
-	for _, name := range slices.Sorted(maps.Keys(before.records)) {
-		if r := before.records[name]; !r.durable && s.records[name] == nil {
-			kept := *r
+	shown := before.shown()
+	for _, name := range slices.Sorted(maps.Keys(shown)) {
+		if s.records[name] == nil {
+			kept := *shown[name]
+			kept.imaged = 0
 			kept.timer = nil // the other one's
 			s.records[name] = &kept
 			s.bytes += kept.held()

@@ -15,19 +15,23 @@ type topic struct {
 }
 
 // names carries out one request for several names, and replies item by item.
-func (s *Scope) names(names []string, one func(name string) *wire.Error) *wire.Error {
+func (s *Scope) names(kind Kind, names []string, one func(name string) *wire.Error) *wire.Error {
 	if refused := checkCount(len(names), "names"); refused != nil {
 		return refused
 	}
 	body := wire.Subscribed{Results: make([]wire.NameResult, len(names))}
+	var about []subject
 	for i, name := range names {
 		refused := checkName(name)
 		if refused == nil {
 			refused = one(name)
 		}
+		if refused == nil {
+			about = append(about, subject{kind, name})
+		}
 		body.Results[i] = wire.NameResult{Name: name, Error: refused}
 	}
-	s.emit(Reply{Type: wire.TypeSubscribed, Body: body})
+	s.emit(Reply{Type: wire.TypeSubscribed, Body: body, Waits: s.waits(about...)})
 	return nil
 }
 
@@ -36,7 +40,7 @@ func (s *Scope) eventSubscribe(c EventSubscribe) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	return s.names(c.Names, func(name string) *wire.Error {
+	return s.names(Events, c.Names, func(name string) *wire.Error {
 		if denied := s.mayUse(p.caller, Events, Subscribe, name, nil); denied != nil {
 			return denied
 		}
@@ -100,7 +104,7 @@ func (s *Scope) eventPublish(c EventPublish) *wire.Error {
 	if e := s.events[c.Name]; e != nil {
 		s.tell(&e.audience, c.By.Session, wire.TypeEventPublished, wire.EventPublished{
 			Scope: s.config.Scope, Name: c.Name, Value: c.Value, From: c.By.Identity,
-		}, false)
+		}, ofEvent(c.Name))
 	}
 	return nil
 }

@@ -323,9 +323,9 @@ func (s *Scope) tellListeners() {
 		switch {
 		case l.ended || s.sessions[l.session.id] != l.session:
 		case t.starts:
-			s.tellOne(l.session, wire.TypeListenStart, wire.ListenStart{Scope: s.config.Scope, Kind: l.kind, Pattern: l.pattern.text, Names: t.names})
+			s.tellOne(l.session, wire.TypeListenStart, wire.ListenStart{Scope: s.config.Scope, Kind: l.kind, Pattern: l.pattern.text, Names: t.names}, ofListener(l.session.id))
 		default:
-			s.tellOne(l.session, wire.TypeListenStop, wire.ListenStop{Scope: s.config.Scope, Kind: l.kind, Pattern: l.pattern.text, Names: t.names})
+			s.tellOne(l.session, wire.TypeListenStop, wire.ListenStop{Scope: s.config.Scope, Kind: l.kind, Pattern: l.pattern.text, Names: t.names}, ofListener(l.session.id))
 		}
 	}
 	s.tellings = nil
@@ -365,6 +365,6 @@ func (s *Scope) tellProvided(kind wire.ListenKind, name string, v *provision) {
 	v.provided = now
 	s.askReaders(name)
 	if w := s.watches[name]; w != nil {
-		s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordProvided, wire.RecordProvided{Scope: s.config.Scope, Name: name, Provided: now}, s.waits(name))
+		s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordProvided, wire.RecordProvided{Scope: s.config.Scope, Name: name, Provided: now}, ofRecord(name))
 	}
 }

@@ -35,7 +35,7 @@ func (s *Scope) tellPresence(identity, event string, body any) {
 	s.askAgain(link{kind: wire.SubscribedPresence, name: identity})
 	named := s.somebody[identity]
 	if named == nil && len(s.picky) == 0 {
-		s.tell(&s.everybody, "", event, body, false)
+		s.tell(&s.everybody, "", event, body, ofPresence)
 		return
 	}
 	both := slices.DeleteFunc(slices.Clone(s.everybody.sessions), func(id string) bool {
@@ -48,7 +48,7 @@ func (s *Scope) tellPresence(identity, event string, body any) {
 			}
 		}
 	}
-	s.tell(&audience{sessions: both}, "", event, body, false)
+	s.tell(&audience{sessions: both}, "", event, body, ofPresence)
 }
 
 // pick notes whether a session that is subscribed to the presence of all is told of some only.
@@ -84,9 +84,9 @@ func (s *Scope) tellKnown(p *session, before func(Access) *wire.Error, was Calle
 	for _, identity := range s.there {
 		switch knew, knows := s.knows(before, was, identity), s.knows(s.config.May, p.caller, identity); {
 		case knows && !knew:
-			s.tellOne(p, wire.TypePresenceJoined, wire.PresenceJoined{Scope: s.config.Scope, Identity: identity})
+			s.tellOne(p, wire.TypePresenceJoined, wire.PresenceJoined{Scope: s.config.Scope, Identity: identity}, ofPresence)
 		case knew && !knows:
-			s.tellOne(p, wire.TypePresenceLeft, wire.PresenceLeft{Scope: s.config.Scope, Identity: identity})
+			s.tellOne(p, wire.TypePresenceLeft, wire.PresenceLeft{Scope: s.config.Scope, Identity: identity}, ofPresence)
 		}
 	}
 }
@@ -120,7 +120,7 @@ func (s *Scope) presenceSubscribe(c PresenceSubscribe) *wire.Error {
 		return refused
 	}
 	s.pick(p, picks)
-	s.emit(Reply{Type: wire.TypePresent, Body: present})
+	s.emit(Reply{Type: wire.TypePresent, Body: present, Waits: s.waits(ofPresence)})
 	return nil
 }
 
@@ -159,7 +159,7 @@ func (s *Scope) identities(identities []string, one func(identity string) *wire.
 			body.Identities = append(body.Identities, identity)
 		}
 	}
-	s.emit(Reply{Type: wire.TypePresent, Body: body})
+	s.emit(Reply{Type: wire.TypePresent, Body: body, Waits: s.waits(ofPresence)})
 	return nil
 }
 
@@ -206,7 +206,7 @@ func (s *Scope) presenceRead(c PresenceRead) *wire.Error {
 	}
 	present, refused := s.allPresent(c.After, !s.alike, may)
 	if refused == nil {
-		s.emit(Reply{Type: wire.TypePresent, Body: present})
+		s.emit(Reply{Type: wire.TypePresent, Body: present, Waits: s.waits(ofPresence)})
 	}
 	return refused
 }

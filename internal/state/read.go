@@ -185,7 +185,7 @@ func (s *Scope) recordSubscribe(c RecordSubscribe) *wire.Error {
 	if bulk.waits && s.settled < s.appended { // then what is told of the same names has to wait as well, or it would overtake the reply
 		for _, r := range bulk.body.Results {
 			if r.Record != nil {
-				s.unsettle(r.Record.Name)
+				s.unsettle(ofRecord(r.Record.Name))
 			}
 		}
 	}
@@ -310,7 +310,7 @@ func (s *Scope) newBulk(items int) *bulk {
 // add adds one result with its value, or a refusal in its place, which may show that there is no record any more. It reports whether there is
 // one.
 func (b *bulk) add(name string, st *wire.RecordState, value Value, refused *wire.Error) bool {
-	b.waits = b.waits || b.scope.waits(name) || b.scope.looked
+	b.waits = b.waits || b.scope.looked || b.scope.waits(ofRecord(name))
 	size := value.Size()
 	if refused == nil && b.bytes+size > wire.MaxBulkBytes {
 		refused = wire.NewError(wire.CodeLimit, "the values in one reply are too large together", "ask for this one in another request")
@@ -326,5 +326,6 @@ func (b *bulk) add(name string, st *wire.RecordState, value Value, refused *wire
 }
 
 func (b *bulk) reply() {
+	b.waits = b.waits || b.scope.looked // for the sake of who provides it
 	b.scope.emit(Reply{Type: wire.TypeRecords, Body: b.body, Waits: b.waits})
 }

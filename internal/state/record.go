@@ -21,6 +21,8 @@ type record struct {
 	ttl         time.Duration // 0: it stays
 	expires     time.Time     // zero: never
 	timer       *timer        // nil: it never had a TTL
+	number      uint64        // of its last change among what was appended; 0: it is not durable, or was there when the scope was loaded
+	imaged      uint64        // number of the last image of it
 }
 
 // past leads from one version to the one before.

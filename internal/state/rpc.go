@@ -29,7 +29,7 @@ func (s *Scope) rpcProvide(c RPCProvide) *wire.Error {
 	if refused != nil {
 		return refused
 	}
-	return s.names(c.Names, func(name string) *wire.Error {
+	return s.names(RPCs, c.Names, func(name string) *wire.Error {
 		if denied := s.mayUse(p.caller, RPCs, Provide, name, nil); denied != nil {
 			return denied
 		}
@@ -79,12 +79,12 @@ func (s *Scope) rpcRequest(c RPCRequest) {
 	case refused == nil:
 		s.begin(c, p)
 		if p != nil {
-			s.done(nil)
+			s.done(nil, s.waits(ofRPC(c.Name)))
 		}
 	case p == nil:
-		s.emit(Reply{Error: refused, Ticket: c.Ticket})
+		s.emit(Reply{Error: refused, Ticket: c.Ticket, Waits: s.waits()})
 	default:
-		s.fail(refused)
+		s.fail(refused, s.waits())
 	}
 }
 
@@ -192,7 +192,7 @@ func (s *Scope) ask(c *call) {
 	s.expect(c, s.config.AcceptTime)
 	s.tellOne(p, wire.TypeRPCCall, wire.RPCCall{
 		Scope: s.config.Scope, Name: c.name, Call: c.id, Value: c.value, From: c.by.Identity,
-	})
+	}, ofRPC(c.name))
 }
 
 // node is where the caller is.
@@ -282,11 +282,11 @@ func (s *Scope) finish(c *call, value []byte, refused *wire.Error) {
 	if p := c.caller; p != nil {
 		p.open = slices.DeleteFunc(p.open, func(x *call) bool { return x == c })
 		body.Error = refused
-		s.tellOne(p, wire.TypeRPCResult, body)
+		s.tellOne(p, wire.TypeRPCResult, body, ofRPC(c.name))
 	} else if refused != nil {
-		s.emit(Reply{Error: refused, Ticket: c.ticket})
+		s.emit(Reply{Error: refused, Ticket: c.ticket, Waits: s.waits(ofRPC(c.name))})
 	} else {
-		s.emit(Reply{Type: wire.TypeRPCResult, Body: body, Ticket: c.ticket})
+		s.emit(Reply{Type: wire.TypeRPCResult, Body: body, Ticket: c.ticket, Waits: s.waits(ofRPC(c.name))})
 	}
 	s.forget(c)
 }

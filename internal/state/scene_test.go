@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -31,7 +32,9 @@ type scene struct {
 	stored  []Commit
 	heard   []Tell
 	results map[uint64]Reply // by ticket
+	last    []Effect         // of the last Apply
 	store   store
+	looks   []look // of rules at records in the present Apply
 }
 
 // store is how far the commits are on the disk, and what that means for who waits. Unless the test syncs, all is there at once.
@@ -43,6 +46,14 @@ type store struct {
 	seen   map[string]sight  // what anybody knows of each record
 	ended  map[string]uint64 // the last incarnation of each record whose end is synced
 	dead   map[string]uint64 // and that has ended at all
+	needs  map[string]int    // how many commits have to be synced before anybody may know what a record is
+	shown  map[string]record // the last write of each record that somebody knows of
+}
+
+// look is one of a rule at a record, before the effect with that number.
+type look struct {
+	name   string
+	before int
 }
 
 // held leaves when so many commits are synced.
@@ -77,6 +88,10 @@ type client struct {
 	// What a crowd has it ask for.
 	topics, rpcs, follows map[string]bool
 	everybody             bool
+
+	numbers bool           // its events are numbers, of which each is greater than the one before
+	cleared int            // how often it has begun anew
+	hears   map[string]int // the last of each event to which it is subscribed, as far as it knows
 }
 
 type told struct {
@@ -96,7 +111,7 @@ func newScene(t tester, c Config) *scene {
 	}
 	return &scene{
 		t: t, s: New(c), config: c, now: time.Unix(1_800_000_000, 0), clients: map[string]*client{}, results: map[uint64]Reply{},
-		store: store{seen: map[string]sight{}, ended: map[string]uint64{}, dead: map[string]uint64{}},
+		store: store{seen: map[string]sight{}, ended: map[string]uint64{}, dead: map[string]uint64{}, needs: map[string]int{}, shown: map[string]record{}},
 	}
 }
 
@@ -116,6 +131,7 @@ func (c *scene) attachAs(by Caller, node string) {
 func (c *client) clear() {
 	c.replicas, c.parts, c.provided = map[string]*replica{}, map[wire.RecordName]any{}, map[string]bool{}
 	c.served, c.present, c.results = map[string]bool{}, map[string]bool{}, map[uint64]wire.RPCResult{}
+	c.cleared, c.hears = c.cleared+1, map[string]int{}
 	c.topics, c.rpcs, c.follows, c.everybody = map[string]bool{}, map[string]bool{}, map[string]bool{}, false
 }
 
@@ -168,14 +184,17 @@ func (c *scene) apply(command Command) (replies []Reply) {
 	for name, r := range c.s.records {
 		before[name] = r.incarnation
 	}
+	c.looks = nil
 	effects := c.s.Apply(c.now, command)
+	c.last = effects
 	for name, incarnation := range before {
 		if r := c.s.records[name]; r == nil || r.incarnation != incarnation {
 			c.store.dead[name] = incarnation
 		}
 	}
-	for _, e := range effects {
+	for i, e := range effects {
 		after := len(c.stored) + min(1, len(entries))
+		c.checkLooks(command, i, e)
 		switch e := e.(type) {
 		case Reply:
 			if e.Ticket == 0 {
@@ -188,13 +207,14 @@ func (c *scene) apply(command Command) (replies []Reply) {
 			}
 		case Append:
 			entries, number = append(entries, e.Entry), e.Number
+			c.store.needs[e.Entry.Name] = len(c.stored) + 1
 		case Tell:
 			c.heard = append(c.heard, e)
 			c.checkTold(e)
-			late := c.lags(e.Waits, after)
+			late, began := c.lags(e.Waits, after), c.lives(e.Sessions)
 			c.let(e.Waits, after, func() {
 				for _, id := range e.Sessions {
-					if x := c.clients[id]; id != e.Except && (x != nil || !late) {
+					if x := c.clients[id]; id != e.Except && (x != nil || !late) && !c.outlived(x, began[id], e.Body) {
 						x.take(c.t, told{e.Type, e.Body}, late)
 					}
 				}
@@ -322,6 +342,13 @@ func (c *client) take(t tester, e told, late bool) {
 			t.Errorf("%s left and was not there", b.Identity)
 		}
 		delete(c.present, b.Identity)
+	case wire.EventPublished:
+		last, hears := c.hears[b.Name]
+		n, err := strconv.Atoi(string(b.Value))
+		if c.numbers && (!hears || err != nil || n <= last) {
+			t.Errorf("%s, subscribed to %s: %v, was told %s after %d", c.caller.Session, b.Name, hears, b.Value, last)
+		}
+		c.hears[b.Name] = n
 	case wire.RPCResult:
 		if _, twice := c.results[b.Call]; twice {
 			t.Errorf("call %d has two results", b.Call)

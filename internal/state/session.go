@@ -252,8 +252,23 @@ func (s *Scope) forbid(p *session, l link, refused *wire.Error) {
 	s.emit(Tell{
 		Sessions: []string{p.id}, Type: wire.TypeStateUnsubscribe,
 		Body:  wire.StateUnsubscribed{Scope: s.config.Scope, Kind: l.kind, Name: l.name, Path: l.path, Error: refused},
-		Waits: l.kind == wire.SubscribedRecord && s.waits(l.name), // behind what it was told before
+		Waits: s.waits(p.about(l)), // behind what it was told before
 	})
+}
+
+// about is what such a link of the session leads to effects about.
+func (p *session) about(l link) subject {
+	switch l.kind {
+	case wire.SubscribedRecord:
+		return ofRecord(l.name)
+	case wire.SubscribedEvent:
+		return ofEvent(l.name)
+	case wire.SubscribedPresence:
+		return ofPresence
+	case wire.ProvidedRPC:
+		return ofRPC(l.name)
+	}
+	return ofListener(p.id)
 }
 
 // audience is who is told because of such a link; nil: nobody, or it is no subscription.

@@ -6,7 +6,7 @@
 // under way, and who is present.
 //
 // Records that are durable are stored by whoever calls Apply: Append effects become commits (Commit), and effects that show what
-// they say wait until these are stored (Waits). Replay brings a scope back from its commits.
+// they say, or what rules have made of it, wait until these are stored (Waits). Replay brings a scope back from its commits.
 //
 // Documents (Value) never change, a write makes new ones that share what is the same; so they may be handed to anybody.
 package state
@@ -44,16 +44,18 @@ type Scope struct {
 	// owned by the caller of Apply
 	sessions     map[string]*session
 	records      map[string]*record
-	bytes        int               // of all records, about as they are in memory
-	spare        int               // bytes that they may grow by for the sake of other scopes
-	full         *wire.Error       // why nothing durable is written; nil: it is
-	shut         bool              // nothing durable is written nor deleted
-	incarnations uint64            // the last one
-	appended     uint64            // entries so far
-	settled      uint64            // of these are stored
-	unsettled    map[string]uint64 // records that show something of what was appended up to that number
-	unsettling   []unsettling      // these, in order
-	gaps         map[string]bool   // of what is being replayed
+	bytes        int                // of all records, about as they are in memory
+	spare        int                // bytes that they may grow by for the sake of other scopes
+	full         *wire.Error        // why nothing durable is written; nil: it is
+	shut         bool               // nothing durable is written nor deleted
+	incarnations uint64             // the last one
+	appended     uint64             // entries so far
+	settled      uint64             // of these are stored
+	unsettled    map[subject]uint64 // of which something shows what was appended up to that number
+	unsettling   []unsettling       // these, in order
+	images       []image            // of records that are not durable, in the order of their numbers
+	imageBytes   int                // of these, about
+	gaps         map[string]bool    // of what is being replayed
 	watches      map[string]*watch
 	events       map[string]*topic
 	orphans      []orphan
@@ -76,7 +78,7 @@ type Scope struct {
 	out       []Effect
 	undone    int // operations, to read former versions
 	formers   map[former]Value
-	looked    bool          // rules about a record have looked at others whose changes may not be stored yet
+	looked    bool          // rules have looked at records whose changes may not be stored yet
 	depends   bool          // what was asked for last depends on what records say
 	alike     bool          // and is the same for every name
 	tellings  []*telling    // to listeners
@@ -103,7 +105,7 @@ func New(c Config) *Scope {
 	}
 	return &Scope{
 		config: c, random: rand.New(rand.NewChaCha8(c.Seed)),
-		sessions: map[string]*session{}, records: map[string]*record{}, spare: math.MaxInt, unsettled: map[string]uint64{}, gaps: map[string]bool{},
+		sessions: map[string]*session{}, records: map[string]*record{}, spare: math.MaxInt, unsettled: map[subject]uint64{}, gaps: map[string]bool{},
 		watches: map[string]*watch{}, events: map[string]*topic{},
 		providers: map[string][]*session{}, calls: map[uint64]*call{}, present: map[string]int{}, picky: map[string]bool{}, somebody: map[string]*audience{}, unfolded: map[Value]any{},
 	}
@@ -115,6 +117,7 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 	s.now = now
 	s.undone, s.formers = 0, nil
 	s.expire()
+	s.looked = false // for the sake of that
 	switch c := c.(type) {
 	case Attach:
 		s.attach(c)
@@ -128,45 +131,45 @@ func (s *Scope) Apply(now time.Time, c Command) []Effect {
 		s.settle(c.UpTo)
 	case Tick:
 	case RecordSubscribe:
-		s.fail(s.recordSubscribe(c))
+		s.fail(s.recordSubscribe(c), s.waits())
 	case RecordUnsubscribe:
-		s.done(s.recordUnsubscribe(c))
+		s.done(s.recordUnsubscribe(c), s.waits())
 	case RecordRead:
-		s.fail(s.recordRead(c))
+		s.fail(s.recordRead(c), s.waits())
 	case RecordWrite:
-		s.failAbout(c.Name, s.recordWrite(c))
+		s.fail(s.recordWrite(c), s.waits(ofRecord(c.Name))) // which shows what it is, or that there is none
 	case RecordDelete:
-		s.failAbout(c.Name, s.recordDelete(c))
+		s.fail(s.recordDelete(c), s.waits(ofRecord(c.Name)))
 	case EventSubscribe:
-		s.fail(s.eventSubscribe(c))
+		s.fail(s.eventSubscribe(c), s.waits())
 	case EventUnsubscribe:
-		s.done(s.eventUnsubscribe(c))
+		s.done(s.eventUnsubscribe(c), s.lagging(Events, c.Names...))
 	case EventPublish:
-		s.done(s.eventPublish(c))
+		s.done(s.eventPublish(c), s.waits(ofEvent(c.Name)))
 	case RPCProvide:
-		s.fail(s.rpcProvide(c))
+		s.fail(s.rpcProvide(c), s.waits())
 	case RPCUnprovide:
-		s.done(s.rpcUnprovide(c))
+		s.done(s.rpcUnprovide(c), s.lagging(RPCs, c.Names...))
 	case RPCRequest:
 		s.rpcRequest(c)
 	case RPCAccept:
-		s.done(s.rpcAccept(c))
+		s.done(s.rpcAccept(c), s.calling())
 	case RPCReject:
-		s.done(s.rpcReject(c))
+		s.done(s.rpcReject(c), s.calling())
 	case RPCAnswer:
-		s.done(s.rpcAnswer(c))
+		s.done(s.rpcAnswer(c), s.calling())
 	case Listen:
-		s.done(s.listen(c))
+		s.done(s.listen(c), s.waits(ofListener(c.By.Session)))
 	case Unlisten:
-		s.done(s.unlisten(c))
+		s.done(s.unlisten(c), s.waits(ofListener(c.By.Session)))
 	case ListenReject:
-		s.done(s.listenReject(c))
+		s.done(s.listenReject(c), s.waits(ofListener(c.By.Session)))
 	case PresenceSubscribe:
-		s.fail(s.presenceSubscribe(c))
+		s.fail(s.presenceSubscribe(c), s.waits())
 	case PresenceUnsubscribe:
-		s.done(s.presenceUnsubscribe(c))
+		s.done(s.presenceUnsubscribe(c), s.waits(ofPresence))
 	case PresenceRead:
-		s.fail(s.presenceRead(c))
+		s.fail(s.presenceRead(c), s.waits())
 	}
 	s.tellListeners()
 	out := s.out
@@ -196,45 +199,38 @@ func (s *Scope) Shut(shut bool) { s.shut = shut }
 // the time in microseconds, and nobody counts faster than that.
 func (s *Scope) count(last uint64) uint64 { return max(last+1, uint64(max(0, s.now.UnixMicro()))) }
 
-// Sizes counts what the scope holds; bytes are about those of all records and calls in memory.
+// Sizes counts what the scope holds; bytes are about those of all records, of what they were, and of calls in memory.
 func (s *Scope) Sizes() (records, bytes, sessions int) {
-	return len(s.records), s.bytes + s.callBytes, len(s.sessions)
+	return len(s.records), s.bytes + s.imageBytes + s.callBytes, len(s.sessions)
 }
 
 func (s *Scope) emit(e Effect) { s.out = append(s.out, e) }
 
 // tell tells an audience, unless nobody is in it.
-func (s *Scope) tell(a *audience, except, event string, body any, waits bool) {
+func (s *Scope) tell(a *audience, except, event string, body any, about subject) {
 	if to := a.told(); len(to) > 1 || len(to) == 1 && to[0] != except {
-		s.emit(Tell{Sessions: to, Except: except, Type: event, Body: body, Waits: waits})
+		s.emit(Tell{Sessions: to, Except: except, Type: event, Body: body, Waits: s.waits(about)})
 	}
 }
 
-func (s *Scope) tellOne(to *session, event string, body any) {
+func (s *Scope) tellOne(to *session, event string, body any, about subject) {
 	if to.leaving {
 		return
 	}
-	s.emit(Tell{Sessions: []string{to.id}, Type: event, Body: body})
+	s.emit(Tell{Sessions: []string{to.id}, Type: event, Body: body, Waits: s.waits(about)})
 }
 
 // done replies to a command whose reply carries nothing.
-func (s *Scope) done(refused *wire.Error) {
+func (s *Scope) done(refused *wire.Error, waits bool) {
 	if refused == nil {
-		s.emit(Reply{Type: wire.TypeOK, Body: wire.OK{}})
+		s.emit(Reply{Type: wire.TypeOK, Body: wire.OK{}, Waits: waits})
 	}
-	s.fail(refused)
+	s.fail(refused, waits)
 }
 
 // fail replies to a command that was refused; the others have replied already.
-func (s *Scope) fail(refused *wire.Error) {
+func (s *Scope) fail(refused *wire.Error, waits bool) {
 	if refused != nil {
-		s.emit(Reply{Error: refused})
-	}
-}
-
-// failAbout is fail where the reply shows what a record is, or that there is none.
-func (s *Scope) failAbout(name string, refused *wire.Error) {
-	if refused != nil {
-		s.emit(Reply{Error: refused, Waits: s.waits(name) || s.looked})
+		s.emit(Reply{Error: refused, Waits: waits})
 	}
 }

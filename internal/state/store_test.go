@@ -43,9 +43,39 @@ func (c *scene) reach(synced int) {
 func (c *scene) crash(more int) {
 	c.t.Helper()
 	c.reach(c.store.synced + more)
+	clear(c.store.shown)
+	c.begin(New(c.config), nil)
+}
+
+// fail is that nothing more is stored, and the scope begins again with what is, and with what was never to be.
+func (c *scene) fail() {
+	c.t.Helper()
+	before, s := c.s, New(c.config)
+	if err := s.Replay(Commit{Incarnations: before.Incarnations()}); err != nil {
+		c.t.Fatalf("replay: %v", err)
+	}
+	c.begin(s, before)
+	c.apply(Tick{}) // of what was over meanwhile
+	for name, shown := range c.store.shown {
+		switch r := c.s.records[name]; {
+		case r != nil && r.durable, shown.durable:
+		case shown.version == 0 || !shown.expires.IsZero() && !shown.expires.After(c.now):
+			if r != nil {
+				c.t.Fatalf("%s is there, which nobody knows of", name)
+			}
+		case r == nil || !same(*r, shown):
+			c.t.Fatalf("%s was seen as %+v last, and is %+v", name, shown, r)
+		}
+	}
+}
+
+// begin has sessions go on with another scope, into which what was synced is read, and what is to be kept of the one before, if there is one.
+func (c *scene) begin(s, before *Scope) {
+	c.t.Helper()
 	c.stored, c.store.upTo, c.store.held = c.stored[:c.store.synced], c.store.upTo[:c.store.synced], nil
 	c.now = c.now.Add(time.Millisecond)
-	c.s = New(c.config)
+	clear(c.store.needs)
+	c.s = s
 	for _, commit := range c.stored {
 		if err := c.s.Replay(commit); err != nil {
 			c.t.Fatalf("replay: %v", err)
@@ -53,6 +83,9 @@ func (c *scene) crash(more int) {
 	}
 	if err := c.s.Replayed(); err != nil {
 		c.t.Fatalf("replay: %v", err)
+	}
+	if before != nil {
+		c.s.Keep(before)
 	}
 	for i := range c.store.upTo {
 		c.store.upTo[i] = 0 // of a scope that counted before
@@ -128,7 +161,9 @@ func (c *scene) shown(command Command, e Effect) func() {
 			gone(b.Name)
 		}
 	case Reply:
-		c.shownReply(command, e, state, there, gone)
+		c.shownReply(command, e, state, there, gone, func(name string, is record) {
+			all = append(all, func() { c.store.shown[name] = is })
+		})
 	}
 	return func() {
 		for _, one := range all {
@@ -137,7 +172,7 @@ func (c *scene) shown(command Command, e Effect) func() {
 	}
 }
 
-func (c *scene) shownReply(command Command, e Reply, state func(*wire.RecordState), there func(string, uint64, uint64, any), gone func(string)) {
+func (c *scene) shownReply(command Command, e Reply, state func(*wire.RecordState), there func(string, uint64, uint64, any), gone func(string), knows func(string, record)) {
 	if e.Error != nil && e.Error.Current != nil {
 		state(e.Error.Current)
 	}
@@ -146,10 +181,16 @@ func (c *scene) shownReply(command Command, e Reply, state func(*wire.RecordStat
 		if e.Error == nil || e.Error.Code == wire.CodeNotFound {
 			gone(command.Name)
 		}
+		if e.Error == nil {
+			knows(command.Name, record{})
+		}
 	case RecordWrite:
 		if e.Error == nil {
 			b := e.Body.(wire.Written)
 			there(command.Name, b.Incarnation, b.Version, nil)
+			is := *c.s.records[command.Name]
+			is.past = slices.Clone(is.past)
+			knows(command.Name, is)
 		} else if e.Error.Code == wire.CodeNotFound {
 			gone(command.Name)
 		}
@@ -174,6 +215,123 @@ func (c *scene) shownReply(command Command, e Reply, state func(*wire.RecordStat
 	}
 }
 
+// checkLooks: what rules have decided by a record is not known before what that record is.
+func (c *scene) checkLooks(command Command, i int, e Effect) {
+	c.t.Helper()
+	waits, decided := false, ""
+	switch e := e.(type) {
+	case Reply:
+		waits = e.Waits
+		switch command := command.(type) {
+		case RecordWrite:
+			decided = command.Name
+		case RecordDelete:
+			decided = command.Name
+		}
+		if e.Error != nil {
+			decided = ""
+		}
+	case Tell:
+		waits = e.Waits
+	case Append:
+		return
+	}
+	for _, l := range c.looks {
+		needs := c.store.needs[l.name]
+		if l.before > i || needs <= c.store.synced {
+			continue
+		}
+		if !waits {
+			c.t.Fatalf("%+v shows what %s is, which is not stored", e, l.name)
+		}
+		if decided != "" {
+			c.store.needs[decided] = max(c.store.needs[decided], needs)
+		}
+	}
+}
+
+// lives returns how often clients have begun anew.
+func (c *scene) lives(ids []string) map[string]int {
+	all := map[string]int{}
+	for _, id := range ids {
+		if x := c.clients[id]; x != nil {
+			all[id] = x.cleared
+		}
+	}
+	return all
+}
+
+// outlived tells whether a client has begun anew since something was about to be told to it, which it does not heed any more.
+func (c *scene) outlived(x *client, began int, body any) bool {
+	switch body.(type) {
+	case wire.RecordChanged, wire.RecordPart, wire.RecordDeleted, wire.RecordProvided: // by their versions it knows itself
+		return false
+	}
+	return x != nil && x.cleared != began
+}
+
+// leaves does something when the reply of the last Apply leaves.
+func (c *scene) leaves(then func()) {
+	for _, e := range c.last {
+		if r, ok := e.(Reply); ok && r.Ticket == 0 {
+			c.let(r.Waits, len(c.stored), then)
+		}
+	}
+}
+
+// gate is a record by which the rules decide about something.
+type gate struct {
+	kind   Kind
+	action Action
+	name   string
+}
+
+// gates returns rules that look at a record, of whatever there is one for, and which forbid what is done without one where there is none: to publish, and to request.
+func (c *crowd) gates(t *rapid.T) map[gate]string {
+	all := map[gate]string{}
+	for range rapid.IntRange(0, 4).Draw(t, "gates") {
+		g := rapid.SampledFrom([]gate{
+			{Events, Publish, ""},
+			{Events, Subscribe, ""},
+			{Events, Listening, ""},
+			{RPCs, Provide, ""},
+			{RPCs, Request, ""},
+			{Presence, Subscribe, "*"},
+			{Presence, Subscribe, "ann"},
+			{Records, Listening, ""},
+			{Records, Read, ""},
+			{Records, Create, ""},
+			{Records, Write, ""},
+			{Records, Delete, ""},
+		}).Draw(t, "gate")
+		if g.name == "" {
+			g.name = c.names.Draw(t, "gated")
+		}
+		all[g] = c.names.Draw(t, "by")
+	}
+	return all
+}
+
+// shut tells whether something is forbidden for want of a record.
+func (c *crowd) shut(kind Kind, action Action, name string) bool {
+	by, gated := c.gated[gate{kind, action, name}]
+	return gated && (action == Publish || action == Request) && c.s.records[by] == nil
+}
+
+// may are the rules of the crowd.
+func (c *crowd) may(denied map[denial]bool, gated map[gate]string) func(Access) *wire.Error {
+	return forbid(func(a Access) bool {
+		by, ok := gated[gate{a.Kind, a.Action, a.Name}]
+		if ok && a.Lookup != nil { // else it is the test that asks
+			c.looks = append(c.looks, look{by, len(c.s.out)})
+			if there := a.Lookup(by).Exists(); !there && (a.Action == Publish || a.Action == Request) {
+				return true
+			}
+		}
+		return a.Kind == Records && denied[denial{a.By.Identity, a.Action, a.Name}]
+	})
+}
+
 // denial is something that the rules forbid.
 type denial struct {
 	identity string
@@ -194,8 +352,8 @@ func (c *crowd) rules(t *rapid.T) {
 			rapid.SampledFrom([]Action{Create, Read, Read, Write, Delete}).Draw(t, "action"), c.names.Draw(t, "name"),
 		}] = true
 	}
-	c.denied = denied
-	c.config.May = forbid(func(a Access) bool { return a.Kind == Records && denied[denial{a.By.Identity, a.Action, a.Name}] })
+	c.denied, c.gated = denied, c.gates(t)
+	c.config.May = c.may(denied, c.gated)
 	c.apply(Recheck{c.config.May})
 	for id, p := range c.s.sessions {
 		for l := range p.links {
@@ -208,6 +366,11 @@ func (c *crowd) rules(t *rapid.T) {
 
 func (c *crowd) syncs(t *rapid.T) {
 	c.sync(rapid.IntRange(0, len(c.stored)-c.store.synced).Draw(t, "commits"))
+}
+
+func (c *crowd) fails(*rapid.T) {
+	c.fail()
+	c.spare = math.MaxInt
 }
 
 func (c *crowd) crashes(t *rapid.T) {

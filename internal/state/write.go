@@ -181,7 +181,7 @@ func (s *Scope) checkRoom(r *record, c wire.RecordWrite, made change) *wire.Erro
 	switch {
 	case grows <= 0:
 		return nil
-	case s.bytes+grows > s.config.MaxBytes:
+	case s.bytes+s.imageBytes+grows > s.config.MaxBytes:
 		return wire.NewError(wire.CodeLimit, "the records of the scope are as large as they may be together", "delete some, or let them expire")
 	case grows > s.spare:
 		return wire.NewError(wire.CodeLimit, "the records of all scopes are as large as they may be together", "delete some, or let them expire")
@@ -233,6 +233,7 @@ func (s *Scope) store(r *record, c RecordWrite, made change, durable bool) {
 	} else {
 		before = r.value
 	}
+	s.keepImage(r, before.Exists())
 	s.amend(r, func() {
 		if before.Exists() {
 			r.keep(newPast(made.undo))
@@ -257,8 +258,9 @@ func (s *Scope) store(r *record, c RecordWrite, made change, durable bool) {
 	}
 	if r.durable {
 		s.append(r.entry(operations), wire.TypeRecordChanged, body)
+		r.number = s.appended
 	}
-	s.emit(Reply{Type: wire.TypeWritten, Body: wire.Written{Incarnation: r.incarnation, Version: r.version}, Waits: s.waits(r.name)})
+	s.emit(Reply{Type: wire.TypeWritten, Body: wire.Written{Incarnation: r.incarnation, Version: r.version}, Waits: s.waits(ofRecord(r.name))})
 	s.tellWritten(r, before, body)
 }
 
@@ -282,7 +284,7 @@ func (s *Scope) tellWritten(r *record, before Value, body wire.RecordChanged) {
 	if w == nil {
 		return
 	}
-	s.tell(&w.whole, "", wire.TypeRecordChanged, body, s.waits(r.name))
+	s.tell(&w.whole, "", wire.TypeRecordChanged, body, ofRecord(r.name))
 	changed := w.changed(before, r.value)
 	encoded := encodings{}
 	for _, p := range slices.Backward(changed) { // what lies below is encoded first
@@ -292,7 +294,7 @@ func (s *Scope) tellWritten(r *record, before Value, body wire.RecordChanged) {
 		s.tell(&p.audience, "", wire.TypeRecordPart, wire.RecordPart{
 			Scope: s.config.Scope, Name: r.name, Path: p.path.String(), Incarnation: r.incarnation, Version: r.version,
 			Value: encoded.of(r.value.Get(p.path)), By: body.By,
-		}, s.waits(r.name))
+		}, ofRecord(r.name))
 	}
 }
 
@@ -358,7 +360,7 @@ func (s *Scope) recordDelete(c RecordDelete) *wire.Error {
 		return Shut()
 	}
 	s.remove(r, c.By.Identity, false)
-	s.emit(Reply{Type: wire.TypeOK, Body: wire.OK{}, Waits: s.waits(c.Name)})
+	s.emit(Reply{Type: wire.TypeOK, Body: wire.OK{}, Waits: s.waits(ofRecord(c.Name))})
 	return nil
 }
 
@@ -373,58 +375,16 @@ func (c RecordDelete) expected() *uint64 {
 // remove takes a record out of the scope. Subscriptions to its name stay.
 func (s *Scope) remove(r *record, by string, expired bool) {
 	s.askReaders(r.name)
+	s.keepImage(r, true)
 	s.discard(r)
 	body := wire.RecordDeleted{Scope: s.config.Scope, Name: r.name, Incarnation: r.incarnation, Version: r.version, Expired: expired, By: by}
 	if r.durable {
 		s.append(Entry{Name: r.name, Incarnation: r.incarnation, Version: r.version, Deleted: true}, wire.TypeRecordDeleted, body)
-		s.unsettle(r.name)
+		s.unsettle(ofRecord(r.name))
 	}
 	w := s.watches[r.name]
 	if w == nil {
 		return
 	}
-	s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordDeleted, body, s.waits(r.name))
-}
-
-// waits tells whether an effect that shows this record has to wait for what was appended. It does so for all of that, hence what follows it has to wait for
-// no less, or it would overtake it.
-func (s *Scope) waits(name string) bool {
-	if s.unsettled[name] > 0 {
-		s.unsettle(name)
-	}
-	return s.unstored(name)
-}
-
-// unstored tells whether what a record is may not be stored yet. So it is with a successor of a durable record, and where there is none any more, until
-// the deletion is stored.
-func (s *Scope) unstored(name string) bool {
-	r := s.records[name]
-	return r != nil && r.durable || s.unsettled[name] > 0
-}
-
-// unsettling is a record that shows what was appended up to that number.
-type unsettling struct {
-	name   string
-	number uint64
-}
-
-// unsettle has all that shows this record wait for what was appended so far.
-func (s *Scope) unsettle(name string) {
-	if s.unsettled[name] < s.appended {
-		s.unsettled[name] = s.appended
-		s.unsettling = append(s.unsettling, unsettling{name, s.appended})
-	}
-}
-
-// settle forgets what is stored.
-func (s *Scope) settle(upTo uint64) {
-	s.settled = max(s.settled, upTo)
-	n := 0
-	for n < len(s.unsettling) && s.unsettling[n].number <= upTo {
-		if u := s.unsettling[n]; s.unsettled[u.name] == u.number {
-			delete(s.unsettled, u.name)
-		}
-		n++
-	}
-	s.unsettling = slices.Delete(s.unsettling, 0, n)
+	s.tell(&audience{sessions: w.sessions()}, "", wire.TypeRecordDeleted, body, ofRecord(r.name))
 }
