@@ -47,8 +47,11 @@ var (
 type Options struct {
 	// Room by name. With a token it may be empty.
 	Room string
-	// Token of a server that demands one.
+	// Token of a server that demands one. One lets in once: after a longer outage, or when the server has started again, the room is joined anew.
 	Token string
+	// TokenSource, unless nil, is asked for the token each time the room is joined, as the one before may be over by then. It returns when ctx ends,
+	// which is after 10 s, or with the Room. While it fails after the first time, that is as if the server could not be reached.
+	TokenSource func(ctx context.Context) (string, error)
 	// Identity, in open mode; empty: the server makes one.
 	Identity string
 	// Name and Metadata that the others see.

@@ -41,6 +41,7 @@ func newRoom(url string, o Options) *Room {
 	life, end := context.WithCancel(context.Background())
 	r.session = &session{
 		url: url, http: o.HTTPClient, giveUp: o.GiveUp, room: r, mu: &r.mu, life: life, end: end, done: make(chan struct{}), waiting: map[uint64]*waiting{},
+		token: o.TokenSource,
 		join: wire.Join{
 			Protocol: wire.Protocol, Room: o.Room, Token: o.Token, Identity: o.Identity, Name: o.Name, Metadata: o.Metadata, ManualSubscribe: true,
 		},

@@ -24,7 +24,8 @@ type session struct {
 	url    string
 	http   *http.Client
 	giveUp time.Duration
-	room   *Room // is told; under mu
+	token  func(context.Context) (string, error) // nil: that of join
+	room   *Room                                 // is told; under mu
 	mu     *sync.Mutex
 	life   context.Context // ends with the session
 	end    context.CancelFunc
@@ -67,7 +68,7 @@ type connection struct {
 }
 
 func (s *session) open(ctx context.Context) error {
-	c, m, err := s.attach(ctx, wire.TypeJoin, s.join)
+	c, m, err := s.enter(ctx)
 	if err != nil {
 		s.end()
 		close(s.done)
@@ -84,6 +85,22 @@ func (s *session) open(ctx context.Context) error {
 	go s.run(c)
 	go s.room.calls.run()
 	return nil
+}
+
+// enter opens a connection and joins, with the token of now.
+func (s *session) enter(ctx context.Context) (*connection, wire.Message, error) {
+	if s.token != nil {
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		defer cancel()
+		token, err := s.token(ctx)
+		if err != nil {
+			return nil, wire.Message{}, fmt.Errorf("get a token: %w", err)
+		}
+		s.mu.Lock()
+		s.join.Token = token
+		s.mu.Unlock()
+	}
+	return s.attach(ctx, wire.TypeJoin, s.join)
 }
 
 // attach opens a connection and asks the first request on it. The first message on a new socket is its reply.
@@ -515,7 +532,7 @@ func (s *session) pause(d time.Duration) bool {
 
 func (s *session) retry(resuming bool, joined *wire.Joined) (*connection, error) {
 	if !resuming {
-		c, m, err := s.attach(s.life, wire.TypeJoin, s.join)
+		c, m, err := s.enter(s.life)
 		if err != nil {
 			return nil, err
 		}
