@@ -223,7 +223,7 @@ describe('the app', () => {
     await bob.join();
     await bob.sees('Ann', ann.number);
     await bob.seesHand('You', 0);
-    await bob.press('Chat, 3 unread');
+    await bob.press('Chat, 2 unread'); // his own are none
     await bob.read('The plan:');
     await bob.read('Bob, you forgot your umbrella');
     await bob.press('Close');

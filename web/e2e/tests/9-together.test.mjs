@@ -186,6 +186,33 @@ describe('a whiteboard and notes', () => {
     await converged(({ strokes, notes }) => strokes.length === 0 && notes.includes('Agenda'), 'an empty board');
   });
 
+  test('who loads the page anew is the same, and can take back what was drawn before; a duplicated tab is somebody else', { timeout }, async () => {
+    const told = (app) => app.evaluate(() => Object.entries(sessionStorage).find(([key]) => key === 'parley.identity.tea')?.[1]);
+    const before = await told(ann);
+    await ann.draw([0.1, 0.3], [0.2, 0.35], [0.3, 0.3]);
+    await cid.evaluate(() => e2e.until(() => Object.keys(e2e.records[0].get() ?? {}).length > 0, 'what Ann drew'));
+    await ann.page.reload();
+    await ann.join();
+    assert.equal(await told(ann), before);
+    await ann.openFromMenu('Whiteboard');
+    await ann.press('Undo');
+    await cid.evaluate(() => e2e.until(() => Object.keys(e2e.records[0].get() ?? {}).length === 0, 'an empty board'));
+    const opened = new Promise((done) => ann.page.once('popup', done));
+    await ann.evaluate(() => void window.open(location.href)); // it has a copy of what the tab remembers, as one that was duplicated
+    const copy = new App(ann.origin, ann.person, await opened);
+    await copy.page.setBypassCSP(true);
+    await copy.page.reload();
+    assert.equal(await told(copy), before);
+    await copy.page.waitForSelector('.preview video');
+    await copy.press('Join');
+    await copy.page.waitForSelector('.room');
+    assert.notEqual(await told(copy), before);
+    await copy.page.close();
+    await ann.page.bringToFront();
+    assert.equal(await ann.evaluate(() => document.querySelector('.room') !== null), true, 'thrown out by the copy');
+    await ann.openFromMenu('Notes');
+  });
+
   test('a program draws and writes with them, and has what they do', { timeout }, async () => {
     await bob.press('Close');
     await bob.press('Pen');

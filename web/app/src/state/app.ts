@@ -8,7 +8,8 @@ import { camerasAtOnce } from "../pure/many.js";
 import { pathOfRoom, roomOfPath } from "../pure/room-name.js";
 import type { Call } from "./call.js";
 import { Capture } from "./capture.js";
-import { RoomCall } from "./room-call.js";
+import { Seat } from "./identity.js";
+import { type Ended, RoomCall } from "./room-call.js";
 import { recall, remember, rememberRoom, takeToken } from "./storage.js";
 import { resetView, shortSide } from "./view.js";
 
@@ -72,11 +73,25 @@ export async function enterRoom(room: string, name: string): Promise<void> {
   rememberSwitch("join-muted", microphone);
   rememberSwitch("join-dark", camera);
   screen.value = { at: "lobby", room, joining: true, problem: undefined };
+  const seat = token === undefined ? await Seat.find(room, name) : undefined; // an invitation says who one is
   try {
-    const joined = await join({ room, name, lastN: camerasAtOnce(shortSide()), signal: cancel.signal, ...(token !== undefined && { token }) });
+    const joined = await join({
+      room,
+      name,
+      lastN: camerasAtOnce(shortSide()),
+      signal: cancel.signal,
+      ...(token !== undefined && { token }),
+      ...(seat?.identity !== undefined && { identity: seat.identity }),
+    });
     rememberRoom(room);
-    screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, token !== undefined, (reason, others) => callEnded(room, reason, others)) };
+    seat?.taken(joined.localParticipant.identity);
+    const ended: Ended = (reason, others) => {
+      seat?.leave();
+      callEnded(room, reason, others);
+    };
+    screen.value = { at: "call", call: new RoomCall(joined, microphone, camera, token !== undefined, ended) };
   } catch (reason) {
+    seat?.leave();
     if (cancel.signal.aborted) return;
     screen.value = { at: "lobby", room, joining: false, problem: adviceOf(reason, joinAdvice) };
   }

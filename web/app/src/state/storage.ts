@@ -62,11 +62,23 @@ function isRecentRoom(value: unknown): value is RecentRoom {
 export function takeToken(room: string): string | undefined {
   const given = new URLSearchParams(location.hash.slice(1)).get("token") ?? undefined;
   if (location.hash !== "") history.replaceState(history.state, "", location.pathname + location.search);
-  const key = `${prefix}token.${room}`;
+  if (given) forTab(`token.${room}`, given);
+  return given ?? ofTab(`token.${room}`);
+}
+
+/** What this tab alone remembers, also when its page is loaded anew. */
+export function ofTab(key: string): string | undefined {
   try {
-    if (given) sessionStorage.setItem(key, given);
-    return given ?? sessionStorage.getItem(key) ?? undefined;
+    return sessionStorage.getItem(prefix + key) ?? undefined;
   } catch {
-    return given;
+    return undefined;
+  }
+}
+
+export function forTab(key: string, value: string): void {
+  try {
+    sessionStorage.setItem(prefix + key, value);
+  } catch {
+    // not remembered
   }
 }
