@@ -3,6 +3,7 @@
 import type { MediaPath } from "@parley-rtc/sdk";
 import { type ReadonlySignal, signal } from "@preact/signals";
 import type { Advice } from "../src/pure/advice.js";
+import type { Loss } from "../src/pure/loss.js";
 import { type May, uses } from "../src/pure/may.js";
 import type { Board, Call, ChatLine, Connection, Notes, Person, Picture, Playable, Sharing } from "../src/state/call.js";
 import type { Capture } from "../src/state/capture.js";
@@ -23,6 +24,7 @@ export class FakeCall implements Call {
   readonly hasOlderChat = signal(true);
   readonly connection: ReadonlySignal<Connection>;
   readonly trouble = signal<Advice | undefined>(undefined);
+  readonly loss = signal<Loss | undefined>(undefined);
   readonly restart = signal(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);

@@ -3,6 +3,7 @@
 //	/?scene=call&people=5&share=1&panel=chat&connection=reconnecting
 //	/?scene=call&panel=statistics&path=turn/tls   /?scene=call&menu=1&toast=long   /?scene=call&connection=connecting&trouble=no-media&toast=1
 //	/?scene=call&board=1   /?scene=call&panel=notes&blank=1   /?scene=call&board=1&connection=reconnecting&unsent=1   /?scene=call&board=1&without=write
+//	/?scene=call&connection=reconnecting&since=75&said=1
 //	/?scene=call&without=microphone,camera,screen,write
 //	/?scene=start   /?scene=lobby&failure=denied&device=camera   /?scene=lobby&code=foreign   /?scene=left   /?scene=ended&code=kicked
 //	/?scene=doctor   /?scene=doctor&at=work   /?scene=doctor&at=end
@@ -81,7 +82,8 @@ function showFailure(): void {
 }
 
 function showCall(): void {
-  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), (query.get("connection") ?? "connected") as Connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath, { isEmpty: query.has("blank"), isPending: query.has("unsent"), without: (query.get("without") ?? "").split(",") });
+  const connection = (query.get("connection") ?? "connected") as Connection;
+  const call = new FakeCall(room, Number(query.get("people") ?? 5), query.has("share"), connection, microphone, camera, (query.get("path") ?? "udp") as MediaPath, { isEmpty: query.has("blank"), isPending: query.has("unsent"), without: (query.get("without") ?? "").split(",") });
   microphone.on.value = !query.has("muted");
   screen.value = { at: "call", call };
   panel.value = (query.get("panel") ?? "none") as Panel;
@@ -89,6 +91,7 @@ function showCall(): void {
   boardOpen.value = query.has("board");
   pinned.value = query.get("pinned") ?? "";
   speakingWhileMuted.value = query.has("hint");
+  if (connection === "reconnecting") call.loss.value = { since: Date.now() - 1000 * Number(query.get("since") ?? 3), wasSaid: query.has("said") };
   call.trouble.value = troubleAdvice(query.get("trouble") ?? "", "A firewall or a VPN may block UDP and TCP port 8443. Let them through, or use another network.");
   sayThings(query.get("toast"));
   const which = query.get("dialog");

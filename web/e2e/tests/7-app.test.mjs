@@ -495,9 +495,22 @@ describe('the app and a server that restarts', () => {
     await ann.page.bringToFront();
     call.server.terminate();
     await ann.read('The server is restarting');
+    await ann.read('Trying again for');
     await call.server.ended;
     call.server = await Server.start('app-restart-2');
     await ann.connected();
     await ann.readNoMore('The server restarts');
+  });
+
+  test('of a server that is gone without a word is told that the connection was lost, and for how long it is tried again', { timeout }, async () => {
+    call.server.child.kill('SIGKILL');
+    await ann.read('The connection was lost');
+    await ann.until(() => /Trying again for [2-9] s/.test(document.body.innerText), 'for how long');
+    await ann.read('The server does not answer: it may be down, or your network.');
+    assert.equal(await ann.evaluate(() => document.body.innerText.includes('restart')), false);
+    await call.server.ended;
+    call.server = await Server.start('app-restart-3');
+    await ann.connected();
+    await ann.readNoMore('The connection was lost');
   });
 });

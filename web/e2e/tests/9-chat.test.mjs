@@ -112,7 +112,7 @@ describe('chat', () => {
     far.cut();
     try {
       await says(['while Ann was cut off', ...Array.from({ length: 30 }, (_, i) => `more ${i}`)]);
-      await ann.read('Reconnecting');
+      await ann.read('The connection was lost');
     } finally {
       far.mend();
     }

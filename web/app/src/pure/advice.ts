@@ -157,16 +157,10 @@ export function leftAdvice(room: string, areOthersThere: boolean): Advice {
   return { title: "You left the call", next, actions: ["rejoin", "start"] };
 }
 
-/** Why a call has no connection for now, where that is known; the code is an error's of the SDK. */
+/** Why a call has no connection for now though the server answers, where that is known; the code is an error's of the SDK. */
 export function troubleAdvice(code: string, next: string | undefined): Advice | undefined {
-  switch (code) {
-    case "no-media":
-      return { title: "Sound and pictures do not get through", next: next ?? "Try another network.", actions: [] };
-    case "draining":
-      return { title: "The server is restarting", next: "You come back into the room by yourself in a moment.", actions: [] };
-    default:
-      return undefined;
-  }
+  if (code !== "no-media") return undefined;
+  return { title: "Sound and pictures do not get through", next: next ?? "Try another network.", actions: [] };
 }
 
 /** Why the server lets nobody in by this invitation. */

@@ -3,6 +3,7 @@
 import type { ReadonlySignal } from "@preact/signals";
 import type { Advice } from "../pure/advice.js";
 import type { Line } from "../pure/lines.js";
+import type { Loss } from "../pure/loss.js";
 import type { May } from "../pure/may.js";
 import type { Piece, Stroke } from "../pure/strokes.js";
 import type { Capture } from "./capture.js";
@@ -103,6 +104,8 @@ export interface Call {
   readonly connection: ReadonlySignal<Connection>;
   /** Why it is not connected, where that is known. */
   readonly trouble: ReadonlySignal<Advice | undefined>;
+  /** While it is reconnecting. */
+  readonly loss: ReadonlySignal<Loss | undefined>;
   /** The server has said that it restarts within so many seconds; undefined: it has not. */
   readonly restart: ReadonlySignal<number | undefined>;
   readonly sharing: ReadonlySignal<Sharing>;

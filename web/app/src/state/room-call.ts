@@ -6,6 +6,7 @@ import { type Advice, deviceAdvice, troubleAdvice } from "../pure/advice.js";
 import { shareKey } from "../pure/arrange.js";
 import { madeOnce } from "../pure/chat.js";
 import { handsLeft, placeOf, raisedHands } from "../pure/hands.js";
+import type { Loss } from "../pure/loss.js";
 import { featuredOf } from "../pure/many.js";
 import { type May, rulings, type Use } from "../pure/may.js";
 import type { Step } from "../pure/toasts.js";
@@ -36,6 +37,7 @@ export class RoomCall implements Call {
   readonly hasOlderChat = signal(false);
   readonly connection = signal<Connection>("connecting");
   readonly trouble = signal<Advice | undefined>(undefined);
+  readonly loss = signal<Loss | undefined>(undefined);
   readonly restart = signal<number | undefined>(undefined);
   readonly sharing = signal<Sharing>({ is: "idle" });
   readonly soundBlocked = signal(false);
@@ -267,7 +269,8 @@ export class RoomCall implements Call {
 
   #connectionIs(state: ConnectionState, reason: ParleyError | undefined): void {
     if (state !== "disconnected") {
-      if (state === "reconnecting") this.restart.value = undefined; // it does
+      if (state === "reconnecting") this.#lost(reason?.code === "draining");
+      else this.loss.value = undefined;
       this.connection.value = state;
       if (state === "connected") this.trouble.value = undefined;
       else if (reason) this.trouble.value = troubleAdvice(reason.code, reason.next);
@@ -277,6 +280,13 @@ export class RoomCall implements Call {
     for (const publisher of this.#publishers) publisher.close();
     for (const track of this.#shared()?.getTracks() ?? []) track.stop();
     this.#ended(reason, this.people.value.length > 1);
+  }
+
+  /** The connection is lost, or its loss has a reason. */
+  #lost(wasSaid: boolean): void {
+    const before = this.loss.value;
+    this.loss.value = { since: before?.since ?? Date.now(), wasSaid: wasSaid || this.restart.value !== undefined || before?.wasSaid === true };
+    this.restart.value = undefined;
   }
 
   /** Several events of one moment make one refresh. */

@@ -1,7 +1,9 @@
 // The screen of a call.
 
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
+import { lasting, type Loss, lossWords } from "../pure/loss.js";
 import { whoAllows } from "../pure/may.js";
 import { announceTogether } from "../state/announce.js";
 import type { Call, Sharing } from "../state/call.js";
@@ -110,12 +112,30 @@ function ConnectionBanner({ call }: { readonly call: Call }): JSX.Element | null
         </div>
       );
     case "reconnecting":
-      return (
-        <div class="banner warn" role="alert">
-          <span class="spinner" /> The connection was lost. Reconnecting…
-        </div>
-      );
+      return call.loss.value ? <LossBanner loss={call.loss.value} /> : null;
   }
+}
+
+const tickMs = 1_000;
+
+/** Screen readers hear what it is, and not each second. */
+function LossBanner({ loss }: { readonly loss: Loss }): JSX.Element {
+  const now = useSignal(Date.now());
+  useEffect(() => {
+    const interval = setInterval(() => (now.value = Date.now()), tickMs);
+    return () => clearInterval(interval);
+  }, []);
+  const { title, next } = lossWords(loss, now.value, navigator.onLine);
+  return (
+    <div class="banner warn tall" role="alert">
+      <span class="spinner" />
+      <div>
+        <strong>{title}</strong>
+        {next && <p>{next}</p>}
+        <p class="lasting" aria-hidden="true">{`Trying again for ${lasting(now.value - loss.since)}…`}</p>
+      </div>
+    </div>
+  );
 }
 
 function SharingBanner({ call, sharing }: { readonly call: Call; readonly sharing: Sharing }): JSX.Element | null {
