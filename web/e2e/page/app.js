@@ -61,7 +61,7 @@
     const style = Object.assign(document.createElement('style'), { textContent: '.toast { pointer-events: auto !important }' }); // those without buttons are no target
     document.head.append(style);
     const found = new Set();
-    for (const open of document.querySelectorAll('.panel, .menu')) {
+    for (const open of document.querySelectorAll('.panel, .menu, .first-here')) {
       const { left, top, right, bottom } = open.getBoundingClientRect();
       for (let x = left + 2; x < right; x += 8) {
         for (let y = top + 2; y < bottom; y += 8) {

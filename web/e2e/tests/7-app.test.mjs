@@ -238,6 +238,22 @@ describe('the app', () => {
     await bob.fitsFingers('the lobby');
     await bob.join();
     await bob.fitsFingers('a room with nobody else');
+    await bob.refuse('camera');
+    await bob.press('Stop camera');
+    await bob.press('Start camera');
+    await bob.read('This page may not use the camera');
+    await bob.press('Chat');
+    await bob.evaluate(() => {
+      const field = document.querySelector('.composer textarea');
+      field.value = 'x'.repeat(4097);
+      field.dispatchEvent(new Event('input', { bubbles: true }));
+    });
+    await bob.press('Send');
+    await bob.read('send it in parts');
+    await bob.press('Close');
+    await bob.fitsFingers('a room with nobody else, and long messages');
+    assert.equal(await bob.evaluate(() => document.querySelectorAll('.toast').length), 2);
+    await bob.permit('camera');
     await bob.press('Leave');
     await bob.read('Nobody is in cake any more.');
   });
