@@ -4,7 +4,6 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { lasting, type Loss, lossWords } from "../pure/loss.js";
-import { whoAllows } from "../pure/may.js";
 import { announceTogether } from "../state/announce.js";
 import type { Call, Sharing } from "../state/call.js";
 import { watchDevices } from "../state/devices.js";
@@ -60,7 +59,7 @@ function Banners({ call }: { readonly call: Call }): JSX.Element {
       {!call.may.value.watch && (
         <div class="banner" role="status">
           <Icon name="camera-off" />
-          {`You may not see and hear the others now. ${whoAllows}`}
+          You may not see and hear the others now.
         </div>
       )}
       <SharingBanner call={call} sharing={call.sharing.value} />
