@@ -4,9 +4,6 @@
 
 import { forTab, ofTab } from "./storage.js";
 
-/** How long the page that was there before may take to give its lock back. */
-const patienceMs = 500;
-
 /** One's seat in a room. */
 export class Seat {
   /** Under which one was there before; undefined: the server makes one. */
@@ -58,7 +55,11 @@ function read(room: string): { readonly identity: string; readonly name: string 
 function hold(room: string, identity: string): Promise<Release | undefined> {
   if (!("locks" in navigator)) return Promise.resolve(undefined);
   return new Promise((resolve) => {
-    const held = (): Promise<void> => new Promise((release) => resolve(release));
-    navigator.locks.request(`parley.identity.${room}.${identity}`, { signal: AbortSignal.timeout(patienceMs) }, held).catch(() => resolve(undefined));
+    const held = (lock: Lock | null): Promise<void> => {
+      if (lock) return new Promise((release) => resolve(release));
+      resolve(undefined);
+      return Promise.resolve();
+    };
+    navigator.locks.request(`parley.identity.${room}.${identity}`, { ifAvailable: true }, held).catch(() => resolve(undefined));
   });
 }
