@@ -63,6 +63,15 @@ func (p *played) lose() {
 	})
 }
 
+// resume goes on over another connection, over which so many messages are replayed.
+func (p *played) resume(replayed int) {
+	p.conn = &connection{wake: make(chan struct{}, 1)}
+	p.locked(func(s *session) {
+		s.replayEnd = s.seen + uint64(replayed)
+		s.opened(p.conn)
+	})
+}
+
 func (p *played) json(v any) json.RawMessage {
 	p.Helper()
 	b, err := json.Marshal(v)
@@ -159,6 +168,35 @@ func (p *played) judged(o RecordOptions) (r *Record, first <-chan error) {
 	p.answer(wire.TypeRecordSubscribe, wire.TypeRecords, board(3, 7, `{"a":1,"b":1}`))
 	p.asked(wire.TypeRecordRead, &struct{}{})
 	return r, first
+}
+
+// Rule: a call that waited for the connection is sent once, and its result is told, whatever the server has forgotten by then.
+func TestCallThatWaited(t *testing.T) {
+	for how, back := range map[string]func(*played){
+		"a resync, and then it is sent": func(p *played) {
+			p.resume(1)
+			p.tell(0, wire.TypeResync, wire.Resync{})
+		},
+		"a new session": (*played).join,
+	} {
+		t.Run(how, func(t *testing.T) {
+			play(t, func(p *played) {
+				p.locked(func(s *session) { s.become(Resuming) })
+				if how == "a new session" {
+					p.lose()
+				}
+				result := make(chan error, 1)
+				go func() { result <- request(p) }()
+				synctest.Wait()
+				back(p)
+				p.answer(wire.TypeRPCRequest, wire.TypeOK, struct{}{})
+				p.tell(0, wire.TypeRPCResult, wire.RPCResult{Scope: wire.ScopeRoom, Call: 1})
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 // Rule: where the server answers a ping, a request without a reply ends, and not the connection.

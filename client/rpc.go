@@ -70,7 +70,13 @@ func (s *State) Request(ctx context.Context, name string, value any) (json.RawMe
 // rpcs are the calls of one scope, those of this client and those that it answers. All of it is guarded by the Room's mu.
 type rpcs struct {
 	state *State
-	open  map[uint64]func(json.RawMessage, error) // by number of the call
+	open  map[uint64]*openCall // by number of the call
+}
+
+// openCall is one of this client that has no result.
+type openCall struct {
+	request uint64 // its number
+	done    func(json.RawMessage, error)
 }
 
 // request begins a call. It returns its number, and that of the request.
@@ -82,29 +88,32 @@ func (r *rpcs) request(name string, value json.RawMessage, done func(json.RawMes
 	room := r.state.room
 	room.lastCall++
 	call = room.lastCall
-	r.open[call] = done
-	id = room.session.request(wire.TypeRPCRequest, wire.RPCRequest{Scope: r.state.scope, Name: name, Call: call, Value: value}, func(_ wire.Message, err error) {
+	c := &openCall{done: done}
+	r.open[call] = c
+	c.request = room.session.request(wire.TypeRPCRequest, wire.RPCRequest{Scope: r.state.scope, Name: name, Call: call, Value: value}, func(_ wire.Message, err error) {
 		if err != nil {
 			r.end(call, nil, err)
 		}
 	})
-	return call, id
+	return call, c.request
 }
 
 func (r *rpcs) end(call uint64, value json.RawMessage, err error) {
-	if done := r.open[call]; done != nil {
+	if c := r.open[call]; c != nil {
 		delete(r.open, call)
-		done(value, err)
+		c.done(value, err)
 	}
 }
 
 // result: a call of this client has ended.
 func (r *rpcs) result(e wire.RPCResult) { r.end(e.Call, e.Value, refusal(e.Error)) }
 
-// lose: the server has forgotten the calls that have no result.
+// lose: the server has forgotten the calls that have no result. Those that it was not sent yet it will be.
 func (r *rpcs) lose(err error) {
 	for _, call := range slices.Sorted(maps.Keys(r.open)) {
-		r.end(call, nil, err)
+		if c := r.open[call]; c != nil && !r.state.room.session.isUnsent(c.request) { // what is told of one may end others
+			r.end(call, nil, err)
+		}
 	}
 }
 

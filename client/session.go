@@ -187,8 +187,8 @@ func (s *session) begin(c *connection, m wire.Message) error {
 	first := s.state == ""
 	s.joined, s.seen, s.replayEnd, s.gap = joined, m.Seq, 0, 0
 	s.join.Identity = joined.Identity // a lost session joins again as this participant
+	s.room.enter(joined, first)       // before what has waited is sent: that belongs to this session
 	s.opened(c)
-	s.room.enter(joined, first)
 	return nil
 }
 
@@ -243,10 +243,12 @@ func (s *session) request(typ string, body any, done func(wire.Message, error)) 
 	return s.ask(typ, body, done)
 }
 
+// isUnsent tells whether a request still waits for a connection. The caller holds mu.
+func (s *session) isUnsent(id uint64) bool { return s.waiting[id] != nil && s.waiting[id].over == nil }
+
 // forget takes back a request that was not sent yet, and reports whether. The caller holds mu.
 func (s *session) forget(id uint64) bool {
-	w := s.waiting[id]
-	if w == nil || w.over != nil {
+	if !s.isUnsent(id) {
 		return false
 	}
 	delete(s.waiting, id)

@@ -35,7 +35,7 @@ func newState(r *Room, scope wire.Scope) *State {
 		state: s, kept: map[string]*kept[Provider]{}, add: wire.TypeRPCProvide, remove: wire.TypeRPCUnprovide,
 		ended: func(p Provider) func(error) { return p.Ended },
 	}
-	s.rpcs = &rpcs{state: s, open: map[uint64]func(json.RawMessage, error){}}
+	s.rpcs = &rpcs{state: s, open: map[uint64]*openCall{}}
 	s.presence = &presence{state: s}
 	return s
 }
