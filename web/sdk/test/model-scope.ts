@@ -8,6 +8,7 @@ import type { StateLink } from "../src/shared/link.js";
 import { applyAll, type Document } from "../src/shared/patch.js";
 import { SharedState } from "../src/shared/state.js";
 import type { EventMessage, Operation, PresenceSubscribe, RecordDelete, RecordRead, RecordResult, RecordState, RecordSubscribe, RecordWrite, Requests } from "../src/wire.gen.js";
+import { settle } from "./fake-server.js";
 
 export type Chance = (n: number) => number;
 
@@ -166,6 +167,8 @@ export class ModelClient implements StateLink {
   /** The incarnations of records that it has been told; 0: it was told that there is none. */
   readonly told = new Map<string, number>();
   isOpen = true;
+  /** It is not open, and its session can be resumed. */
+  isCut = false;
   readonly isEnded = false;
   readonly #scope: ModelScope;
   #up: Request[] = [];
@@ -270,7 +273,7 @@ export class ModelClient implements StateLink {
   /** The session is lost: some of what is on its way arrives, but no reply. */
   lose(): void {
     for (let left = this.#scope.random(this.#up.length + 1); left > 0; left--) this.up();
-    this.isOpen = false;
+    this.isOpen = this.isCut = false;
     this.subscribed.clear();
     this.#watched.clear();
     const lost = [...this.#unanswered];
@@ -282,8 +285,27 @@ export class ModelClient implements StateLink {
     this.state.sessionIs({ at: "rejoining" });
   }
 
+  /** The connection is lost, and the server keeps the session. */
+  cut(): void {
+    this.isOpen = false;
+    this.isCut = true;
+    this.state.sessionIs({ at: "resuming" });
+  }
+
+  /** The session goes on: what is on its way to the client comes first. */
+  async resume(): Promise<void> {
+    while (this.#down.length > 0) {
+      this.down();
+      await settle();
+    }
+    this.isOpen = true;
+    this.isCut = false;
+    this.state.sessionIs({ at: "open" });
+  }
+
   rejoin(): void {
     this.isOpen = true;
+    this.isCut = false;
     this.state.sessionIs({ at: "open" });
     this.state.restore();
   }

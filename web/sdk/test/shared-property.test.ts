@@ -50,8 +50,11 @@ async function drain(scope: ModelScope): Promise<void> {
 
 /** Lets something happen to the messages, or to the session, of a client. */
 async function chance(scope: ModelScope, client: ModelClient, { losses, forgets, losesReplies }: Weather): Promise<void> {
-  const what = scope.random(18);
-  if (!client.isOpen) {
+  const what = scope.random(19);
+  if (client.isCut) {
+    if (what < 4) await client.resume();
+    else if (what === 4 && losses) client.lose();
+  } else if (!client.isOpen) {
     if (what < 6) client.rejoin();
   } else if (client.isWaiting && what < 3) { // for a disk, which is when a loss means most
     if (what === 0 && losses) client.lose();
@@ -62,6 +65,7 @@ async function chance(scope: ModelScope, client: ModelClient, { losses, forgets,
   else if (what < 16) client.release();
   else if (what === 16 && forgets && scope.random(2)) client.forget(losesReplies);
   else if (what === 17 && losses && scope.random(2)) client.lose();
+  else if (what === 18) client.cut();
   await settle();
 }
 
@@ -73,7 +77,10 @@ async function opened<T>(scope: ModelScope, open: (client: ModelClient) => Promi
 }
 
 async function finish(scope: ModelScope): Promise<void> {
-  for (const client of scope.clients) if (!client.isOpen) client.rejoin();
+  for (const client of scope.clients) {
+    if (client.isCut) await client.resume();
+    else if (!client.isOpen) client.rejoin();
+  }
   await drain(scope);
 }
 
@@ -228,7 +235,7 @@ async function fill(client: ModelClient, record: SharedRecord, message: string):
 
 /** Each value is written once, but for those that can be divided by 4: something is erased then. */
 function act(record: SharedRecord, random: Chance, value: number): Promise<void> {
-  const path = ["a", "b", "a.c", "d[1]"][random(4)] ?? "a";
+  const path = ["a", "b", "a.c", "d[1]", "d[0]"][random(5)] ?? "a";
   if (value % 4 === 0) return record.erase(path);
   switch (random(5)) {
     case 0:

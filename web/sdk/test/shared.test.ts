@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { ConflictError, ParleyError } from "../src/errors.js";
+import type { Json } from "../src/shared/json.js";
 import { maxFailureBytes, maxRestored, maxWaitingBytes, maxWaitingWrites, maxWritesUnderway } from "../src/shared/limits.js";
+import { get } from "../src/shared/path.js";
 import { maxMerges } from "../src/shared/write.js";
 import { limits } from "../src/wire.gen.js";
 import { pass, settle } from "./fake-server.js";
@@ -345,6 +347,62 @@ test("while the connection is lost writes wait, are seen, and are sent when the 
   all.server.reply("written", { incarnation: 3, version: 6 });
   changed(all.server, 6, [{ op: "set", path: "a", value: 2 }], 3, "ann");
   assert.equal(await write, "");
+});
+
+test("what waited meets what others wrote meanwhile also where the session goes on: at the same path it is undone, or merged, and not elsewhere", async () => {
+  for (const merge of [undefined, (remote: Json | undefined, local: Json | undefined) => ({ remote: get(remote, ["a"]), local: get(local, ["a"]) }) as Json]) {
+    const all = await open();
+    const rec = await record(all, { a: 1, b: 1 }, merge && { merge });
+    all.server.cut();
+    const [same, other] = [code(rec.set("a", "old")), code(rec.set("b", 2))];
+    await pass(400);
+    all.server.resume(1);
+    changed(all.server, 6, [{ op: "set", path: "a", value: "new" }]);
+    await settle();
+    const sets = asked(all.server, "record-write").flatMap((r) => (r.body as { operations: object[] }).operations);
+    if (merge) {
+      assert.deepEqual(sets, [{ op: "set", value: { remote: "new", local: "old" } }]);
+      continue;
+    }
+    assert.equal(await same, "conflict");
+    assert.deepEqual([sets, rec.get("a")], [[{ op: "set", path: "b", value: 2 }], "new"]);
+    all.server.reply("written", { incarnation: 3, version: 7 });
+    changed(all.server, 7, [{ op: "set", path: "b", value: 2 }], 3, "ann");
+    assert.equal(await other, "");
+  }
+});
+
+test("what waited meets what was told before the server forgot what the session had, too", async () => {
+  const all = await open();
+  const rec = await record(all, { a: 1, b: 1 });
+  all.server.cut();
+  const waits = code(rec.set("a", "old"));
+  await pass(400);
+  all.server.resume(2);
+  changed(all.server, 6, [{ op: "set", path: "a", value: "new" }]);
+  stateLost(all.server);
+  await settle();
+  await answer(all.server, { name: "board", incarnation: 3, version: 6, same: true });
+  assert.equal(await waits, "conflict");
+  assert.equal(asked(all.server, "record-write").length, 0);
+});
+
+test("what was on its way when the connection was lost is nobody else's for what waited behind it", async () => {
+  const all = await open();
+  const rec = await record(all, { a: 1 });
+  const first = code(rec.set("a", 2));
+  await settle();
+  all.server.cut();
+  const second = code(rec.set("a", 3));
+  await pass(400);
+  all.server.resume(2);
+  all.server.reply("written", { incarnation: 3, version: 6 }, asked(all.server, "record-write")[0]);
+  changed(all.server, 6, [{ op: "set", path: "a", value: 2 }], 3, "ann");
+  assert.equal(await first, "");
+  await settle();
+  all.server.reply("written", { incarnation: 3, version: 7 });
+  changed(all.server, 7, [{ op: "set", path: "a", value: 3 }], 3, "ann");
+  assert.equal(await second, "");
 });
 
 test("as many writes wait, and as large ones; beyond, the next step is told and nothing has changed", async () => {

@@ -17,8 +17,8 @@ export interface RecordOptions {
   /**
    * What becomes of a write that met another version than it was made for. Where this is given, set(value) replaces the document that was seen here,
    * and no other. Without it set(value) replaces whatever is there, so the last writer wins, and what others wrote at the same time is lost: write by paths
-   * where they do. Writes by path meet others only where they waited while the connection was lost. Those that did are undone ("remote") where this
-   * is not given, as they are old by then. What is written with a version always meets.
+   * where they do. Writes that waited while the connection was lost meet what others wrote meanwhile, however long it was lost; by path they meet in no
+   * other case. Those that did are undone ("remote") where this is not given, as they are old by then. What is written with a version always meets.
    */
   readonly merge?: Merge;
   /** Stored, if this client creates the record. Default: in the server's scope. */
@@ -93,6 +93,8 @@ export class Core {
   #isInDoubt = false;
   #isTelling = false;
   #isProvided = false;
+  /** As it was when the connection was lost, if it is or what waits has not met it since. */
+  #apart: Before | undefined;
   #ended: ParleyError | undefined;
 
   constructor(name: string, options: RecordOptions, owner: CoreOwner) {
@@ -253,10 +255,10 @@ export class Core {
   /** The result of subscribing. */
   taken({ record, error }: RecordResult): void {
     if (!record) return this.end(error ? fromWire(error) : new ConnectionError("The server did not say what the record is."));
-    const { isLive, document, have, writes } = this.#replica;
+    const before = this.isLive ? undefined : this.#takeBefore();
     this.#change(() => {
       this.#replica.take(record);
-      if (!isLive) this.#meetAgain({ document, have, writes: [...writes] });
+      if (before) this.#meetAgain(before);
       this.#provide(record.provided ?? false);
       this.#catchUp();
     });
@@ -282,6 +284,27 @@ export class Core {
         this.#owner.resubscribe(this);
       }
     }
+  }
+
+  /** The connection is lost: what is not sent is old when it is back. */
+  apart(): void {
+    const { document, have, writes } = this.#replica;
+    this.#apart ??= { document, have, writes: [...writes] };
+  }
+
+  /** The session goes on, and the replica has all that was told meanwhile: what waited meets that. */
+  together(): void {
+    if (!this.#apart || !this.#replica.isLive || this.#isInDoubt) return; // it meets the record when that is read anew, or nothing is in doubt
+    const before = this.#takeBefore();
+    if (this.isPending) this.#change(() => this.#meet(before));
+  }
+
+  /** As it was when the connection was lost, else as it is, with all writes that were on their way then or have been made since. */
+  #takeBefore(): Before {
+    const { document, have, writes } = this.#replica;
+    const { document: was, have: had, writes: old } = this.#apart ?? { document, have, writes: [] };
+    this.#apart = undefined;
+    return { document: was, have: had, writes: [...new Set([...old, ...writes])] };
   }
 
   /** The server tells no more of it, until it is subscribed to again. */
@@ -401,6 +424,7 @@ export class Core {
       const fate = fateOf(doubtful, versions.map((v) => (documents.has(v) ? documents.get(v) : missing)));
       this.#judge(doubtful, typeof fate === "number" ? { incarnation, version: versions[fate] ?? 0 } : fate);
       this.#meet(before);
+      if (this.#owner.asker.isOpen) this.together();
     };
     const wanted = versions.filter((v) => v > 0 && !documents.has(v));
     if (wanted.length === 0) return judge();

@@ -84,6 +84,17 @@ export class Records implements CoreOwner {
     }
   }
 
+  /** The connection is lost. The server may keep the session. */
+  apart(): void {
+    for (const { core } of this.#open.values()) core.apart();
+  }
+
+  /** There is a connection: what is not lost goes on. */
+  together(): void {
+    for (const { core } of this.#open.values()) core.together();
+    this.pump();
+  }
+
   /** The server tells nothing any more. */
   lose(): void {
     for (const { core } of this.#open.values()) core.lose();

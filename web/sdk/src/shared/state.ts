@@ -133,7 +133,9 @@ export class SharedState {
     switch (state.at) {
       case "open":
         this.#calls.sent();
-        return this.#records.pump();
+        return this.#records.together();
+      case "resuming":
+        return this.#records.apart();
       case "rejoining":
         return this.#lose();
       case "ended":
