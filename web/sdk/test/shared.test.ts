@@ -405,6 +405,25 @@ test("what was on its way when the connection was lost is nobody else's for what
   assert.equal(await second, "");
 });
 
+test("what waited for a place in an array is undone where others changed the array: it would be another entry; what they did elsewhere does not matter", async () => {
+  const items = [{ of: 0 }, { of: 1, done: false }, { of: 2, done: false }];
+  for (const act of ["set", "erase"] as const) {
+    for (const path of ["items[0]", "other"]) {
+      const all = await open();
+      const rec = await record(all, { items, other: 1 });
+      all.server.cut();
+      const waits = code(act === "set" ? rec.set("items[1].done", true) : rec.erase("items[1]"));
+      await pass(400);
+      all.server.resume(1);
+      changed(all.server, 6, [{ op: "erase", path }]);
+      await settle();
+      const isSent = asked(all.server, "record-write").length === 1;
+      assert.equal(isSent, path === "other", `${act} after ${path}`);
+      if (!isSent) assert.equal(await waits, "conflict");
+    }
+  }
+});
+
 test("as many writes wait, and as large ones; beyond, the next step is told and nothing has changed", async () => {
   const all = await open();
   const rec = await record(all, { a: 1 });

@@ -5,7 +5,7 @@ import { ConflictError, type ParleyError } from "../errors.js";
 import { limits, type Operation, type RecordState, type Written } from "../wire.gen.js";
 import { equal, isArray, type Json, take, tooLarge } from "./json.js";
 import { applyAll, type Document } from "./patch.js";
-import { get, parsePath } from "./path.js";
+import { get, parsePath, type Path } from "./path.js";
 
 export interface WriteOptions {
   /** Only if the record has this version; 0: only if there is none. Else it is a conflict: see RecordOptions.merge. */
@@ -130,17 +130,24 @@ export type Meeting = "nothing" | "conflict";
 
 /**
  * Compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen after
- * each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
+ * each of them; what is there and known is nobody else's. Of what is in an array the whole array is compared: what others did in it moves its places. Entries of
+ * lists are added, removed and moved whatever others do.
  */
 export function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting {
   if (isSameRecord && isSameVersion) return "nothing";
   if (!write.operations || !isSameRecord) return known.some((d) => equal(d, now)) ? "nothing" : "conflict";
   for (const { op, path = "" } of write.operations) {
-    const at = parsePath(path);
+    const at = toPlace(parsePath(path));
     const isMine = op === "set" || op === "erase" ? known.some((d) => equal(get(d, at), get(now, at))) : isArray(now);
     if (!isMine) return "conflict";
   }
   return "nothing";
+}
+
+/** The path up to its first place in an array. */
+function toPlace(path: Path): Path {
+  const place = path.findIndex((step) => typeof step === "number");
+  return place < 0 ? path : path.slice(0, place);
 }
 
 /** How often one write is merged before its conflict is told. */

@@ -10,8 +10,8 @@ export interface RecordOptions {
     /**
      * What becomes of a write that met another version than it was made for. Where this is given, set(value) replaces the document that was seen here,
      * and no other. Without it set(value) replaces whatever is there, so the last writer wins, and what others wrote at the same time is lost: write by paths
-     * where they do. Writes by path meet others only where they waited while the connection was lost. Those that did are undone ("remote") where this
-     * is not given, as they are old by then. What is written with a version always meets.
+     * where they do. Writes that waited while the connection was lost meet what others wrote meanwhile, however long it was lost; by path they meet in no
+     * other case. Those that did are undone ("remote") where this is not given, as they are old by then. What is written with a version always meets.
      */
     readonly merge?: Merge;
     /** Stored, if this client creates the record. Default: in the server's scope. */
@@ -100,6 +100,10 @@ export declare class Core {
     /** The result of subscribing. */
     taken({ record, error }: RecordResult): void;
     told(event: Event): void;
+    /** The connection is lost: what is not sent is old when it is back. */
+    apart(): void;
+    /** The session goes on, and the replica has all that was told meanwhile: what waited meets that. */
+    together(): void;
     /** The server tells no more of it, until it is subscribed to again. */
     lose(): void;
     /** It is over: not allowed any more, closed, or the session has ended. */

@@ -17,6 +17,10 @@ export declare class Records implements CoreOwner {
         readonly value: Json | undefined;
     })[]>;
     event(message: EventMessage): void;
+    /** The connection is lost. The server may keep the session. */
+    apart(): void;
+    /** There is a connection: what is not lost goes on. */
+    together(): void;
     /** The server tells nothing any more. */
     lose(): void;
     /** Subscribes again, naming what is here. */

@@ -65,7 +65,8 @@ export declare function fateOf(writes: readonly Write[], documents: readonly (Do
 export type Meeting = "nothing" | "conflict";
 /**
  * Compares what a write was made for with what is there. Known: the record before all writes that are on their way, and as it was seen after
- * each of them; what is there and known is nobody else's. Entries of lists are added, removed and moved whatever others do.
+ * each of them; what is there and known is nobody else's. Of what is in an array the whole array is compared: what others did in it moves its places. Entries of
+ * lists are added, removed and moved whatever others do.
  */
 export declare function meet(write: Write, known: readonly Document[], now: Document, isSameRecord: boolean, isSameVersion: boolean): Meeting;
 /** How often one write is merged before its conflict is told. */
