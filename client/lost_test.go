@@ -406,3 +406,36 @@ func TestSilence(t *testing.T) {
 		}
 	})
 }
+
+// Rule: what waited for a place in an array meets who changed the array meanwhile, as another entry may be there: it changes none that it was not
+// made for.
+func TestPlacesMeet(t *testing.T) {
+	erase := wire.Operation{Op: wire.OperationErase, Path: "items[1]"}
+	for name, operations := range map[string][]wire.Operation{
+		"erased":      {erase},
+		"a member":    write("items[1].done", `true`),
+		"erased next": {erase, erase},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *town) {
+				ann, cable := t.join("ann")
+				bob, _ := t.join("bob")
+				hers, his := t.record(ann, "board", client.RecordOptions{}), t.record(bob, "board", client.RecordOptions{})
+				entry := func(id int) map[string]any { return map[string]any{"id": id, "done": false} }
+				t.must(hers.Set(t.Context(), "items", []any{entry(0), entry(1), entry(2), entry(3)}))
+				cable.away()
+				result := hers.Send(operations, client.WriteOptions{})
+				t.must(his.Erase(t.Context(), "items[0]"))
+				want := string(his.JSON(""))
+				cable.mend()
+				if err := <-result; code(err) != wire.CodeConflict {
+					t.Errorf("the write: %v", err)
+				}
+				synctest.Wait()
+				if a, b := string(hers.JSON("")), string(his.JSON("")); a != want || b != want {
+					t.Errorf("ann sees %s, bob %s, want %s", a, b, want)
+				}
+			})
+		})
+	}
+}

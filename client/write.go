@@ -24,7 +24,8 @@ func (o WriteOptions) empty() bool { return o == WriteOptions{} }
 // Merge is what becomes of a write that met another version than it was made for. Where one is given, Record.Set of the document replaces the one that
 // was seen here, and no other. Without one (Merge{}) it replaces whatever is there, so the last writer wins, and what others wrote at the same time is
 // lost: write by paths where they do. Writes by path meet others only where they waited while the connection was lost. Those that did are undone
-// (RemoteWins) where none is given, as they are old by then. What is written with a version always meets.
+// (RemoteWins) where none is given, as they are old by then. A path through a place in an array meets whoever changed
+// the array. What is written with a version always meets.
 type Merge struct {
 	given bool
 	local bool
@@ -182,10 +183,19 @@ func (w *write) conflicts(known []state.Value, now state.Value, sameRecord, same
 	return slices.ContainsFunc(w.operations, func(o wire.Operation) bool {
 		if o.Op == wire.OperationSet || o.Op == wire.OperationErase {
 			path, _ := state.ParsePath(o.Path) // it was read before
-			return !knows(path)
+			return !knows(ownOf(path))
 		}
 		return !list
 	})
+}
+
+// ownOf is as much of a path as means the same whatever others have done: a place in an array is another entry's where they have erased one before it,
+// so the array counts as a whole.
+func ownOf(path state.Path) state.Path {
+	if i := slices.IndexFunc(path, func(s state.Step) bool { return s.InArray }); i >= 0 {
+		return path[:i]
+	}
+	return path
 }
 
 // merge makes of writes what shall be written in view of the record as it is, or returns why they are given up.
