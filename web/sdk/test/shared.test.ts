@@ -3,9 +3,10 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 import { ConflictError, ParleyError } from "../src/errors.js";
 import type { Json } from "../src/shared/json.js";
 import { maxFailureBytes, maxRestored, maxWaitingBytes, maxWaitingWrites, maxWritesUnderway } from "../src/shared/limits.js";
+import { applyAll } from "../src/shared/patch.js";
 import { get } from "../src/shared/path.js";
 import { maxMerges } from "../src/shared/write.js";
-import { limits } from "../src/wire.gen.js";
+import { limits, type Operation } from "../src/wire.gen.js";
 import { pass, settle } from "./fake-server.js";
 import { answer, asked, board, changed, code, expire, open, record, stateLost } from "./shared-room.js";
 
@@ -421,6 +422,46 @@ test("what waited for a place in an array is undone where others changed the arr
       assert.equal(isSent, path === "other", `${act} after ${path}`);
       if (!isSent) assert.equal(await waits, "conflict");
     }
+  }
+});
+
+test("what a write has become by merging counts among what waits", async () => {
+  const all = await open();
+  const large = (of: string): string => of.repeat(200_000); // 20 and a little of these may wait
+  const rec = await record(all, { a: large("x") }, { merge: "local" });
+  all.server.cut();
+  void code(rec.set("n", 1));
+  await pass(400);
+  all.server.resume(1);
+  stateLost(all.server);
+  await settle();
+  await answer(all.server, board(0));
+  const refused: string[] = [];
+  for (let i = 0; i < 20; i++) void code(rec.set("a", large("y"))).then((why) => refused.push(why));
+  await settle();
+  assert.deepEqual(refused, ["limit"]);
+});
+
+test("what waited while a scope began anew is one write, merged once", async () => {
+  for (const merge of ["local", (_: Json | undefined, local: Json | undefined) => local] as const) {
+    const all = await open();
+    const rec = await record(all, { a: "x".repeat(1000) }, { merge: merge as "local" });
+    all.server.cut();
+    const waits = Array.from({ length: 50 }, (_, i) => code(rec.set(`k${i}`, i)));
+    await pass(400);
+    all.server.resume(1);
+    stateLost(all.server);
+    await settle();
+    await answer(all.server, board(0));
+    const [write, ...more] = asked(all.server, "record-write");
+    assert.equal(more.length, 0);
+    const { operations } = write?.body as { operations: Operation[] };
+    assert.deepEqual(operations.map(({ path }) => path), merge === "local" ? [undefined, ...Array.from({ length: 49 }, (_, i) => `k${i + 1}`)] : [undefined]);
+    assert.deepEqual(applyAll(undefined, operations), rec.get());
+    all.server.reply("written", { incarnation: 4, version: 1 }, write);
+    changed(all.server, 1, [{ op: "set", value: rec.get() }], 4, "ann");
+    assert.deepEqual(new Set(await Promise.all(waits)), new Set([""]));
+    assert.equal(asked(all.server, "record-write").length, 1);
   }
 });
 

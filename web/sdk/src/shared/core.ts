@@ -11,7 +11,7 @@ import { type Asker, pause, tell } from "./link.js";
 import type { Document } from "./patch.js";
 import { get, type Path } from "./path.js";
 import { Replica } from "./replica.js";
-import { conflict, fateOf, isRepeatable, meet, type Merge, merged, missing, newWrite, nextBatch, type Write, type WriteOptions } from "./write.js";
+import { conflict, fateOf, isMergeable, isRepeatable, meet, type Merge, merged, missing, newWrite, nextBatch, type Write, type WriteOptions } from "./write.js";
 
 export interface RecordOptions {
   /**
@@ -34,6 +34,8 @@ export interface CoreOwner {
   /** Counts a write that waits, or throws where there is no room for it. */
   admit(bytes: number): void;
   settled(bytes: number): void;
+  /** Writes that wait have become so much longer. */
+  resized(bytes: number): void;
   /** A record has something to send. */
   ready(core: Core): void;
   /** Reads it anew. */
@@ -467,13 +469,20 @@ export class Core {
     const isSameVersion = isSameRecord && (have?.version ?? 0) === version;
     const created = !have && version > 0; // meanwhile, where nothing was
     const known = [before, ...writes.map((w) => w.after)];
+    const runs: Write[][] = []; // of conflicts, without anything between
+    let run: Write[] | undefined;
     for (const write of writes) {
       if (write.written || write.isUnderway || !this.#replica.writes.includes(write)) continue; // or it was given up with one before it
       const meeting = meet(write, known, document, isSameRecord || created, isSameVersion);
       write.isHidden = false;
       if (write.operations) write.isUncertain = false; // else, where the record is gone, it was deleted
-      if (meeting === "conflict") this.#merge([write], this.#now, isSameRecord || created);
+      if (meeting !== "conflict" || !isMergeable(write)) run = undefined;
+      if (meeting !== "conflict") continue;
+      if (run) run.push(write);
+      else runs.push((run = [write]));
+      if (!isMergeable(write)) run = undefined;
     }
+    for (const conflicts of runs) this.#merge(conflicts.filter((w) => this.#replica.writes.includes(w)), this.#now, isSameRecord || created);
     this.#replica.retarget(writes);
     this.#replica.see();
   }
@@ -485,8 +494,10 @@ export class Core {
 
   /** The application's merge may throw, or return what is no document. */
   #merge(writes: readonly Write[], remote: RecordState, isSameRecord: boolean): void {
+    const bytes = bytesOfAll(writes);
     try {
       if (!merged(writes, this.#options.merge ?? "remote", remote, isSameRecord)) this.#giveUp(writes, conflict(remote));
+      else this.#owner.resized(bytesOfAll(writes) - bytes);
     } catch (reason) {
       this.#giveUp(writes, asParleyError(reason));
     }
@@ -543,4 +554,8 @@ export class Core {
     }
     return told;
   }
+}
+
+function bytesOfAll(writes: readonly Write[]): number {
+  return writes.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -139,6 +139,10 @@ export class Records implements CoreOwner {
     this.#waiting = { writes: this.#waiting.writes - 1, bytes: this.#waiting.bytes - bytes };
   }
 
+  resized(bytes: number): void {
+    this.#waiting = { ...this.#waiting, bytes: this.#waiting.bytes + bytes };
+  }
+
   ready(core: Core): void {
     if (this.#isOpen(core)) this.#ready.add(core);
     this.pump();

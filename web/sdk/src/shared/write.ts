@@ -50,7 +50,7 @@ export interface Write {
   merges: number;
   /** Is not made unless this one is. */
   next: Write | undefined;
-  readonly bytes: number;
+  bytes: number;
   resolve(written: Written): void;
   reject(error: ParleyError): void;
 }
@@ -163,19 +163,30 @@ export function merged(writes: readonly Write[], merge: Merge, remote: RecordSta
     write.options = options;
     write.seen = undefined;
     write.target = remote.version === 0 ? 0 : remote.incarnation;
-    // Paths into what was deleted mean nothing in its successor.
-    if (!isSameRecord && write.operations) write.operations = whole(write.after);
   }
-  if (merge === "local") return writes;
+  if (merge === "local") {
+    // Paths into what was deleted mean nothing in its successor, unless that is written first.
+    if (!isSameRecord && first.operations) together([first], whole(first.after));
+    return writes;
+  }
   const value = remote.version === 0 ? undefined : take(remote.value);
   const wanted = merge(value, last.after);
   if (wanted === undefined) return undefined;
-  const operations = whole(applyAll(undefined, [{ op: "set", value: wanted }]));
-  sizeOf(operations); // it throws, as set does, before anything is another
-  for (const write of writes) write.operations = [];
-  first.operations = operations;
+  together(writes, whole(applyAll(undefined, [{ op: "set", value: wanted }])));
   first.options = { ...first.options, version: remote.version };
   return writes;
+}
+
+/** Makes the first of writes all of them. */
+function together(writes: readonly Write[], operations: Write["operations"]): readonly Write[] {
+  const bytes = sizeOf(operations); // it throws before anything is another
+  for (const [i, write] of writes.entries()) [write.operations, write.bytes] = i === 0 ? [operations, bytes] : [[], 0];
+  return writes;
+}
+
+/** Whether it may become one write with others. */
+export function isMergeable({ operations, options }: Write): boolean {
+  return operations !== undefined && options.ttlSeconds === undefined && options.history === undefined;
 }
 
 function whole(value: Document): readonly Operation[] | undefined {

@@ -26,6 +26,8 @@ export interface CoreOwner {
     /** Counts a write that waits, or throws where there is no room for it. */
     admit(bytes: number): void;
     settled(bytes: number): void;
+    /** Writes that wait have become so much longer. */
+    resized(bytes: number): void;
     /** A record has something to send. */
     ready(core: Core): void;
     /** Reads it anew. */

@@ -32,6 +32,7 @@ export declare class Records implements CoreOwner {
     end(error: ParleyError): void;
     admit(bytes: number): void;
     settled(bytes: number): void;
+    resized(bytes: number): void;
     ready(core: Core): void;
     /** Sends what can be sent: of each record one write at a time, so that they keep their order whatever is refused. */
     pump(): void;

@@ -43,7 +43,7 @@ export interface Write {
     merges: number;
     /** Is not made unless this one is. */
     next: Write | undefined;
-    readonly bytes: number;
+    bytes: number;
     resolve(written: Written): void;
     reject(error: ParleyError): void;
 }
@@ -73,4 +73,6 @@ export declare function meet(write: Write, known: readonly Document[], now: Docu
 export declare const maxMerges = 8;
 /** Makes of writes what shall be written in view of the record as it is. Undefined: they are given up. */
 export declare function merged(writes: readonly Write[], merge: Merge, remote: RecordState, isSameRecord: boolean): readonly Write[] | undefined;
+/** Whether it may become one write with others. */
+export declare function isMergeable({ operations, options }: Write): boolean;
 export declare function conflict(current: RecordState | undefined): ConflictError;
