@@ -50,6 +50,7 @@ type waiting struct {
 	typ  string
 	text []byte
 	over *connection // over which it was sent last
+	lost bool        // a connection was given up for it
 	sent time.Time
 	done func(wire.Message, error) // called once, under mu
 }
@@ -463,7 +464,8 @@ func (s *session) sweep(c *connection, now time.Time) bool {
 		}
 		silent, waited := !c.heard.After(w.sent), now.Sub(w.sent)
 		switch {
-		case waited >= requestTime && silent:
+		case waited >= requestTime && silent && !w.lost: // once, as it may be the request that takes so long
+			w.lost = true
 			return false
 		case waited >= requestTime:
 			s.drop(id, wire.NewError(wire.CodeTimeout, "the server did not answer "+w.typ+" in time", "try again"))

@@ -72,7 +72,7 @@ type Service struct {
 	books  map[string]*book
 	// of rooms whose logs are being removed; closed when they are
 	removing map[string]chan struct{}
-	told   map[string]*complaint
+	told     map[string]*complaint
 
 	// atomic
 	dropped atomic.Uint64
@@ -182,7 +182,7 @@ func (s *Service) book(room string) *book {
 func (s *Service) retire(b *book) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !b.isUnused() {
+	if s.books[b.room] != b || !b.isUnused() { // another one may have its place, as this one is being removed
 		return false
 	}
 	delete(s.books, b.room)

@@ -286,22 +286,25 @@ func (c *commits) purge(o *Owner) {
 }
 
 // makeRoom purges the oldest commit, where it is not needed any more and the log has no room to say so. It is one alone, as there is no hole then in what a
-// crash leaves.
+// crash leaves. The last one stays, whatever the floor is: the next one is stored behind it.
 func (c *commits) makeRoom(o *Owner) {
 	if c.purging { // that makes room as well
 		return
 	}
-	log, subject, floor := o.config.Log, o.config.Subject, c.floor
+	log, subject, floor, last := o.config.Log, o.config.Subject, c.floor, c.last
 	c.remove(o, func(ctx context.Context) (uint64, error) {
-		first, err := log.First(ctx, subject)
-		if first.Number == 0 {
+		switch first, err := log.First(ctx, subject); {
+		case first.Number == 0:
 			return floor, err
+		case first.Number >= min(floor, last):
+			return 0, err
+		default:
+			return min(first.Number+1, floor), err
 		}
-		return min(first.Number+1, floor), err
 	})
 }
 
-// remove purges below a number that is found out beside the loop.
+// remove purges below a number that is found out beside the loop; 0: nothing is to be purged.
 func (c *commits) remove(o *Owner, find func(context.Context) (uint64, error)) {
 	c.purging = true
 	log, subject, shelf, done := o.config.Log, o.config.Subject, o.config.Shelf, c.purged
@@ -309,10 +312,10 @@ func (c *commits) remove(o *Owner, find func(context.Context) (uint64, error)) {
 		ctx, cancel := context.WithTimeout(context.Background(), StoreTime)
 		defer cancel()
 		below, err := find(ctx)
-		if err == nil {
+		if err == nil && below > 0 {
 			err = log.Purge(ctx, subject, below)
 		}
-		if err == nil {
+		if err == nil && below > 0 {
 			err = shelf.measure(ctx)
 		}
 		done <- purge{below, err}
@@ -322,10 +325,14 @@ func (c *commits) remove(o *Owner, find func(context.Context) (uint64, error)) {
 // ended deals with the end of a purge. Where nothing is left below the floor, it needs no commit that says so.
 func (c *commits) ended(o *Owner, p purge) {
 	c.purging = false
-	if p.err != nil {
+	switch {
+	case p.err != nil:
 		o.warn(p.err)
-	} else if c.later = (time.Time{}); p.below >= c.floor {
-		c.said, c.cleared = c.floor, c.floor
+	case p.below > 0: // else what failed is tried again after its pause
+		c.later = time.Time{}
+		if p.below >= c.floor {
+			c.said, c.cleared = c.floor, c.floor
+		}
 	}
 	c.purge(o)
 }

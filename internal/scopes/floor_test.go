@@ -254,6 +254,36 @@ func TestPurgeOfFullLog(t *testing.T) {
 	})
 }
 
+// Rule: the last commit stays there too, also where nothing lives: it has the last incarnation, and the next one is stored behind it.
+func TestLastOfFullLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &brimful{Log: local.NewLog(1 << 30)}
+		h := open(t, log)
+		h.attach("ann")
+		for _, c := range []state.Command{set("a", 1), state.RecordDelete{RecordDelete: wire.RecordDelete{Name: "a"}}} {
+			if r := h.now(c); r.Error != nil {
+				t.Fatal(r.Error)
+			}
+		}
+		end := make(chan error, 1)
+		go func() { end <- h.Tidy(t.Context()) }()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if err := <-end; !errors.Is(err, bus.ErrFull) {
+			t.Errorf("tidied: %v", err)
+		}
+		if left := numbers(t, log); len(left) == 0 {
+			t.Error("no commit is left")
+		}
+		if r := h.now(set("a", 2)); r.Error != nil || len(h.heard()) > 0 {
+			t.Errorf("the next write: %v", r.Error)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Rule: wherever a crash ends that, what is left is what the scope was.
 func TestPurgeOfFullLogCutShort(t *testing.T) {
 	for cut, reached := 1, true; reached; cut++ {

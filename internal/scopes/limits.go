@@ -61,6 +61,8 @@ const (
 	maxHeldBytes = 16 << 20
 	// sweepPause is how often it is looked which rooms that are not open are not tidy, or have records that are over, and fullSweepPause where there is no room for more.
 	sweepPause, fullSweepPause = time.Hour, 10 * time.Minute
+	// tidyTime is how long one scope may keep the others from being tidied, and sizesTime how long it may take to ask what is stored.
+	tidyTime, sizesTime = 30 * time.Second, time.Minute
 	// probePause is how long a log is left alone that has taken nothing.
 	probePause = 2 * time.Second
 	// loadTime and loadPause are how long a scope may take to be loaded again, and when that is tried again.

@@ -93,6 +93,8 @@ func (s *Service) claim(room string) (open *roomScope, before, end chan struct{}
 		return nil, nil, nil, ErrClosed
 	case s.inUse(room):
 		return nil, nil, nil, ErrInUse
+	case s.shelf.refuses(): // before what is not stored ends
+		return nil, nil, nil, ErrShut
 	}
 	before = s.ending[room]
 	if open = s.rooms[room]; open != nil {

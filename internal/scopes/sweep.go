@@ -1,6 +1,7 @@
 package scopes
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -44,7 +45,9 @@ type pass struct {
 
 // stored returns the rooms of which something is stored.
 func (s *Service) stored() (rooms []string) {
-	sizes, err := s.config.Log.Sizes(s.ctx)
+	ctx, cancel := context.WithTimeout(s.ctx, sizesTime)
+	defer cancel()
+	sizes, err := s.config.Log.Sizes(ctx)
 	if err != nil && s.ctx.Err() == nil {
 		s.config.Logger.Warn("it was not found out of which rooms something is stored; what is over of their records stays for now", "error", err)
 	}
@@ -123,7 +126,10 @@ func (s *Service) nextUntidy() *roomScope {
 func (s *Service) tidy(r *roomScope) {
 	<-r.ready
 	if r.err == nil {
-		if err := r.owner.Tidy(s.ctx); err != nil {
+		ctx, cancel := context.WithTimeout(s.ctx, tidyTime) // a scope that cannot be loaded, or is never at rest, is not to keep the others waiting
+		err := r.owner.Tidy(ctx)
+		cancel()
+		if err != nil {
 			s.config.Logger.Debug("what is stored of a room was not tidied", "room", r.name, "error", err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -305,6 +306,56 @@ func TestTidyingKeepsNobodyWaiting(t *testing.T) {
 		time.Sleep(3 * linger)
 		if got := c.ask("tea", "", "record-read", `{"records":[{"name":"a","head":true}]}`); !strings.Contains(got, `"version":1`) {
 			t.Errorf("ann is there, and what is not stored: %s", got)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// torn is a log in which somebody else has written to tea, and which cannot be read then.
+type torn struct {
+	bus.Log
+	isTorn atomic.Bool
+}
+
+func (l *torn) Append(ctx context.Context, subject string, after uint64, b []byte) (uint64, error) {
+	if subject == teaSubject && l.isTorn.Load() {
+		return 0, bus.ErrSequence
+	}
+	return l.Log.Append(ctx, subject, after, b)
+}
+
+func (l *torn) Read(ctx context.Context, subject string, after uint64, visit func(bus.Stored) error) error {
+	if subject == teaSubject && l.isTorn.Load() {
+		return errors.New("it cannot be read")
+	}
+	return l.Log.Read(ctx, subject, after, visit)
+}
+
+// Rule: a room that cannot be tidied, as it cannot be loaded again, keeps no other from ending, and ends itself.
+func TestOneIsNotTidied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &torn{Log: local.NewLog(1 << 30)}
+		c := newTown(t, log)
+		c.put("counter", 1)
+		log.isTorn.Store(true)
+		if got := c.put("counter", 2); got == "written" {
+			t.Fatal(got)
+		}
+		time.Sleep(time.Second)
+		for _, body := range []string{writeA + `,"durable":true}`, `{"name":"b","operations":[{"op":"set","path":"n","value":1}]}`} {
+			if got := c.ask("milk", "", "record-write", body); !strings.HasPrefix(got, "written") {
+				t.Fatal(got)
+			}
+		}
+		time.Sleep(linger + time.Minute)
+		if got := c.ask("milk", "", "record-read", `{"records":[{"name":"b","head":true}]}`); !strings.Contains(got, "not-found") {
+			t.Errorf("milk has not ended: %s", got)
+		}
+		log.isTorn.Store(false)
+		if got := c.all(); !strings.Contains(got, `"n":1`) {
+			t.Errorf("tea: %.200s", got)
 		}
 		if err := c.Close(); err != nil {
 			t.Error(err)

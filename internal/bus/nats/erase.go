@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,7 +21,7 @@ func (l *Log) Erase(ctx context.Context, subject string) error {
 	if err != nil {
 		return fmt.Errorf("erase %s: %w", subject, err)
 	}
-	for _, below := range []uint64{last.Number, math.MaxUint64} {
+	for _, below := range []uint64{last.Number, last.Number + 1} { // no more, as a purge that was given up may be carried out later
 		if err := l.Purge(ctx, subject, below); err != nil {
 			return err
 		}

@@ -53,6 +53,8 @@ interface Waiting {
   timer: ReturnType<typeof setTimeout> | undefined;
   /** The connection over which it was sent last. */
   sentOver?: Connection | undefined;
+  /** A connection was given up for it. */
+  isRepeated?: boolean;
 }
 
 /** Somebody waits for the last message of a replay. */
@@ -171,15 +173,21 @@ export class Session {
     const { request } = waiting;
     const heard = this.#heard;
     clearTimeout(waiting.timer);
-    waiting.timer = setTimeout(() => void this.#late(request, heard), requestTimeoutMs);
+    waiting.timer = setTimeout(() => void this.#late(waiting, heard), requestTimeoutMs);
     waiting.sentOver = this.#connection;
     this.#connection?.send(request);
   }
 
-  /** A request has no reply in time. Where nothing has come since it was sent, the connection may be lost: it waits for the next one then. */
-  async #late(request: RequestMessage, heard: number): Promise<void> {
-    const isSilent = heard === this.#heard && !isOfConnection(request);
-    if (isSilent && !(await this.check())) return;
+  /**
+   * A request has no reply in time. Where nothing has come since it was sent, the connection may be lost: it waits for the next one then, once, as it may
+   * be the request that takes so long.
+   */
+  async #late(waiting: Waiting, heard: number): Promise<void> {
+    const { request } = waiting;
+    if (heard === this.#heard && !isOfConnection(request) && !waiting.isRepeated) {
+      waiting.isRepeated = true;
+      if (!(await this.check())) return;
+    }
     this.#drop(request.id, new TimeoutError(`The server did not answer "${request.type}" in time.`));
   }
 

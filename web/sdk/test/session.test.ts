@@ -110,6 +110,16 @@ test("where nothing at all comes, the connection is given up instead of what was
   await asked;
 });
 
+test("a request for which one connection was given up already ends, as it may be the request that takes so long", async () => {
+  const { server, session } = await open();
+  const asked = code(session.request("chat", { text: "long" }));
+  await pass(10_500);
+  server.resume();
+  await settle();
+  await pass(10_000);
+  assert.equal(await asked, "timeout");
+});
+
 test("a server that answers all but one request is not left", async () => {
   const { server, session } = await open();
   const asked = code(session.request("chat", { text: "hello" }));
