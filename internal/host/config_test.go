@@ -352,7 +352,7 @@ func TestServiceLinks(t *testing.T) {
 func TestUnknownCommand(t *testing.T) {
 	for arg, want := range map[string]string{
 		"confg": `unknown command "confg"; did you mean "config"?`,
-		"sreve": `unknown command "sreve"; did you mean "serve"?`, "dance": `unknown command "dance": there are serve, token, turn, load, doctor, config, version`,
+		"sreve": `unknown command "sreve"; did you mean "serve"?`, "dance": `unknown command "dance": there are serve, token, turn, load, doctor, state, config, version`,
 	} {
 		if _, stderr, exit := run(nil, arg); exit != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit %d, %s", arg, exit, stderr)
