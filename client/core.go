@@ -26,6 +26,7 @@ type core struct {
 	sending   bool
 	inDoubt   bool // it is being found out whether writes without a reply were carried out: nothing is sent
 	provided  bool
+	apart     *before // as it was when the connection was lost, if it is or what waits has not met it since
 	ended     error
 	users     int
 	asks      int // how often it was subscribed to: only the newest result counts
@@ -125,7 +126,11 @@ func (c *core) taken(result wire.RecordResult) {
 		c.end(refused)
 		return
 	}
-	live, b := c.replica.live, c.before()
+	live := c.replica.live
+	var b before
+	if !live {
+		b = c.takeBefore()
+	}
 	c.change(func() {
 		c.replica.take(st, value)
 		if !live {
@@ -337,6 +342,37 @@ func (c *core) before() before {
 	return before{c.replica.document, c.replica.has(), slices.Clone(c.replica.writes)}
 }
 
+// part: the connection is lost. What is not sent is old when it is back.
+func (c *core) part() {
+	if c.apart == nil {
+		b := c.before()
+		c.apart = &b
+	}
+}
+
+// together: the session goes on, and the replica has all that was told meanwhile. What waited meets that.
+func (c *core) together() {
+	if c.apart == nil || !c.replica.live || c.inDoubt {
+		return // it meets the record when that is read anew, or nothing is in doubt
+	}
+	b := c.takeBefore()
+	if b.has.version > 0 && b.has.incarnation != c.replica.has().incarnation {
+		return // what waits is for one that is gone, which the server says
+	}
+	c.change(func() { c.meet(b) })
+}
+
+// takeBefore is the record as it was when the connection was lost, else as it is, with all writes that were on their way then or were made since.
+func (c *core) takeBefore() before {
+	b := c.before()
+	if was := c.apart; was != nil {
+		made := slices.DeleteFunc(b.writes, func(w *write) bool { return slices.Contains(was.writes, w) })
+		b = before{was.document, was.has, append(was.writes, made...)}
+	}
+	c.apart = nil
+	return b
+}
+
 // meetAgain: writes that waited meet the record, once it is known of those without a reply whether they were carried out.
 func (c *core) meetAgain(b before) {
 	c.inDoubt = false
@@ -407,6 +443,9 @@ func (c *core) look(versions []uint64, incarnation uint64, documents map[uint64]
 		}
 		c.inDoubt = false
 		c.change(done)
+		if c.records.state.room.session.isCaughtUp() {
+			c.together()
+		}
 		c.records.makeReady(c)
 	})
 }

@@ -439,3 +439,37 @@ func TestPlacesMeet(t *testing.T) {
 		})
 	}
 }
+
+// Rule: what waited while the connection was lost meets what others wrote meanwhile, also where the session is resumed.
+func TestResumedWritesMeet(t *testing.T) {
+	for name, merge := range map[string]client.Merge{
+		"undone": {}, "merged": client.MergeBy(func(remote, _ json.RawMessage) any { return json.RawMessage(`{"both":` + string(remote) + `}`) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTown(t, func(t *town) {
+				ann, cable := t.join("ann")
+				bob, _ := t.join("bob")
+				hers, his := t.record(ann, "board", client.RecordOptions{Merge: merge}), t.record(bob, "board", client.RecordOptions{})
+				t.must(hers.Set(t.Context(), "a", 0))
+				synctest.Wait()
+				cable.cut(true)
+				pass(time.Second)
+				met, alone := hers.Send(set(t, "a", 1), client.WriteOptions{}), hers.Send(set(t, "b", 1), client.WriteOptions{})
+				t.must(his.Set(t.Context(), "a", 2))
+				cable.mend()
+				pass(10 * time.Second)
+				want, refused := `{"a":2,"b":1}`, wire.CodeConflict
+				if name == "merged" {
+					want, refused = `{"b":1,"both":{"a":2}}`, wire.Code("")
+				}
+				if err := <-met; code(err) != refused {
+					t.Errorf("what met: %v", err)
+				}
+				t.must(<-alone)
+				if got := string(his.JSON("")); got != want || got != string(hers.JSON("")) {
+					t.Errorf("bob sees %s, ann %s, want %s", got, hers.JSON(""), want)
+				}
+			})
+		})
+	}
+}

@@ -92,6 +92,23 @@ func (r *records) end(err error) {
 	}
 }
 
+// part: the connection is lost. The server may keep the session.
+func (r *records) part() {
+	for _, c := range r.open {
+		c.part()
+	}
+}
+
+// together: what was told meanwhile is here, and what is not lost goes on.
+func (r *records) together() {
+	for _, name := range slices.Clone(r.order) {
+		if c := r.open[name]; c != nil {
+			c.together()
+		}
+	}
+	r.pump()
+}
+
 // lose: the server tells nothing any more.
 func (r *records) lose() {
 	for _, c := range r.open {
@@ -235,7 +252,7 @@ func (r *records) sent(c *core) {
 
 // pump sends what can be sent: of each record one write at a time, so that they keep their order whatever is refused.
 func (r *records) pump() {
-	for len(r.ready) > 0 && r.underway < maxWritesUnderway && r.state.room.session.state == Connected {
+	for len(r.ready) > 0 && r.underway < maxWritesUnderway && r.state.room.session.isCaughtUp() {
 		c := r.ready[0]
 		r.ready = r.ready[1:]
 		r.underway++

@@ -211,6 +211,9 @@ func (s *session) become(state Connection) {
 	s.room.connection(state, s.err)
 }
 
+// isCaughtUp tells whether there is a connection, and all that was told while there was none is here. The caller holds mu.
+func (s *session) isCaughtUp() bool { return s.state == Connected && s.replayEnd == 0 }
+
 // repeat sends again what has no reply: the server does it once and answers once more. The caller holds mu.
 func (s *session) repeat() {
 	s.replayEnd = 0
@@ -219,6 +222,8 @@ func (s *session) repeat() {
 			s.send(w)
 		}
 	}
+	s.room.room.records.together()
+	s.room.server.records.together()
 }
 
 // send gives a request to the connection. The caller holds mu.
@@ -270,7 +275,7 @@ func (s *session) ask(typ string, body any, done func(wire.Message, error)) (id 
 	}
 	w := &waiting{typ: typ, text: text, done: done}
 	s.waiting[id] = w
-	if s.state == Connected && s.replayEnd == 0 {
+	if s.isCaughtUp() {
 		s.send(w)
 	}
 	return id

@@ -204,8 +204,8 @@ func (s *State) restored(err error) bool { return isLost(err) && s.room.session.
 
 func (s *State) connection(c Connection, why error) {
 	switch c {
-	case Connected:
-		s.records.pump()
+	case Resuming:
+		s.records.part()
 	case Rejoining:
 		s.lose()
 	case Ended:

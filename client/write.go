@@ -23,9 +23,9 @@ func (o WriteOptions) empty() bool { return o == WriteOptions{} }
 
 // Merge is what becomes of a write that met another version than it was made for. Where one is given, Record.Set of the document replaces the one that
 // was seen here, and no other. Without one (Merge{}) it replaces whatever is there, so the last writer wins, and what others wrote at the same time is
-// lost: write by paths where they do. Writes by path meet others only where they waited while the connection was lost for so long that the room was
-// joined anew (Rejoining). Those that did are undone (RemoteWins) where none is given, as they are old by then. A path through a place in an array meets
-// whoever changed the array. What is written with a version always meets.
+// lost: write by paths where they do. Writes that waited while the connection was lost meet what others wrote meanwhile, however long it was lost; by path
+// they meet in no other case. Those that did are undone (RemoteWins) where none is given, as they are old by then. A path through a place in an array
+// meets whoever changed the array. What is written with a version always meets.
 type Merge struct {
 	given bool
 	local bool
