@@ -298,7 +298,8 @@ export class Core {
   together(): void {
     if (!this.#apart || !this.#replica.isLive || this.#isInDoubt) return; // it meets the record when that is read anew, or nothing is in doubt
     const before = this.#takeBefore();
-    if (this.isPending) this.#change(() => this.#meet(before));
+    const isSameRecord = !before.have || before.have.incarnation === this.#replica.incarnation;
+    if (this.isPending && isSameRecord) this.#change(() => this.#meet(before)); // else what waits is for one that is gone, which the server says
   }
 
   /** As it was when the connection was lost, else as it is, with all writes that were on their way then or have been made since. */
