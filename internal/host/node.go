@@ -90,7 +90,6 @@ func newNode(cfg *Config, log *slog.Logger) (*node, error) {
 			return nil, err
 		}
 	}
-	n.metrics.Collect(n.report)
 	return n, nil
 }
 
@@ -313,6 +312,7 @@ func (n *node) buildWeb() error {
 		next: handler, trusted: n.cfg.Behind, plainHTTP: n.cfg.PlainHTTP, secure: len(n.cfg.Domain) > 0 || n.cfg.Cert != "",
 		named: n.goesBy,
 	}, n.log)
+	n.metrics.Collect(n.report) // before anybody can ask
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
